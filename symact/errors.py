@@ -1,0 +1,79 @@
+"""The one exception family of symact.
+
+Every message is written for the person who can act on it: what is wrong, where, and what to do
+next. Nothing here knows any other room. The command line turns `exit_code` into the process' exit
+code and prints the message as one clear line (the caret lines of a `FormulaError` follow it).
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+
+class SymactError(Exception):
+    """The work failed: exit code 1."""
+
+    exit_code = 1
+
+
+class InputError(SymactError):
+    """Arguments or a file are wrong: exit code 2."""
+
+    exit_code = 2
+
+
+class FormulaError(InputError):
+    """A formula or expression text cannot be read.
+
+    Attributes:
+        reason: one sentence, what is wrong and what was expected.
+        text: the offending text, or `""`.
+        column: 0-based column in `text` where reading failed, or None.
+        end: 0-based column after the offending part, or None.
+    """
+
+    def __init__(self, reason: str, text: str = "", column: int | None = None, end: int | None = None):
+        self.reason, self.text, self.column, self.end = reason, text, column, end
+        super().__init__(reason + caret(text, column, end))
+
+
+class GrammarError(InputError):
+    """A grammar file is wrong; the message names file, line, key and column, with a caret."""
+
+    def __init__(
+        self,
+        reason: str,
+        path: Path | str | None = None,
+        key: str = "",
+        line: int | None = None,
+        text: str = "",
+        column: int | None = None,
+        end: int | None = None,
+    ):
+        self.reason, self.path, self.key, self.line, self.column = reason, path, key, line, column
+        place = str(path) if path is not None else "grammar"
+        if line is not None:
+            place += f":{line}"
+            if column is not None:
+                place += f":{column + 1}"
+        named = f" [{key}]" if key else ""
+        super().__init__(f"{place}:{named} {reason}{caret(text, column, end)}")
+
+
+def caret(text: str, column: int | None, end: int | None = None, width: int = 72) -> str:
+    """Two lines to append to a message: the text, and a caret under the offending part.
+
+    Long texts are cut to a window of `width` characters around the column. Returns `""` when there
+    is no column to point at.
+    """
+    if column is None or not text:
+        return ""
+    line_start = text.rfind("\n", 0, column) + 1
+    line_end = text.find("\n", column)
+    line = text[line_start : line_end if line_end >= 0 else len(text)]
+    column -= line_start
+    end = column + 1 if end is None else max(column + 1, min(end - line_start, len(line)))
+    start = max(0, column - width // 2)
+    shown = line[start : start + width]
+    marks = "^" * max(1, min(end, start + width) - column)
+    return f"\n    {shown}\n    {' ' * (column - start)}{marks}"
