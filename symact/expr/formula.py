@@ -1,0 +1,241 @@
+"""Formula text -> SymPy, through Python's `ast` and a whitelist; no eval, ever.
+
+In: one line of ordinary mathematics from a stranger. Out: an *unevaluated* SymPy expression, as
+written, in real symbols: decimals become exact rationals, and nothing is simplified, since that
+would forget where the function is undefined and how its author chose to compute it.
+Anything else is a `FormulaError` with the column where it stands.
+"""
+
+from __future__ import annotations
+
+import ast
+import difflib
+import math
+from collections.abc import Callable, Mapping
+from functools import cache
+from typing import TypeAlias
+
+import sympy
+
+from symact.errors import FormulaError
+from symact.expr import functions
+from symact.expr.functions import A, B, X
+
+MAXIMUM_LENGTH = 20_000
+MAXIMUM_DEPTH = 100
+
+Names: TypeAlias = Callable[[str], sympy.Expr | None]
+Calls: TypeAlias = Callable[[str, int], "Callable[..., sympy.Expr] | None"]
+
+_NUMBERS = {"pi": sympy.pi, "e": sympy.E}
+_RELATIONS: dict[type, type] = {
+    ast.Gt: sympy.StrictGreaterThan,
+    ast.Lt: sympy.StrictLessThan,
+    ast.GtE: sympy.GreaterThan,
+    ast.LtE: sympy.LessThan,
+    ast.Eq: sympy.Equality,
+    ast.NotEq: sympy.Unequality,
+}
+
+
+def read(text: str) -> ast.expr:
+    """Formula text -> Python syntax tree, guarded against length, depth and foreign characters.
+
+    Raises:
+        FormulaError: `text` is not one expression, or is too long or too deep.
+    """
+    if not isinstance(text, str):
+        raise FormulaError(f"a formula is text, not {type(text).__name__}")
+    if len(text) > MAXIMUM_LENGTH:
+        raise FormulaError(f"the formula has {len(text):,} characters; at most {MAXIMUM_LENGTH:,} are read")
+    for column, character in enumerate(text):
+        if not (character.isascii() and character.isprintable()):
+            raise FormulaError(f"the character {character!r} cannot stand in a formula", text, column)
+    stripped = text.strip()
+    if not stripped:
+        raise FormulaError("the formula is empty; expected something like x*sigmoid(x)")
+    _check_nesting(text)
+    shift = len(text) - len(text.lstrip())
+    try:
+        return _shifted(ast.parse(stripped, mode="eval").body, shift)
+    except SyntaxError as error:
+        column = min(max((error.offset or 1) - 1, 0) + shift, len(text) - 1)
+        raise FormulaError(f"not a formula: {error.msg}", text, column) from None
+    except (ValueError, MemoryError, RecursionError):
+        raise FormulaError("the formula is nested too deeply or has a number that is too long") from None
+
+
+def _check_nesting(text: str) -> None:
+    depth = 0
+    run = 0
+    for column, character in enumerate(text):
+        if character in "([{":
+            depth += 1
+        elif character in ")]}":
+            depth -= 1
+        run = run + 1 if character in "+-~* (" else 0
+        if depth > MAXIMUM_DEPTH or run > MAXIMUM_DEPTH:
+            raise FormulaError(f"nested more than {MAXIMUM_DEPTH} deep", text, column)
+
+
+def _shifted(tree: ast.expr, shift: int) -> ast.expr:
+    if shift:
+        for node in ast.walk(tree):
+            if isinstance(node, ast.expr):
+                node.col_offset += shift
+                if node.end_col_offset is not None:
+                    node.end_col_offset += shift
+    return tree
+
+
+def parse_formula(text: str, names: Names | None = None, calls: Calls | None = None) -> sympy.Expr:
+    """Formula text -> unevaluated SymPy.
+
+    Args:
+        text: ordinary mathematics, as in the grammar format.
+        names: name -> symbol or number; asked first. Without it only `x`, `a`, `b` are known.
+        calls: (name, number of arguments) -> builder, or None; asked before the built-in table.
+
+    Raises:
+        FormulaError: with the column of the offending part.
+    """
+    return Builder(text, names or {"x": X, "a": A, "b": B}.get, calls).build(read(text))
+
+
+class Builder:
+    """Walks one syntax tree and makes unevaluated SymPy of it."""
+
+    def __init__(self, text: str, names: Names, calls: Calls | None = None):
+        self.text, self.names, self.calls = text, names, calls
+
+    def error(self, node: ast.AST, reason: str) -> FormulaError:
+        """A `FormulaError` that points at `node`."""
+        return FormulaError(reason, self.text, getattr(node, "col_offset", None), getattr(node, "end_col_offset", None))
+
+    def build(self, node: ast.expr, depth: int = 0) -> sympy.Expr:
+        """The value of `node`.
+
+        Raises:
+            FormulaError: `node` is not on the whitelist.
+        """
+        if depth > MAXIMUM_DEPTH:
+            raise self.error(node, f"nested more than {MAXIMUM_DEPTH} deep")
+        match node:
+            case ast.Constant(value=bool() | str() | bytes() | complex() | None):
+                raise self.error(node, "expected a number, a name or a call")
+            case ast.Constant(value=int() | float() as value):
+                return self._number(node, value)
+            case ast.Name(id=name):
+                return self._name(node, name)
+            case ast.UnaryOp(op=ast.USub(), operand=operand):
+                return functions.negate(self.build(operand, depth + 1))
+            case ast.UnaryOp(op=ast.UAdd(), operand=operand):
+                return self.build(operand, depth + 1)
+            case ast.BinOp(op=ast.Add() | ast.Sub()):
+                return self._chain(node, depth, (ast.Add, ast.Sub), functions.negate, functions.add)
+            case ast.BinOp(op=ast.Mult() | ast.Div()):
+                return self._chain(node, depth, (ast.Mult, ast.Div), _invert, functions.mul)
+            case ast.BinOp(op=ast.Pow(), left=base, right=exponent):
+                return functions.power(self.build(base, depth + 1), self.build(exponent, depth + 1))
+            case ast.Call(func=ast.Name(id=name), args=arguments, keywords=[]):
+                return self._call(node, name, arguments, depth)
+            case ast.BinOp(op=ast.BitXor()):
+                raise self.error(node, "a power is written **, not ^")
+            case ast.Compare():
+                raise self.error(node, "a comparison may only stand first in where(condition, then, otherwise)")
+        raise self.error(node, "expected a number, a name, a call, or one of + - * / **")
+
+    def _number(self, node: ast.AST, value: int | float) -> sympy.Expr:
+        try:
+            finite = math.isfinite(float(value))
+        except OverflowError:
+            finite = False
+        if not finite:
+            raise self.error(node, "a number must be finite in float64")
+        return sympy.Integer(value) if isinstance(value, int) else sympy.Rational(repr(value))
+
+    def _name(self, node: ast.AST, name: str) -> sympy.Expr:
+        value = self.names(name)
+        if value is None:
+            value = _NUMBERS.get(name)
+        if value is None:
+            hint = " (a function needs an argument: " + name + "(x))" if functions.resolve(name) else ""
+            raise self.error(
+                node, f"unknown name {name!r}{hint}; expected x, pi, e, or a parameter or constant of the grammar"
+            )
+        return value
+
+    def _chain(
+        self,
+        node: ast.expr,
+        depth: int,
+        operators: tuple[type, type],
+        inverse: Callable[[sympy.Expr], sympy.Expr],
+        join: Callable[..., sympy.Expr],
+    ) -> sympy.Expr:
+        """A left-associative run of + and -, or of * and /, as one n-ary node; no recursion along it."""
+        reverse: list[sympy.Expr] = []
+        while isinstance(node, ast.BinOp) and isinstance(node.op, operators):
+            term = self.build(node.right, depth + 1)
+            reverse.append(inverse(term) if isinstance(node.op, operators[1]) else term)
+            node = node.left
+        reverse.append(self.build(node, depth + 1))
+        return join(*reversed(reverse))
+
+    def _call(self, node: ast.Call, name: str, arguments: list[ast.expr], depth: int) -> sympy.Expr:
+        if any(isinstance(argument, ast.Starred) for argument in arguments):
+            raise self.error(node, "expected plain arguments")
+        if name == "where":
+            if len(arguments) != 3:
+                raise self.error(node, "where takes 3 arguments: where(condition, then, otherwise)")
+            condition, then, otherwise = arguments
+            return functions.where(
+                self._condition(condition, depth + 1), self.build(then, depth + 1), self.build(otherwise, depth + 1)
+            )
+        build = self.calls(name, len(arguments)) if self.calls else None
+        if build is None:
+            build = self._builtin(node, name, len(arguments))
+        return build(*[self.build(argument, depth + 1) for argument in arguments])
+
+    def _builtin(self, node: ast.Call, name: str, count: int) -> Callable[..., sympy.Expr]:
+        row = functions.resolve(name)
+        if row is None:
+            close = difflib.get_close_matches(name, functions.names(), 1)
+            hint = f"did you mean {close[0]!r}?" if close else "`symact grammars --functions` lists what there is"
+            raise self.error(node.func, f"unknown function {name!r}; {hint}")
+        if row.arity is None and count < 2 or row.arity is not None and count != row.arity:
+            wanted = "2 or more arguments" if row.arity is None else f"{row.arity} argument{'s' * (row.arity > 1)}"
+            raise self.error(node, f"{name} takes {wanted}, got {count}")
+        return row.build or (lambda *arguments: expand_definition(row, *arguments))
+
+    def _condition(self, node: ast.expr, depth: int) -> sympy.Basic:
+        match node:
+            case ast.Compare(left=left, ops=comparisons, comparators=rights) if all(
+                type(c) in _RELATIONS for c in comparisons
+            ):
+                values = [self.build(part, depth + 1) for part in (left, *rights)]
+                parts = [
+                    _RELATIONS[type(c)](low, high, evaluate=False)
+                    for c, low, high in zip(comparisons, values, values[1:], strict=False)
+                ]
+                return parts[0] if len(parts) == 1 else sympy.And(*parts, evaluate=False)
+            case ast.BoolOp(op=operator, values=values):
+                join = sympy.And if isinstance(operator, ast.And) else sympy.Or
+                return join(*[self._condition(value, depth + 1) for value in values], evaluate=False)
+        raise self.error(node, "expected a comparison, as in where(x > 0, x, 0.01*x)")
+
+
+def _invert(x: sympy.Expr) -> sympy.Expr:
+    return functions.power(x, sympy.Integer(-1))
+
+
+@cache
+def _definition_tree(text: str) -> ast.expr:
+    return read(text)
+
+
+def expand_definition(row: functions.Function, *arguments: sympy.Expr) -> sympy.Expr:
+    """The definition of a row, one level deep, at `arguments` (one for `x`, two for `a` and `b`)."""
+    names: Mapping[str, sympy.Expr]
+    names = {"x": arguments[0]} if len(arguments) == 1 else dict(zip("ab", arguments, strict=True))
+    return Builder(row.definition, names.get).build(_definition_tree(row.definition))

@@ -1,0 +1,178 @@
+"""The table of functions that a formula may call: one row each.
+
+In: nothing. Out: `FUNCTIONS`, name -> `Function`, and `resolve(name)`, which knows the aliases too.
+A row gives a function's arity, the SymPy object it becomes (its *head*), and, where it is not
+elementary, its definition in simpler rows. The definition is the meaning of the function: canonical
+forms expand it, high-precision checks evaluate it. Rows marked `macro` have no head of their own;
+they are only a shorter way to write their definition.
+
+Heads are built unevaluated, since SymPy's automatic evaluation forgets where a function is
+undefined (`exp(log(x))` is not `x` for negative `x`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import sympy
+
+X = sympy.Symbol("x", real=True)
+A = sympy.Symbol("a", real=True)
+B = sympy.Symbol("b", real=True)
+
+
+@dataclass(frozen=True)
+class Function:
+    """A function that formulas may call.
+
+    Attributes:
+        name: its one name in generated text.
+        arity: number of arguments; None for two or more.
+        build: unevaluated SymPy arguments -> unevaluated SymPy expression; None for a macro.
+        head: the SymPy class that `build` makes, or None where it is `Add`, `Mul` or `Pow`.
+        definition: formula text in `x` (or `a`, `b`) over simpler rows; `""` for an elementary row.
+        aliases: other accepted names.
+    """
+
+    name: str
+    arity: int | None
+    build: Callable[..., sympy.Expr] | None
+    head: type | None = None
+    definition: str = ""
+    aliases: tuple[str, ...] = ()
+
+
+def _head(name: str, latex: str | None = None) -> Any:
+    def _latex(self: Any, printer: Any, exp: str | None = None) -> str:
+        shown = latex or rf"\operatorname{{{name.replace('_', chr(92) + '_')}}}"
+        power = f"^{{{exp}}}" if exp is not None else ""
+        return rf"{shown}{power}\left({printer._print(self.args[0])}\right)"
+
+    body = {
+        "nargs": 1,
+        "is_real": True,
+        "_latex": _latex,
+        "__module__": __name__,
+        "__doc__": f"SymPy head of `{name}`.",
+    }
+    return type(name, (sympy.Function,), body)
+
+
+def _native(name: str, head: Any, aliases: tuple[str, ...] = ()) -> Function:
+    return Function(name, 1, lambda x: head(x, evaluate=False), head, "", aliases)
+
+
+def _defined(name: str, definition: str, aliases: tuple[str, ...] = ()) -> Function:
+    head = _head(name)
+    return Function(name, 1, lambda x: head(x, evaluate=False), head, definition, aliases)
+
+
+def _elementary(name: str, aliases: tuple[str, ...] = ()) -> Function:
+    return _defined(name, "", aliases)
+
+
+def _macro(name: str, arity: int, definition: str, aliases: tuple[str, ...] = ()) -> Function:
+    return Function(name, arity, None, None, definition, aliases)
+
+
+def add(*terms: sympy.Expr) -> sympy.Expr:
+    """Unevaluated sum."""
+    return sympy.Add(*terms, evaluate=False)
+
+
+def mul(*factors: sympy.Expr) -> sympy.Expr:
+    """Unevaluated product."""
+    return sympy.Mul(*factors, evaluate=False)
+
+
+def power(base: sympy.Expr, exponent: sympy.Expr) -> sympy.Expr:
+    """Unevaluated real power, undefined for a negative base and a non-integer exponent."""
+    return sympy.Pow(base, exponent, evaluate=False)
+
+
+def negate(x: sympy.Expr) -> sympy.Expr:
+    """Unevaluated `-x`; a number changes its sign."""
+    return -x if x.is_Number else mul(sympy.Integer(-1), x)
+
+
+def where(condition: sympy.Basic, then: sympy.Expr, otherwise: sympy.Expr) -> sympy.Expr:
+    """Unevaluated `Piecewise`: only the branch that is taken has to be defined."""
+    return sympy.Piecewise((then, condition), (otherwise, sympy.true), evaluate=False)
+
+
+# SELU: Klambauer et al. 2017 (arXiv:1706.02515), equation 14, with PyTorch's digits.
+_SELU_SCALE, _SELU_ALPHA = "1.0507009873554804934193349852946", "1.6732632423543772848170429916717"
+
+_ROWS = (
+    # Elementary: these are the base of all definitions.
+    _native("abs", sympy.Abs, ("Abs",)),
+    _native("sign", sympy.sign),
+    _native("exp", sympy.exp),
+    _native("log", sympy.log, ("ln",)),
+    _native("sin", sympy.sin),
+    _native("cos", sympy.cos),
+    _native("tan", sympy.tan),
+    _native("sinh", sympy.sinh),
+    _native("cosh", sympy.cosh),
+    _native("tanh", sympy.tanh),
+    _native("asinh", sympy.asinh, ("arcsinh",)),
+    _native("atan", sympy.atan, ("arctan",)),
+    _native("erf", sympy.erf),
+    _native("erfc", sympy.erfc),
+    _elementary("i0e", ("bessel_i0e",)),
+    _elementary("i1e", ("bessel_i1e",)),
+    Function("max", None, lambda *xs: sympy.Max(*xs, evaluate=False), sympy.Max, "", ("Max", "maximum", "max_n")),
+    Function("min", None, lambda *xs: sympy.Min(*xs, evaluate=False), sympy.Min, "", ("Min", "minimum", "min_n")),
+    Function("sqrt", 1, lambda x: power(x, sympy.Rational(1, 2))),
+    # Named functions with a head of their own, so that back ends can be exact about them.
+    _defined("expm1", "exp(x) - 1"),
+    _defined("log1p", "log(1 + x)"),
+    _defined("sigmoid", "1/(1 + exp(-x))", ("expit", "logistic")),
+    _defined("logsigmoid", "-log(1 + exp(-x))", ("log_sigmoid",)),
+    _defined("softplus", "log(1 + exp(x))"),
+    _defined("relu", "max(x, 0)"),
+    _defined("elu", "where(x > 0, x, exp(x) - 1)"),
+    _defined("selu", f"{_SELU_SCALE}*where(x > 0, x, {_SELU_ALPHA}*(exp(x) - 1))"),
+    _defined("swish", "x/(1 + exp(-x))", ("silu",)),
+    _defined("gelu", "x*erfc(-x/sqrt(2))/2"),
+    _defined("mish", "x*tanh(log(1 + exp(x)))"),
+    _defined("softsign", "x/(1 + abs(x))"),
+    _defined("hardsigmoid", "max(0, min(1, x/6 + 1/2))"),
+    _defined("hard_sigmoid", "max(0, min(1, 0.2*x + 0.5))"),
+    _defined("hardswish", "x*max(0, min(1, x/6 + 1/2))", ("hard_swish",)),
+    _defined("erfcx", "exp(x**2)*erfc(x)"),
+    _defined("ndtr", "erfc(-x/sqrt(2))/2"),
+    _defined("log_ndtr", "log(erfc(-x/sqrt(2))/2)"),
+    _defined("logcosh", "log(cosh(x))", ("log_cosh",)),
+    _defined("sinc", "where(x == 0, 1, sin(x)/x)"),
+    _defined("heaviside", "where(x > 0, 1, 0)", ("Heaviside",)),
+    # Shorter ways to write a formula, among them the operator names of AQuaSurF.
+    _macro("leakyrelu", 1, "where(x > 0, x, 0.01*x)", ("leaky_relu",)),
+    _macro("zero", 1, "0"),
+    _macro("one", 1, "1"),
+    _macro("identity", 1, "x"),
+    _macro("negative", 1, "-x"),
+    _macro("reciprocal", 1, "1/x"),
+    _macro("square", 1, "x**2"),
+    Function("add", None, add, None, "", ("sum_n",)),
+    Function("mul", None, mul, None, "", ("prod_n",)),
+    _macro("sub", 2, "a - b"),
+    _macro("div", 2, "a/b"),
+    Function("pow", 2, power),
+)
+
+FUNCTIONS: dict[str, Function] = {row.name: row for row in _ROWS}
+_ALIASES = {alias: row.name for row in _ROWS for alias in row.aliases}
+HEADS: dict[type, Function] = {row.head: row for row in _ROWS if row.head is not None}
+
+
+def resolve(name: str) -> Function | None:
+    """The row of a name or alias, or None. (`where` is syntax, not a row: see `formula`.)"""
+    return FUNCTIONS.get(_ALIASES.get(name, name))
+
+
+def names() -> list[str]:
+    """Every accepted name and alias, sorted."""
+    return sorted([*FUNCTIONS, *_ALIASES, "where"])

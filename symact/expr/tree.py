@@ -1,0 +1,308 @@
+"""`Expr`: a frozen tree over a grammar's operators; reading and writing it, its size and depth.
+
+An expression is written in operators, `max(relu(x),cosh(elu(x)))`, or as a formula,
+`x*sigmoid(beta*x)`. The first becomes a tree of grammar operators that searches can vary; the
+second one node that holds the whole formula as its author wrote it. Both print as they are read.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass, replace
+from typing import Any, NamedTuple
+
+import sympy
+
+from symact.errors import FormulaError
+from symact.expr import formula
+from symact.expr.functions import A, B, X
+from symact.expr.vocabulary import NO_GRAMMAR, VARIABLE, Operator, Parameter, Vocabulary
+
+
+class Expr:
+    """An immutable expression tree.
+
+    Attributes:
+        operator: the operator at the root; `VARIABLE` for the leaf `x`.
+        arguments: the argument trees, left to right.
+        size: operators in the tree; 0 for `x`.
+        depth: operators on the longest path; 0 for `x`.
+    """
+
+    __slots__ = ("__weakref__", "_hash", "arguments", "depth", "operator", "size")
+
+    operator: Operator
+    arguments: tuple[Expr, ...]
+    size: int
+    depth: int
+    _hash: int
+
+    def __init__(self, operator: Operator, arguments: tuple[Expr, ...] = ()):
+        arity = operator.arity
+        if (arity is None and not arguments) or (arity is not None and len(arguments) != arity):
+            raise ValueError(f"{operator.name} takes {arity or 'one or more'} arguments, got {len(arguments)}")
+        leaf = operator is VARIABLE
+        size, depth = (0, 0) if leaf else (1, 0)
+        for argument in arguments:
+            size += argument.size
+            depth = max(depth, argument.depth)
+        put = object.__setattr__
+        put(self, "operator", operator)
+        put(self, "arguments", arguments)
+        put(self, "size", size)
+        put(self, "depth", depth if leaf else depth + 1)
+        put(self, "_hash", hash((operator, arguments)))
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        raise AttributeError("an Expr is immutable")
+
+    __delattr__ = __setattr__  # type: ignore[assignment]
+
+    def __hash__(self) -> int:
+        return self._hash
+
+    def __eq__(self, other: object) -> bool:
+        if self is other:
+            return True
+        if not isinstance(other, Expr):
+            return NotImplemented
+        return self._hash == other._hash and self.operator == other.operator and self.arguments == other.arguments
+
+    def __str__(self) -> str:
+        if self.operator.kind in ("variable", "formula"):
+            return self.operator.name
+        return f"{self.operator.name}({','.join(map(str, self.arguments))})"
+
+    def __repr__(self) -> str:
+        return f"Expr({str(self)!r})"
+
+    def _repr_latex_(self) -> str:
+        from symact.expr.canonical import latex
+
+        return f"${latex(self)}$"
+
+    def __reduce__(self) -> Any:
+        return Expr, (self.operator, self.arguments)
+
+    @property
+    def is_formula(self) -> bool:
+        """Whether it is one user's formula rather than a tree of grammar operators."""
+        return self.operator.kind == "formula"
+
+    def walk(self) -> Iterator[Expr]:
+        """Every sub-expression in prefix order, this one first, leaves included."""
+        stack = [self]
+        while stack:
+            node = stack.pop()
+            yield node
+            stack.extend(reversed(node.arguments))
+
+    def replaced(self, position: int, subtree: Expr) -> Expr:
+        """The tree with its sub-expression at prefix `position` exchanged for `subtree`."""
+        if position == 0:
+            return subtree
+        position -= 1
+        arguments = list(self.arguments)
+        for index, argument in enumerate(arguments):
+            length = sum(1 for _ in argument.walk())
+            if position < length:
+                arguments[index] = argument.replaced(position, subtree)
+                return Expr(self.operator, tuple(arguments))
+            position -= length
+        raise IndexError("no sub-expression at that position")
+
+    def bindings(self) -> list[Binding]:
+        """Every operator node in prefix order, with the parameters that it uses here.
+
+        A shared parameter is the same one everywhere; one with `share = false` is numbered by
+        occurrence in prefix order: `beta_1`, `beta_2`, ...
+        """
+        counts: dict[str, int] = {}
+        bound: list[Binding] = []
+        for node in self.walk():
+            if node.operator is VARIABLE:
+                continue
+            uses: dict[str, Parameter] = {}
+            for parameter in node.operator.parameters:
+                if parameter.share or node.is_formula:
+                    uses[parameter.name] = parameter
+                else:
+                    counts[parameter.name] = counts.get(parameter.name, 0) + 1
+                    uses[parameter.name] = replace(parameter, name=f"{parameter.name}_{counts[parameter.name]}")
+            bound.append(Binding(node, uses))
+        return bound
+
+    @property
+    def parameters(self) -> tuple[Parameter, ...]:
+        """Its learnable parameters, in prefix order of first mention."""
+        found = {p.name: p for binding in self.bindings() for p in binding.parameters.values()}
+        return tuple(found.values())
+
+
+class Binding(NamedTuple):
+    """One operator node and its parameters: name in the operator's formula -> parameter here."""
+
+    node: Expr
+    parameters: dict[str, Parameter]
+
+
+X_LEAF = Expr(VARIABLE)
+
+
+def candidate_text(candidate: Expr | tuple[Expr, ...]) -> str:
+    """One line for a candidate; the expressions of several activation sites are joined by ` ; `."""
+    return str(candidate) if isinstance(candidate, Expr) else " ; ".join(map(str, candidate))
+
+
+def to_document(candidate: Expr | tuple[Expr, ...], vocabulary: Vocabulary) -> dict[str, Any]:
+    """A candidate as JSON types: what a store keeps and what a worker process is sent.
+
+    Parameters that the grammar does not declare (the weights of a mixture) travel with it.
+    """
+    expressions = (candidate,) if isinstance(candidate, Expr) else candidate
+    own = {
+        parameter.name: asdict(parameter)
+        for expression in expressions
+        for node in expression.walk()
+        if node.is_formula
+        for parameter in node.operator.parameters
+        if parameter.share and parameter.name not in vocabulary.parameters
+    }
+    return {"expressions": [str(e) for e in expressions], "parameters": list(own.values())}
+
+
+def from_document(document: dict[str, Any], vocabulary: Vocabulary) -> Expr | tuple[Expr, ...]:
+    """The inverse of `to_document`.
+
+    Raises:
+        FormulaError: an expression cannot be read.
+    """
+    own = {p["name"]: Parameter(**{**p, "range": tuple(p["range"])}) for p in document.get("parameters", ())}
+    if own:
+        vocabulary = replace(vocabulary, parameters={**vocabulary.parameters, **own})
+    parsed = tuple(parse(text, vocabulary) for text in document["expressions"])
+    return parsed[0] if len(parsed) == 1 else parsed
+
+
+def parse(text: str, grammar: Vocabulary | None = None) -> Expr:
+    """Read an expression, in operators of the grammar or as a formula.
+
+    A text that uses nothing but `x` and calls of the grammar's operators becomes a tree of them;
+    every other text becomes a formula, in which the grammar's operators, parameters and constants
+    may be named as well (they come before built-in functions of the same name).
+
+    Raises:
+        FormulaError: with the column of the offending part.
+    """
+    vocabulary = NO_GRAMMAR if grammar is None else grammar
+    syntax = formula.read(text)
+    tree = _in_operators(text, syntax, vocabulary, 0)
+    return tree if tree is not None else _as_formula(text, syntax, vocabulary)
+
+
+def _in_operators(text: str, node: ast.expr, vocabulary: Vocabulary, depth: int) -> Expr | None:
+    match node:
+        case ast.Name(id="x"):
+            return X_LEAF
+        case ast.Call(func=ast.Name(id=name), args=arguments, keywords=[]) if name in vocabulary.operators:
+            if depth > formula.MAXIMUM_DEPTH:
+                raise FormulaError(f"nested more than {formula.MAXIMUM_DEPTH} deep", text, node.col_offset)
+            children = [_in_operators(text, argument, vocabulary, depth + 1) for argument in arguments]
+            if any(child is None for child in children):
+                return None
+            operator = vocabulary.operators[name]
+            if not children or operator.arity not in (None, len(children)):
+                raise _wrong_arity(text, node, operator, len(children))
+            return Expr(operator, tuple(child for child in children if child is not None))
+    return None
+
+
+def _wrong_arity(text: str, node: ast.Call, operator: Operator, count: int) -> FormulaError:
+    wanted = {1: "1 argument", 2: "2 arguments", None: "1 or more arguments"}[operator.arity]
+    return FormulaError(f"{operator.name} takes {wanted}, got {count}", text, node.col_offset, node.end_col_offset)
+
+
+@dataclass
+class _Mentions:
+    """The parameters that a formula mentions, each numbered by occurrence unless it is shared."""
+
+    vocabulary: Vocabulary
+    found: dict[str, Parameter]
+    counts: dict[str, int]
+
+    def mention(self, parameter: Parameter) -> sympy.Symbol:
+        if not parameter.share:
+            self.counts[parameter.name] = self.counts.get(parameter.name, 0) + 1
+            parameter = replace(parameter, name=f"{parameter.name}_{self.counts[parameter.name]}")
+        self.found.setdefault(parameter.name, parameter)
+        return parameter.symbol
+
+    def name(self, name: str) -> sympy.Expr | None:
+        if name == "x":
+            return X
+        if name in self.vocabulary.parameters:
+            return self.mention(self.vocabulary.parameters[name])
+        return self.vocabulary.constants.get(name)
+
+    def call(self, name: str, count: int) -> Callable[..., sympy.Expr] | None:
+        operator = self.vocabulary.operators.get(name)
+        if operator is None or operator.arity not in (None, count):
+            return None
+        return lambda *arguments: apply_operator(operator, arguments, self.mention)
+
+
+def _as_formula(text: str, syntax: ast.expr, vocabulary: Vocabulary) -> Expr:
+    mentions = _Mentions(vocabulary, {}, {})
+    built = formula.Builder(text, mentions.name, mentions.call).build(syntax)
+    written = text.strip()
+    operator = Operator(written, "formula", written, tuple(mentions.found.values()), built, X not in built.free_symbols)
+    return Expr(operator, (X_LEAF,))
+
+
+def substituted(expression: sympy.Basic, values: dict[sympy.Basic, sympy.Basic]) -> sympy.Basic:
+    """`expression` with symbols exchanged, rebuilt without evaluation (`xreplace` would evaluate)."""
+    if expression in values:
+        return values[expression]
+    if not expression.args:
+        return expression
+    arguments = [substituted(argument, values) for argument in expression.args]
+    if all(new is old for new, old in zip(arguments, expression.args, strict=True)):
+        return expression
+    if isinstance(expression, sympy.functions.elementary.piecewise.ExprCondPair):
+        return expression.func(*arguments)
+    return expression.func(*arguments, evaluate=False)
+
+
+def apply_operator(
+    operator: Operator, arguments: tuple[sympy.Expr, ...], mention: Callable[[Parameter], sympy.Expr]
+) -> sympy.Expr:
+    """The unevaluated SymPy expression of one operator at `arguments`.
+
+    Args:
+        operator: of any kind but `variable`.
+        arguments: one SymPy expression per argument; `nary` operators fold them from the left.
+        mention: parameter -> the symbol that stands for it here.
+    """
+    values: dict[Any, Any] = {p.symbol: mention(p) for p in operator.parameters}
+    if operator.kind != "nary":
+        values.update(zip((X,) if operator.arity == 1 else (A, B), arguments, strict=True))
+        return substituted(operator.formula, values)
+    result = arguments[0]
+    for argument in arguments[1:]:
+        result = substituted(operator.formula, {**values, A: result, B: argument})
+    return result
+
+
+def to_sympy(expr: Expr) -> sympy.Expr:
+    """An expression as one unevaluated SymPy expression in `x` and its parameters."""
+    bindings = iter(expr.bindings())
+
+    def build(node: Expr) -> sympy.Expr:
+        if node.operator is VARIABLE:
+            return X
+        uses = next(bindings).parameters
+        arguments = tuple(build(argument) for argument in node.arguments)
+        return apply_operator(node.operator, arguments, lambda parameter: uses[parameter.name].symbol)
+
+    return build(expr)
