@@ -203,7 +203,7 @@ class Builder:
             close = difflib.get_close_matches(name, functions.names(), 1)
             hint = f"did you mean {close[0]!r}?" if close else "`symact grammars --functions` lists what there is"
             raise self.error(node.func, f"unknown function {name!r}; {hint}")
-        if row.arity is None and count < 2 or row.arity is not None and count != row.arity:
+        if (row.arity is None and count < 2) or (row.arity is not None and count != row.arity):
             wanted = "2 or more arguments" if row.arity is None else f"{row.arity} argument{'s' * (row.arity > 1)}"
             raise self.error(node, f"{name} takes {wanted}, got {count}")
         return row.build or (lambda *arguments: expand_definition(row, *arguments))

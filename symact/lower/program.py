@@ -188,7 +188,7 @@ class Builder:
             if number in needed:
                 needed.update(a for a in self.operations[number - offset].arguments if a >= offset)
         renumber = {number: number for number in range(offset)}
-        kept = []
+        kept: list[Operation] = []
         for number in sorted(needed):
             operation = self.operations[number - offset]
             renumber[number] = offset + len(kept)
