@@ -1,1 +1,51 @@
-"""symact: a compiler for activation functions and a toolkit that discovers new ones."""
+"""symact: a compiler for activation functions, and a toolkit that discovers new ones.
+
+The public names are imported when they are first used, so that `import symact` costs nothing and
+what needs no torch does not load it.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any
+
+__version__ = "0.1.0"
+
+# Public name -> the module that defines it.
+_PUBLIC = {
+    "Activation": "symact.lower.module",
+    "CompiledFunction": "symact.lower.module",
+    "compile": "symact.lower.module",
+    "compile_many": "symact.lower.module",
+    "replace_activations": "symact.lower.surgery",
+    "activation_layer": "symact.lower.surgery",
+    "Expr": "symact.expr.tree",
+    "parse": "symact.expr.tree",
+    "Grammar": "symact.expr.grammar",
+    "load_grammar": "symact.expr.grammar",
+    "Space": "symact.expr.space",
+    "enumerate_classes": "symact.expr.identity",
+    "FunctionIndex": "symact.expr.identity",
+    "Study": "symact.study",
+    "OPTIMIZERS": "symact.optimize",
+    "TASKS": "symact.tasks",
+    "Outcome": "symact.records",
+    "Status": "symact.records",
+    "Trial": "symact.records",
+    "SymactError": "symact.errors",
+    "InputError": "symact.errors",
+}
+
+__all__ = sorted([*_PUBLIC, "__version__"])
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _PUBLIC:
+        raise AttributeError(f"module 'symact' has no attribute {name!r}")
+    value = getattr(importlib.import_module(_PUBLIC[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return __all__
