@@ -1,0 +1,241 @@
+"""Pictures of a study, as matplotlib figures and as SVG text for a page without scripts.
+
+In: leaderboard rows and trials. Out: figures. Colours are those of Okabe and Ito (2008), which
+people with any colour vision can tell apart.
+"""
+
+from __future__ import annotations
+
+import io
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import matplotlib
+import networkx
+import numpy as np
+from matplotlib.figure import Figure
+
+from symact.expr.tree import Expr, candidate_text
+from symact.records import Status, Trial
+from symact.report.leaderboard import Row
+
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+GREY = "#9aa0a6"
+STYLE = {
+    "svg.fonttype": "none",
+    "font.family": "sans-serif",
+    "font.size": 10,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "grid.color": "#e6e8eb",
+    "axes.axisbelow": True,
+    "axes.edgecolor": "#6b7177",
+}
+LONGEST_LABEL = 48
+
+
+def shortened(text: str, length: int = LONGEST_LABEL) -> str:
+    """`text`, cut in the middle where it is too long for a label."""
+    return text if len(text) <= length else f"{text[: length - 12]}…{text[-11:]}"
+
+
+def svg(figure: Figure) -> str:
+    """A figure as an `<svg>` element that can stand in HTML."""
+    buffer = io.StringIO()
+    with matplotlib.rc_context(STYLE):
+        figure.savefig(buffer, format="svg", bbox_inches="tight", metadata={"Date": None})
+    text = buffer.getvalue()
+    return text[text.index("<svg") :]
+
+
+def progress(studies: Mapping[str, Sequence[Trial]]) -> Figure:
+    """Best score so far against evaluations; every evaluation of a single study as a dot.
+
+    Args:
+        studies: label -> trials in ask order.
+    """
+    with matplotlib.rc_context(STYLE):
+        figure = Figure(figsize=(7.2, 3.4), layout="constrained")
+        axes = figure.add_subplot()
+        single = len(studies) == 1
+        for (label, trials), colour in zip(studies.items(), _cycle(), strict=False):
+            counted = [trial for trial in trials if not trial.cached and trial.budget == 1.0]
+            scores = [math.nan if trial.score is None else trial.score for trial in counted]
+            if single:
+                _dots(axes, counted, scores)
+            best = np.fmax.accumulate(np.array(scores)) if scores else np.array([])
+            axes.step(
+                range(1, len(best) + 1), best, where="post", color=colour, linewidth=1.8, label=label or "best so far"
+            )
+        axes.set(xlabel="functions evaluated", ylabel="score (validation)")
+        axes.legend(frameon=False, loc="lower right")
+    return figure
+
+
+def _dots(axes: Any, counted: Sequence[Trial], scores: Sequence[float]) -> None:
+    numbers = np.arange(1, len(counted) + 1)
+    baseline = np.array([trial.origin == "baseline" for trial in counted], dtype=bool)
+    values = np.array(scores, dtype=float)
+    axes.scatter(numbers[baseline], values[baseline], s=26, marker="D", color=COLOURS[1], label="baselines", zorder=3)
+    axes.scatter(numbers[~baseline], values[~baseline], s=18, color=GREY, label="candidates")
+    failures = numbers[np.isnan(values)]
+    if len(failures):
+        low = np.nanmin(values) if np.isfinite(values).any() else 0.0
+        axes.scatter(failures, np.full(len(failures), low), s=22, marker="x", color=COLOURS[3], label="failed")
+
+
+def _cycle() -> Iterable[str]:
+    while True:
+        yield from COLOURS
+
+
+def samples(expr: Expr, low: float, high: float, constants: Mapping[str, Any] | None = None) -> np.ndarray:
+    """A function and its derivative on a grid.
+
+    Returns:
+        ``(3, 801)`` float64: x, f(x), f'(x); NaN where it is not finite.
+    """
+    import torch
+
+    from symact.lower.module import compile as compile_function
+
+    x = torch.linspace(low, high, 801, dtype=torch.float64, requires_grad=True)
+    scalars = {name: value for name, value in (constants or {}).items() if isinstance(value, int | float)}
+    y = compile_function(expr)(x, **scalars)
+    (slope,) = torch.autograd.grad(y.sum(), x) if y.requires_grad else (torch.zeros_like(x),)
+    stacked = torch.stack([x, y, slope]).detach().numpy()
+    stacked[~np.isfinite(stacked)] = np.nan
+    return stacked
+
+
+def curves(
+    expressions: Sequence[tuple[str, Expr, Mapping[str, Any]]], interval: tuple[float, float] = (-4, 4)
+) -> Figure:
+    """Functions (left) and their derivatives (right).
+
+    Args:
+        expressions: (label, expression, learned constants), the first drawn strongest.
+        interval: where they are drawn.
+    """
+    with matplotlib.rc_context(STYLE):
+        figure = Figure(figsize=(9.6, 3.6), layout="constrained")
+        axes = figure.subplots(1, 2)
+        for index, ((label, expr, constants), colour) in enumerate(zip(expressions, _cycle(), strict=False)):
+            x, y, slope = samples(expr, *interval, constants)
+            width = 2.4 if index == 0 else 1.3
+            for axis, values in zip(axes, (y, slope), strict=True):
+                axis.plot(x, _without_jumps(values), color=colour, linewidth=width, label=shortened(label))
+        for axis, title in zip(axes, ("function", "derivative"), strict=True):
+            axis.set(title=title, xlabel="x", xlim=interval)
+            low, high = axis.get_ylim()
+            axis.set_ylim(max(low, -8), min(high, 8))
+        handles, labels = axes[0].get_legend_handles_labels()
+        figure.legend(handles, labels, loc="outside lower center", ncols=2, frameon=False, fontsize=9)
+    return figure
+
+
+def _without_jumps(values: np.ndarray) -> np.ndarray:
+    """`values` with a gap at each jump, so that no line is drawn across it."""
+    steps = np.abs(np.diff(values))
+    usual = np.nanmedian(steps) if np.isfinite(steps).any() else 0.0
+    shown = values.copy()
+    shown[1:][steps > 40 * usual + 0.2] = np.nan
+    return shown
+
+
+def thumbnail(expr: Expr, constants: Mapping[str, Any] | None = None) -> Figure:
+    """A function on [-4, 4] without decoration, for a table row."""
+    with matplotlib.rc_context({**STYLE, "axes.grid": False}):
+        figure = Figure(figsize=(1.1, 0.6))
+        axes = figure.add_axes((0, 0, 1, 1))
+        x, y, _ = samples(expr, -4, 4, constants)
+        axes.axhline(0, color="#d5d8dc", linewidth=0.8)
+        axes.axvline(0, color="#d5d8dc", linewidth=0.8)
+        axes.plot(x, _without_jumps(np.clip(y, -6, 6)), color=COLOURS[0], linewidth=1.6)
+        axes.set_axis_off()
+    return figure
+
+
+def differences(rows: Sequence[Row]) -> Figure:
+    """Paired differences to ReLU with their 95 % intervals, best on top."""
+    shown = [row for row in rows if row.versus_relu is not None]
+    with matplotlib.rc_context(STYLE):
+        figure = Figure(figsize=(7.2, 0.8 + 0.38 * len(shown)), layout="constrained")
+        axes = figure.add_subplot()
+        for height, row in enumerate(reversed(shown)):
+            versus = row.versus_relu
+            assert versus is not None
+            sure = versus.low > 0 or versus.high < 0
+            axes.plot([versus.low, versus.high], [height, height], color=COLOURS[0] if sure else GREY, linewidth=2)
+            axes.plot(versus.difference, height, "o", color=COLOURS[0] if sure else GREY, markersize=6)
+        axes.axvline(0, color="#30343a", linewidth=1)
+        axes.set_yticks(range(len(shown)), [shortened(row.expression) for row in reversed(shown)])
+        axes.set_ylim(-0.6, len(shown) - 0.4)
+        axes.set_xlabel("score minus ReLU's, same seeds (mean, 95 % interval)")
+    return figure
+
+
+def training(trials: Sequence[Trial]) -> Figure | None:
+    """Validation score per epoch of a few trials; None where the task keeps no curve."""
+    kept = [(trial, _curve(trial)) for trial in trials]
+    kept = [(trial, curve) for trial, curve in kept if curve]
+    if not kept:
+        return None
+    with matplotlib.rc_context(STYLE):
+        figure = Figure(figsize=(7.2, 3.2), layout="constrained")
+        axes = figure.add_subplot()
+        for (trial, curve), colour in zip(kept, _cycle(), strict=False):
+            label = shortened(candidate_text(trial.candidate))
+            axes.plot(range(1, len(curve) + 1), curve, marker="o", markersize=3, color=colour, label=label)
+        axes.set(xlabel="epoch", ylabel="validation score")
+        axes.legend(frameon=False, fontsize=9)
+    return figure
+
+
+def _curve(trial: Trial) -> list[float]:
+    curves_kept = [o.metrics.get("curve") for o in trial.outcomes if o.status is Status.finished]
+    numeric = [[_point(p) for p in curve] for curve in curves_kept if isinstance(curve, list) and curve]
+    length = min(map(len, numeric), default=0)
+    return [float(np.mean([curve[i] for curve in numeric])) for i in range(length)]
+
+
+def _point(point: Any) -> float:
+    if isinstance(point, Mapping):
+        point = next((point[key] for key in ("score", "validation_accuracy", "accuracy") if key in point), math.nan)
+    return float(point) if isinstance(point, int | float) else math.nan
+
+
+def expression_graph(expr: Expr) -> Figure | None:
+    """The operator tree of an expression, x at the bottom; None for a formula, which has none."""
+    if expr.is_formula or expr.size == 0:
+        return None
+    graph = networkx.DiGraph()
+    leaves = iter(range(10**6))
+    place: dict[int, tuple[float, float]] = {}
+    names: dict[int, str] = {}
+
+    def visit(node: Expr, depth: int) -> int:
+        children = [visit(argument, depth + 1) for argument in node.arguments]
+        number = len(names)
+        names[number] = "x" if node.operator.kind == "variable" else node.operator.name
+        across = float(np.mean([place[child][0] for child in children])) if children else float(next(leaves))
+        place[number] = (across, -float(depth))
+        graph.add_node(number)
+        graph.add_edges_from((child, number) for child in children)
+        return number
+
+    visit(expr, 0)
+    with matplotlib.rc_context(STYLE):
+        width = max(across for across, _ in place.values()) + 1
+        figure = Figure(figsize=(max(2.4, 1.5 * width), 0.8 + 0.8 * expr.depth), layout="constrained")
+        axes = figure.add_subplot()
+        networkx.draw_networkx_edges(graph, place, ax=axes, edge_color=GREY, node_size=1100, arrowsize=12)
+        for number, (across, height) in place.items():
+            colour = "#eef3f8" if names[number] != "x" else "#fff4e5"
+            box = {"boxstyle": "round,pad=0.35", "facecolor": colour, "edgecolor": "#6b7177"}
+            axes.text(across, height, names[number], ha="center", va="center", bbox=box)
+        axes.margins(0.25)
+        axes.set_axis_off()
+    return figure
