@@ -23,6 +23,7 @@ _PUBLIC = {
     "parse": "symact.expr.tree",
     "Grammar": "symact.expr.grammar",
     "load_grammar": "symact.expr.grammar",
+    "parse_grammar": "symact.expr.grammar",
     "Space": "symact.expr.space",
     "enumerate_classes": "symact.expr.identity",
     "FunctionIndex": "symact.expr.identity",

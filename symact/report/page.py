@@ -18,9 +18,9 @@ from markupsafe import Markup
 from symact.errors import InputError
 from symact.expr.canonical import latex
 from symact.expr.tree import Expr
+from symact.files import write_text
 from symact.records import Status, Trial
 from symact.report import pictures
-from symact.files import write_text
 from symact.report.leaderboard import Row, is_relu, leaderboard
 
 SHOWN_ROWS = 20
