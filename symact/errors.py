@@ -74,6 +74,6 @@ def caret(text: str, column: int | None, end: int | None = None, width: int = 72
     column -= line_start
     end = column + 1 if end is None else max(column + 1, min(end - line_start, len(line)))
     start = max(0, column - width // 2)
-    shown = line[start : start + width]
+    shown = "".join(c if c.isprintable() else " " for c in line[start : start + width])
     marks = "^" * max(1, min(end, start + width) - column)
     return f"\n    {shown}\n    {' ' * (column - start)}{marks}"

@@ -88,6 +88,15 @@ def _shifted(tree: ast.expr, shift: int) -> ast.expr:
     return tree
 
 
+def calls_in(syntax: ast.expr) -> list[tuple[str, int, int | None]]:
+    """The names that a formula calls, each with the columns where it stands."""
+    return [
+        (node.func.id, node.func.col_offset, node.func.end_col_offset)
+        for node in ast.walk(syntax)
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)
+    ]
+
+
 def parse_formula(text: str, names: Names | None = None, calls: Calls | None = None) -> sympy.Expr:
     """Formula text -> unevaluated SymPy.
 
@@ -105,8 +114,14 @@ def parse_formula(text: str, names: Names | None = None, calls: Calls | None = N
 class Builder:
     """Walks one syntax tree and makes unevaluated SymPy of it."""
 
-    def __init__(self, text: str, names: Names, calls: Calls | None = None):
-        self.text, self.names, self.calls = text, names, calls
+    def __init__(
+        self,
+        text: str,
+        names: Names,
+        calls: Calls | None = None,
+        expected: str = "x, pi, e, or a parameter or constant of the grammar",
+    ):
+        self.text, self.names, self.calls, self.expected = text, names, calls, expected
 
     def error(self, node: ast.AST, reason: str) -> FormulaError:
         """A `FormulaError` that points at `node`."""
@@ -160,9 +175,7 @@ class Builder:
             value = _NUMBERS.get(name)
         if value is None:
             hint = " (a function needs an argument: " + name + "(x))" if functions.resolve(name) else ""
-            raise self.error(
-                node, f"unknown name {name!r}{hint}; expected x, pi, e, or a parameter or constant of the grammar"
-            )
+            raise self.error(node, f"unknown name {name!r}{hint}; expected {self.expected}")
         return value
 
     def _chain(

@@ -1,0 +1,140 @@
+"""`Shape`: the form of a set of expressions, and how it is read.
+
+In: text such as `binary(unary(x), unary(x))`. Out: a frozen tree of operator slots.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from symact.errors import FormulaError
+from symact.expr.tree import X_LEAF, Expr
+from symact.expr.vocabulary import Operator
+
+MAXIMUM_DEPTH = 100
+
+
+@dataclass(frozen=True)
+class Shape:
+    """The form of a set of expressions.
+
+    Attributes:
+        kind: `unary`, `binary`, `nary`, `x`, or `tree` for any tree of unary and binary operators.
+        children: the shapes of the arguments, left to right; none for `x` and `tree`.
+    """
+
+    kind: str
+    children: tuple[Shape, ...] = ()
+
+    def __str__(self) -> str:
+        if self.kind in ("x", "tree"):
+            return {"x": "x", "tree": "tree(x)"}[self.kind]
+        return f"{self.kind}({', '.join(map(str, self.children))})"
+
+    @property
+    def size(self) -> int:
+        """Operators in it; of a `tree`, 1, the least that it has."""
+        return sum(child.size for child in self.children) + (self.kind != "x")
+
+    @property
+    def depth(self) -> int:
+        """Operators on its longest path; of a `tree`, 1, the least that it has."""
+        return max((child.depth for child in self.children), default=0) + (self.kind != "x")
+
+    def walk(self) -> Iterator[Shape]:
+        """Every part in prefix order, itself first, leaves included."""
+        yield self
+        for child in self.children:
+            yield from child.walk()
+
+    def slots(self) -> tuple[Shape, ...]:
+        """The operator slots in prefix order; a `tree`, whose slots are not fixed, is one."""
+        return tuple(part for part in self.walk() if part.kind != "x")
+
+    def build(self, operators: Sequence[Operator]) -> Expr:
+        """The expression with these operators in the slots, in prefix order."""
+        remaining = iter(operators)
+
+        def fill(shape: Shape) -> Expr:
+            if shape.kind == "x":
+                return X_LEAF
+            operator = next(remaining)
+            return Expr(operator, tuple(fill(child) for child in shape.children))
+
+        return fill(self)
+
+
+X_SHAPE = Shape("x")
+TREE = Shape("tree")
+
+
+def parse_shape(text: str) -> Shape:
+    """Read a shape such as `binary(unary(x), unary(x))`; `n-ary(...)` is read as `nary(...)`.
+
+    Raises:
+        FormulaError: with the column of the offending part.
+    """
+    return _ShapeReader(text).read()
+
+
+class _ShapeReader:
+    """A recursive descent over one line: kind, parenthesis, arguments."""
+
+    arity = {"unary": 1, "binary": 2, "nary": None, "tree": 1}
+    expected = "expected x, unary(...), binary(..., ...), nary(..., ...) or tree(x)"
+
+    def __init__(self, text: str):
+        self.text, self.at = text, 0
+
+    def read(self) -> Shape:
+        if len(self.text) > 10_000:
+            raise FormulaError("a shape has at most 10,000 characters")
+        shape = self._shape(0)
+        if self._peek():
+            raise self._error("the shape ends before this")
+        if any(part.kind == "tree" for child in shape.children for part in child.walk()):
+            raise FormulaError("tree(x) stands alone, not inside another shape", self.text, self.text.index("tree"))
+        return shape
+
+    def _error(self, reason: str, start: int | None = None) -> FormulaError:
+        column = self.at if start is None else start
+        return FormulaError(reason, self.text or " ", column, max(self.at, column + 1))
+
+    def _peek(self) -> str:
+        while self.text[self.at : self.at + 1].isspace():
+            self.at += 1
+        return self.text[self.at : self.at + 1]
+
+    def _take(self, character: str) -> None:
+        if self._peek() != character:
+            raise self._error(f"expected {character!r}" + ("" if self._peek() else " before the end"))
+        self.at += 1
+
+    def _shape(self, depth: int) -> Shape:
+        if depth > MAXIMUM_DEPTH:
+            raise self._error(f"a shape may be at most {MAXIMUM_DEPTH} operators deep")
+        self._peek()
+        start = self.at
+        while self.at < len(self.text) and (self.text[self.at].isalnum() or self.text[self.at] in "_-"):
+            self.at += 1
+        word = self.text[start : self.at]
+        if word == "x":
+            return X_SHAPE
+        kind = "nary" if word == "n-ary" else word
+        if kind not in self.arity:
+            raise self._error(f"unknown kind {word!r}; {self.expected}" if word else self.expected, start)
+        self._take("(")
+        children = [self._shape(depth + 1)]
+        while self._peek() == ",":
+            self.at += 1
+            children.append(self._shape(depth + 1))
+        self._take(")")
+        wanted = self.arity[kind]
+        if wanted is not None and len(children) != wanted:
+            raise self._error(f"{kind} takes {wanted} argument{'s' * (wanted > 1)}, got {len(children)}", start)
+        if kind == "tree":
+            if children != [X_SHAPE]:
+                raise self._error("tree is written tree(x)", start)
+            return TREE
+        return Shape(kind, tuple(children))

@@ -1,0 +1,413 @@
+"""`Space`: the expressions of one or more shapes over a grammar, within the grammar's limits.
+
+A shape such as `binary(unary(x), unary(x))` has operator slots that any operator of their kind may
+fill; `tree(x)` is every tree of unary and binary operators that the limits allow. A space counts
+without enumerating, enumerates in the documented order, draws uniformly and knows its members.
+
+Counting and drawing rest on one recursion. A *state* is a set of trees: a shape, or the trees of at
+most some depth and of some size. Each state is a list of choices, an operator with one state per
+argument, so its count is a sum of products, and a random index unfolds into a tree digit by digit.
+"""
+
+from __future__ import annotations
+
+import itertools
+from bisect import bisect_right
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TypeAlias
+
+import numpy as np
+
+from symact.errors import InputError
+from symact.expr.shape import TREE, Shape, parse_shape
+from symact.expr.tree import X_LEAF, Expr
+from symact.expr.vocabulary import KINDS, VARIABLE, Limits, Operator, Vocabulary
+
+MAXIMUM_TREE_DEPTH = 8
+MAXIMUM_TREE_SIZE = 100
+__all__ = ["Shape", "Space", "below", "parse_shape"]
+
+_CHUNK = 4096
+_TABLE = 65_536
+
+
+@dataclass(frozen=True, slots=True)
+class _Trees:
+    """The trees of at most `depth` operators on a path (None: any), and of `size` operators (None: any)."""
+
+    depth: int | None
+    size: int | None
+
+
+_State: TypeAlias = "Shape | _Trees"
+
+
+@dataclass(frozen=True, slots=True)
+class _Choices:
+    """The ways to begin a tree of one state, and how many trees begin with each or an earlier one."""
+
+    operators: list[Operator]
+    parts: list[tuple[_State, ...]]
+    cumulative: list[int]
+
+    @property
+    def total(self) -> int:
+        return self.cumulative[-1] if self.cumulative else 0
+
+
+class Space:
+    """The expressions of some shapes over a grammar.
+
+    Args:
+        grammar: operators and limits.
+        name: the name of the space in its grammar.
+        shapes: one or more, each once; enumerated in this order.
+
+    Raises:
+        InputError: no shape, one twice, `tree(x)` beside what it holds already, a tree without limits,
+            or no expression at all.
+    """
+
+    def __init__(self, grammar: Vocabulary, name: str, shapes: Sequence[Shape]):
+        self.grammar, self.name, self.shapes = grammar, name, tuple(shapes)
+        limits = grammar.limits
+        self._operators: Mapping[str, tuple[Operator, ...]] = {kind: grammar.of_kind(kind) for kind in KINDS}
+        self._forbidden = {
+            outer: frozenset(i for o, i in limits.forbid if o == outer) for outer in {o for o, _ in limits.forbid}
+        }
+        self._cache: dict[tuple[_State, str], _Choices] = {}
+        self._tables: dict[Shape, list[Expr]] = {}
+        self._states: list[_State] | None = None
+        self._cumulative: list[int] = []
+        _check(self.shapes, limits)
+        if all(self._first(shape) is None for shape in self.shapes):
+            raise InputError(f"the space is empty: {self._why_empty()}")
+
+    def __repr__(self) -> str:
+        return f"Space({self.grammar.name!r}, {self.name!r}, {[str(shape) for shape in self.shapes]})"
+
+    def count(self) -> int:
+        """The exact number of expressions, by dynamic programming."""
+        self._prepare()
+        return self._cumulative[-1]
+
+    def sample(self, generator: np.random.Generator) -> Expr:
+        """One expression, each with equal probability."""
+        self._prepare()
+        assert self._states is not None
+        index = below(self._cumulative[-1], generator)
+        at = bisect_right(self._cumulative, index)
+        return self._unrank(self._states[at], "", index - (self._cumulative[at - 1] if at else 0))
+
+    def __iter__(self) -> Iterator[Expr]:
+        """Every expression once, in the documented order.
+
+        Shape by shape. Of a shape: the product over its operator slots, n-ary slots first, then
+        binary, then unary, each group left to right, the last slot fastest; operators in file order.
+        Of `tree(x)`: by size; then by the operator at the root, unary ones first; then by the size of
+        the first argument; then by the arguments, the last fastest.
+        """
+        for shape in self.shapes:
+            if shape.kind == "tree":
+                for state in self._by_size():
+                    yield from self._trees(state, "")
+            elif self._within(shape):
+                yield from self._filled(shape)
+
+    def __contains__(self, expr: object) -> bool:
+        return isinstance(expr, Expr) and self.shape_of(expr) is not None
+
+    def shape_of(self, expr: Expr) -> Shape | None:
+        """The shape that the expression has in this space; None where it is not a member."""
+        limits = self.grammar.limits
+        if limits.max_depth is not None and expr.depth > limits.max_depth:
+            return None
+        if limits.max_size is not None and expr.size > limits.max_size:
+            return None
+        found = next((shape for shape in self.shapes if self._fits(expr, shape)), None)
+        return found if found is not None and self.permits(expr) else None
+
+    def permits(self, expr: Expr) -> bool:
+        """Whether all its operators are the grammar's own and no nesting in it is forbidden."""
+        known, forbidden = self.grammar.operators, self._forbidden
+        for node in expr.walk():
+            operator = node.operator
+            if operator is VARIABLE:
+                continue
+            own = known.get(operator.name)
+            if own is not operator and own != operator:
+                return False
+            if operator.name in forbidden and any(
+                argument.operator.name in forbidden[operator.name] for argument in node.arguments
+            ):
+                return False
+        return True
+
+    # Counting and drawing.
+
+    def _prepare(self) -> None:
+        if self._states is not None:
+            return
+        states: list[_State] = []
+        for shape in self.shapes:
+            if shape.kind == "tree":
+                limits = self.grammar.limits
+                # Without a limit on the size, the depth alone counts, and faster; see `_options` for the leaf.
+                states += self._by_size() if limits.max_size is not None else [TREE]
+            elif self._within(shape):
+                states.append(shape)
+        counts = [self._choices(state, "").total for state in states]
+        self._cumulative = list(itertools.accumulate(counts))
+        self._states = states
+
+    def _by_size(self) -> list[_State]:
+        depth, size = self.grammar.limits.max_depth, self.grammar.limits.max_size
+        if depth is not None:
+            most = 2**depth - 1 if self._operators["binary"] else depth
+            size = most if size is None else min(size, most)
+        assert size is not None
+        return [_Trees(depth, s) for s in range(1, size + 1)]
+
+    def _within(self, shape: Shape) -> bool:
+        limits = self.grammar.limits
+        return (limits.max_depth is None or shape.depth <= limits.max_depth) and (
+            limits.max_size is None or shape.size <= limits.max_size
+        )
+
+    def _choices(self, state: _State, outer: str) -> _Choices:
+        """The choices of a state as an argument of the operator `outer` (`""`: of none)."""
+        outer = outer if outer in self._forbidden else ""
+        found = self._cache.get((state, outer))
+        if found is not None:
+            return found
+        forbidden = self._forbidden.get(outer, frozenset())
+        choices = _Choices([], [], [])
+        total = 0
+        for operator, parts in self._options(state):
+            if operator.name in forbidden:
+                continue
+            count = 1
+            for part in parts:
+                count *= self._choices(part, operator.name).total if count else 0
+            if count:
+                total += count
+                choices.operators.append(operator)
+                choices.parts.append(parts)
+                choices.cumulative.append(total)
+        self._cache[state, outer] = choices
+        return choices
+
+    def _options(self, state: _State) -> Iterator[tuple[Operator, tuple[_State, ...]]]:
+        if isinstance(state, Shape):
+            if state.kind == "x":
+                yield VARIABLE, ()
+            elif state.kind == "tree":
+                # Every tree of the allowed depth but the bare x.
+                depth = self.grammar.limits.max_depth
+                yield from (o for o in self._options(_Trees(depth, None)) if o[0] is not VARIABLE)
+            else:
+                yield from ((operator, state.children) for operator in self._operators[state.kind])
+            return
+        if not state.size:
+            yield VARIABLE, ()
+        if state.depth == 0 or state.size == 0:
+            return
+        for kind in ("unary", "binary"):
+            splits = list(_splits(state, 1 if kind == "unary" else 2))
+            for operator in self._operators[kind]:
+                yield from ((operator, parts) for parts in splits)
+
+    def _unrank(self, state: _State, outer: str, index: int) -> Expr:
+        choices = self._choices(state, outer)
+        at = bisect_right(choices.cumulative, index)
+        operator, parts = choices.operators[at], choices.parts[at]
+        if operator is VARIABLE:
+            return X_LEAF
+        if at:
+            index -= choices.cumulative[at - 1]
+        arguments = []
+        for part in parts:
+            index, digit = divmod(index, self._choices(part, operator.name).total)
+            arguments.append(self._unrank(part, operator.name, digit))
+        return Expr(operator, tuple(arguments))
+
+    def sample_tree(self, depth: int, size: int | None, outer: str, generator: np.random.Generator) -> Expr | None:
+        """A uniform tree of unary and binary operators, `x` among them, to stand inside `outer`.
+
+        Args:
+            depth: at most so many operators on a path.
+            size: exactly so many operators; None for any number.
+            outer: name of the operator around it, or `""`.
+            generator: where the randomness comes from.
+        """
+        state = _Trees(depth, size)
+        total = self._choices(state, outer).total
+        return self._unrank(state, outer, below(total, generator)) if total else None
+
+    # Enumeration.
+
+    def _trees(self, state: _State, outer: str) -> Iterator[Expr]:
+        choices = self._choices(state, outer)
+        for operator, parts in zip(choices.operators, choices.parts, strict=True):
+            if operator is VARIABLE:
+                yield X_LEAF
+            elif len(parts) == 1:
+                yield from (Expr(operator, (argument,)) for argument in self._trees(parts[0], operator.name))
+            else:
+                for first in self._trees(parts[0], operator.name):
+                    yield from (Expr(operator, (first, second)) for second in self._trees(parts[1], operator.name))
+
+    def _filled(self, shape: Shape) -> Iterator[Expr]:
+        """The expressions of one fixed shape: leading slots one by one, trailing ones as arrays."""
+        slots = shape.slots()
+        if not slots:
+            yield X_LEAF
+            return
+        order = [i for kind in KINDS for i, slot in enumerate(slots) if slot.kind == kind]
+        counts = [len(self._operators[slots[i].kind]) for i in order]
+        if not all(counts):
+            return
+        trailing = 0
+        while trailing < len(order) and np.prod(counts[len(order) - trailing - 1 :], dtype=float) <= _CHUNK:
+            trailing += 1
+        lead = len(order) - trailing
+        grid = [axis.ravel() for axis in np.indices(counts[lead:])] if trailing else []
+        width = len(grid[0]) if grid else 1
+        digits: list[np.ndarray] = [np.zeros(width, dtype=np.int64)] * len(slots)
+        for position, axis in zip(order[lead:], grid, strict=True):
+            digits[position] = axis
+        edges = self._forbidden_edges(shape)
+        for leading in itertools.product(*map(range, counts[:lead])):
+            for position, digit in zip(order[:lead], leading, strict=True):
+                digits[position] = np.full(width, digit, dtype=np.int64)
+            kept = digits
+            if edges:
+                allowed = np.ones(width, dtype=bool)
+                for outer, inner, table in edges:
+                    allowed &= table[digits[outer], digits[inner]]
+                kept = [digit[allowed] for digit in digits]
+            yield from self._grown(shape, 0, kept)
+
+    def _forbidden_edges(self, shape: Shape) -> list[tuple[int, int, np.ndarray]]:
+        """(outer slot, inner slot, table of what is allowed) for the nestings that some pair forbids."""
+        edges: list[tuple[int, int, np.ndarray]] = []
+
+        def visit(part: Shape, position: int) -> int:
+            after = position + 1
+            for child in part.children:
+                if child.kind == "x":
+                    continue
+                table = np.array(
+                    [
+                        [self.grammar.allows(outer.name, inner.name) for inner in self._operators[child.kind]]
+                        for outer in self._operators[part.kind]
+                    ]
+                )
+                if not table.all():
+                    edges.append((position, after, table))
+                after = visit(child, after)
+            return after
+
+        visit(shape, 0)
+        return edges
+
+    def _grown(self, shape: Shape, position: int, digits: list[np.ndarray]) -> list[Expr]:
+        """The trees of `shape`, whose root is the slot at `position`, for columns of operator numbers."""
+        operators = self._operators[shape.kind]
+        columns: list[list[Expr]] = []
+        after = position + 1
+        width = len(digits[position])
+        for child in shape.children:
+            if child.kind == "x":
+                columns.append([X_LEAF] * width)
+                continue
+            columns.append(self._subtrees(child, after, digits))
+            after += len(child.slots())
+        roots = map(operators.__getitem__, digits[position].tolist())
+        return [Expr(root, arguments) for root, arguments in zip(roots, zip(*columns, strict=True), strict=True)]
+
+    def _subtrees(self, shape: Shape, position: int, digits: list[np.ndarray]) -> list[Expr]:
+        """Like `_grown`, with every small subtree made once and shared."""
+        counts = [len(self._operators[slot.kind]) for slot in shape.slots()]
+        if np.prod(counts, dtype=float) > _TABLE:
+            return self._grown(shape, position, digits)
+        if shape not in self._tables:
+            self._tables[shape] = self._grown(shape, 0, [axis.ravel() for axis in np.indices(counts)])
+        number = np.zeros(len(digits[position]), dtype=np.int64)
+        for offset, count in enumerate(counts):
+            number = number * count + digits[position + offset]
+        return list(map(self._tables[shape].__getitem__, number.tolist()))
+
+    # Membership and emptiness.
+
+    def _fits(self, expr: Expr, shape: Shape) -> bool:
+        if shape.kind == "tree":
+            return expr.size > 0 and all(n.operator.kind in ("unary", "binary", "variable") for n in expr.walk())
+        if shape.kind == "x":
+            return expr.operator is VARIABLE
+        return (
+            expr.operator.kind == shape.kind
+            and len(expr.arguments) == len(shape.children)
+            and all(map(self._fits, expr.arguments, shape.children))
+        )
+
+    def _first(self, shape: Shape) -> object | None:
+        if shape.kind == "tree":
+            return next((o for kind in ("unary", "binary") for o in self._operators[kind]), None)
+        return (self._choices(shape, "").total or None) if self._within(shape) else None
+
+    def _why_empty(self) -> str:
+        for shape in self.shapes:
+            for slot in shape.slots():
+                kinds = ("unary", "binary") if slot.kind == "tree" else (slot.kind,)
+                if not any(self._operators[kind] for kind in kinds):
+                    return f"{shape} needs operators, and the grammar has no [{slot.kind}] section with any"
+            if not self._within(shape):
+                return f"{shape} has {shape.size} operators, {shape.depth} deep, more than [limits] allows"
+        return "[limits] forbid leaves nothing"
+
+
+def _splits(state: _Trees, count: int) -> Iterator[tuple[_Trees, ...]]:
+    depth = None if state.depth is None else state.depth - 1
+
+    def part(size: int | None) -> _Trees:
+        # A depth that no tree of this size reaches is the same as the size itself: fewer states.
+        return _Trees(depth if size is None or depth is None or depth < size else size, size)
+
+    if state.size is None:
+        yield (part(None),) * count
+    elif count == 1:
+        yield (part(state.size - 1),)
+    else:
+        yield from ((part(size), part(state.size - 1 - size)) for size in range(state.size))
+
+
+def _check(shapes: tuple[Shape, ...], limits: Limits) -> None:
+    if not shapes:
+        raise InputError('the space is empty: it has no shape; expected one or more, such as ["unary(x)"]')
+    for index, shape in enumerate(shapes):
+        if shape in shapes[:index]:
+            raise InputError(f"the shape {shape} stands twice")
+    if TREE not in shapes:
+        return
+    inside = [
+        shape for shape in shapes if shape.kind not in ("tree", "x") and all(s.kind != "nary" for s in shape.slots())
+    ]
+    if inside:
+        raise InputError(f"tree(x) already holds {inside[0]}; leave one of them out")
+    if limits.max_size is None and (limits.max_depth is None or limits.max_depth > MAXIMUM_TREE_DEPTH):
+        raise InputError(f"tree(x) needs [limits] max_size, or max_depth of at most {MAXIMUM_TREE_DEPTH}")
+    if limits.max_size is not None and limits.max_size > MAXIMUM_TREE_SIZE:
+        raise InputError(f"tree(x) needs [limits] max_size of at most {MAXIMUM_TREE_SIZE}")
+
+
+def below(limit: int, generator: np.random.Generator) -> int:
+    """A uniform integer in [0, limit), of any number of digits."""
+    if limit <= 2**63:
+        return int(generator.integers(limit))
+    bits = (limit - 1).bit_length()
+    while True:
+        number = int.from_bytes(generator.bytes((bits + 7) // 8), "little") >> (-bits % 8)
+        if number < limit:
+            return number
