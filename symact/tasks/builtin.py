@@ -1,0 +1,296 @@
+"""The named tasks: `TASKS`, name -> class.
+
+A task says how good an activation is: `evaluate(make_activation, seed, budget, schedule)` trains a
+network and gives an `Outcome` whose score is the accuracy on the validation split. `ImageTask` is what
+they share; a row of settings makes a task. A user's task need not inherit from anything.
+
+A non-finite loss ends a training as `diverged`, whether it comes with the first batch (the metric
+`failed_at_step` is then 0: the untrained network is not finite) or later. A training whose losses are all
+finite but whose validation loss is not ends as `nonfinite`. What `make_activation` or the
+activation raises is not caught here: an executor turns it into `crashed`.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import cached_property
+from typing import Any, ClassVar
+
+import torch
+from torch import nn
+
+from symact.records import Outcome, Status
+from symact.tasks import networks
+from symact.tasks.data import Dataset, data_root, digits, images, images14
+from symact.tasks.networks import MakeActivation
+from symact.tasks.schedules import plan
+from symact.tasks.train import TrainConfig, Training, measure_accuracy, train
+
+
+class ImageTask:
+    """Train a network on a data set and report its validation accuracy.
+
+    A subclass sets the class attributes and defines `load` and `network`.
+
+    Attributes:
+        name: the name in `TASKS`.
+        sites: how often `network` calls `make_activation`.
+        config: the training.
+    """
+
+    name: ClassVar[str] = ""
+    sites: ClassVar[int] = 0
+    config: ClassVar[TrainConfig] = TrainConfig()
+
+    def __init__(self, data: str | os.PathLike[str] | None = None):
+        """`data`: folder of the data sets; None means `SYMACT_DATA`, else the user's cache with download."""
+        self.root = data_root(data)
+        self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+    def load(self) -> Dataset:
+        """Read the data set.
+
+        Raises:
+            InputError: it is not there and cannot be downloaded.
+        """
+        raise NotImplementedError
+
+    def network(self, make_activation: MakeActivation) -> nn.Module:
+        """A fresh network; `make_activation` is called once per site, in site order."""
+        raise NotImplementedError
+
+    @cached_property
+    def dataset(self) -> Dataset:
+        """The data set on the device, read on first use."""
+        return self.load().to(self.device)
+
+    def build(self, make_activation: MakeActivation, seed: int) -> tuple[nn.Module, list[nn.Module]]:
+        """A network with the initial weights of `seed`, and its activations in site order.
+
+        The activations are made first: whatever randomness they use, the weights are those of the seed.
+        """
+        torch.manual_seed(seed)
+        activations = [make_activation() for _ in range(self.sites)]
+        waiting = iter(activations)
+        torch.manual_seed(seed)
+        model = self.network(lambda: next(waiting))
+        return model.to(self.device), activations
+
+    def evaluate(
+        self, make_activation: MakeActivation, seed: int, budget: float = 1.0, schedule: str = "joint"
+    ) -> Outcome:
+        """Train with `seed` and report the validation accuracy.
+
+        Args:
+            make_activation: gives a fresh activation module; called once per site.
+            seed: of the initial weights and the order of the data, the same for every function.
+            budget: fraction of a full training, in (0, 1].
+            schedule: `"joint"`, `"three-cycle"` or `"bilevel"` (the last two need mixture parameters).
+
+        Raises:
+            InputError: the data is missing, or the schedule cannot be used.
+        """
+        with isolated(self.device):
+            return self._outcome(make_activation, seed, budget, schedule, with_test=False)
+
+    def final_test(
+        self, make_activation: MakeActivation, seed: int, budget: float = 1.0, schedule: str = "joint"
+    ) -> Outcome:
+        """As `evaluate`, with `test_accuracy` and `test_loss` among the metrics. For the final report only."""
+        with isolated(self.device):
+            return self._outcome(make_activation, seed, budget, schedule, with_test=True)
+
+    def _outcome(
+        self, make_activation: MakeActivation, seed: int, budget: float, schedule: str, with_test: bool
+    ) -> Outcome:
+        data, config, start = self.dataset, self.config, time.perf_counter()
+        model, activations = self.build(make_activation, seed)
+        phases = plan(schedule, model, activations, data.train, config)
+
+        def measure(model: nn.Module) -> dict[str, Any]:
+            loss, accuracy = measure_accuracy(model, data.validation, config)
+            return {"loss": loss, "accuracy": accuracy}
+
+        training = train(model, phases, config, seed, budget, measure)
+        metrics = self._metrics(training, schedule) | {"seconds": time.perf_counter() - start}
+        if training.failed_at is not None:
+            when = "before any update" if training.failed_at == 0 else f"at step {training.failed_at}"
+            return Outcome.failed(Status.diverged, f"the loss became non-finite {when}", **metrics)
+        last = training.curve[-1]
+        if not torch.isfinite(torch.tensor(last["loss"])):
+            return Outcome.failed(Status.nonfinite, f"the validation loss is {last['loss']}", **metrics)
+        metrics["train_loss"], metrics["train_accuracy"] = measure_accuracy(model, data.train, config)
+        metrics["seconds"] = time.perf_counter() - start
+        if with_test:
+            metrics["test_loss"], metrics["test_accuracy"] = measure_accuracy(model, data.test, config)
+        givers = [getattr(activation, "constants", None) for activation in activations]
+        constants = tuple(dict(give()) if callable(give) else {} for give in givers)
+        return Outcome.finished(
+            last["accuracy"], constants=constants, accuracy=last["accuracy"], loss=last["loss"], **metrics
+        )
+
+    def _metrics(self, training: Training, schedule: str) -> dict[str, Any]:
+        metrics: dict[str, Any] = {
+            "data": self.dataset.name,
+            "curve": training.curve,
+            "epochs": len(training.curve),
+            "steps": training.steps,
+            "schedule": schedule,
+            "train_seconds": training.seconds,
+        }
+        if training.failed_at is not None:
+            metrics["failed_at_step"] = training.failed_at
+        return metrics
+
+
+@contextmanager
+def isolated(device: torch.device) -> Iterator[None]:
+    """Leaves torch's random generators as they were."""
+    with torch.random.fork_rng([device] if device.type == "cuda" else []), torch.enable_grad():
+        yield
+
+
+class DigitsDeep(ImageTask):
+    """scikit-learn's digits, eight hidden layers of 32 without normalization; the default, no download."""
+
+    name, sites = "digits-deep", 8
+    config = TrainConfig(epochs=10, batch=64)
+
+    def load(self) -> Dataset:
+        return digits()
+
+    def network(self, make_activation: MakeActivation) -> nn.Module:
+        return networks.mlp(make_activation, 64, [32] * 8, 10)
+
+
+class Fashion14Deep(ImageTask):
+    """Fashion-MNIST at 14x14, six hidden layers of 32 without normalization, 5,000 images, 5 epochs."""
+
+    name, sites = "fashion14-deep", 6
+    config = TrainConfig(epochs=5, batch=128)
+    source: ClassVar[str] = "FashionMNIST"
+
+    def load(self) -> Dataset:
+        return images14(self.source, self.root)
+
+    def network(self, make_activation: MakeActivation) -> nn.Module:
+        return networks.mlp(make_activation, 196, [32] * 6, 10)
+
+
+class MNIST14Deep(Fashion14Deep):
+    """MNIST at 14x14, as `fashion14-deep`."""
+
+    name, source = "mnist14-deep", "MNIST"
+
+
+class FashionCNN(ImageTask):
+    """Fashion-MNIST with two convolutions and two linear layers: 10,000 images to train, 5,000 to validate."""
+
+    name, sites = "fashion-cnn", 3
+    config = TrainConfig(epochs=5, batch=128)
+    source: ClassVar[str] = "FashionMNIST"
+    train_images: ClassVar[int | None] = 10_000
+    validation_images: ClassVar[int | None] = 5_000
+
+    def load(self) -> Dataset:
+        return images(self.source, self.root, self.train_images, self.validation_images)
+
+    def network(self, make_activation: MakeActivation) -> nn.Module:
+        channels, size = self.dataset.train.x.shape[1:3]
+        return networks.cnn(make_activation, channels, size, self.dataset.classes)
+
+
+class MNISTCNN(FashionCNN):
+    """MNIST, as `fashion-cnn`."""
+
+    name, source = "mnist-cnn", "MNIST"
+
+
+class KMNISTCNN(FashionCNN):
+    """KMNIST (or KMNIST-8k2k where that is what lies in the folder), as `fashion-cnn`."""
+
+    name, source = "kmnist-cnn", "KMNIST"
+
+
+class CIFAR10AllCNNC(ImageTask):
+    """CIFAR-10 with All-CNN-C, 25 epochs of SGD with a cosine rate; for a GPU."""
+
+    name, sites = "cifar10-allcnnc", 9
+    config = TrainConfig(
+        epochs=25,
+        batch=128,
+        optimizer="sgd",
+        rate=0.01,
+        weight_decay=1e-3,
+        decay="cosine",
+        augment=True,
+        mixed_precision=True,
+        evaluation_batch=250,
+    )
+    source: ClassVar[str] = "CIFAR10"
+
+    def load(self) -> Dataset:
+        return images(self.source, self.root)
+
+    def network(self, make_activation: MakeActivation) -> nn.Module:
+        return networks.all_cnn_c(make_activation, 3, self.dataset.classes)
+
+
+class CIFAR100AllCNNC(CIFAR10AllCNNC):
+    """CIFAR-100 with All-CNN-C."""
+
+    name, source = "cifar100-allcnnc", "CIFAR100"
+
+
+class CIFAR10ResNet20(CIFAR10AllCNNC):
+    """CIFAR-10 with ResNet-20; for a GPU."""
+
+    name, sites = "cifar10-resnet20", 19
+    config = TrainConfig(
+        epochs=50,
+        batch=128,
+        optimizer="sgd",
+        rate=0.1,
+        weight_decay=1e-4,
+        decay="cosine",
+        augment=True,
+        mixed_precision=True,
+        evaluation_batch=500,
+    )
+    depth: ClassVar[int] = 20
+
+    def network(self, make_activation: MakeActivation) -> nn.Module:
+        return networks.resnet_cifar(make_activation, self.depth, 3, self.dataset.classes)
+
+
+class CIFAR10ResNet56(CIFAR10ResNet20):
+    """CIFAR-10 with ResNet-56; for a GPU."""
+
+    name, sites, depth = "cifar10-resnet56", 55, 56
+
+
+class CIFAR100ResNet56(CIFAR10ResNet56):
+    """CIFAR-100 with ResNet-56; for a GPU."""
+
+    name, source = "cifar100-resnet56", "CIFAR100"
+
+
+TASKS: dict[str, Callable[..., Any]] = {
+    task.name: task
+    for task in (
+        DigitsDeep,
+        Fashion14Deep,
+        MNIST14Deep,
+        FashionCNN,
+        MNISTCNN,
+        KMNISTCNN,
+        CIFAR10AllCNNC,
+        CIFAR100AllCNNC,
+        CIFAR10ResNet20,
+        CIFAR10ResNet56,
+        CIFAR100ResNet56,
+    )
+}

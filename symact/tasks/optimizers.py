@@ -1,0 +1,113 @@
+"""First-order optimizers on one flat buffer of parameters.
+
+Each row of `OPTIMIZERS` makes, from a flat buffer and the settings, a function that takes the flat
+gradient and the rate and moves the buffer in place. The rules are those of torch.optim (which the
+tests compare them with): SGD with momentum, Adam (arXiv:1412.6980), AdamW (arXiv:1711.05101) and
+RMSprop (Hinton's lecture 6e).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+import torch
+from torch import nn
+
+Update = Callable[[torch.Tensor, float], None]
+
+
+class Settings(Protocol):
+    """What an optimizer reads of a training's settings."""
+
+    @property
+    def momentum(self) -> float: ...
+    @property
+    def weight_decay(self) -> float: ...
+
+
+class FlatParameters:
+    """The given parameters as views of one flat buffer; they stay ordinary parameters of their model.
+
+    Attributes:
+        parameters: the parameters that need a gradient, each once, in order.
+        buffer: ``(n,)``, all their numbers.
+    """
+
+    def __init__(self, parameters: Sequence[nn.Parameter]):
+        unique = {id(p): p for p in parameters if p.requires_grad}
+        self.parameters = list(unique.values())
+        self.buffer = torch.cat([p.detach().reshape(-1) for p in self.parameters])
+        offset = 0
+        for parameter in self.parameters:
+            end = offset + parameter.numel()
+            parameter.data = self.buffer[offset:end].view_as(parameter)
+            offset = end
+
+    def gradient(self, loss: torch.Tensor) -> torch.Tensor:
+        """The gradient of `loss`, ``(n,)``; zero where the loss does not depend on a parameter."""
+        gradients = torch.autograd.grad(loss, self.parameters, materialize_grads=True)
+        return torch.cat([gradient.reshape(-1) for gradient in gradients])
+
+
+def sgd(flat: FlatParameters, settings: Settings) -> Update:
+    """v = momentum v + g; p -= rate v."""
+    parameters, velocity = flat.buffer, torch.zeros_like(flat.buffer)
+
+    def update(gradient: torch.Tensor, rate: float) -> None:
+        if settings.weight_decay:
+            gradient = gradient.add(parameters, alpha=settings.weight_decay)
+        velocity.mul_(settings.momentum).add_(gradient)
+        parameters.add_(velocity, alpha=-rate)
+
+    return update
+
+
+def adam(flat: FlatParameters, settings: Settings, decoupled: bool = False) -> Update:
+    """Adam with beta = (0.9, 0.999), epsilon = 1e-8; `decoupled` weight decay makes it AdamW."""
+    parameters = flat.buffer
+    first, second = torch.zeros_like(parameters), torch.zeros_like(parameters)
+    step = 0
+
+    def update(gradient: torch.Tensor, rate: float) -> None:
+        nonlocal step
+        step += 1
+        if settings.weight_decay and decoupled:
+            parameters.mul_(1 - rate * settings.weight_decay)
+        elif settings.weight_decay:
+            gradient = gradient.add(parameters, alpha=settings.weight_decay)
+        first.lerp_(gradient, 0.1)
+        second.mul_(0.999).addcmul_(gradient, gradient, value=0.001)
+        root = math.sqrt(1 - 0.999**step)
+        parameters.addcdiv_(first, second.sqrt().add_(1e-8 * root), value=-rate * root / (1 - 0.9**step))
+
+    return update
+
+
+def adamw(flat: FlatParameters, settings: Settings) -> Update:
+    """Adam with decoupled weight decay."""
+    return adam(flat, settings, decoupled=True)
+
+
+def rmsprop(flat: FlatParameters, settings: Settings) -> Update:
+    """s = 0.99 s + 0.01 g^2; v = momentum v + g/(sqrt(s) + 1e-8); p -= rate v."""
+    parameters = flat.buffer
+    square, velocity = torch.zeros_like(parameters), torch.zeros_like(parameters)
+
+    def update(gradient: torch.Tensor, rate: float) -> None:
+        if settings.weight_decay:
+            gradient = gradient.add(parameters, alpha=settings.weight_decay)
+        square.mul_(0.99).addcmul_(gradient, gradient, value=0.01)
+        velocity.mul_(settings.momentum).addcdiv_(gradient, square.sqrt().add_(1e-8))
+        parameters.add_(velocity, alpha=-rate)
+
+    return update
+
+
+OPTIMIZERS: dict[str, Callable[[FlatParameters, Settings], Update]] = {
+    "sgd": sgd,
+    "adam": adam,
+    "adamw": adamw,
+    "rmsprop": rmsprop,
+}
