@@ -1,6 +1,346 @@
-"""Arguments -> one call per subcommand; no logic of its own."""
+"""Arguments -> one call per subcommand; no logic of its own.
+
+Exit code 0 on success, 1 where the work failed, 2 where the arguments or a file are wrong. Errors
+go to standard error, one clear line first; a traceback is shown with `--debug` only. Rooms are
+imported inside the subcommands, so that `symact --help` needs neither torch nor SymPy.
+"""
+
+from __future__ import annotations
+
+import enum
+import json
+import os
+import sys
+from pathlib import Path
+from typing import Annotated, Any, NoReturn
+
+import typer
+
+from symact.errors import InputError, SymactError
+
+app = typer.Typer(
+    name="symact",
+    help="A compiler for activation functions, and a toolkit that discovers new ones.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+    epilog="A traceback of an unexpected error is shown with --debug.",
+)
+bench = typer.Typer(
+    help="Tabular benchmarks: build, import, replay.", no_args_is_help=True, rich_markup_mode=None, add_completion=False
+)
+app.add_typer(bench, name="bench")
 
 
-def main() -> None:
+class Stage(enum.StrEnum):
+    """What `compile --show` can print."""
+
+    canonical = "canonical"
+    program = "program"
+    gradient = "gradient"
+    torch = "torch"
+    triton = "triton"
+    latex = "latex"
+
+
+class Equivalence(enum.StrEnum):
+    """When two expressions are the same function."""
+
+    exact = "exact"
+    sampled = "sampled"
+    float32 = "float32"
+
+
+class Executor(enum.StrEnum):
+    """Where candidates are evaluated."""
+
+    local = "local"
+    ray = "ray"
+
+
+class Start(enum.StrEnum):
+    """What a replayed search begins with."""
+
+    baselines = "baselines"
+    random = "random"
+
+
+GrammarOption = Annotated[str | None, typer.Option("--grammar", help="A grammar file, or the name of a shipped one.")]
+SpaceOption = Annotated[str | None, typer.Option("--space", help="A space of the grammar; the first by default.")]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON document and nothing else.")]
+DataOption = Annotated[Path | None, typer.Option("--data", help="Folder of image data sets (default: $SYMACT_DATA).")]
+OutputOption = Annotated[Path | None, typer.Option("--output", help="File to write.")]
+RunArgument = Annotated[Path, typer.Argument(metavar="DIR", help="A run folder.")]
+WorkersOption = Annotated[int, typer.Option("--workers", min=0, help="Worker processes; 0: this process.")]
+ExecutorOption = Annotated[Executor, typer.Option("--executor", help="Where candidates are evaluated.")]
+TimeoutOption = Annotated[float | None, typer.Option("--timeout", min=0.01, help="Seconds per training.")]
+MemoryOption = Annotated[float | None, typer.Option("--memory", min=0.01, help="GiB per worker process tree.")]
+RayOption = Annotated[str | None, typer.Option("--ray-address", help="Ray cluster to join; a local one by default.")]
+SetOption = Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="A setting of the optimizer.")]
+
+
+@app.command(
+    "compile",
+    epilog='Examples: symact compile "x*sigmoid(x)" --show torch;  symact compile "x*sigmoid(beta*x)" --grammar '
+    "ramachandran --output act.py;  symact compile grammars/aquasurf.toml --space large --output large.parquet",
+)
+def compile_(
+    target: Annotated[str, typer.Argument(metavar="EXPRESSION|GRAMMAR.toml", help="What to compile.")],
+    grammar: GrammarOption = None,
+    space: SpaceOption = None,
+    show: Annotated[Stage | None, typer.Option("--show", help="Print one stage of the compiler.")] = None,
+    check: Annotated[bool, typer.Option("--check", help="Compare with high precision.")] = False,
+    plot: Annotated[
+        Path | None, typer.Option("--plot", help="Draw function and derivative (.png, .svg, .pdf).")
+    ] = None,
+    equivalence: Annotated[Equivalence, typer.Option("--equivalence", help="For a grammar.")] = Equivalence.exact,
+    output: OutputOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Compile an expression to torch code, or a grammar to its distinct functions."""
+    from symact.commands import compiled
+
+    if compiled.is_grammar(target):
+        _refuse(("--show", show), ("--check", check), ("--plot", plot), ("--grammar", grammar), of="a grammar")
+        compiled.show_grammar(target, space, equivalence.value, output, as_json)
+    else:
+        _refuse(("--space", space), of="an expression")
+        compiled.show_expression(target, grammar, show and show.value, check, plot, output, as_json)
+
+
+@app.command(
+    epilog="Examples: symact search;  symact search evolution --task fashion-cnn --data DIR --evaluations 60;  "
+    "symact search random --workers 2 --task my_task.py:MyTask --grammar aquasurf --space bench --run out/mine"
+)
+def search(
+    optimizer: Annotated[str, typer.Argument(help="random, evolution, rl, surrogate or mixture.")] = "surrogate",
+    grammar: Annotated[str, typer.Option("--grammar", help="A grammar file, or a shipped one.")] = "aquasurf",
+    space: SpaceOption = None,
+    task: Annotated[str, typer.Option("--task", help="A task's name, or FILE.py:Class.")] = "digits-deep",
+    evaluations: Annotated[int, typer.Option("--evaluations", min=1, help="Distinct functions to evaluate.")] = 60,
+    seeds: Annotated[int, typer.Option("--seeds", min=1, help="Trainings per function.")] = 1,
+    seed: Annotated[int, typer.Option("--seed", help="Seed of the study.")] = 0,
+    batch: Annotated[int, typer.Option("--batch", min=1, help="Candidates asked at a time.")] = 8,
+    workers: WorkersOption = 0,
+    executor: ExecutorOption = Executor.local,
+    ray_address: RayOption = None,
+    timeout: TimeoutOption = None,
+    memory: MemoryOption = None,
+    asynchronous: Annotated[bool, typer.Option("--async", help="Do not wait for batches; not reproducible.")] = False,
+    halving: Annotated[bool, typer.Option("--halving", help="Stop bad candidates early (successive halving).")] = False,
+    data: DataOption = None,
+    run: Annotated[Path | None, typer.Option("--run", help="Run folder to create.")] = None,
+    settings: SetOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Search for activation functions on a task; baselines come first, the best are confirmed last."""
+    from symact.commands import searching
+
+    where = {"workers": workers, "executor": executor.value, "ray_address": ray_address, "data": data}
+    limits = {"timeout": timeout, "memory": memory}
+    design = {"seed": seed, "repeats": seeds, "batch": batch, "asynchronous": asynchronous, "halving": halving}
+    options = {**where, **limits, **design, **_settings(settings)}
+    searching.start(optimizer, grammar, space, task, evaluations, run, options, as_json)
+
+
+@app.command(epilog="Example: symact resume out/mine --evaluations 200 --workers 2")
+def resume(
+    directory: RunArgument,
+    evaluations: Annotated[int | None, typer.Option("--evaluations", min=1, help="New total.")] = None,
+    task: Annotated[str | None, typer.Option("--task", help="FILE.py:Class, if the study has such a task.")] = None,
+    workers: WorkersOption = 0,
+    executor: ExecutorOption = Executor.local,
+    ray_address: RayOption = None,
+    data: DataOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Go on with a study after a stop, a crash, or to add evaluations."""
+    from symact.commands import searching
+
+    where = {"workers": workers, "executor": executor.value, "ray_address": ray_address, "data": data}
+    searching.go_on(directory, evaluations, task, where, as_json)
+
+
+@app.command(epilog="Example: symact top out/mine -n 20")
+def top(
+    directory: RunArgument,
+    shown: Annotated[int, typer.Option("-n", min=0, help="How many; 0: all.")] = 10,
+    as_json: JsonOption = False,
+) -> None:
+    """The best functions that a study found, with seeds and spread."""
+    from symact.commands import studies
+
+    studies.show_top(directory, shown, as_json)
+
+
+@app.command(
+    epilog='Examples: symact export out/mine --output best.py;  symact export "x*sigmoid(x)" --output act.onnx'
+)
+def export(
+    target: Annotated[str, typer.Argument(metavar="DIR|EXPRESSION", help="A run folder (its best), or an expression.")],
+    output: Annotated[Path, typer.Option("--output", help="FILE.py or FILE.onnx.")],
+    grammar: GrammarOption = None,
+) -> None:
+    """Write a function as a standalone module that needs torch alone, or as ONNX."""
+    from symact.commands import studies
+
+    studies.export(target, output, grammar)
+
+
+@app.command(epilog="Example: symact report out/mine out/random --output report.html")
+def report(
+    directories: Annotated[list[Path], typer.Argument(metavar="DIR...", help="Run folders.")],
+    output: OutputOption = None,
+) -> None:
+    """Write one self-contained HTML page about one or more studies."""
+    from symact.commands import studies
+
+    studies.write_report(directories, output)
+
+
+@app.command()
+def tasks(as_json: JsonOption = False) -> None:
+    """The tasks that are there."""
+    from symact.commands import catalogue
+
+    catalogue.show_tasks(as_json)
+
+
+@app.command()
+def grammars(
+    functions: Annotated[bool, typer.Option("--functions", help="What a formula may call.")] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """The grammars that are shipped, and their spaces."""
+    from symact.commands import catalogue
+
+    catalogue.show_functions(as_json) if functions else catalogue.show_grammars(as_json)
+
+
+@bench.command(
+    "build",
+    epilog="Example: symact bench build --task fashion14-deep --grammar aquasurf --space bench --output t.parquet",
+)
+def bench_build(
+    task: Annotated[str, typer.Option("--task")],
+    output: Annotated[Path, typer.Option("--output", help="TABLE.parquet")],
+    grammar: Annotated[str, typer.Option("--grammar")] = "aquasurf",
+    space: SpaceOption = None,
+    seeds: Annotated[int, typer.Option("--seeds", min=1, help="Trainings per function.")] = 1,
+    workers: WorkersOption = 0,
+    data: DataOption = None,
+) -> None:
+    """Train every distinct usable function of a space; goes on where it stopped."""
+    from symact.commands import benches
+
+    benches.build(task, grammar, space, seeds, workers, data, output)
+
+
+@bench.command("import", epilog="Example: symact bench import act-bench.json.gz --output table.parquet")
+def bench_import(
+    source: Annotated[Path, typer.Argument(metavar="FILE.json|FILE.json.gz")],
+    output: Annotated[Path, typer.Option("--output", help="TABLE.parquet")],
+    layer_weights: Annotated[str | None, typer.Option("--layer-weights", metavar="W1,W2,...")] = None,
+) -> None:
+    """Read AQuaSurF's published benchmark format."""
+    from symact.commands import benches
+
+    benches.import_table(source, layer_weights, output)
+
+
+@bench.command(
+    "replay", epilog="Example: symact bench replay surrogate --table t.parquet --evaluations 100 --repeats 20"
+)
+def bench_replay(
+    optimizer: Annotated[str, typer.Argument(help="random, evolution, rl or surrogate.")],
+    table: Annotated[Path, typer.Option("--table", help="TABLE.parquet")],
+    evaluations: Annotated[int, typer.Option("--evaluations", min=1)] = 100,
+    repeats: Annotated[int, typer.Option("--repeats", min=1, help="Whole searches.")] = 1,
+    seed: Annotated[int, typer.Option("--seed")] = 0,
+    start: Annotated[Start, typer.Option("--start")] = Start.baselines,
+    settings: SetOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Run an optimizer on a table instead of on a task, in seconds."""
+    from symact.commands import benches
+
+    benches.replay(optimizer, table, evaluations, repeats, seed, start.value, _settings(settings), as_json)
+
+
+def _refuse(*options: tuple[str, Any], of: str) -> None:
+    for name, value in options:
+        if value:
+            raise InputError(f"{name} does not go with {of}; see symact compile --help")
+
+
+def _settings(pairs: list[str] | None) -> dict[str, Any]:
+    settings = {}
+    for pair in pairs or ():
+        key, separator, value = pair.partition("=")
+        if not separator or not key.isidentifier():
+            raise InputError(f"--set {pair}: expected KEY=VALUE")
+        try:
+            settings[key] = json.loads(value)
+        except ValueError:
+            settings[key] = value
+    return settings
+
+
+def _protect_leading_minus(arguments: list[str]) -> list[str]:
+    """An expression may begin with a minus; a blank before it keeps it from being read as options."""
+    if not arguments or arguments[0] not in ("compile", "export"):
+        return arguments
+    return [f" {a}" if a.startswith("-") and not a.startswith("--") and a != "-" else a for a in arguments]
+
+
+def main() -> NoReturn:
     """The entry point `symact`."""
-    raise SystemExit("symact: the command line is being assembled")
+    arguments = sys.argv[1:]
+    debug = "--debug" in arguments
+    arguments = _protect_leading_minus([argument for argument in arguments if argument != "--debug"])
+    try:
+        result = app(arguments, standalone_mode=False, prog_name="symact")
+        code = result if isinstance(result, int) else 0
+        sys.stdout.flush()
+    except SymactError as error:
+        if debug:
+            raise
+        code = _complain(str(error), error.exit_code)
+    except (KeyboardInterrupt, typer.Abort):
+        code = _complain("stopped", 130)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = 0
+    except Exception as error:
+        code = _usage_error(error)
+        if not code and debug:
+            raise
+        if not code:
+            what = " ".join(str(error).split()) or "no message"
+            code = _complain(f"unexpected {type(error).__name__}: {what}", 1, "--debug shows where")
+    raise SystemExit(code)
+
+
+def _usage_error(error: Exception) -> int:
+    """Complain about wrong arguments; 0 where `error` is something else.
+
+    Typer brings its own copy of click in some versions, so its errors are known by their methods.
+    """
+    if not hasattr(error, "format_message"):
+        return 0
+    context = getattr(error, "ctx", None)
+    command = context.command_path if context is not None else "symact"
+    if type(error).__name__ == "NoArgsIsHelpError":
+        print(context.get_help() if context is not None else command, file=sys.stderr)
+        return 2
+    return _complain(error.format_message().rstrip("."), 2, f"try: {command} --help")
+
+
+def _complain(message: str, code: int, hint: str = "") -> int:
+    print(f"symact: {message}" + (f"\n{hint}" if hint else ""), file=sys.stderr)
+    return code
+
+
+if __name__ == "__main__":
+    main()

@@ -20,6 +20,7 @@ FLOORS = (
     ("study",),
     ("bench",),
     ("report",),
+    ("commands",),
     ("cli",),
 )
 

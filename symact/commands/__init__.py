@@ -1,0 +1,1 @@
+"""What each subcommand does: rooms called in order, and their results printed."""
