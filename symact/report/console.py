@@ -64,7 +64,9 @@ def top(rows: Sequence[Row], shown: int, title: str = "") -> None:
     table.add_column("versus ReLU (95 %)", justify="right")
     table.add_column("from")
     for place, row in enumerate(finished if shown == 0 else finished[:shown], 1):
-        table.add_row(str(place), escape(row.expression), _score(row), _fresh(row), _versus(row), escape(row.trial.origin))
+        table.add_row(
+            str(place), escape(row.expression), _score(row), _fresh(row), _versus(row), escape(row.trial.origin)
+        )
     OUT.print(table)
     if failed:
         OUT.print(f"{len(failed)} failed: " + ", ".join(f"{n} {s}" for s, n in _counts(failed).items()))

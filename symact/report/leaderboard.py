@@ -112,6 +112,15 @@ def leaderboard(trials: Iterable[Trial], confirmations: Iterable[Trial] = ()) ->
     return sorted(rows, key=_order)
 
 
+def winner(rows: Iterable[Row]) -> Row | None:
+    """The function to take home: best on fresh seeds where there are any, else best in the search."""
+    finished = [row for row in rows if row.trial.status is Status.finished]
+    fresh = [row for row in finished if row.confirmation is not None and row.confirmation.score is not None]
+    if fresh:
+        return max(fresh, key=lambda row: row.confirmation.score)  # type: ignore[union-attr,return-value]
+    return finished[0] if finished else None
+
+
 def _order(row: Row) -> tuple[bool, float, float, int]:
     trial = row.trial
     finished = trial.status is Status.finished and trial.score is not None

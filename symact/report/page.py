@@ -21,7 +21,7 @@ from symact.expr.tree import Expr
 from symact.files import write_text
 from symact.records import Status, Trial
 from symact.report import pictures
-from symact.report.leaderboard import Row, is_relu, leaderboard
+from symact.report.leaderboard import Row, is_relu, leaderboard, winner
 
 SHOWN_ROWS = 20
 SHOWN_CURVES = 5
@@ -75,7 +75,7 @@ def _svg(figure: Any) -> Markup | None:
 def _section(study: StudyView) -> dict[str, Any]:
     rows = leaderboard(study.trials, study.confirmations)
     finished = [row for row in rows if row.trial.status is Status.finished]
-    best = finished[0] if finished else None
+    best = winner(rows)
     relu = next((row for row in finished if is_relu(row.trial)), None)
     compared = [row for row in finished if row.versus_relu is not None][:SHOWN_ROWS]
     drawn = _drawn(finished, relu)

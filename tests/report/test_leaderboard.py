@@ -10,7 +10,7 @@ from scipy import stats
 
 from symact.expr.tree import parse
 from symact.records import Outcome, Status, Trial
-from symact.report.leaderboard import leaderboard, paired_difference
+from symact.report.leaderboard import leaderboard, paired_difference, winner
 
 
 def trial(text: str, *scores: float, origin: str = "random", number: int = 0, **more) -> Trial:
@@ -79,3 +79,11 @@ def test_a_repeated_candidate_is_one_row():
     first = trial("sin(x)", 0.7)
     again = trial("sin(x)", 0.7, number=5, cached=True)
     assert [row.trial.number for row in leaderboard([first, again])] == [0]
+
+
+def test_the_winner_is_the_best_on_fresh_seeds():
+    trials = [trial("sin(x)", 0.9), trial("tanh(x)", 0.8, number=1), trial("x", 0.7, number=2)]
+    assert winner(leaderboard(trials)).expression == "sin(x)"
+    fresh = [trial("sin(x)", 0.6, 0.6, 0.6), trial("tanh(x)", 0.7, 0.7, 0.7)]
+    assert winner(leaderboard(trials, fresh)).expression == "tanh(x)"
+    assert winner([]) is None

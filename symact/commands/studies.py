@@ -1,0 +1,100 @@
+"""`symact top`, `report` and `export`: reading a study that is there, or is still running."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from symact.errors import InputError, SymactError
+from symact.expr.tree import Expr, candidate_text
+from symact.report import console
+from symact.report.leaderboard import Row, leaderboard, winner
+from symact.report.page import StudyView, write_page
+from symact.store.database import Store, holds_study
+
+
+def show_top(run: Path, shown: int, as_json: bool) -> None:
+    """Print the leaderboard of a run folder; `shown` 0 means all of it."""
+    with Store.open(run) as store:
+        rows = leaderboard(store.trials(), store.confirmations())
+        title = f"{store.settings.optimizer} on {store.settings.task.name}: {len(rows)} functions"
+    if as_json:
+        limited = rows if shown == 0 else rows[:shown]
+        console.document({"run": str(run), "trials": [row.document() for row in limited]})
+    else:
+        console.top(rows, shown, title)
+
+
+def write_report(runs: Sequence[Path], output: Path | None) -> None:
+    """Write the HTML page of one or more run folders; by default into the first of them."""
+
+    views = [view(run) for run in runs]
+    target = output if output is not None else Path(runs[0]) / "report.html"
+    if target.suffix.lower() not in (".html", ".htm"):
+        raise InputError(f"{target}: a report is an HTML page; give --output FILE.html")
+    with console.bar("drawing the report"):
+        write_page(views, target)
+    console.say(f"wrote {target}")
+
+
+def view(run: Path) -> StudyView:
+    """What a page shows of one run folder."""
+    with Store.open(run) as store:
+        settings = store.settings
+        grammar_name = getattr(store.grammar, "name", "")
+        facts = [
+            ("task", settings.task.name + (f" (file, SHA-256 {settings.task.sha256})" if settings.task.sha256 else "")),
+            ("optimizer", settings.optimizer),
+            (
+                "optimizer settings",
+                ", ".join(f"{k} = {v}" for k, v in settings.optimizer_settings.items()) or "defaults",
+            ),
+            ("grammar, space", f"{grammar_name}, {settings.space}"),
+            ("study seed", str(settings.seed)),
+            ("trainings per function", f"{settings.repeats} (seeds shared by all functions)"),
+            ("confirmation", f"best {settings.confirm_best} and ReLU on {settings.confirm} further common seeds"),
+            ("batch", "asynchronous" if settings.asynchronous else str(settings.batch)),
+            ("machine", ", ".join(f"{k} {v}" for k, v in settings.machine.items())),
+            ("versions", ", ".join(f"{k} {v}" for k, v in settings.versions.items())),
+            ("started", settings.created),
+        ]
+        trials = store.trials()
+        facts.append(("time in training", f"{sum(trial.seconds for trial in trials):.0f} s of one worker"))
+        return StudyView(Path(run).resolve().name, trials, store.confirmations(), facts)
+
+
+def export(target: str, output: Path, grammar: str | None) -> None:
+    """Write the best function of a run folder, or an expression, as a file to take home."""
+    from symact.expr.grammar import load_grammar
+    from symact.expr.tree import parse
+    from symact.lower.export import write
+
+    if Path(target.strip()).is_dir():
+        best = best_row(Path(target.strip()))
+        expr = best.trial.candidate
+        if not isinstance(expr, Expr):
+            raise InputError(
+                f"{target}: the best candidate has one function per site; export one of: {candidate_text(expr)}"
+            )
+        constants = next((dict(o.constants[0]) for o in best.trial.outcomes if o.constants), {})
+    else:
+        expr, constants = parse(target, load_grammar(grammar) if grammar else None), {}
+    write(expr, output, constants)
+    console.say(f"wrote {output}: {expr}")
+
+
+def best_row(run: Path) -> Row:
+    """The winner of a run folder: the best on fresh seeds where there are any, else in the search.
+
+    Raises:
+        InputError: `run` holds no study.
+        SymactError: no trial of it finished.
+    """
+    if not holds_study(run):
+        raise InputError(f"{run}: there is no study here; give a run folder of `symact search`")
+    with Store.open(run) as store:
+        rows = leaderboard(store.trials(), store.confirmations())
+    best = winner(rows)
+    if best is None:
+        raise SymactError(f"{run}: no function has finished yet")
+    return best
