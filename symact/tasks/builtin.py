@@ -16,18 +16,23 @@ import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any, ClassVar
 
+import numpy as np
 import torch
 from torch import nn
 
 from symact.records import Outcome, Status
 from symact.tasks import networks
 from symact.tasks.data import Dataset, data_root, digits, images, images14
+from symact.tasks.fisher import FisherFeatures, FisherProbe
 from symact.tasks.networks import MakeActivation
 from symact.tasks.schedules import plan
 from symact.tasks.train import TrainConfig, Training, measure_accuracy, train
+
+# Initial weights and points of the features: the same for every function and every study.
+FEATURE_SEED = 0
 
 
 class ImageTask:
@@ -44,10 +49,17 @@ class ImageTask:
     name: ClassVar[str] = ""
     sites: ClassVar[int] = 0
     config: ClassVar[TrainConfig] = TrainConfig()
+    feature_batch: ClassVar[int] = 64
 
-    def __init__(self, data: str | os.PathLike[str] | None = None):
-        """`data`: folder of the data sets; None means `SYMACT_DATA`, else the user's cache with download."""
-        self.root = data_root(data)
+    def __init__(self, data: str | os.PathLike[str] | None = None, screen: bool = False):
+        """A task on the data under `data`.
+
+        Args:
+            data: folder of the data sets; None means `SYMACT_DATA`, else the user's cache with download.
+            screen: before training, reject a function whose Fisher matrix is not finite at initialization (it
+                almost never trains); the outcome is then `rejected`.
+        """
+        self.root, self.screen = data_root(data), screen
         self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
     def load(self) -> Dataset:
@@ -107,6 +119,8 @@ class ImageTask:
         self, make_activation: MakeActivation, seed: int, budget: float, schedule: str, with_test: bool
     ) -> Outcome:
         data, config, start = self.dataset, self.config, time.perf_counter()
+        if self.screen and not self._fisher(make_activation).finite:
+            return Outcome.failed(Status.rejected, "the Fisher matrix is not finite at initialization")
         model, activations = self.build(make_activation, seed)
         phases = plan(schedule, model, activations, data.train, config)
 
@@ -132,6 +146,35 @@ class ImageTask:
             last["accuracy"], constants=constants, accuracy=last["accuracy"], loss=last["loss"], **metrics
         )
 
+    def features(self, make_activation: MakeActivation) -> dict[str, np.ndarray]:
+        """What can be known of a function before training.
+
+        Returns:
+            `outputs` ``(1000,)``, the values of a fresh activation at fixed points of a standard normal, clipped to
+            [-5, 5] (of the first site, where sites differ); `fisher` ``(layers, 100)`` and `fisher_weights`
+            ``(layers,)`` as in `fisher.FisherFeatures`; `finite` ``()``, whether the Fisher matrix is finite.
+        """
+        with isolated(self.device):
+            activation = make_activation().to(self.device)
+            with torch.no_grad():
+                outputs = activation(normal_points().to(self.device)).float().cpu().numpy()
+            fisher = self._fisher(make_activation)
+        return {
+            "outputs": outputs,
+            "fisher": fisher.cdf,
+            "fisher_weights": fisher.weights,
+            "finite": np.array(fisher.finite),
+        }
+
+    @cached_property
+    def _probe(self) -> FisherProbe:
+        train = self.dataset.train
+        return FisherProbe(train.x[: self.feature_batch].clone(), train.y[: self.feature_batch])
+
+    def _fisher(self, make_activation: MakeActivation) -> FisherFeatures:
+        model, _ = self.build(make_activation, FEATURE_SEED)
+        return self._probe(model)
+
     def _metrics(self, training: Training, schedule: str) -> dict[str, Any]:
         metrics: dict[str, Any] = {
             "data": self.dataset.name,
@@ -146,6 +189,13 @@ class ImageTask:
         return metrics
 
 
+@lru_cache(maxsize=1)
+def normal_points(count: int = 1000) -> torch.Tensor:
+    """Fixed points of a standard normal, clipped to [-5, 5], ``(count,)`` (AQuaSurF, arXiv:2301.05785)."""
+    points = np.random.default_rng(FEATURE_SEED).standard_normal(count).clip(-5, 5)
+    return torch.from_numpy(points.astype(np.float32))
+
+
 @contextmanager
 def isolated(device: torch.device) -> Iterator[None]:
     """Leaves torch's random generators as they were."""
@@ -157,6 +207,7 @@ class DigitsDeep(ImageTask):
     """scikit-learn's digits, eight hidden layers of 32 without normalization; the default, no download."""
 
     name, sites = "digits-deep", 8
+    feature_batch = 256
     config = TrainConfig(epochs=10, batch=64)
 
     def load(self) -> Dataset:
@@ -170,6 +221,7 @@ class Fashion14Deep(ImageTask):
     """Fashion-MNIST at 14x14, six hidden layers of 32 without normalization, 5,000 images, 5 epochs."""
 
     name, sites = "fashion14-deep", 6
+    feature_batch = 256
     config = TrainConfig(epochs=5, batch=128)
     source: ClassVar[str] = "FashionMNIST"
 

@@ -304,8 +304,9 @@ def _downloading(name: str, base: Path) -> Iterator[None]:
         base.mkdir(parents=True, exist_ok=True)
         yield
     except (OSError, RuntimeError) as error:
+        reason = " ".join(str(error).split())
         raise InputError(
-            f"{name} is not in {base} and could not be downloaded ({error}); "
+            f"{name} is not in {base} and could not be downloaded ({reason}); "
             "put it into a folder and name that with --data or SYMACT_DATA"
         ) from error
     finally:

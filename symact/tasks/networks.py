@@ -38,9 +38,9 @@ def mlp(make_activation: MakeActivation, inputs: int, hidden: Sequence[int], cla
     """
     layers: list[nn.Module] = []
     for width in hidden:
-        layers += [nn.utils.skip_init(nn.Linear, inputs, width), make_activation()]
+        layers += [nn.Linear(inputs, width), make_activation()]
         inputs = width
-    model = nn.Sequential(*layers, nn.utils.skip_init(nn.Linear, inputs, classes))
+    model = nn.Sequential(*layers, nn.Linear(inputs, classes))
     glorot(model)
     return model
 

@@ -1,0 +1,291 @@
+"""Eigenvalues of the Fisher information matrix at initialization, as features of an activation.
+
+In: an untrained network, a batch. Out: for every Linear, Conv2d and depthwise Conv2d layer the
+cumulative distribution of the logarithms of the eigenvalues of its Fisher block, and the layer's
+number of weights. The block is approximated by a Kronecker product (K-FAC, arXiv:1503.05671):
+
+    F = A (x) G,   eigenvalues of F = products of those of A and G,
+
+A is the second moment of the layer's input with the bias as a column of ones, G that of the loss
+gradient at its output. For a convolution (KFC, arXiv:1602.01407, equations 30 to 32) the rows are the
+input patches: A sums over positions and averages over the batch, G averages over both. Layers that
+are applied at many positions (Linear on sequences) are treated alike, and a grouped convolution
+averages A over its groups, so that the number of eigenvalues is always the number of weights.
+
+Choices, those of AQuaSurF (arXiv:2301.05785) unless said: the gradient uses the true labels (the
+"empirical" Fisher); the gradients are those of single examples (AQuaSurF takes those of the mean loss, a shift of
+every logarithm by the same amount, which no distance between functions sees); batch normalization
+uses the batch's statistics and dropout is off.
+
+An eigenvalue below the rounding error of its factor cannot be told from zero and is counted below
+every bin; a plain logarithm would report the noise, or NaN where the noise is negative.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+import numpy as np
+import scipy.linalg
+import torch
+from torch import nn
+from torch.nn import functional
+
+# One bin per two units of the natural logarithm, as AQuaSurF's published CDFs.
+EDGES = np.linspace(-100.0, 100.0, 101)
+# Factors up to this size are accumulated in double precision, larger ones in single: their cost is
+# in the products, and half of that buys more than digits that the bins cannot show.
+DOUBLE_LIMIT = 512
+
+
+@dataclass
+class LayerRecord:
+    """What one layer saw: inputs and outputs of its calls, in order."""
+
+    name: str
+    module: nn.Linear | nn.Conv2d
+    inputs: list[torch.Tensor] = field(default_factory=list)
+    outputs: list[torch.Tensor] = field(default_factory=list)
+
+    @property
+    def weights(self) -> int:
+        """Number of weights, biases included."""
+        return sum(parameter.numel() for parameter in self.module.parameters())
+
+
+@dataclass(frozen=True)
+class FisherFeatures:
+    """Features of one function.
+
+    Attributes:
+        cdf: ``(layers, 100)``, fraction of a layer's log-eigenvalues below each bin's right edge.
+        weights: ``(layers,)``, number of weights of each layer.
+        finite: every activation and gradient was finite; when False, `cdf` is zero.
+    """
+
+    cdf: np.ndarray
+    weights: np.ndarray
+    finite: bool
+
+
+class FisherProbe:
+    """Fisher features on one fixed batch; remembers what depends on the batch alone.
+
+    Args:
+        x: inputs, ``(n, ...)``.
+        y: labels ``(n,)``; None draws them from the model's own distribution (the true Fisher) with a fixed seed.
+    """
+
+    def __init__(self, x: torch.Tensor, y: torch.Tensor | None):
+        self.x, self.y = x.detach(), y
+        self._known: dict[tuple[object, ...], np.ndarray] = {}
+
+    def __call__(self, model: nn.Module) -> FisherFeatures:
+        """The features of `model` (class scores ``(n, classes)``), which is left as it was."""
+        records, gradients = observe(model, self.x, self.y)
+        weights = np.array([record.weights for record in records], dtype=np.int64)
+        cdf = np.zeros((len(records), len(EDGES) - 1))
+        for row, (record, gradient) in enumerate(zip(records, gradients, strict=True)):
+            if not all(bool(torch.isfinite(t).all()) for t in gradient):
+                return FisherFeatures(np.zeros_like(cdf), weights, False)
+            spectrum = self._input_spectrum(record)
+            if spectrum is None:
+                return FisherFeatures(np.zeros_like(cdf), weights, False)
+            output = log_spectrum(gradient_factor(record, gradient))
+            cdf[row] = pairwise_cdf(spectrum, output)
+        return FisherFeatures(cdf, weights, True)
+
+    def _input_spectrum(self, record: LayerRecord) -> np.ndarray | None:
+        """Log-eigenvalues of A, kept when the layer reads the batch itself; None when not finite."""
+        first = record.inputs[0]
+        own = len(record.inputs) == 1 and first.data_ptr() == self.x.data_ptr() and first.shape == self.x.shape
+        module = record.module
+        shape = (module.kernel_size, module.stride, module.padding) if isinstance(module, nn.Conv2d) else ()
+        key = (record.name, tuple(module.weight.shape), shape, module.bias is None)
+        if own and key in self._known:
+            return self._known[key]
+        factor = input_factor(record)
+        if not bool(torch.isfinite(factor).all()):
+            return None
+        spectrum = log_spectrum(factor)
+        if own:
+            self._known[key] = spectrum
+        return spectrum
+
+
+def observe(
+    model: nn.Module, x: torch.Tensor, y: torch.Tensor | None
+) -> tuple[list[LayerRecord], list[list[torch.Tensor]]]:
+    """Run `model` forward and backward once; give each layer's inputs and per-example output gradients.
+
+    Layers are in the order of `model.modules()`; those that were not called are left out. No gradient of a weight is
+    computed.
+    """
+    records: list[LayerRecord] = []
+    handles = []
+    for name, module in model.named_modules():
+        if isinstance(module, (nn.Linear, nn.Conv2d)):
+            record = LayerRecord(name, module)
+            records.append(record)
+            handles.append(module.register_forward_hook(_recorder(record)))
+    try:
+        with _frozen(model), torch.enable_grad():
+            scores = model(x)
+            scores = scores.flatten(0, -2) if scores.dim() > 2 else scores
+            labels = _drawn(scores) if y is None else y.flatten()
+            loss = functional.cross_entropy(scores, labels, reduction="sum")
+            records = [record for record in records if record.outputs]
+            outputs = [output for record in records for output in record.outputs]
+            flat = torch.autograd.grad(loss, outputs, materialize_grads=True)
+    finally:
+        for handle in handles:
+            handle.remove()
+    gradients, at = [], 0
+    for record in records:
+        gradients.append(list(flat[at : at + len(record.outputs)]))
+        at += len(record.outputs)
+    return records, gradients
+
+
+def input_factor(record: LayerRecord) -> torch.Tensor:
+    """A, ``(d, d)``: second moment of the layer's inputs (patches), with a column of ones for a bias."""
+    total, examples = None, 0
+    for x in record.inputs:
+        examples += x.shape[0]
+        for rows in _input_rows(record.module, x.detach()):
+            moment = _second_moment(rows, record.module.bias is not None)
+            total = moment if total is None else total + moment
+    groups = record.module.groups if isinstance(record.module, nn.Conv2d) else 1
+    assert total is not None
+    return total / (examples * groups)
+
+
+def gradient_factor(record: LayerRecord, gradients: list[torch.Tensor]) -> torch.Tensor:
+    """G, ``(outputs, outputs)``: second moment of the loss gradient over examples and positions."""
+    total, count = None, 0
+    for gradient in gradients:
+        rows = (
+            gradient.flatten(0, -2) if isinstance(record.module, nn.Linear) else gradient.transpose(0, 1).flatten(1).t()
+        )
+        moment = _second_moment(rows, False)
+        total, count = (moment if total is None else total + moment), count + len(rows)
+    assert total is not None
+    return total / count
+
+
+def log_spectrum(factor: torch.Tensor) -> np.ndarray:
+    """Ascending natural logarithms of the eigenvalues of a symmetric positive matrix; -inf for rounding noise."""
+    if factor.device.type == "cpu":
+        values = scipy.linalg.eigvalsh(factor.numpy(), check_finite=False)
+    else:
+        values = torch.linalg.eigvalsh(factor).cpu().numpy()
+    values = values.astype(np.float64)
+    noise = max(values[-1], 0.0) * math.sqrt(len(values)) * float(torch.finfo(factor.dtype).eps)
+    result = np.full(len(values), -np.inf)
+    np.log(values, out=result, where=values > noise)
+    return result
+
+
+def pairwise_cdf(a: np.ndarray, b: np.ndarray, edges: np.ndarray = EDGES) -> np.ndarray:
+    """Fraction of the sums ``a_i + b_j`` below each right edge, without forming the sums.
+
+    Both inputs are sorted. One binary search per bin and element of the shorter one.
+    """
+    if len(a) < len(b):
+        a, b = b, a
+    with np.errstate(invalid="ignore"):
+        targets = edges[None, 1:] - b[:, None]
+    # -inf (a zero eigenvalue) makes the target +inf: all of `a` lies below it.
+    counts = np.searchsorted(a, targets.ravel(), side="left").reshape(targets.shape)
+    return counts.sum(0) / (len(a) * len(b))
+
+
+def _input_rows(module: nn.Linear | nn.Conv2d, x: torch.Tensor) -> Iterator[torch.Tensor]:
+    """Rows ``(n, d)`` of a layer's input, in pieces of bounded memory."""
+    if isinstance(module, nn.Linear):
+        yield x.flatten(0, -2)
+        return
+    groups, kernel = module.groups, module.kernel_size
+    padding = module.padding
+    if isinstance(padding, str):
+        sizes = [d * (k - 1) for d, k in zip(module.dilation, kernel, strict=True)] if padding == "same" else [0, 0]
+        x = functional.pad(x, (sizes[1] // 2, sizes[1] - sizes[1] // 2, sizes[0] // 2, sizes[0] - sizes[0] // 2))
+        padding = (0, 0)
+    for part in x.split(16):
+        if max(kernel) == 1 and max(padding) == 0:
+            part = part[:, :, :: module.stride[0], :: module.stride[1]]
+            patches = part.transpose(0, 1).flatten(1)
+            yield patches.unflatten(0, (groups, -1)).transpose(0, 1).flatten(1).t() if groups > 1 else patches.t()
+            continue
+        # (n, channels * kernel, positions); channels come in order, so groups are consecutive rows.
+        patches = functional.unfold(part, kernel, module.dilation, padding, module.stride)
+        yield patches.unflatten(1, (groups, -1)).transpose(2, 3).flatten(0, 2)
+
+
+def _second_moment(rows: torch.Tensor, ones: bool) -> torch.Tensor:
+    """``rows^T rows`` with a last column of ones if asked for, in double precision where that is cheap."""
+    size = rows.shape[1] + ones
+    rows = rows.to(torch.float64 if size <= DOUBLE_LIMIT else torch.float32)
+    moment = rows.new_empty(size, size)
+    inner = moment[:-1, :-1] if ones else moment
+    if rows.device.type == "cpu":
+        # NumPy sends a matrix times its own transpose to BLAS' syrk: half the work of a general product.
+        array = rows.numpy()
+        inner.copy_(torch.from_numpy(array.T @ array))
+    else:
+        torch.mm(rows.t(), rows, out=inner) if not ones else inner.copy_(rows.t() @ rows)
+    if ones:
+        moment[-1, :-1] = moment[:-1, -1] = rows.sum(0)
+        moment[-1, -1] = len(rows)
+    return moment
+
+
+def _recorder(record: LayerRecord):  # type: ignore[no-untyped-def]
+    def hook(module: nn.Module, inputs: tuple[torch.Tensor, ...], output: torch.Tensor) -> torch.Tensor:
+        if not output.requires_grad:
+            output.requires_grad_()
+        record.inputs.append(inputs[0])
+        record.outputs.append(output)
+        return output
+
+    return hook
+
+
+def _drawn(scores: torch.Tensor) -> torch.Tensor:
+    probabilities = torch.softmax(scores.detach().double(), -1).cpu()
+    if not bool(torch.isfinite(probabilities).all()):
+        return torch.zeros(len(scores), dtype=torch.int64, device=scores.device)
+    generator = torch.Generator().manual_seed(0)
+    return torch.multinomial(probabilities, 1, generator=generator)[:, 0].to(scores.device)
+
+
+@contextmanager
+def _frozen(model: nn.Module) -> Iterator[None]:
+    """No weight gradients, no in-place activations, dropout off, batch statistics without running updates."""
+    parameters = [p for p in model.parameters() if p.requires_grad]
+    changed: list[tuple[nn.Module, str, object]] = []
+
+    def change(module: nn.Module, name: str, value: object) -> None:
+        changed.append((module, name, getattr(module, name)))
+        setattr(module, name, value)
+
+    for parameter in parameters:
+        parameter.requires_grad_(False)
+    for module in model.modules():
+        change(module, "training", False)
+        if getattr(module, "inplace", False) is True:
+            change(module, "inplace", False)
+        if isinstance(module, nn.modules.batchnorm._BatchNorm) and module.running_mean is not None:
+            # Without running statistics, evaluation mode normalizes by the batch.
+            change(module, "running_mean", None)
+            change(module, "running_var", None)
+    try:
+        yield
+    finally:
+        for module, name, value in reversed(changed):
+            setattr(module, name, value)
+        for parameter in parameters:
+            parameter.requires_grad_(True)
