@@ -78,6 +78,7 @@ OPERATIONS: dict[str, Instruction] = {
     "erfcx_grad": Instruction(1, 26.0),  # 2*x*erfcx(x) - 2/sqrt(pi)
     "i1e_ratio": Instruction(1, 30.0),  # i1e(x)/x, 1/2 at 0
     "i0e_minus_i1e": Instruction(1, 30.0),  # i0e(x) - i1e(x)
+    "hypot1": Instruction(1, 5.0),  # sqrt(1 + x*x), without overflow: |x| for |x| > 1e9
 }
 
 

@@ -1,0 +1,224 @@
+"""Reverse mode on Programs, one row per operation: Program -> backward Program.
+
+Kinks are declared here and nowhere else, and follow PyTorch: `abs'(0) = sign'(x) = 0`; where
+max or min of a value and a constant tie, the constant wins (`relu'(0) = 0`, as `hardtanh`);
+where two values tie, each gets one half (as `torch.maximum`); `where` passes everything to the
+branch that is taken, and comparisons pass nothing.
+
+A branch that is not taken may be infinite or NaN there. Its adjoint is therefore not multiplied by
+zero but *masked*: it carries the conditions under which it counts, and they are applied by a
+`where` at the place where it meets other adjoints.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import lru_cache
+
+from symact.lower.emit import Emitter, Value, call
+from symact.lower.program import Program
+
+Mask = tuple[int, bool]  # (value number of a condition, whether it has to hold)
+
+
+@dataclass(frozen=True, slots=True)
+class Adjoint:
+    """What one use of a value contributes to its adjoint: `value` where all masks hold, else 0."""
+
+    value: Value
+    masks: tuple[Mask, ...] = ()
+
+
+Row = Callable[..., tuple[Value | Adjoint | None, ...]]
+
+
+def _masked(value: Value, condition: Value, holds: bool = True) -> Adjoint:
+    return Adjoint(value, ((condition.number, holds),))
+
+
+def _constant(value: Value) -> bool:
+    return value.builder.number(value.number) is not None
+
+
+def _extremum(order: str) -> Row:
+    def row(g: Value, y: Value, a: Value, b: Value) -> tuple[Adjoint, Adjoint]:
+        first, second = (a, b) if order == "max" else (b, a)
+        a_wins = call("lt", second, first) if order == "max" else call("lt", a, b)
+        b_wins = call("lt", a, b) if order == "max" else call("lt", b, a)
+        if _constant(a) or _constant(b):
+            return _masked(g, a_wins), _masked(g, b_wins)
+        half = call("where", call("eq", a, b), 0.5 * g, g)
+        return _masked(half, b_wins, False), _masked(half, a_wins, False)
+
+    return row
+
+
+def _pow(g: Value, y: Value, a: Value, b: Value) -> tuple[Value | Adjoint | None, ...]:
+    """d/da = b*a**(b-1), 0 where b is 0; d/db = y*log(a), 0 where a is 0."""
+    base = exponent = None
+    if not _constant(a):
+        slope = g * b * call("pow", a, b - 1.0)
+        base = slope if _constant(b) else _masked(slope, call("eq", b, 0.0), False)
+    if not _constant(b):
+        change = g * y * call("log", a)
+        exponent = change if _constant(a) else _masked(change, call("eq", a, 0.0), False)
+    return base, exponent
+
+
+_INVERSE_ROOT_PI = 1.0 / math.sqrt(math.pi)
+_DENSITY = 1.0 / math.sqrt(2.0 * math.pi)
+
+
+def _sech_squared(x: Value) -> Value:
+    sech = 1.0 / call("cosh", x)
+    return sech * sech
+
+
+def _tan_slope(y: Value) -> Value:
+    return y * y + 1.0
+
+
+def _log_ndtr_slope(x: Value) -> Value:
+    """phi(x)/Phi(x) = sqrt(2/pi)/erfcx(-x/sqrt(2))."""
+    return math.sqrt(2.0 / math.pi) / call("erfcx", x * -math.sqrt(0.5))
+
+
+# (adjoint g of the result, result y, arguments) -> adjoints of the arguments, None for nothing.
+GRADIENTS: dict[str, Row] = {
+    "add": lambda g, y, a, b: (g, g),
+    "sub": lambda g, y, a, b: (g, -g),
+    "mul": lambda g, y, a, b: (g * b, g * a),
+    "div": lambda g, y, a, b: (g / b, -(g / b * y)),
+    "neg": lambda g, y, a: (-g,),
+    "abs": lambda g, y, a: (_masked(g * call("sign", a), call("eq", a, 0.0), False),),
+    "sign": lambda g, y, a: (None,),
+    "max": _extremum("max"),
+    "min": _extremum("min"),
+    "lt": lambda g, y, a, b: (None, None),
+    "le": lambda g, y, a, b: (None, None),
+    "eq": lambda g, y, a, b: (None, None),
+    "where": lambda g, y, c, a, b: (None, _masked(g, c), _masked(g, c, False)),
+    "sqrt": lambda g, y, a: (0.5 * g / y,),
+    "pow": _pow,
+    "exp": lambda g, y, a: (g * y,),
+    "expm1": lambda g, y, a: (g * call("exp", a),),
+    "log": lambda g, y, a: (g / a,),
+    "log1p": lambda g, y, a: (g / (a + 1.0),),
+    "sin": lambda g, y, a: (g * call("cos", a),),
+    "cos": lambda g, y, a: (-(g * call("sin", a)),),
+    "tan": lambda g, y, a: (g * _tan_slope(y),),
+    "sinh": lambda g, y, a: (g * call("cosh", a),),
+    "cosh": lambda g, y, a: (g * call("sinh", a),),
+    "tanh": lambda g, y, a: (g * _sech_squared(a),),
+    "asinh": lambda g, y, a: (g / call("hypot1", a),),
+    "atan": lambda g, y, a: (g / (a * a + 1.0),),
+    "sigmoid": lambda g, y, a: (g * y * call("sigmoid", -a),),
+    "logsigmoid": lambda g, y, a: (g * call("sigmoid", -a),),
+    "softplus": lambda g, y, a: (g * call("sigmoid", a),),
+    "erf": lambda g, y, a: (2.0 * _INVERSE_ROOT_PI * g * call("exp", -(a * a)),),
+    "erfc": lambda g, y, a: (-2.0 * _INVERSE_ROOT_PI * g * call("exp", -(a * a)),),
+    "erfcx": lambda g, y, a: (g * call("erfcx_grad", a),),
+    "ndtr": lambda g, y, a: (_DENSITY * g * call("exp", -0.5 * (a * a)),),
+    "log_ndtr": lambda g, y, a: (g * _log_ndtr_slope(a),),
+    "logcosh": lambda g, y, a: (g * call("tanh", a),),
+    "i0e": lambda g, y, a: (g * _i0e_slope(a),),
+    "i1e": lambda g, y, a: (g * _i1e_slope(a),),
+    "sinc": lambda g, y, a: (g * call("sinc_grad", a),),
+    "sinc_grad": lambda g, y, a: (-(g * (call("sinc", a) + 2.0 * (y / a))),),
+    "erfcx_grad": lambda g, y, a: (g * (2.0 * call("erfcx", a) + 2.0 * a * y),),
+    "i1e_ratio": lambda g, y, a: (g * _i1e_ratio_slope(y, a),),
+    "i0e_minus_i1e": lambda g, y, a: (g * (_i0e_slope(a) - _i1e_slope(a)),),
+    "hypot1": lambda g, y, a: (g * (a / y),),
+}
+
+
+def _i0e_slope(a: Value) -> Value:
+    """i1e(a) - sign(a)*i0e(a), even differences by `i0e_minus_i1e`."""
+    size = call("abs", a)
+    return -(call("sign", a) * call("i0e_minus_i1e", size))
+
+
+def _i1e_slope(a: Value) -> Value:
+    """i0e - i1e/a - sign(a)*i1e."""
+    return call("i0e_minus_i1e", call("abs", a)) - call("i1e_ratio", a)
+
+
+def _i1e_ratio_slope(y: Value, a: Value) -> Value:
+    """(i1e' - y)/a, 0 at 0 up to the kink of the scaling, which is -sign(a)/2."""
+    return (_i1e_slope(a) - y) / a
+
+
+@lru_cache(maxsize=4096)
+def backward(program: Program) -> Program:
+    """The vector-Jacobian product of a Program.
+
+    Args:
+        program: with one output; or several, for derivatives of derivatives.
+
+    Returns:
+        a Program with inputs `(*program.inputs, "grad")` (`grad_0, grad_1, ...` for several
+        outputs) and one output per input of `program`: the elementwise terms, not yet summed where
+        an input is broadcast.
+    """
+    count = len(program.outputs)
+    grads = ("grad",) if count == 1 else tuple(f"grad_{i}" for i in range(count))
+    builder = Emitter((*program.inputs, *grads))
+    inputs = builder.inputs_as_values()
+    numbers = list(range(len(program.inputs)))
+    for operation in program.operations:
+        arguments = [numbers[a] for a in operation.arguments]
+        known = (
+            builder.const(operation.value) if operation.name == "const" else builder.emit(operation.name, *arguments)
+        )
+        numbers.append(known)
+    values = [Value(builder, number) for number in numbers]
+    adjoints: list[list[Adjoint]] = [[] for _ in values]
+    for output, grad in zip(program.outputs, inputs[len(program.inputs) :], strict=True):
+        adjoints[output].append(Adjoint(grad))
+    active = _depends_on_inputs(program)
+    first = len(program.inputs)
+    for position in range(len(program.operations) - 1, -1, -1):
+        number = first + position
+        operation = program.operations[position]
+        if not adjoints[number] or not active[number]:
+            continue
+        total = _sum(builder, adjoints[number])
+        arguments_values = [values[a] for a in operation.arguments]
+        row = GRADIENTS[operation.name](total.value, values[number], *arguments_values)
+        for argument, term in zip(operation.arguments, row, strict=True):
+            if term is None or not active[argument]:
+                continue
+            if isinstance(term, Value):
+                term = Adjoint(term)
+            adjoints[argument].append(Adjoint(term.value, (*total.masks, *term.masks)))
+    zero = builder.const(0.0)
+    outputs = [_apply(builder, _sum(builder, a)).number if a else zero for a in adjoints[:first]]
+    return builder.build(*outputs)
+
+
+def _depends_on_inputs(program: Program) -> list[bool]:
+    active = [True] * len(program.inputs)
+    for operation in program.operations:
+        active.append(any(active[a] for a in operation.arguments))
+    return active
+
+
+def _sum(builder: Emitter, terms: list[Adjoint]) -> Adjoint:
+    """One adjoint for several: with the masks that all share, the others applied."""
+    shared = [mask for mask in terms[0].masks if all(mask in term.masks for term in terms[1:])]
+    total: Value | None = None
+    for term in terms:
+        value = _apply(builder, Adjoint(term.value, tuple(m for m in term.masks if m not in shared)))
+        total = value if total is None else total + value
+    assert total is not None
+    return Adjoint(total, tuple(shared))
+
+
+def _apply(builder: Emitter, adjoint: Adjoint) -> Value:
+    value = adjoint.value
+    for condition, holds in reversed(adjoint.masks):
+        chosen = (Value(builder, condition), value, 0.0) if holds else (Value(builder, condition), 0.0, value)
+        value = call("where", *chosen)
+    return value

@@ -1,0 +1,155 @@
+"""`Activation`: a formula as an `nn.Module`; `compile`: a formula as a function of tensors.
+
+Both take an expression or its text, in a grammar's operators or as a formula.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from symact.errors import InputError
+from symact.expr.tree import Expr, parse
+from symact.expr.vocabulary import Parameter, Vocabulary
+from symact.lower import torch_code
+from symact.lower.autograd import Runner
+from symact.lower.passes import lower
+
+# The smallest value of a parameter that is declared positive.
+POSITIVE_FLOOR = 1e-6
+
+
+def _expression(expr: Expr | str, grammar: Vocabulary | None) -> Expr:
+    return parse(expr, grammar) if isinstance(expr, str) else expr
+
+
+def _checked(x: Any) -> Tensor:
+    if not isinstance(x, Tensor):
+        raise InputError(f"an activation takes a torch tensor, not {type(x).__name__}")
+    if x.is_complex():
+        raise InputError(f"an activation is a real function; got a tensor of {x.dtype}")
+    return x if x.is_floating_point() else x.to(torch.get_default_dtype())
+
+
+class CompiledFunction:
+    """A differentiable function of a tensor.
+
+    Attributes:
+        expr: the expression.
+        program: its forward Program.
+        parameters: its learnable parameters; calls may give values for them by name.
+    """
+
+    def __init__(self, expr: Expr):
+        self.expr = expr
+        self.program = lower(expr)
+        self.parameters: tuple[Parameter, ...] = expr.parameters
+        self._runner = Runner(self.program)
+
+    def __call__(self, x: Tensor, **parameters: Tensor | float) -> Tensor:
+        """The function at `x`, of any shape and floating dtype.
+
+        Args:
+            x: where.
+            parameters: name -> value, a number or a tensor of shape `()` or `(C,)`; else its `init`.
+
+        Raises:
+            InputError: `x` is no real tensor, or a name is unknown.
+        """
+        x = _checked(x)
+        unknown = parameters.keys() - {p.name for p in self.parameters}
+        if unknown:
+            raise InputError(f"{self.expr} has no parameter {sorted(unknown)[0]!r}")
+        dtype = torch.float64 if x.dtype == torch.float64 else torch.float32
+        values = [parameters.get(p.name, p.init) for p in self.parameters]
+        tensors = tuple(v if isinstance(v, Tensor) else torch.tensor(v, dtype=dtype, device=x.device) for v in values)
+        return self._runner(x, tensors)
+
+    def source(self) -> str:
+        """The function as text of plain torch operations."""
+        return torch_code.source(self.program)
+
+    def __repr__(self) -> str:
+        return f"CompiledFunction({str(self.expr)!r})"
+
+
+def compile(expr: Expr | str, grammar: Vocabulary | None = None) -> CompiledFunction:
+    """Compile one expression.
+
+    Raises:
+        FormulaError: the text cannot be read.
+    """
+    return CompiledFunction(_expression(expr, grammar))
+
+
+def compile_many(exprs: Iterable[Expr | str], grammar: Vocabulary | None = None) -> list[CompiledFunction]:
+    """Compile thousands at once, in order."""
+    return [compile(expr, grammar) for expr in exprs]
+
+
+class Activation(nn.Module):
+    """A formula as a drop-in activation module.
+
+    Its learnable parameters are `nn.Parameter`s under the names that the grammar gives them, of shape
+    `()`, or `(channels,)` with one value per channel along dimension 1. A parameter that is declared
+    positive enters the formula as `max(abs(value), 1e-6)`, so that no step of training makes it
+    negative or zero; `constants()` and `expression()` give the value that enters.
+
+    Args:
+        expr: an expression or its text.
+        grammar: the grammar whose operators and parameters it names.
+        channels: number of channels, for parameters per channel; those with `per = "channel"` need it.
+        inplace: accepted for the sake of `nn.ReLU(inplace=True)`; the result is a new tensor.
+    """
+
+    def __init__(
+        self,
+        expr: Expr | str,
+        grammar: Vocabulary | None = None,
+        channels: int | None = None,
+        inplace: bool = False,
+    ):
+        super().__init__()
+        self.expr = _expression(expr, grammar)
+        self.channels, self.inplace = channels, inplace
+        self._declared: tuple[Parameter, ...] = self.expr.parameters
+        self._names = []
+        for parameter in self._declared:
+            if parameter.per == "channel" and channels is None:
+                raise InputError(f"{parameter.name} is a parameter per channel: give Activation(..., channels=C)")
+            shape = () if channels is None else (channels,)
+            name = parameter.name if not hasattr(self, parameter.name) else parameter.name + "_"
+            self._names.append(name)
+            self.register_parameter(name, nn.Parameter(torch.full(shape, float(parameter.init))))
+        self._runner = Runner(lower(self.expr))
+
+    def _values(self) -> tuple[Tensor, ...]:
+        values = []
+        for name, declared in zip(self._names, self._declared, strict=True):
+            value = getattr(self, name)
+            values.append(torch.clamp(torch.abs(value), min=POSITIVE_FLOOR) if declared.positive else value)
+        return tuple(values)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """The activation at `x`: any shape, floating dtype and layout."""
+        return self._runner(_checked(x), self._values())
+
+    def mixture_parameters(self) -> list[nn.Parameter]:
+        """The parameters that weigh a mixture, which a schedule may train apart from the rest."""
+        return [getattr(self, n) for n, p in zip(self._names, self._declared, strict=True) if p.mixture]
+
+    def constants(self) -> dict[str, float | list[float]]:
+        """Parameter name -> the value that enters the formula; a list where it is per channel."""
+        values = [value.detach().cpu().double().tolist() for value in self._values()]
+        return {declared.name: value for declared, value in zip(self._declared, values, strict=True)}
+
+    def source(self) -> str:
+        """The function as text of plain torch operations."""
+        return torch_code.source(self._runner.forward)
+
+    def extra_repr(self) -> str:
+        """What `print(module)` shows."""
+        return str(self.expr) + (f", channels={self.channels}" if self.channels is not None else "")

@@ -1,0 +1,103 @@
+"""Patterns over Programs, written as ordinary mathematics: `exp(u*u)*erfc(u)`.
+
+In a pattern `u`, `v` and `w` stand for any value, `c` and `d` for any constant. Calls name
+operations of the instruction set, `+ - * / **` are `add sub mul div pow`, and `u - 1` means
+`u + (-1)`, as Programs have it.
+"""
+
+from __future__ import annotations
+
+import ast
+from dataclasses import dataclass
+from functools import cache
+from typing import Protocol, TypeAlias
+
+from symact.lower.program import OPERATIONS, Operation
+
+_OPERATORS: dict[type, str] = {ast.Add: "add", ast.Sub: "sub", ast.Mult: "mul", ast.Div: "div", ast.Pow: "pow"}
+CONSTANTS = ("c", "d")
+
+
+@dataclass(frozen=True, slots=True)
+class Pattern:
+    """An operation whose arguments are patterns, variables (str) or numbers."""
+
+    name: str
+    arguments: tuple[Term, ...]
+
+
+Term: TypeAlias = Pattern | str | float
+
+
+class Values(Protocol):
+    """What matching asks of a Program under construction."""
+
+    def operation(self, number: int) -> Operation | None:
+        """The operation that defines a value, or None for an input."""
+
+    def number(self, value: int) -> float | None:
+        """The value of a constant, or None."""
+
+
+@cache
+def pattern(text: str) -> Term:
+    """Read a pattern.
+
+    Raises:
+        ValueError: `text` names an operation that is not in the instruction set.
+    """
+    return _read(ast.parse(text.strip(), mode="eval").body)
+
+
+def _read(node: ast.expr) -> Term:
+    match node:
+        case ast.Constant(value=int() | float() as value):
+            return float(value)
+        case ast.Name(id=name):
+            return name
+        case ast.UnaryOp(op=ast.USub(), operand=operand):
+            inner = _read(operand)
+            return -inner if isinstance(inner, float) else Pattern("neg", (inner,))
+        case ast.BinOp(op=operator, left=left, right=right):
+            first, second = _read(left), _read(right)
+            if isinstance(operator, ast.Sub) and isinstance(second, float):
+                return Pattern("add", (first, -second))
+            return Pattern(_OPERATORS[type(operator)], (first, second))
+        case ast.Call(func=ast.Name(id=name), args=arguments):
+            if name not in OPERATIONS or OPERATIONS[name].arity != len(arguments):
+                raise ValueError(f"{name} with {len(arguments)} arguments is no operation")
+            return Pattern(name, tuple(_read(argument) for argument in arguments))
+    raise ValueError(f"no pattern: {ast.unparse(node)}")
+
+
+def matches(values: Values, wanted: Pattern, name: str, arguments: tuple[int, ...]) -> dict[str, int] | None:
+    """What the variables of `wanted` stand for in `name(arguments)`, or None where it does not match."""
+    if name != wanted.name:
+        return None
+    found: dict[str, int] = {}
+    return found if _match_arguments(values, wanted, arguments, found) else None
+
+
+def _match_arguments(values: Values, wanted: Pattern, arguments: tuple[int, ...], found: dict[str, int]) -> bool:
+    before = dict(found)
+    if all(_match(values, term, a, found) for term, a in zip(wanted.arguments, arguments, strict=True)):
+        return True
+    if OPERATIONS[wanted.name].commutative:
+        found.clear()
+        found.update(before)
+        first, second = arguments
+        return _match(values, wanted.arguments[0], second, found) and _match(values, wanted.arguments[1], first, found)
+    return False
+
+
+def _match(values: Values, wanted: Term, number: int, found: dict[str, int]) -> bool:
+    if isinstance(wanted, str):
+        if wanted in CONSTANTS and values.number(number) is None:
+            return False
+        return found.setdefault(wanted, number) == number
+    if isinstance(wanted, float):
+        return values.number(number) == wanted
+    operation = values.operation(number)
+    if operation is None or operation.name != wanted.name:
+        return False
+    return _match_arguments(values, wanted, operation.arguments, found)

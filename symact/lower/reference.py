@@ -1,0 +1,138 @@
+"""What every operation of the instruction set means, in mpmath: the yardstick of all back ends.
+
+`MEANING` has one row per operation. Checks evaluate Programs by it, constants are folded by it.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import mpmath
+from mpmath import mp, mpf
+
+_NAN = mpf("nan")
+
+
+def _real_power(base: Any, exponent: Any) -> Any:
+    if base == 0 and exponent < 0:
+        return mpf("inf")
+    if base < 0 and exponent != mpmath.floor(exponent):
+        return _NAN
+    return mpmath.power(base, exponent)
+
+
+def _erfcx(x: Any) -> Any:
+    if x > 1e8:
+        return 1 / (x * mpmath.sqrt(mp.pi))
+    with mp.extraprec(60):
+        return mpmath.exp(x * x) * mpmath.erfc(x)
+
+
+def _scaled_bessel(order: int, x: Any) -> Any:
+    """`exp(-|x|) I_order(x)`; DLMF 10.40.1 for large arguments, where mpmath is slow."""
+    size = abs(x)
+    if size < 1000:
+        return mpmath.besseli(order, x) * mpmath.exp(-size)
+    total, term = mpf(1), mpf(1)
+    for k in range(1, 30):
+        term *= -mpf(4 * order * order - (2 * k - 1) ** 2) / (k * 8 * size)
+        total += term
+    value = total / mpmath.sqrt(2 * mp.pi * size)
+    return -value if order % 2 and x < 0 else value
+
+
+def _difference(x: Any) -> Any:
+    with mp.extraprec(160):
+        return _scaled_bessel(0, x) - _scaled_bessel(1, x)
+
+
+def _sinc_grad(x: Any) -> Any:
+    if x == 0:
+        return mpf(0)
+    with mp.extraprec(400):
+        return (mpmath.cos(x) - mpmath.sin(x) / x) / x
+
+
+def _softplus(x: Any) -> Any:
+    return mpmath.log1p(mpmath.exp(x)) if x < 0 else x + mpmath.log1p(mpmath.exp(-x))
+
+
+def _log_ndtr(x: Any) -> Any:
+    if x < -1e6:
+        return -x * x / 2 - mpmath.log(-x) - mpmath.log(2 * mp.pi) / 2 + mpmath.log1p(-1 / (x * x))
+    if x > 0:
+        return mpmath.log1p(-mpmath.erfc(x / mpmath.sqrt(2)) / 2)
+    return mpmath.log(mpmath.erfc(-x / mpmath.sqrt(2)) / 2)
+
+
+def _logcosh(x: Any) -> Any:
+    size = abs(x)
+    with mp.extraprec(220):
+        return size + mpmath.log1p(mpmath.exp(-2 * size)) - mpmath.log(2)
+
+
+# Arguments are finite mpf numbers unless a step before was undefined.
+MEANING: dict[str, Callable[..., Any]] = {
+    "add": lambda a, b: a + b,
+    "sub": lambda a, b: a - b,
+    "mul": lambda a, b: a * b,
+    "div": lambda a, b: a / b if b != 0 else (_NAN if a == 0 else mpf("inf") * mpmath.sign(a)),
+    "neg": lambda a: -a,
+    "abs": abs,
+    "sign": mpmath.sign,
+    "max": max,
+    "min": min,
+    "lt": lambda a, b: mpf(a < b),
+    "le": lambda a, b: mpf(a <= b),
+    "eq": lambda a, b: mpf(a == b),
+    "where": lambda c, a, b: a if c != 0 else b,
+    "sqrt": lambda a: mpmath.sqrt(a) if a >= 0 else _NAN,
+    "pow": _real_power,
+    "exp": mpmath.exp,
+    "expm1": mpmath.expm1,
+    "log": lambda a: mpmath.log(a) if a > 0 else (-mpf("inf") if a == 0 else _NAN),
+    "log1p": lambda a: mpmath.log1p(a) if a > -1 else (-mpf("inf") if a == -1 else _NAN),
+    "sin": mpmath.sin,
+    "cos": mpmath.cos,
+    "tan": mpmath.tan,
+    "sinh": mpmath.sinh,
+    "cosh": mpmath.cosh,
+    "tanh": mpmath.tanh,
+    "asinh": mpmath.asinh,
+    "atan": mpmath.atan,
+    "sigmoid": lambda a: 1 / (1 + mpmath.exp(-a)),
+    "logsigmoid": lambda a: -_softplus(-a),
+    "softplus": _softplus,
+    "erf": mpmath.erf,
+    "erfc": mpmath.erfc,
+    "erfcx": _erfcx,
+    "ndtr": lambda a: mpmath.erfc(-a / mpmath.sqrt(2)) / 2,
+    "log_ndtr": _log_ndtr,
+    "logcosh": _logcosh,
+    "i0e": lambda a: _scaled_bessel(0, a),
+    "i1e": lambda a: _scaled_bessel(1, a),
+    "sinc": lambda a: mpmath.sin(a) / a if a != 0 else mpf(1),
+    "sinc_grad": _sinc_grad,
+    "erfcx_grad": lambda a: _erfcx_grad(a),
+    "i1e_ratio": lambda a: _scaled_bessel(1, a) / a if a != 0 else mpf(0.5),
+    "i0e_minus_i1e": _difference,
+    "hypot1": lambda a: mpmath.sqrt(1 + a * a),
+}
+
+
+def _erfcx_grad(x: Any) -> Any:
+    if x > 1e6:
+        return -1 / (mpmath.sqrt(mp.pi) * x * x)
+    with mp.extraprec(200):
+        return 2 * x * _erfcx(x) - 2 / mpmath.sqrt(mp.pi)
+
+
+def fold(name: str, arguments: list[float]) -> float | None:
+    """`name(arguments)` correctly rounded to float64, or None where it is not finite."""
+    if not all(map(math.isfinite, arguments)):
+        return None
+    with mp.workprec(120):
+        value = float(MEANING[name](*map(mpf, arguments)))
+    return value if math.isfinite(value) else None

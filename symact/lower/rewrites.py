@@ -1,0 +1,195 @@
+"""The table of stable rewrites on Programs: one row each, an identity written as mathematics.
+
+A row is applied wherever its left side is emitted: in a formula, across the operators of a
+composition, in a derivative. Left and right are equal as real functions; the right side neither
+cancels nor overflows. More special rows stand first.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from symact.lower.patterns import Pattern, Term, pattern
+
+_Condition = Callable[[Any, dict[str, int]], bool]
+
+
+@dataclass(frozen=True)
+class Rewrite:
+    """One row.
+
+    Attributes:
+        pattern: what is recognized.
+        replacement: what is emitted for it.
+        when: condition on the constants, or None.
+        text: the row as it stands in the table.
+    """
+
+    pattern: Pattern
+    replacement: Term
+    when: _Condition | None
+    text: str
+
+
+def _row(text: str, when: _Condition | None = None) -> Rewrite:
+    left, right = text.split("->")
+    wanted = pattern(left)
+    assert isinstance(wanted, Pattern)
+    return Rewrite(wanted, pattern(right), when, text)
+
+
+def _invertible(values: Any, found: dict[str, int]) -> bool:
+    """1/c is a float64 of ordinary size."""
+    return 1e-30 < abs(values.number(found["c"])) < 1e30
+
+
+def _positive(values: Any, found: dict[str, int]) -> bool:
+    return bool(values.number(found["c"]) > 0)
+
+
+def _square(values: Any, found: dict[str, int]) -> bool:
+    """c = d*d up to rounding."""
+    c, d = values.number(found["c"]), values.number(found["d"])
+    return bool(abs(c - d * d) <= 4e-16 * abs(c))
+
+
+_HALF_ROOT = "0.7071067811865476"
+
+# Signs and constants move to one place, so that the rows below meet one form of each pattern.
+_NORMAL = (
+    _row("u - c -> u + (-c)"),
+    _row("0 - u -> -u"),
+    _row("u + 0 -> u"),
+    _row("(u + c) + d -> u + (c + d)"),
+    _row("c - (u + d) -> (c - d) - u"),
+    _row("u - -v -> u + v"),
+    _row("-u - v -> -(u + v)"),
+    _row("-u + -v -> -(u + v)"),
+    _row("u + -v -> u - v"),
+    _row("-(-u) -> u"),
+    _row("-(u - v) -> v - u"),
+    _row("-(c*u) -> (-c)*u"),
+    _row("u*1 -> u"),
+    _row("u*(-1) -> -u"),
+    _row("c*(-u) -> (-c)*u"),
+    _row("c*(d*u) -> (c*d)*u"),
+    _row("(-u)*(-v) -> u*v"),
+    _row("(-u)*v -> -(u*v)"),
+    _row("(-u)/(-v) -> u/v"),
+    _row("(-u)/v -> -(u/v)"),
+    _row("u/(-v) -> -(u/v)"),
+    _row("abs(-u) -> abs(u)"),
+    _row("abs(abs(u)) -> abs(u)"),
+    _row("max(u, u) -> u"),
+    _row("min(u, u) -> u"),
+)
+
+_EXPONENTIALS = (
+    _row("exp(u) - 1 -> expm1(u)"),
+    _row("1 - exp(u) -> -expm1(u)"),
+    _row("expm1(u) + 1 -> exp(u)"),
+    _row("exp(u)/(exp(u) + c) -> sigmoid(u - log(c))", _positive),
+    _row("expm1(u)/(exp(u) + 1) -> tanh(0.5*u)"),
+    _row("exp(u)/((exp(u) + 1)*(exp(u) + 1)) -> sigmoid(u)*sigmoid(-u)"),
+    _row("v/(exp(u) + 1) -> v*sigmoid(-u)"),
+    _row("exp(-u)*sigmoid(u) -> sigmoid(-u)"),
+    _row("exp(u)*sigmoid(-u) -> sigmoid(u)"),
+    _row("1 - sigmoid(u) -> sigmoid(-u)"),
+    _row("sigmoid(u) - 1 -> -sigmoid(-u)"),
+    _row("2*sigmoid(u) - 1 -> tanh(0.5*u)"),
+    _row("1/exp(u) -> exp(-u)"),
+    _row("exp(u)*exp(v) -> exp(u + v)"),
+    _row("exp(u)/exp(v) -> exp(u - v)"),
+    _row("v/exp(u) -> v*exp(-u)"),
+    _row("exp(logsigmoid(u)) -> sigmoid(u)"),
+    _row("exp(-softplus(u)) -> sigmoid(-u)"),
+    _row("exp(softplus(u)) -> exp(u) + 1"),
+    _row("exp(logcosh(u)) -> cosh(u)"),
+    _row("exp(log_ndtr(u)) -> ndtr(u)"),
+    _row("expm1(softplus(u)) -> exp(u)"),
+    _row("expm1(logsigmoid(u)) -> -sigmoid(-u)"),
+)
+
+_LOGARITHMS = (
+    _row("log1p(exp(u)) -> softplus(u)"),
+    _row("log1p(expm1(u)) -> u"),
+    _row("log(u + 1) -> log1p(u)"),
+    _row("log(exp(u)) -> u"),
+    _row("log(exp(u) + exp(v)) -> max(u, v) + softplus(-abs(u - v))"),
+    _row("log(sigmoid(u)) -> logsigmoid(u)"),
+    _row("-softplus(-u) -> logsigmoid(u)"),
+    _row("log(2*cosh(u)) -> logcosh(u) + 0.6931471805599453"),
+    _row("log(cosh(u)) -> logcosh(u)"),
+    _row("log(ndtr(u)) -> log_ndtr(u)"),
+    _row("log(c*erfc(u)) -> log_ndtr(-1.4142135623730951*u) + log(2*c)", _positive),
+    _row("log(erfc(u)) -> log_ndtr(-1.4142135623730951*u) + 0.6931471805599453"),
+    _row("log(u*u) -> 2*log(abs(u))"),
+)
+
+_HYPERBOLIC = (
+    _row("exp(u) - exp(-u) -> 2*sinh(u)"),
+    _row("exp(-u) - exp(u) -> -2*sinh(u)"),
+    _row("exp(u) + exp(-u) -> 2*cosh(u)"),
+    _row("cosh(u) - sinh(u) -> exp(-u)"),
+    _row("cosh(u) + sinh(u) -> exp(u)"),
+    _row("cosh(-u) -> cosh(u)"),
+    _row("sinh(u)/cosh(u) -> tanh(u)"),
+    _row("(c*u)/(d*v) -> (c/d)*(u/v)"),
+    _row("cosh(u) - 1 -> 2*(sinh(0.5*u)*sinh(0.5*u))"),
+    _row("1 - cos(u) -> 2*(sin(0.5*u)*sin(0.5*u))"),
+    _row("cos(u) - 1 -> -2*(sin(0.5*u)*sin(0.5*u))"),
+    _row("1 - tanh(u) -> 2*sigmoid(-2*u)"),
+    _row("tanh(u) - 1 -> -2*sigmoid(-2*u)"),
+    _row("tanh(u) + 1 -> 2*sigmoid(2*u)"),
+    _row("1 - tanh(u)*tanh(u) -> (1/cosh(u))*(1/cosh(u))"),
+    _row("asinh(sinh(u)) -> u"),
+    _row("sinh(asinh(u)) -> u"),
+    _row("tan(atan(u)) -> u"),
+)
+
+_ERRORS = (
+    _row("1 - erf(u) -> erfc(u)"),
+    _row("erf(u) + 1 -> erfc(-u)"),
+    _row("erf(u) - 1 -> -erfc(u)"),
+    _row("1 - erfc(u) -> erf(u)"),
+    _row("erfc(u) - 1 -> -erf(u)"),
+    _row("1 - ndtr(u) -> ndtr(-u)"),
+    _row("exp(u*u)*erfc(u) -> erfcx(u)"),
+    _row("exp(u*u)*erfc(-u) -> erfcx(-u)"),
+    _row("exp(c*(u*u))*erfc(d*u) -> erfcx(d*u)", _square),
+    _row(f"exp(0.5*(u*u))*ndtr(-u) -> 0.5*erfcx({_HALF_ROOT}*u)"),
+    _row(f"exp(0.5*(u*u))*ndtr(u) -> 0.5*erfcx(-{_HALF_ROOT}*u)"),
+    _row("exp(-(u*u))*erfcx(u) -> erfc(u)"),
+    _row("i0e(u) - i1e(u) -> i0e_minus_i1e(u)"),
+    _row("i1e(u) - i0e(u) -> -i0e_minus_i1e(u)"),
+)
+
+_ROOTS = (
+    _row("sqrt(u*u) -> abs(u)"),
+    _row("sqrt(u*u + 1) -> hypot1(u)"),
+    _row("sqrt(u*u + c) -> sqrt(c)*hypot1(u*(1/sqrt(c)))", _positive),
+    _row("hypot1(u) - 1 -> u*(u/(hypot1(u) + 1))"),
+    _row("hypot1(u) - u -> exp(-asinh(u))"),
+    _row("u - hypot1(u) -> -exp(-asinh(u))"),
+    _row("hypot1(u) + u -> exp(asinh(u))"),
+)
+
+_BRANCHES = (
+    _row("where(w, u, 0) + where(w, 0, v) -> where(w, u, v)"),
+    _row("where(w, u, u) -> u"),
+)
+
+_LAST = (_row("u/c -> u*(1/c)", _invertible),)
+
+REWRITES: tuple[Rewrite, ...] = (
+    *_EXPONENTIALS,
+    *_LOGARITHMS,
+    *_HYPERBOLIC,
+    *_ERRORS,
+    *_ROOTS,
+    *_BRANCHES,
+    *_NORMAL,
+    *_LAST,
+)

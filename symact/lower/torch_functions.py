@@ -1,0 +1,123 @@
+"""Operations that torch has not, or computes badly in the tails, as text of plain torch code.
+
+`HELPERS[name]` defines `_name(x)`. The text is part of the generated source, so that a standalone
+module needs torch alone. Values only: derivatives come from `gradient.py`, never from autograd.
+"""
+
+from __future__ import annotations
+
+_ASINH = '''\
+def _asinh(x):
+    """asinh, odd and without overflow."""
+    a = torch.abs(x)
+    small = torch.log1p(a + a * a / (1.0 + torch.sqrt(1.0 + a * a)))
+    return torch.copysign(torch.where(a > 1e9, torch.log(a) + 0.6931471805599453, small), x)'''
+
+_LOGSIGMOID = '''\
+def _logsigmoid(x):
+    """log(sigmoid(x))."""
+    return torch.clamp(x, max=0.0) - torch.log1p(torch.exp(-torch.abs(x)))'''
+
+_SOFTPLUS = '''\
+def _softplus(x):
+    """log(1 + exp(x))."""
+    return torch.clamp(x, min=0.0) + torch.log1p(torch.exp(-torch.abs(x)))'''
+
+_LOGCOSH = '''\
+def _logcosh(x):
+    """log(cosh(x)); by log1p(2*sinh(x/2)**2) near 0."""
+    a = torch.abs(x)
+    s = torch.sinh(0.5 * torch.clamp(a, max=1.0))
+    return torch.where(a < 1.0, torch.log1p(2.0 * s * s), a + torch.log1p(torch.exp(-2.0 * a)) - 0.6931471805599453)'''
+
+_HYPOT1 = '''\
+def _hypot1(x):
+    """sqrt(1 + x*x) without overflow."""
+    a = torch.abs(x)
+    return torch.where(a > 1e9, a, torch.sqrt(1.0 + x * x))'''
+
+_SINC = '''\
+def _sinc(x):
+    """sin(x)/x, 1 at 0."""
+    return torch.where(x == 0.0, 1.0, torch.sin(x) / x)'''
+
+_SINC_GRAD = '''\
+def _sinc_grad(x):
+    """(cos(x) - sin(x)/x)/x, by its Taylor series near 0."""
+    s = torch.clamp(x * x, max=1.0)
+    p = 1.0 - s / 238.0
+    for k in (180.0, 130.0, 88.0, 54.0, 28.0, 10.0):
+        p = 1.0 - s / k * p
+    return torch.where(torch.abs(x) < 1.0, -x / 3.0 * p, (torch.cos(x) - torch.sin(x) / x) / x)'''
+
+_ERFCX = '''\
+def _erfcx(x):
+    """exp(x*x)*erfc(x)."""
+    return torch.special.erfcx(x)'''
+
+_ERFCX_GRAD = '''\
+def _erfcx_grad(x):
+    """2*x*erfcx(x) - 2/sqrt(pi), for large x by the continued fraction of erfcx (DLMF 7.9.3)."""
+    a = torch.clamp(x, min=2.0)
+    k = 20.0 / a
+    for n in range(39, 0, -1):
+        k = 0.5 * n / (a + k)
+    return torch.where(x > 2.0, -1.1283791670955126 / (a + k) * k, 2.0 * x * _erfcx(x) - 1.1283791670955126)'''
+
+_NDTR = '''\
+def _ndtr(x):
+    """The normal distribution function."""
+    return 0.5 * torch.erfc(-0.7071067811865476 * x)'''
+
+_LOG_NDTR = '''\
+def _log_ndtr(x):
+    """log of the normal distribution function."""
+    t = 0.7071067811865476 * x
+    left = torch.clamp(t, max=-1.0)
+    tail = torch.log(0.5 * _erfcx(-left)) - left * left
+    return torch.where(t < -1.0, tail, torch.log1p(-0.5 * torch.erfc(t)))'''
+
+_I0E = '''\
+def _i0e(x):
+    """exp(-|x|) times the modified Bessel function of order 0."""
+    return torch.special.i0e(x)'''
+
+_I1E = '''\
+def _i1e(x):
+    """exp(-|x|) times the modified Bessel function of order 1."""
+    return torch.special.i1e(x)'''
+
+_I1E_RATIO = '''\
+def _i1e_ratio(x):
+    """i1e(x)/x, 1/2 at 0."""
+    return torch.where(torch.abs(x) < 1e-17, 0.5, torch.special.i1e(x) / x)'''
+
+_I0E_MINUS_I1E = '''\
+def _i0e_minus_i1e(x):
+    """i0e(x) - i1e(x), for large x by the asymptotic series (DLMF 10.40.1)."""
+    a = torch.clamp(x, min=16.0)
+    zero = one = torch.ones_like(x)
+    total = torch.zeros_like(x)
+    for k in range(1, 21):
+        zero = zero * ((2 * k - 1) ** 2 / (8.0 * k)) / a
+        one = one * (((2 * k - 1) ** 2 - 4) / (8.0 * k)) / a
+        total = total + (zero - one)
+    return torch.where(x > 16.0, total * 0.3989422804014327 / torch.sqrt(a), torch.special.i0e(x) - torch.special.i1e(x))'''
+
+HELPERS: dict[str, str] = {
+    "asinh": _ASINH,
+    "logsigmoid": _LOGSIGMOID,
+    "softplus": _SOFTPLUS,
+    "logcosh": _LOGCOSH,
+    "hypot1": _HYPOT1,
+    "sinc": _SINC,
+    "sinc_grad": _SINC_GRAD,
+    "erfcx": _ERFCX,
+    "erfcx_grad": _ERFCX_GRAD,
+    "ndtr": _NDTR,
+    "log_ndtr": _LOG_NDTR,
+    "i0e": _I0E,
+    "i1e": _I1E,
+    "i1e_ratio": _I1E_RATIO,
+    "i0e_minus_i1e": _I0E_MINUS_I1E,
+}
