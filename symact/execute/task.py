@@ -1,0 +1,143 @@
+"""Which task: by name, as a class in a file of the user, or an object given from Python.
+
+Code of a file task runs only when the caller names the file; its text and SHA-256 go into the
+study's settings, and workers run that text, not whatever the file has become since.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.abc
+import importlib.util
+import inspect
+import sys
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from symact.errors import InputError
+from symact.store import TaskSettings
+
+MAXIMUM_BYTES = 1_000_000
+
+
+class _TextLoader(importlib.abc.InspectLoader):
+    """Imports a module from a text that was read and hashed before."""
+
+    def __init__(self, text: str, name: str):
+        self._text, self._name = text, name
+
+    def get_source(self, fullname: str) -> str:
+        return self._text
+
+    def get_filename(self, fullname: str) -> str:
+        return self._name
+
+
+def describe(task: Any) -> tuple[TaskSettings, str]:
+    """Settings for a task as given by the caller, and the folder of its file (`""` if none).
+
+    Args:
+        task: a name, `FILE.py:Class`, or an object with `evaluate`.
+
+    Raises:
+        InputError: it is none of these.
+    """
+    if not isinstance(task, str):
+        if not callable(getattr(task, "evaluate", None)) or isinstance(task, type):
+            raise InputError(f"{task!r} is not a task: give a name, FILE.py:Class, or an object with `evaluate`")
+        return TaskSettings(kind="object", name=f"{type(task).__module__}.{type(task).__qualname__}"), ""
+    file, colon, name = task.rpartition(":")
+    if not colon:
+        if task.endswith(".py"):
+            raise InputError(f"task {task!r}: name the class in the file as well, such as {task}:MyTask")
+        return TaskSettings(kind="name", name=_known(task)), ""
+    path = Path(file)
+    if not file.endswith(".py") or not name.isidentifier():
+        raise InputError(f"task {task!r}: expected the name of a task, or FILE.py:Class")
+    try:
+        raw = path.read_bytes()
+        text = raw.decode("utf-8")
+    except OSError as error:
+        raise InputError(f"task file {file}: cannot be read ({error.strerror})") from None
+    except UnicodeDecodeError:
+        raise InputError(f"task file {file}: not UTF-8 text") from None
+    if len(raw) > MAXIMUM_BYTES:
+        raise InputError(f"task file {file}: larger than {MAXIMUM_BYTES} bytes")
+    sha256 = hashlib.sha256(text.encode()).hexdigest()
+    return TaskSettings(kind="file", name=name, text=text, sha256=sha256), str(path.resolve().parent)
+
+
+def _known(name: str) -> str:
+    from symact.tasks import TASKS
+
+    if name not in TASKS:
+        raise InputError(f"unknown task {name!r}; known are {', '.join(TASKS)}, or name your own as FILE.py:Class")
+    return name
+
+
+def load(settings: TaskSettings, folder: str, data: str | None) -> Any:
+    """The task itself: an instance of the named class, ready to evaluate.
+
+    Args:
+        settings: of a task by name or in a file.
+        folder: of the file, so that it can import its neighbours.
+        data: root folder of the data sets, or None for the task's own default.
+
+    Raises:
+        InputError: the class is missing, cannot be made or has no `evaluate`.
+    """
+    if settings.kind == "name":
+        from symact.tasks import TASKS
+
+        cls: Any = TASKS[_known(settings.name)]
+    else:
+        cls = getattr(_module(settings, folder), settings.name, None)
+        if not isinstance(cls, type):
+            raise InputError(f"task file: it has no class {settings.name!r}")
+    try:
+        task = cls(data=data) if _takes(cls, "data") else cls()
+    except InputError:
+        raise
+    except Exception as error:
+        raise InputError(f"task {settings.name!r} cannot be made: {type(error).__name__}: {error}") from error
+    if not callable(getattr(task, "evaluate", None)):
+        raise InputError(f"task {settings.name!r} has no method `evaluate(make_activation, seed, budget)`")
+    return task
+
+
+def takes_schedule(task: Any) -> bool:
+    """Whether a task's `evaluate` has a `schedule` argument."""
+    return _takes(task.evaluate, "schedule")
+
+
+def _takes(function: Any, name: str) -> bool:
+    try:
+        parameters = inspect.signature(function).parameters
+    except (TypeError, ValueError):
+        return False
+    return name in parameters or any(p.kind is p.VAR_KEYWORD for p in parameters.values())
+
+
+def _module(settings: TaskSettings, folder: str) -> ModuleType:
+    name = f"symact_task_{settings.sha256[:16]}"
+    if name in sys.modules:
+        return sys.modules[name]
+    origin = str(Path(folder) / f"{settings.name}.py")
+    loader = _TextLoader(settings.text, origin)
+    spec = importlib.util.spec_from_loader(name, loader, origin=origin)
+    assert spec is not None
+    module = importlib.util.module_from_spec(spec)
+    module.__file__ = origin
+    if folder and folder not in sys.path:
+        sys.path.append(folder)  # last, so that a neighbour cannot take the place of a library
+    sys.modules[name] = module
+    try:
+        loader.exec_module(module)
+    except BaseException as error:
+        del sys.modules[name]
+        if not isinstance(error, Exception):
+            raise
+        place = f" (line {error.lineno})" if isinstance(error, SyntaxError) else ""
+        raise InputError(f"task file: cannot be imported: {type(error).__name__}: {error}{place}") from error
+    return module

@@ -1,0 +1,61 @@
+"""One writer per run folder: a lock that dies with the process that holds it.
+
+`flock` on a file in the folder. The kernel releases it when the process ends in any way, so a stale
+lock cannot exist; children made by `fork` close their copy at once and so never keep it alive.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import weakref
+from pathlib import Path
+
+from symact.errors import InputError
+
+FILE_NAME = "lock"
+
+
+class RunLock:
+    """The exclusive right to write into a run folder.
+
+    Raises:
+        InputError: another process (or another study in this one) holds it, or the folder cannot be
+            written.
+    """
+
+    def __init__(self, run: Path):
+        path = run / FILE_NAME
+        try:
+            self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o644)
+        except OSError as error:
+            raise InputError(f"{path}: cannot be opened ({error.strerror}); the run folder must be writable") from None
+        try:
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            holder = os.pread(self._file, 32, 0).decode("ascii", "replace").strip()
+            os.close(self._file)
+            owner = f"process {holder}" if holder.isdigit() else "another process"
+            raise InputError(
+                f"{run}: {owner} is running this study; stop it first, or only read (`symact top`)"
+            ) from None
+        os.ftruncate(self._file, 0)
+        os.pwrite(self._file, f"{os.getpid()}\n".encode(), 0)
+        _HELD.add(self)
+
+    def release(self) -> None:
+        """Give the lock back; harmless when it was given back before."""
+        if self._file >= 0:
+            os.close(self._file)
+            self._file = -1
+
+
+_HELD: weakref.WeakSet[RunLock] = weakref.WeakSet()
+
+
+def _drop_in_child() -> None:
+    for lock in list(_HELD):
+        lock.release()
+
+
+os.register_at_fork(after_in_child=_drop_in_child)

@@ -1,0 +1,84 @@
+"""The rows of a study: what was asked, what was evaluated, and how they become a `Trial`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from symact.records import Outcome, Status, Trial
+from symact.store import outcomes
+
+ASKED_COLUMNS = "number, batch, origin, budget, repeats, known, promoted, function, candidate"
+OUTCOME_COLUMNS = "number, repeat, seed, status, score, reason, metrics, constants, seconds"
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A candidate that was asked for, as recorded before its evaluation.
+
+    Attributes:
+        number: position in the study, from 0, in ask order.
+        batch: the batch it belongs to; baselines are batch -1.
+        origin: `"baseline"`, or the name of the optimizer that asked for it.
+        budget: fraction of a full training.
+        repeats: trainings that it is to have.
+        known: number of the earlier trial whose outcome it is told with, or None: to be evaluated.
+        promoted: number of the trial on a lower rung that it goes on from, or None.
+        function: which function it is, the same text for equal functions.
+        candidate: its JSON document, see `symact.expr.tree.to_document`.
+    """
+
+    number: int
+    batch: int
+    origin: str
+    budget: float
+    repeats: int
+    known: int | None
+    promoted: int | None
+    function: str
+    candidate: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """One training of one candidate: trial number, repeat, training seed, outcome, wall time in seconds."""
+
+    number: int
+    repeat: int
+    seed: int
+    outcome: Outcome
+    seconds: float
+
+
+def is_complete(asked: Asked, results: Sequence[Outcome]) -> bool:
+    """Whether a candidate needs no further training: all repeats are there, or one failed."""
+    return len(results) >= asked.repeats or any(o.status is not Status.finished for o in results)
+
+
+def as_trial(asked: Asked, candidate: Any, results: Sequence[Outcome], seconds: float) -> Trial:
+    """The `Trial` of an asked row and its outcomes."""
+    return Trial(
+        candidate,
+        tuple(results),
+        asked.origin,
+        asked.number,
+        asked.batch,
+        asked.budget,
+        asked.known is not None,
+        seconds,
+    )
+
+
+def asked_row(a: Asked) -> tuple[Any, ...]:
+    """The values of `ASKED_COLUMNS`."""
+    candidate = outcomes.dump(dict(a.candidate))
+    return a.number, a.batch, a.origin, float(a.budget), a.repeats, a.known, a.promoted, a.function, candidate
+
+
+def evaluation_row(e: Evaluation) -> tuple[Any, ...]:
+    """The values of `OUTCOME_COLUMNS`."""
+    document = outcomes.to_document(e.outcome)
+    metrics, constants = outcomes.dump(document["metrics"]), outcomes.dump(document["constants"])
+    score, reason = document["score"], document["reason"]
+    return e.number, e.repeat, e.seed, document["status"], score, reason, metrics, constants, float(e.seconds)
