@@ -1,0 +1,106 @@
+"""The functions of one space as optimizers see them: keys by identity, the pool, uniform draws.
+
+In: a space. Out: `Functions`. Small spaces are enumerated once per process into their distinct
+functions that are defined everywhere; a draw from them is uniform over functions. Spaces beyond
+`ENUMERABLE` expressions are sampled, expression by expression, and screened.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from symact.expr import identity
+from symact.expr.space import Space
+from symact.expr.tree import Expr, candidate_text
+
+ENUMERABLE = 60_000
+PATIENCE = 20_000  # draws without a new function after which a sampled space counts as used up
+
+_CACHE: dict[tuple[str, str, str], Functions] = {}
+
+
+class Functions:
+    """Distinct functions of a space; shared by all optimizers of a process that search it.
+
+    Attributes:
+        space: the space.
+        members: its distinct usable functions, or None for a space that is too large to list.
+    """
+
+    def __init__(self, space: Space):
+        self.space = space
+        self.members: list[Expr] | None = identity.distinct(space) if space.count() <= ENUMERABLE else None
+        if self.members is not None and not self.members:
+            self.members = list(dict.fromkeys(space))
+        self._index = identity.FunctionIndex(space.grammar)
+        self._keys: dict[Expr, int] = {}
+        # Samples are drawn once per seed and played back, since every `ask` reads them from the start.
+        self._tapes: dict[int, tuple[list[Expr], Iterator[Expr]]] = {}
+
+    @classmethod
+    def of(cls, space: Space) -> Functions:
+        """The functions of `space`, enumerated at most once per process."""
+        key = (space.grammar.text, space.name, repr(space.shapes))
+        if key not in _CACHE:
+            while len(_CACHE) >= 8:
+                _CACHE.pop(next(iter(_CACHE)))
+            _CACHE[key] = cls(space)
+        return _CACHE[key]
+
+    def key(self, candidate: Expr | tuple[Expr, ...]) -> Any:
+        """A key that is equal for equal functions; a tuple of keys for a candidate of several sites."""
+        if not isinstance(candidate, Expr):
+            return tuple(self.key(expression) for expression in candidate)
+        known = self._keys.get(candidate)
+        if known is None:
+            known = self._keys[candidate] = self._index.add(candidate)
+        return known
+
+    def draws(self, seed: int) -> Iterator[Expr]:
+        """Functions in a random order that is fixed by `seed`: each once, or endless samples of a large space."""
+        generator = np.random.default_rng([_NAMESPACE, seed % 2**63])
+        if self.members is not None:
+            return iter([self.members[position] for position in generator.permutation(len(self.members))])
+        if seed not in self._tapes:
+            while len(self._tapes) >= 4:
+                self._tapes.pop(next(iter(self._tapes)))
+            self._tapes[seed] = ([], self._samples(generator))
+        return _replayed(*self._tapes[seed])
+
+    def _samples(self, generator: np.random.Generator) -> Iterator[Expr]:
+        seen: set[Any] = set()
+        waited = 0
+        while waited < PATIENCE:
+            expression = self.space.sample(generator)
+            waited += 1
+            if self.usable(expression) and (key := self.key(expression)) not in seen:
+                seen.add(key)
+                waited = 0
+                yield expression
+
+    def usable(self, expression: Expr) -> bool:
+        """Whether it is finite, with a finite slope, and not constant, near the origin."""
+        return bool(identity.screen([expression])[0])
+
+
+def _replayed(tape: list[Expr], source: Iterator[Expr]) -> Iterator[Expr]:
+    position = 0
+    while True:
+        if position == len(tape):
+            following = next(source, None)
+            if following is None:
+                return
+            tape.append(following)
+        yield tape[position]
+        position += 1
+
+
+_NAMESPACE = 0x647261
+
+
+def text(candidate: Expr | tuple[Expr, ...]) -> str:
+    """One line for a candidate."""
+    return candidate_text(candidate)

@@ -1,0 +1,43 @@
+"""Random search: uniform over distinct functions, without repetition. The yardstick of all others."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from symact.optimize.base import Candidate, Features, Optimizer
+from symact.expr.space import Space
+from symact.records import Trial
+
+
+class RandomSearch(Optimizer):
+    """A random order of the functions of a space, fixed by the seed.
+
+    Args:
+        space: where candidates come from.
+        seed: fixes the order.
+        features: used only with `finite`.
+        finite: skip functions whose features are not finite at initialization (the Fisher filter of
+            Bingham & Miikkulainen 2023, arXiv:2301.05785); needs `features` with a `"finite"` column.
+    """
+
+    name = "random"
+
+    def __init__(self, space: Space, seed: int = 0, *, features: Features | None = None, finite: bool = False):
+        super().__init__(space, seed, features=features)
+        self.finite = finite and features is not None
+        self._finite: dict[object, bool] = {}
+
+    def _propose(self) -> Iterator[Candidate]:
+        for expression in self.functions.draws(self.seed):
+            if self.key(expression) not in self.known and (not self.finite or self._is_finite(expression)):
+                yield expression
+
+    def _is_finite(self, expression: Candidate) -> bool:
+        key = self.key(expression)
+        if key not in self._finite:
+            assert self.features is not None
+            self._finite[key] = bool(self.features([expression])["finite"][0])  # type: ignore[list-item]
+        return self._finite[key]
+
+    def _learn(self, trial: Trial) -> None:
+        """Nothing to learn: what was told is not drawn again."""

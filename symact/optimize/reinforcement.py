@@ -1,0 +1,181 @@
+"""Reinforcement learning: a recurrent controller spells candidates slot by slot, trained by PPO.
+
+After Ramachandran, Zoph & Le 2017 (arXiv:1710.05941). Its public replication ended at constants; so
+the reward here is a rank among everything told, which no outlier and no scale can bend, failures
+have the lowest rank, an entropy bonus keeps the policy open, and a candidate that the controller
+repeats is not trained again but its known reward still counts.
+
+Everything is replayed from the trials told: a policy update follows every `actors` trials, and its
+old log-probabilities are recomputed by the policy that stood before it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+
+from symact.expr.space import Space
+from symact.expr.tree import Expr
+from symact.optimize.base import Candidate, Features, Optimizer, check_settings, rank_values, score_of
+from symact.optimize.emission import Emission, Partial
+from symact.optimize.policy import Controller, Rollouts, advantages, evaluate, ppo_loss, reinforce_loss, sample
+from symact.records import Trial
+
+
+class Reinforcement(Optimizer):
+    """A recurrent controller under PPO or REINFORCE.
+
+    Args:
+        space: where candidates come from; any shapes.
+        seed: of the controller's weights and draws.
+        features: not used.
+        algorithm: `ppo` or `reinforce`.
+        reward: `rank`, the rank among all trials in [-1, 1], or `score`, the score less the mean of
+            all scores, in their standard deviations.
+        actors: candidates between two policy updates.
+        epochs: passes over a batch (PPO).
+        minibatch: sequences in one gradient step.
+        clip: PPO's clipping distance of the probability ratio.
+        learning_rate: of Adam.
+        hidden: width of the controller.
+        entropy: weight of the entropy bonus.
+        value: weight of the value loss.
+        discount: gamma.
+        trace: lambda of generalized advantage estimation.
+        elite: so many of the best known candidates join every batch (priority queue training,
+            Abolafia et al. 2018, arXiv:1801.03526); 0 for plain PPO.
+    """
+
+    name = "rl"
+
+    def __init__(
+        self,
+        space: Space,
+        seed: int = 0,
+        *,
+        features: Features | None = None,
+        algorithm: str = "ppo",
+        reward: str = "rank",
+        actors: int = 8,
+        epochs: int = 4,
+        minibatch: int = 8,
+        clip: float = 0.2,
+        learning_rate: float = 5e-3,
+        hidden: int = 64,
+        entropy: float = 0.01,
+        value: float = 0.5,
+        discount: float = 1.0,
+        trace: float = 0.95,
+        elite: int = 0,
+    ):
+        super().__init__(space, seed, features=features)
+        self.settings: dict[str, Any] = dict(
+            algorithm=algorithm, reward=reward, actors=actors, epochs=epochs, minibatch=minibatch, clip=clip,
+            learning_rate=learning_rate, hidden=hidden, entropy=entropy, value=value, discount=discount,
+            trace=trace, elite=elite,
+        )  # fmt: skip
+        check_settings(self.name, self.settings, {"algorithm": ("ppo", "reinforce"), "reward": ("rank", "score")})
+        self.emission = Emission(space)
+        self.controller = Controller(self.emission.tokens, hidden, self.seed)
+        self._adam = torch.optim.Adam(self.controller.parameters(), lr=learning_rate)
+        self._scores: list[float | None] = []  # one per trial told
+        self._first: dict[Any, int] = {}  # key of a function -> its first trial
+        self._sequences: dict[Any, Partial] = {}
+        self._batch: list[tuple[Partial, int]] = []  # (sequence, trial)
+        self._since = 0  # trials told when the batch began
+
+    # Proposing.
+
+    def _propose(self) -> Iterator[Candidate]:
+        for partial in self._rollouts():
+            yield self.emission.expression(partial)
+
+    def _rollouts(self) -> Iterator[Partial]:
+        """Endless sequences of the policy as it stands, keyed by (seed, trials told at its last update)."""
+        generator = self.generator(1, self._since)
+        while True:
+            yield from sample(self.controller, self.emission, 4 * self.settings["actors"], generator)
+
+    # Learning.
+
+    def _learn(self, trial: Trial) -> None:
+        self._scores.append(score_of(trial))
+        key = self.key(trial.candidate)
+        self._first.setdefault(key, self.told)
+        sequence = self.emission.sequence(trial.candidate) if isinstance(trial.candidate, Expr) else None
+        if sequence is None:
+            return
+        self._sequences.setdefault(key, sequence)
+        self._batch.append((sequence, self._first[key]))
+        if len(self._batch) >= self.settings["actors"]:
+            self._update(self._batch + self._repeats() + self._elite())
+            self._batch = []
+            self._since = self.told + 1
+
+    def _repeats(self) -> list[tuple[Partial, int]]:
+        """The rollouts of this batch that were known before: no training, but a reward."""
+        asked = {trial for _, trial in self._batch}
+        repeats: list[tuple[Partial, int]] = []
+        stream = self._rollouts()
+        for _ in range(4 * self.settings["actors"]):
+            partial = next(stream)
+            trial = self._first.get(self.key(self.emission.expression(partial)))
+            if trial is None or not asked:
+                break
+            if trial in asked:
+                asked.discard(trial)
+            elif trial < self._since:
+                repeats.append((partial, trial))
+        return repeats
+
+    def _elite(self) -> list[tuple[Partial, int]]:
+        if not self.settings["elite"]:
+            return []
+        good = [(self._scores[self._first[key]], key) for key in self._sequences]
+        best = sorted((s, -self._first[k]) for s, k in good if s is not None)[-self.settings["elite"] :]
+        keys = {self._first[key]: key for key in self._sequences}
+        return [(self._sequences[keys[-trial]], -trial) for _, trial in best]
+
+    def _rewards(self) -> torch.Tensor:
+        """The reward of every trial told, against all of them."""
+        if self.settings["reward"] == "rank":
+            return torch.tensor(rank_values(self._scores), dtype=torch.float32)
+        finite = torch.tensor([s for s in self._scores if s is not None] or [0.0])
+        lowest, spread = finite.min(), finite.std(correction=0).clamp_min(1e-8)
+        scores = torch.tensor([float(lowest) if s is None else s for s in self._scores])
+        return ((scores - scores.mean()) / spread).clamp(-3, 3)
+
+    def _update(self, batch: list[tuple[Partial, int]]) -> None:
+        settings = self.settings
+        rollouts = Rollouts.of([partial for partial, _ in batch], self.emission.tokens)
+        if not rollouts.alive.any():
+            return
+        rewards = self._rewards()[[trial for _, trial in batch]]
+        with torch.no_grad():
+            old_logp, values, _ = evaluate(self.controller, rollouts)
+            advantage, targets = advantages(rewards, values, rollouts.alive, settings["discount"], settings["trace"])
+            live = advantage[rollouts.alive]
+            if len(live) > 1:
+                advantage = (advantage - live.mean()) / live.std().clamp_min(1e-6)
+        generator = self.generator(2, self.told)
+        epochs = settings["epochs"] if settings["algorithm"] == "ppo" else 1
+        for _ in range(epochs):
+            order = torch.from_numpy(generator.permutation(len(batch)))
+            for rows in order.split(settings["minibatch"]):
+                part = rollouts.take(rows)
+                alive = part.alive
+                logp, now, entropy = (quantity[alive] for quantity in evaluate(self.controller, part))
+                weights = dict(value_weight=settings["value"], entropy_weight=settings["entropy"])
+                if settings["algorithm"] == "ppo":
+                    loss = ppo_loss(
+                        logp, old_logp[rows][alive], advantage[rows][alive], now, targets[rows][alive], entropy,
+                        clip=settings["clip"], **weights,
+                    )  # fmt: skip
+                else:
+                    loss = reinforce_loss(logp, advantage[rows][alive], now, targets[rows][alive], entropy, **weights)
+                self._adam.zero_grad()
+                loss.backward()
+                torch.nn.utils.clip_grad_norm_(self.controller.parameters(), 0.5)
+                self._adam.step()
