@@ -87,6 +87,11 @@ class Space:
     def __repr__(self) -> str:
         return f"Space({self.grammar.name!r}, {self.name!r}, {[str(shape) for shape in self.shapes]})"
 
+    @property
+    def is_open(self) -> bool:
+        """Whether it holds `tree(x)`, every tree within the limits."""
+        return TREE in self.shapes
+
     def count(self) -> int:
         """The exact number of expressions, by dynamic programming."""
         self._prepare()
@@ -231,19 +236,6 @@ class Space:
             index, digit = divmod(index, self._choices(part, operator.name).total)
             arguments.append(self._unrank(part, operator.name, digit))
         return Expr(operator, tuple(arguments))
-
-    def sample_tree(self, depth: int, size: int | None, outer: str, generator: np.random.Generator) -> Expr | None:
-        """A uniform tree of unary and binary operators, `x` among them, to stand inside `outer`.
-
-        Args:
-            depth: at most so many operators on a path.
-            size: exactly so many operators; None for any number.
-            outer: name of the operator around it, or `""`.
-            generator: where the randomness comes from.
-        """
-        state = _Trees(depth, size)
-        total = self._choices(state, outer).total
-        return self._unrank(state, outer, below(total, generator)) if total else None
 
     # Enumeration.
 
