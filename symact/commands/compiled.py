@@ -1,0 +1,151 @@
+"""`symact compile`: one expression through the stages of the compiler, or a grammar into its classes."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+from symact.errors import InputError
+from symact.report import console
+
+
+def is_grammar(target: str) -> bool:
+    """Whether `compile` was given a grammar (a `.toml` file, or a shipped name) and not an expression."""
+    from symact.expr.grammar import shipped
+
+    return target.strip().endswith(".toml") or target.strip() in shipped()
+
+
+def show_expression(
+    text: str,
+    grammar_name: str | None,
+    stage: str | None,
+    check: bool,
+    plot: Path | None,
+    output: Path | None,
+    as_json: bool,
+) -> None:
+    """Compile one expression and print its stages; write what was asked for.
+
+    Raises:
+        InputError: the expression, the grammar or an output is wrong.
+    """
+    from symact.expr.grammar import load_grammar
+    from symact.expr.tree import parse
+    from symact.expr.vocabulary import NO_GRAMMAR
+
+    grammar = load_grammar(grammar_name) if grammar_name else NO_GRAMMAR
+    expr = parse(text, grammar)
+    report = _checked(expr) if check else None
+    if output is not None or plot is not None:
+        from symact.lower import export
+
+        if output is not None:
+            export.write(expr, output)
+            console.note(f"wrote {output}")
+        if plot is not None:
+            export.plot(expr, plot)
+            console.note(f"wrote {plot}")
+    if as_json:
+        console.document(_document(expr, grammar, stage, report))
+    elif stage is not None:
+        print(_stages()[stage](expr).rstrip())
+        _say_checked(report)
+    else:
+        console.stage("expression", str(expr))
+        for name in ("canonical", "gradient", "torch", "latex"):
+            console.stage(name, _stages()[name](expr))
+        _say_checked(report)
+
+
+def _stages() -> dict[str, Any]:
+    from symact.lower.passes import STAGES
+    from symact.lower.triton_code import show
+
+    return {**STAGES, "triton": show}
+
+
+def _checked(expr: Any) -> dict[str, Any]:
+    from symact.lower.check import check
+
+    with console.bar("checking against high precision"):
+        report = check(expr)
+    return {
+        "worst_value_error": report.worst_value_error,
+        "worst_gradient_error": report.worst_gradient_error,
+        "at": report.at,
+    }
+
+
+def _say_checked(report: dict[str, Any] | None) -> None:
+    if report is not None:
+        console.facts(report, "check against high precision (float32)")
+
+
+def _document(expr: Any, grammar: Any, stage: str | None, report: dict[str, Any] | None) -> dict[str, Any]:
+    from symact.expr.identity import domain
+
+    stages = _stages()
+    wanted = {stage} if stage is not None else set()
+    shown = {name: stages[name](expr).rstrip() for name in ("canonical", "latex", "torch", *sorted(wanted))}
+    parameters = [
+        {"name": p.name, "init": p.init, "per": p.per, "positive": p.positive, "range": list(p.range)}
+        for p in expr.parameters
+    ]
+    return {
+        "expression": str(expr),
+        **shown,
+        "parameters": parameters,
+        "domain": domain(expr, grammar),
+        **(report or {}),
+    }
+
+
+def show_grammar(name: str, space_name: str | None, equivalence: str, output: Path | None, as_json: bool) -> None:
+    """Find the distinct functions of a space, print a summary, and write the table.
+
+    Raises:
+        InputError: the grammar, the space or the output is wrong.
+    """
+    from symact.expr.grammar import load_grammar
+    from symact.expr.identity import enumerate_classes, write_table
+
+    grammar = load_grammar(name.strip())
+    space = grammar.space(space_name)
+    if output is not None and output.suffix != ".parquet":
+        raise InputError(f"{output}: the table is written as Parquet; give --output FILE.parquet")
+    if output is not None and not output.resolve().parent.is_dir():
+        raise InputError(f"{output}: the folder {output.resolve().parent} does not exist")
+    start = time.perf_counter()
+    with console.bar(f"{grammar.name}/{space.name}", space.count()) as update:
+        table = enumerate_classes(grammar, space, equivalence, progress=lambda done, total: update(done, total, ""))
+        if output is not None:
+            write_table(table, output)
+    summary = _summary(table, grammar, space, equivalence, time.perf_counter() - start, output)
+    if as_json:
+        console.document(summary)
+    else:
+        console.facts(summary)
+
+
+def _summary(
+    table: Any, grammar: Any, space: Any, equivalence: str, seconds: float, output: Path | None
+) -> dict[str, Any]:
+    representatives = table.filter(table["representative"])
+    domains = Counter(representatives["domain"].to_pylist())
+    return {
+        "grammar": grammar.name,
+        "sha256": grammar.sha256,
+        "space": space.name,
+        "equivalence": equivalence,
+        "expressions": table.num_rows,
+        "classes": representatives.num_rows,
+        "everywhere_defined": domains["everywhere"],
+        "partly_defined": domains["partly"],
+        "nowhere_defined": domains["nowhere"],
+        "evidence": dict(Counter(representatives["evidence"].to_pylist())),
+        "seconds": round(seconds, 3),
+        "output": None if output is None else str(output),
+    }
