@@ -124,7 +124,7 @@ MEANING: dict[str, Callable[..., Any]] = {
 
 def _erfcx_grad(x: Any) -> Any:
     if x > 1e6:
-        return -1 / (mpmath.sqrt(mp.pi) * x * x)
+        return (1.5 / (x * x) - 1) / (mpmath.sqrt(mp.pi) * x * x)
     with mp.extraprec(200):
         return 2 * x * _erfcx(x) - 2 / mpmath.sqrt(mp.pi)
 

@@ -6,7 +6,9 @@ of floats, so nothing from outside reaches the text; this is the one place that 
 
 from __future__ import annotations
 
+import hashlib
 import keyword
+import linecache
 import math
 from collections.abc import Callable
 from functools import lru_cache
@@ -189,11 +191,24 @@ def function(program: Program) -> Callable[..., Any]:
 
     All inputs have one floating dtype and shapes that broadcast.
     """
-    namespace: dict[str, Any] = {"torch": torch}
-    code = compile(source(program, "program"), "<symact program>", "exec")
-    exec(code, namespace)
-    result: Callable[..., Any] = namespace["program"]
+    result: Callable[..., Any] = execute(source(program, "program"))["program"]
     return result
+
+
+def execute(text: str, inspectable: bool = False) -> dict[str, Any]:
+    """The names that a generated module defines: the one place where generated text is executed.
+
+    Args:
+        text: the module, generated from a checked Program.
+        inspectable: whether `inspect` has to find the source, as Triton's compiler does.
+    """
+    filename = "<symact program>"
+    if inspectable:
+        filename = f"<symact program {hashlib.sha256(text.encode()).hexdigest()[:16]}>"
+        linecache.cache[filename] = (len(text), None, text.splitlines(keepends=True), filename)
+    namespace: dict[str, Any] = {"torch": torch, "__name__": "symact_generated"}
+    exec(compile(text, filename, "exec"), namespace)
+    return namespace
 
 
 forward_function = function
