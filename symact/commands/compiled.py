@@ -61,10 +61,16 @@ def show_expression(
 
 
 def _stages() -> dict[str, Any]:
-    from symact.lower.passes import STAGES
-    from symact.lower.triton_code import show
+    from symact.lower.gradient import backward
+    from symact.lower.passes import STAGES, lower
 
-    return {**STAGES, "triton": show}
+    def triton(expr: Any) -> str:
+        from symact.lower.triton_code import source
+
+        forward = lower(expr)
+        return source(forward, backward(forward))
+
+    return {**STAGES, "triton": triton}
 
 
 def _checked(expr: Any) -> dict[str, Any]:

@@ -1,0 +1,214 @@
+"""The command line: exit codes, one clear line on stderr, JSON documents, nothing half-written."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from symact import cli
+
+
+@pytest.fixture
+def symact(monkeypatch, capsys, tmp_path):
+    """Run the command line in this process, in an empty folder; gives (exit code, stdout, stderr)."""
+    monkeypatch.chdir(tmp_path)
+
+    def run(*arguments: str) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["symact", *arguments])
+        with pytest.raises(SystemExit) as stopped:
+            cli.main()
+        captured = capsys.readouterr()
+        return int(stopped.value.code or 0), captured.out, captured.err
+
+    return run
+
+
+def test_help_needs_neither_torch_nor_sympy():
+    code = "import sys, symact.cli; print(sorted({'torch', 'sympy'} & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+def test_version_and_help_answer(symact):
+    code, out, _ = symact("--help")
+    assert code == 0
+    assert all(name in out for name in ("compile", "search", "resume", "top", "export", "report", "bench", "tasks"))
+
+
+def test_compile_shows_the_stages(symact):
+    code, out, _ = symact("compile", "x*sigmoid(x)")
+    assert code == 0
+    for heading in ("canonical", "gradient", "torch", "latex"):
+        assert heading in out
+    assert "torch.sigmoid(x)" in out
+
+
+def test_compile_json_has_the_promised_keys(symact):
+    code, out, _ = symact("compile", "x*sigmoid(beta*x)", "--grammar", "ramachandran", "--json")
+    assert code == 0
+    document = json.loads(out)
+    assert {"expression", "canonical", "latex", "parameters", "domain", "torch"} <= document.keys()
+    assert document["expression"] == "x*sigmoid(beta*x)"
+    assert [p["name"] for p in document["parameters"]] == ["beta"]
+    assert document["domain"] == "everywhere"
+
+
+def test_compile_check_reports_the_worst_errors(symact):
+    code, out, _ = symact("compile", "x*sigmoid(x)", "--check", "--json")
+    assert code == 0
+    document = json.loads(out)
+    assert document["worst_value_error"] < 1e-5
+    assert document["worst_gradient_error"] < 1e-5
+    assert "at" in document
+
+
+def test_an_expression_may_begin_with_a_minus(symact):
+    code, out, _ = symact("compile", "-x*sigmoid(x)", "--show", "torch")
+    assert code == 0
+    assert "def forward(x)" in out
+
+
+def test_operator_notation_is_read(symact):
+    code, out, _ = symact("compile", "max(relu(x),cosh(elu(x)))", "--json", "--grammar", "aquasurf")
+    assert code == 0
+    assert json.loads(out)["expression"] == "max(relu(x),cosh(elu(x)))"
+
+
+def test_compile_a_grammar_counts_classes_and_writes_the_table(symact, tmp_path):
+    code, out, _ = symact("compile", "first", "--json", "--output", "table.parquet")
+    assert code == 0
+    document = json.loads(out)
+    assert document["expressions"] > document["classes"] >= document["everywhere_defined"] > 0
+    import pyarrow.parquet
+
+    table = pyarrow.parquet.read_table(tmp_path / "table.parquet")
+    assert table.num_rows == document["expressions"]
+    assert table.column_names == ["index", "expression", "class_id", "representative", "domain", "evidence"]
+    assert sum(table["representative"].to_pylist()) == document["classes"]
+
+
+WRONG_GRAMMARS = {
+    "unknown function": '[unary]\nf = "frob(x)"\n[spaces]\ns = ["unary(x)"]\n',
+    "wrong arity": '[unary]\nf = "exp(x, x)"\n[spaces]\ns = ["unary(x)"]\n',
+    "bad toml": "[unary\nf = 1\n",
+    "recursive operator": '[unary]\nf = "f(x) + 1"\n[spaces]\ns = ["unary(x)"]\n',
+    "empty space": '[unary]\nf = "exp(x)"\n[spaces]\ns = []\n',
+}
+
+
+@pytest.mark.parametrize("text", WRONG_GRAMMARS.values(), ids=WRONG_GRAMMARS)
+def test_a_wrong_grammar_is_one_clear_line_and_exit_2(symact, tmp_path, text):
+    (tmp_path / "bad.toml").write_text(text)
+    code, out, err = symact("compile", "bad.toml", "--output", "out.parquet")
+    assert code == 2
+    assert not out
+    assert err.startswith("symact: ")
+    assert "bad.toml" in err.splitlines()[0]
+    assert "Traceback" not in err
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["bad.toml"]
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("compile", "foo(x)"),
+        ("compile", "x*("),
+        ("compile", "x", "--grammar", "no_such_grammar"),
+        ("compile", "missing.toml"),
+        ("compile", "x", "--output", "act.exe"),
+        ("compile", "x", "--output", "missing/act.py"),
+        ("compile", "first", "--output", "table.csv"),
+        ("compile", "first", "--space", "nowhere"),
+        ("compile", "first", "--show", "torch"),
+        ("search", "random", "--task", "no-such-task"),
+        ("search", "random", "--task", "missing.py:Task"),
+        ("search", "no-such-optimizer"),
+        ("search", "random", "--run", "/proc/nowhere/run"),
+        ("search", "random", "--set", "nonsense"),
+        ("search", "random", "--evaluations", "0"),
+        ("top", "."),
+        ("report", "."),
+        ("resume", "."),
+        ("export", ".", "--output", "a.py"),
+        ("bench", "replay", "random", "--table", "missing.parquet"),
+        ("bench", "import", "missing.json", "--output", "t.parquet"),
+        ("frobnicate",),
+    ],
+    ids=" ".join,
+)
+def test_wrong_arguments_are_one_clear_line_and_exit_2(symact, tmp_path, arguments):
+    code, out, err = symact(*arguments)
+    assert (code, out) == (2, "")
+    assert err.startswith("symact: ")
+    assert "Traceback" not in err
+    assert not list(tmp_path.iterdir())
+
+
+def test_an_unexpected_error_is_one_line_unless_debug(symact, monkeypatch):
+    from symact.commands import catalogue
+
+    def broken(as_json: bool) -> None:
+        raise RuntimeError("something\nunforeseen")
+
+    monkeypatch.setattr(catalogue, "show_tasks", broken)
+    code, _, err = symact("tasks")
+    assert code == 1
+    assert err.splitlines()[0] == "symact: unexpected RuntimeError: something unforeseen"
+    monkeypatch.setattr(sys, "argv", ["symact", "--debug", "tasks"])
+    with pytest.raises(RuntimeError):
+        cli.main()
+
+
+def test_lists_name_what_is_there(symact):
+    assert "digits-deep" in symact("tasks")[1]
+    document = json.loads(symact("grammars", "--json")[1])
+    spaces = {g["name"]: g["spaces"] for g in document["grammars"]}
+    assert spaces["aquasurf"] == {"bench": 5103, "large": 1023516}
+    assert "softplus" in symact("grammars", "--functions")[1]
+
+
+@pytest.mark.slow
+def test_a_search_from_start_to_export(symact, tmp_path):
+    """search, a second search refused, resume, top, report, export: the whole road."""
+    started = ("search", "random", "--grammar", "first", "--evaluations", "10", "--run", "run", "--seed", "3")
+    code, out, _ = symact(*started)
+    assert code == 0
+    assert "relu(x)" in out
+    code, _, err = symact(*started)
+    assert code == 2
+    assert "resume" in err
+    assert symact("resume", "run", "--evaluations", "12")[0] == 0
+    code, out, _ = symact("top", "run", "--json", "-n", "0")
+    trials = json.loads(out)["trials"]
+    assert code == 0
+    assert len({t["expression"] for t in trials}) == len(trials) == 12
+    assert sum(t["origin"] == "baseline" for t in trials) == 8
+    ranked = [t["score"] for t in trials if t["status"] == "finished"]
+    assert ranked == sorted(ranked, reverse=True)
+    assert sum(t["versus_relu"] is not None for t in trials) == 5 - any(
+        t["confirmed"] and t["expression"] == "relu(x)" and t in trials[:5] for t in trials
+    )
+    assert symact("report", "run", "--output", "page.html")[0] == 0
+    page = (tmp_path / "page.html").read_text()
+    assert trials[0]["expression"] in page
+    assert "<script" not in page
+    assert symact("export", "run", "--output", "best.py")[0] == 0
+    done = subprocess.run([sys.executable, "best.py"], cwd=tmp_path, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.slow
+def test_the_example_scripts_run(tmp_path):
+    examples = sorted((Path(__file__).parents[1] / "runs" / "examples").glob("*.py"))
+    assert {"evolution.py", "rl.py"} <= {path.name for path in examples}
+    for name in ("evolution.py", "rl.py"):
+        path = next(p for p in examples if p.name == name)
+        done = subprocess.run(
+            [sys.executable, str(path), "12", str(tmp_path / path.stem)], capture_output=True, text=True, timeout=300
+        )
+        assert done.returncode == 0, done.stderr
+        assert "relu(x)" in done.stdout or "0." in done.stdout
