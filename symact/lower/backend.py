@@ -47,6 +47,9 @@ def kernel(device: str, forward: Program, backward: Program) -> Kernel | None:
         module = importlib.import_module(BACKENDS[device])
     except ImportError:
         return None
+    if not hasattr(module, "kernel"):
+        # The folder of C++ sources alone, without its module, imports as an empty package.
+        return None
     found: Kernel | None = module.kernel(forward, backward)
     return found
 

@@ -22,6 +22,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+from symact.tasks.chain import gradient_function, mean_loss
 from symact.tasks.data import Split
 from symact.tasks.optimizers import OPTIMIZERS, FlatParameters
 
@@ -119,9 +120,10 @@ def train(
     start, result = time.perf_counter(), Training()
     device = phases[0].turns[0].data.x.device
     generator = torch.Generator().manual_seed(seed)
-    autocast = torch.autocast(device.type, torch.bfloat16, enabled=config.mixed_precision and device.type == "cuda")
+    on_cpu = device.type == "cpu"
     for phase in phases:
         flats = [FlatParameters(turn.parameters) for turn in phase.turns]
+        computes = [gradient_function(model, flat, config.label_smoothing, config.mixed_precision) for flat in flats]
         updates = [OPTIMIZERS[config.optimizer](flat, config) for flat in flats]
         per_epoch = max(math.ceil(len(turn.data) / config.batch) for turn in phase.turns)
         total = max(1, round(phase.epochs * per_epoch * budget))
@@ -132,15 +134,13 @@ def train(
             model.train()
             for step in range(steps):
                 scale = 0.5 * (1 + math.cos(math.pi * (first + step) / total)) if config.decay == "cosine" else 1.0
-                for turn, flat, update, stream in zip(phase.turns, flats, updates, streams, strict=True):
-                    x, y = stream[step]
-                    with autocast:
-                        loss = _loss(model(x), y, config.label_smoothing)
-                    losses.append(loss.detach())
+                for turn, compute, update, stream in zip(phase.turns, computes, updates, streams, strict=True):
+                    loss, gradient = compute(*stream[step])
+                    losses.append(loss)
                     # On a CPU a look at the loss costs nothing; elsewhere it would wait for the device.
-                    if device.type == "cpu" and not math.isfinite(loss.item()):
+                    if on_cpu and not math.isfinite(loss.item()):
                         break
-                    update(flat.gradient(loss), turn.rate * scale)
+                    update(gradient, turn.rate * scale)
                 else:
                     continue
                 break
@@ -165,15 +165,9 @@ def measure_accuracy(model: nn.Module, data: Split, config: TrainConfig) -> tupl
     with torch.inference_mode():
         for x, y in zip(data.x.split(config.evaluation_batch), data.y.split(config.evaluation_batch), strict=True):
             output = model(x)
-            loss += _loss(output, y, 0.0) * len(y)
+            loss += mean_loss(output, y) * len(y)
             right += (output.argmax(-1) == y).sum()
     return loss.item() / len(data), right.item() / data.y.numel()
-
-
-def _loss(output: torch.Tensor, y: torch.Tensor, smoothing: float) -> torch.Tensor:
-    if output.dim() > 2:
-        output, y = output.flatten(0, -2), y.flatten()
-    return functional.cross_entropy(output, y, label_smoothing=smoothing)
 
 
 def _batches(
