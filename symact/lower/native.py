@@ -1,0 +1,179 @@
+"""Program -> bytecode for the C++ block interpreter: the back end of CPU tensors.
+
+One library (`native_library`) runs every Program, so nothing is compiled per function. A `Kernel`
+holds the bytecode of a forward and a backward Program and checks dtype, device and layout before an
+address is handed over.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import math
+import weakref
+from array import array
+from functools import lru_cache
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from symact.lower import native_library
+from symact.lower.program import OPERATIONS, Program
+
+_TYPES: dict[torch.dtype, int] = {torch.float32: 0, torch.float64: 1, torch.bfloat16: 2, torch.float16: 3}
+_TENSORS = (Tensor, torch.nn.Parameter)
+# Elements times cost of a Program (in additions) that are worth a thread, some 20 microseconds.
+_WORK = 400_000
+
+
+@lru_cache(maxsize=1)
+def _operations() -> dict[str, int]:
+    """Operation -> its number in the library; operations that the library does not know are left out."""
+    library = native_library.load()
+    numbers = {name: library.symact_operation(name.encode()) for name in OPERATIONS} if library else {}
+    return {name: number for name, number in numbers.items() if number >= 0}
+
+
+def _encode(library: ctypes.CDLL, program: Program) -> int | None:
+    """The library's handle of a Program, or None where it cannot run it."""
+    numbers = _operations()
+    code, values = array("i"), array("d")
+    padding = ((0, 0, 0), (0, 0), (0,), ())
+    try:
+        for operation in program.operations:
+            code.append(numbers[operation.name])
+            code.extend(operation.arguments)
+            code.extend(padding[len(operation.arguments)])
+            values.append(operation.value)
+    except KeyError:
+        return None
+    outputs = array("i", program.outputs)
+    addresses = [buffer.buffer_info()[0] for buffer in (code, values, outputs)]
+    handle: int | None = library.symact_compile(
+        len(program.inputs), len(values), addresses[0], addresses[1], len(outputs), addresses[2]
+    )
+    return handle
+
+
+def kernel(forward: Program, backward: Program) -> NativeKernel | None:
+    """The fused kernel of a Program on CPU, or None where there is no library or no such operation."""
+    library = native_library.load()
+    if library is None:
+        return None
+    handles = _encode(library, forward), _encode(library, backward)
+    if handles[0] is None or handles[1] is None:
+        for handle in handles:
+            if handle is not None:
+                library.symact_free(handle)
+        return None
+    return NativeKernel(library, handles[0], handles[1], max(forward.cost, backward.cost))
+
+
+def _release(library: ctypes.CDLL, *handles: int) -> None:
+    for handle in handles:
+        library.symact_free(handle)
+
+
+class NativeKernel:
+    """A forward and a backward Program in the block interpreter; see `backend.Kernel`."""
+
+    __slots__ = ("__weakref__", "_backward", "_forward", "_grain", "_run")
+
+    def __init__(self, library: ctypes.CDLL, forward: int, backward: int, cost: float):
+        self._run: Any = library.symact_run
+        self._forward, self._backward = forward, backward
+        self._grain = max(2048, int(_WORK / max(cost, 1.0)))
+        # The library outlives its kernels, so handles are given back whenever that is.
+        weakref.finalize(self, _release, library, forward, backward).atexit = False
+
+    def supports(self, x: Tensor, parameters: tuple[Tensor, ...]) -> bool:
+        """Whether these tensors can be given to `forward` and `backward`."""
+        if type(x) not in _TENSORS or x.dtype not in _TYPES or not _plain(x):
+            return False
+        if not parameters:
+            return True
+        channels = _channels(x)
+        return all(
+            type(p) in _TENSORS and p.is_floating_point() and _plain(p) and (p.dim() == 0 or p.shape == (channels,))
+            for p in parameters
+        )
+
+    def forward(self, x: Tensor, parameters: tuple[Tensor, ...] = ()) -> Tensor:
+        """The values, in the dtype, shape and layout of `x`."""
+        if not x.is_contiguous():
+            x = _dense(x)
+        y = torch.empty_like(x)
+        size = x.numel()
+        threads = 1 if size < 2 * self._grain else min(torch.get_num_threads(), size // self._grain)
+        if parameters:
+            _keep, table, _ = _table(x, parameters)
+            done = self._run(
+                self._forward, _TYPES[x.dtype], size, threads, x.data_ptr(), None, y.data_ptr(), table, None
+            )
+        else:
+            done = self._run(
+                self._forward, _TYPES[x.dtype], size, threads, x.data_ptr(), None, y.data_ptr(), None, None
+            )
+        if not done:
+            raise MemoryError("the block interpreter has no memory for its blocks")
+        return y
+
+    def backward(self, grad: Tensor, x: Tensor, parameters: tuple[Tensor, ...] = ()) -> tuple[Tensor, ...]:
+        """The gradient of `x`, then of each parameter, summed to its shape."""
+        if x.is_contiguous():
+            if not grad.is_contiguous():
+                grad = grad.contiguous()
+        else:
+            x = _dense(x)
+            grad = grad.contiguous(memory_format=_memory_format(x))
+        if grad.dtype is not x.dtype or grad.shape != x.shape:
+            grad = grad.to(x.dtype).expand_as(x).contiguous(memory_format=_memory_format(x))
+        result = torch.empty_like(x)
+        size = x.numel()
+        threads = 1 if size < 2 * self._grain else min(torch.get_num_threads(), size // self._grain)
+        kind, addresses = _TYPES[x.dtype], (x.data_ptr(), grad.data_ptr(), result.data_ptr())
+        sums: list[Tensor] = []
+        if not parameters:
+            done = self._run(self._backward, kind, size, threads, *addresses, None, None)
+        else:
+            _keep, table, sums = _table(x, parameters)
+            places = (ctypes.c_void_p * len(sums))(*[s.data_ptr() for s in sums])
+            done = self._run(self._backward, kind, size, threads, *addresses, table, places)
+        if not done:
+            raise MemoryError("the block interpreter has no memory for its blocks")
+        return (result, *[s.to(p.dtype) for s, p in zip(sums, parameters, strict=True)])
+
+
+def _plain(x: Tensor) -> bool:
+    """Memory that can be read by address."""
+    return x.device.type == "cpu" and x.layout is torch.strided and not x.is_neg()
+
+
+def _channels(x: Tensor) -> int:
+    return x.shape[1] if x.dim() > 1 else x.shape[-1] if x.dim() else 1
+
+
+def _memory_format(x: Tensor) -> torch.memory_format:
+    if x.dim() == 4 and not x.is_contiguous() and x.is_contiguous(memory_format=torch.channels_last):
+        return torch.channels_last
+    if x.dim() == 5 and not x.is_contiguous() and x.is_contiguous(memory_format=torch.channels_last_3d):
+        return torch.channels_last_3d
+    return torch.contiguous_format
+
+
+def _dense(x: Tensor) -> Tensor:
+    """Contiguous or channels_last, copied where it is neither."""
+    return x.contiguous(memory_format=_memory_format(x))
+
+
+def _table(x: Tensor, parameters: tuple[Tensor, ...]) -> tuple[list[Tensor], Any, list[Tensor]]:
+    """Parameters in the interpreter's precision, their addresses and strides, and places for their sums."""
+    working = torch.float64 if x.dtype == torch.float64 else torch.float32
+    inner = math.prod(x.shape[2:]) if x.dim() > 2 and x.is_contiguous() else 1
+    keep, numbers, sums = [], [], []
+    for parameter in parameters:
+        values = parameter.detach().to(working).contiguous()
+        keep.append(values)
+        numbers += [values.data_ptr(), values.numel(), inner]
+        sums.append(torch.zeros(parameter.shape, dtype=torch.float64))
+    return keep, (ctypes.c_int64 * len(numbers))(*numbers), sums

@@ -1,0 +1,345 @@
+// Elementwise mathematics in float32 on whole vectors, a few ulp everywhere: NaN in gives NaN out, infinities
+// give their limits, results below the normal range are rounded like others. Methods are textbook range
+// reductions (Muller, Elementary Functions, 3rd ed.); polynomials are those of coefficients.h.
+#pragma once
+
+#include "coefficients.h"
+#include "vector.h"
+
+namespace SYMACT_ISA {
+
+constexpr float INFINITE = __builtin_inff();
+constexpr float LN2 = 0.693147180559945f, LN2_HIGH = 0.693359375f, LN2_LOW = -2.12194440e-4f;
+constexpr float LOG2E = 1.44269504088896f;
+
+// exp(x + rest) = (1 + p)*2^n with |p| < 0.42; x is already within [-104, 89].
+struct Exponent {
+    F p, n;
+};
+
+INLINE Exponent exponent(F x, F rest = F{}) {
+    F n = nearest(x * LOG2E);
+    F r = fnma(n, splat(LN2_LOW), fnma(n, splat(LN2_HIGH), x)) + rest;
+    return {fma(r * r, polynomial(r, EXP), r), n};
+}
+
+// exp of an argument that is not positive; -inf gives 0.
+INLINE F exp_negative(F x, F rest = F{}) {
+    Exponent e = exponent(above(splat(-104.0f), x), rest);
+    return scale(e.p + 1.0f, e.n);
+}
+
+INLINE F exp_(F x) {
+    Exponent e = exponent(below(splat(89.0f), above(splat(-104.0f), x)));
+    return scale(e.p + 1.0f, e.n);
+}
+
+INLINE F expm1_(F x) {
+    Exponent e = exponent(below(splat(89.0f), above(splat(-18.0f), x)));
+    // Half of 2^n: 2^128 is out of range where the result is not.
+    F half = scale(splat(0.5f), e.n);
+    F y = fma(e.p, half, half - 0.5f) * 2.0f;
+    return with_sign(select(equal(e.n, F{}), e.p, y), x);
+}
+
+// expm1(x), given exp(x).
+INLINE F expm1_of(F x, F e) {
+    F near = fma(x * x, polynomial(x, EXP), x);
+    return with_sign(select(less(absolute(x), splat(0.3466f)), near, e - 1.0f), x);
+}
+
+// exp(-|x|), which sigmoid, softplus and their kin share.
+INLINE F decay(F x) { return exp_negative(minus_absolute(x)); }
+
+INLINE F sigmoid_of(F x, F e) { return select(less(x, F{}), e, splat(1.0f)) / (e + 1.0f); }
+INLINE F sigmoid_minus_of(F x, F e) { return select(less(x, F{}), splat(1.0f), e) / (e + 1.0f); }
+INLINE F log1p_unit(F e) { return e * polynomial(e, LOG1P_UNIT); }
+INLINE F softplus_of(F x, F e) { return above(F{}, x) + log1p_unit(e); }
+INLINE F logsigmoid_of(F x, F e) { return below(F{}, x) - log1p_unit(e); }
+INLINE F sigmoid(F x) { return sigmoid_of(x, decay(x)); }
+INLINE F sigmoid_minus(F x) { return sigmoid_minus_of(x, decay(x)); }
+INLINE F softplus(F x) { return softplus_of(x, decay(x)); }
+INLINE F logsigmoid(F x) { return logsigmoid_of(x, decay(x)); }
+
+// tanh(softplus(x)) = ((1 + u)^2 - 1)/((1 + u)^2 + 1), u = exp(x); divided by u^2 where x > 0.
+INLINE F tanh_softplus_of(F x, F e) {
+    F twice = e + e, square = e * e;
+    M left = less(x, F{});
+    F top = select(left, square + twice, twice + 1.0f);
+    return top / (top + 2.0f * select(left, splat(1.0f), square));
+}
+INLINE F tanh_softplus(F x) { return tanh_softplus_of(x, decay(x)); }
+
+// log(2^k*(1 + m)) for m in [-0.25, 0.5).
+INLINE F logarithm(F m, F k) {
+    F y = fma(m * m, polynomial(m, LOG1P), m);
+    return fma(k, splat(LN2_HIGH), fma(k, splat(LN2_LOW), y));
+}
+
+INLINE I power_of_two(F u) { return (bits(u) - 0x3f400000) >> 23; }
+
+// For finite x > 0, any size.
+INLINE F log_positive(F x) {
+    M tiny = less(x, splat(1.17549435e-38f));
+    F u = select(tiny, x * 16777216.0f, x);
+    I k = power_of_two(u);
+    F m = real(bits(u) - (k << 23)) - 1.0f;
+    return logarithm(m, floating(k) - select(tiny, splat(24.0f), F{}));
+}
+
+INLINE F log_(F x) {
+    F y = select(less(x, splat(INFINITE)), log_positive(x), x);
+    y = select(equal(x, F{}), splat(-INFINITE), y);
+    return select(less(x, F{}), splat(__builtin_nanf("")), y);
+}
+
+// For finite x > -1, any size.
+INLINE F log1p_finite(F x) {
+    I k = power_of_two(x + 1.0f);
+    // A quarter of 2^(2 - k), since 2^-128 has no exponent of its own.
+    F t = real((129 - k) << 23) * 0.25f;
+    return logarithm(fma(x, t, t - 1.0f), floating(k));
+}
+
+INLINE F log1p_(F x) {
+    F y = select(less(x, splat(INFINITE)), log1p_finite(x), x);
+    y = select(equal(x, splat(-1.0f)), splat(-INFINITE), y);
+    y = select(less(x, splat(-1.0f)), splat(__builtin_nanf("")), y);
+    return select(less(absolute(x), splat(1e-30f)), x, y);
+}
+
+// x - n*pi/2 in [-pi/4, pi/4] and n; good for |x| <= 1e5.
+struct Angle {
+    F r;
+    I n;
+    M far;
+};
+
+INLINE Angle angle(F x) {
+    Angle a;
+    a.far = not_(less_equal(absolute(x), splat(1e5f)));
+    F bounded = select(a.far, F{}, x);
+    F n = nearest(bounded * 0.636619772367581f);
+#if defined(__AVX2__)
+    F r = fnma(n, splat(1.57079637e+00f), bounded);
+    r = fnma(n, splat(-4.37113883e-08f), r);
+    a.r = fnma(n, splat(-1.71512489e-15f), r);
+#else
+    D wide = __builtin_convertvector(bounded, D), turns = __builtin_convertvector(n, D);
+    // pi/2 in two parts, the first with 33 bits.
+    a.r = __builtin_convertvector((wide - turns * 1.57079632673412561417e+00) - turns * 6.07710050650619224932e-11, F);
+#endif
+    a.n = integer(n);
+    return a;
+}
+
+INLINE F sine(F r) {
+    F z = r * r;
+    return fma(r * z, polynomial(z, SIN), r);
+}
+INLINE F cosine(F r) {
+    F z = r * r;
+    return fma(z * z, polynomial(z, COS), fma(z, splat(-0.5f), splat(1.0f)));
+}
+
+INLINE F sin_(F x) {
+    Angle a = angle(x);
+    F y = select(odd_bit(a.n), cosine(a.r), sine(a.r));
+    y = real(bits(y) ^ ((a.n & 2) << 30));
+    return patch(select(equal(x, F{}), x, y), x, a.far, static_cast<double (*)(double)>(std::sin));
+}
+
+INLINE F cos_(F x) {
+    Angle a = angle(x);
+    F y = select(odd_bit(a.n), sine(a.r), cosine(a.r));
+    y = real(bits(y) ^ (((a.n + 1) & 2) << 30));
+    return patch(y, x, a.far, static_cast<double (*)(double)>(std::cos));
+}
+
+INLINE F tan_(F x) {
+    Angle a = angle(x);
+    F s = sine(a.r), c = cosine(a.r);
+    M odd = odd_bit(a.n);
+    F y = select(odd, -c, s) / select(odd, s, c);
+    return patch(select(equal(x, F{}), x, y), x, a.far, static_cast<double (*)(double)>(std::tan));
+}
+
+INLINE F sinc(F x) { return select(equal(x, F{}), splat(1.0f), sin_(x) / x); }
+
+INLINE F sinc_grad(F x) {
+    F a = absolute(x), z = below(splat(4.0f), x * x);
+    F near = x * polynomial(z, SINC_GRAD);
+    F far = (cos_(x) - sin_(x) / x) / x;
+    return select(less(a, splat(2.0f)), near, far);
+}
+
+// exp(|x|)/2, whose overflow is that of sinh and cosh.
+INLINE F half_growth(F x) {
+    Exponent e = exponent(below(splat(90.0f), absolute(x)));
+    return scale(e.p + 1.0f, e.n - 1.0f);
+}
+INLINE F cosh_of(F, F h) { return h + 0.25f / h; }
+INLINE F sinh_of(F x, F h) {
+    F z = x * x;
+    F near = fma(x * z, polynomial(z, SINH), x);
+    return select(less(absolute(x), splat(1.0f)), near, with_sign(h - 0.25f / h, x));
+}
+INLINE F sinh_(F x) { return sinh_of(x, half_growth(x)); }
+INLINE F cosh_(F x) { return cosh_of(x, half_growth(x)); }
+
+// exp(-2|x|)
+INLINE F double_decay(F x) { return exp_negative(-2.0f * absolute(x)); }
+INLINE F tanh_of(F x, F e) {
+    F far = (1.0f - e) / (1.0f + e);
+    F z = x * x;
+    F near = fma(x * z, polynomial(z, TANH), x);
+    return select(less(absolute(x), splat(0.6f)), near, with_sign(far, x));
+}
+INLINE F tanh_(F x) { return tanh_of(x, double_decay(x)); }
+// 1/cosh(x)^2
+INLINE F sech_squared_of(F, F e) {
+    F d = 1.0f + e;
+    return (4.0f * e) / (d * d);
+}
+INLINE F sech_squared(F x) { return sech_squared_of(x, double_decay(x)); }
+
+INLINE F asinh_(F x) {
+    F a = absolute(x), z = x * x;
+    F near = fma(x * z, polynomial(z, ASINH), x);
+    M huge = less(splat(1e9f), a);
+    F u = select(huge, a, a + root(z + 1.0f));
+    F far = log_positive(u) + select(huge, splat(LN2), F{});
+    far = select(less(a, splat(INFINITE)), far, a);
+    return select(less(a, splat(1.0f)), near, with_sign(far, x));
+}
+
+INLINE F atan_(F x) {
+    F a = absolute(x);
+    M out = less(splat(1.0f), a);
+    F t = select(out, splat(-1.0f), a) / select(out, a, splat(1.0f));
+    F z = t * t;
+    F y = fma(t * z, polynomial(z, ATAN), t);
+    // pi/2 less its rounding to float32.
+    y = select(out, (y - 4.37113883e-08f) + 1.57079637e+00f, y);
+    return with_sign(y, x);
+}
+
+// exp(-x*x), with what x*x loses by rounding made good.
+INLINE F gauss(F x) {
+    F a = below(splat(10.6f), absolute(x)), h = a * a;
+    return exp_negative(-h, -square_rest(a, h));
+}
+// exp(-x*x/2)
+INLINE F gauss_half(F x) {
+    F a = below(splat(14.9f), absolute(x)), h = a * a;
+    return exp_negative(-0.5f * h, -0.5f * square_rest(a, h));
+}
+// exp(x*x)
+INLINE F gauss_growth(F x) {
+    F a = below(splat(9.6f), absolute(x)), h = a * a;
+    Exponent e = exponent(below(splat(89.0f), h), square_rest(a, h));
+    return scale(e.p + 1.0f, e.n);
+}
+
+INLINE F erfc_of(F x, F g) {
+    F q = 1.0f / (below(splat(10.5f), absolute(x)) + 2.0f);
+    F y = g * (q * polynomial(q, ERFC));
+    return select(less(x, F{}), 2.0f - y, y);
+}
+INLINE F erfc_(F x) { return erfc_of(x, gauss(x)); }
+
+INLINE F erf_of(F x, F g) {
+    F a = absolute(x), z = below(splat(1.0f), x * x);
+    F near = fma(x, polynomial(z, ERF), x);
+    F q = 1.0f / (below(splat(10.5f), a) + 2.0f);
+    F far = 1.0f - g * (q * polynomial(q, ERFC));
+    return select(less(a, splat(1.0f)), near, with_sign(far, x));
+}
+INLINE F erf_(F x) { return erf_of(x, gauss(x)); }
+
+INLINE F ndtr_of(F x, F g) {
+    F q = 1.0f / (below(splat(14.6f), absolute(x)) + 3.5f);
+    F y = g * (q * polynomial(q, MILLS));
+    return select(less(F{}, x), 1.0f - y, y);
+}
+INLINE F ndtr(F x) { return ndtr_of(x, gauss_half(x)); }
+
+// (a - 2)/(a + 2) for a >= 0, infinity included.
+INLINE F fold(F a) { return 1.0f - 4.0f / (a + 2.0f); }
+
+INLINE F erfcx(F x) {
+    F a = absolute(x);
+    F y = polynomial(fold(a), ERFCX) * (0.5f / (a + 0.5f));
+    M left = less(x, F{});
+    return any(left) ? select(left, fms(splat(2.0f), gauss_growth(x), y), y) : y;
+}
+
+INLINE F erfcx_grad(F x) {
+    F a = absolute(x), w = 0.5f / (a + 0.5f);
+    F y = -(polynomial(fold(a), ERFCX_SLOPE) * w) * w;
+    M left = less(x, F{});
+    return any(left) ? select(left, fma(4.0f * x, gauss_growth(x), y), y) : y;
+}
+
+INLINE F log_ndtr(F x) {
+    F a = absolute(x);
+    M left = less(x, F{});
+    F mills = polynomial(fold(a), MILLS_FAR) * (0.5f / (a + 0.5f));
+    F far = log_positive(below(splat(1.0f), above(splat(1e-38f), mills))) - (0.5f * a) * a;
+    F near = log1p_finite(-(gauss_half(a) * mills));
+    return select(is_nan(x), x, select(left, far, near));
+}
+
+INLINE F logcosh(F x) {
+    F a = absolute(x), z = below(splat(1.0f), x * x);
+    F near = z * polynomial(z, LOGCOSH);
+    F far = (a - LN2) + log1p_unit(exp_negative(-2.0f * a));
+    return select(less(a, splat(1.0f)), near, far);
+}
+
+// Modified Bessel functions, scaled by exp(-|x|): a power series below 8, one in 1/|x| above.
+struct Scaled {
+    F a, v, root_v, near_a, decay;
+    M far;
+};
+INLINE Scaled scaled(F x) {
+    Scaled s;
+    s.a = absolute(x);
+    s.far = less(splat(8.0f), s.a);
+    s.near_a = below(splat(8.0f), s.a);
+    s.v = 1.0f / above(splat(8.0f), s.a);
+    s.root_v = root(s.v);
+    s.decay = exp_negative(-s.near_a);
+    return s;
+}
+INLINE F i0e_of(const Scaled& s) {
+    return select(s.far, s.root_v * polynomial(s.v, I0E_FAR), s.decay * polynomial(s.near_a * s.near_a, I0));
+}
+INLINE F i1e_ratio_of(const Scaled& s) {
+    F far = (s.root_v * polynomial(s.v, I1E_FAR)) * s.v;
+    return select(s.far, far, s.decay * polynomial(s.near_a * s.near_a, I1));
+}
+INLINE F i0e(F x) { return i0e_of(scaled(x)); }
+INLINE F i1e_ratio(F x) { return i1e_ratio_of(scaled(x)); }
+INLINE F i1e(F x) {
+    Scaled s = scaled(x);
+    F far = s.root_v * polynomial(s.v, I1E_FAR);
+    F near = s.near_a * (s.decay * polynomial(s.near_a * s.near_a, I1));
+    return with_sign(select(s.far, far, near), x);
+}
+INLINE F i0e_minus_i1e(F x) {
+    F a = absolute(x), v = 1.0f / above(splat(8.0f), a);
+    F t = fma(below(splat(8.0f), a), splat(0.25f), splat(-1.0f));
+    F y = select(less(splat(8.0f), a), (v * root(v)) * polynomial(v, BESSEL_FAR), polynomial(t, BESSEL));
+    M left = less(x, F{});
+    // On the left it is the sum i0e(|x|) + i1e(|x|).
+    return any(left) ? select(left, 2.0f * i0e(x) - y, y) : y;
+}
+
+INLINE F hypot1(F x) {
+    F a = absolute(x);
+    F y = root(fma(a, a, splat(1.0f)));
+    return select(less(splat(1e9f), a), a, y);
+}
+
+}  // namespace SYMACT_ISA

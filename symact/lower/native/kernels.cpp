@@ -1,0 +1,205 @@
+// The kernels of one instruction set: for each operation a loop over a block, and the conversions of blocks.
+#include "operations.h"
+#include "power.h"
+
+#define JOIN2(a, b) a##b
+#define JOIN(a, b) JOIN2(a, b)
+#define TEXT2(a) #a
+#define TEXT(a) TEXT2(a)
+
+namespace SYMACT_ISA {
+
+using symact::Step;
+typedef symact::Frame<float> Frame;
+
+INLINE F copy(F a) { return a; }
+INLINE F negate(F a) { return -a; }
+INLINE F sign(F a) { return select(less(F{}, a), splat(1.0f), select(less(a, F{}), splat(-1.0f), F{})); }
+INLINE F add(F a, F b) { return a + b; }
+INLINE F subtract(F a, F b) { return a - b; }
+INLINE F reversed(F a, F b) { return b - a; }
+INLINE F multiply(F a, F b) { return a * b; }
+INLINE F divide(F a, F b) { return a / b; }
+INLINE F maximum(F a, F b) { return select(is_nan(a), a, above(a, b)); }
+INLINE F minimum(F a, F b) { return select(is_nan(a), a, below(a, b)); }
+INLINE F is_less(F a, F b) { return select(less(a, b), splat(1.0f), F{}); }
+INLINE F is_less_equal(F a, F b) { return select(less_equal(a, b), splat(1.0f), F{}); }
+INLINE F is_equal(F a, F b) { return select(equal(a, b), splat(1.0f), F{}); }
+
+// One operand of a step: a whole block, or one value in 16 copies.
+struct Operand {
+    const float* at;
+    int64_t mask;
+    Operand(const Frame& frame, int slot) : at(frame.at[slot]), mask(frame.mask[slot]) {}
+    inline __attribute__((always_inline)) F operator[](int64_t i) const { return load(at + (i & mask)); }
+};
+
+template <F (*f)(F)>
+void unary(const Step& s, const Frame& t) {
+    Operand a(t, s.a);
+    float* y = t.at[s.y];
+    for (int64_t i = 0; i < t.n; i += WIDTH) store(y + i, f(a[i]));
+}
+
+template <F (*f)(F, F)>
+void binary(const Step& s, const Frame& t) {
+    Operand a(t, s.a), b(t, s.b);
+    float* y = t.at[s.y];
+    for (int64_t i = 0; i < t.n; i += WIDTH) store(y + i, f(a[i], b[i]));
+}
+
+void where(const Step& s, const Frame& t) {
+    Operand a(t, s.a), b(t, s.b), c(t, s.c);
+    float* y = t.at[s.y];
+    for (int64_t i = 0; i < t.n; i += WIDTH) store(y + i, select(equal(a[i], F{}), c[i], b[i]));
+}
+
+template <M (*f)(F, F)>
+void choice(const Step& s, const Frame& t) {
+    Operand a(t, s.a), b(t, s.b), c(t, s.c), d(t, s.d);
+    float* y = t.at[s.y];
+    for (int64_t i = 0; i < t.n; i += WIDTH) store(y + i, select(f(a[i], b[i]), c[i], d[i]));
+}
+
+// Arithmetic of a fused step by number: add, subtract, multiply, reversed subtract.
+template <int K>
+INLINE F arithmetic(F a, F b) {
+    return K == 0 ? a + b : K == 1 ? a - b : K == 2 ? a * b : b - a;
+}
+
+// (a P b) Q c
+template <int P, int Q>
+void chain2(const Step& s, const Frame& t) {
+    Operand a(t, s.a), b(t, s.b), c(t, s.c);
+    float* y = t.at[s.y];
+    for (int64_t i = 0; i < t.n; i += WIDTH) store(y + i, arithmetic<Q>(arithmetic<P>(a[i], b[i]), c[i]));
+}
+
+// (a P b) Q (c R d)
+template <int P, int Q, int R>
+void tree(const Step& s, const Frame& t) {
+    Operand a(t, s.a), b(t, s.b), c(t, s.c), d(t, s.d);
+    float* y = t.at[s.y];
+    for (int64_t i = 0; i < t.n; i += WIDTH)
+        store(y + i, arithmetic<Q>(arithmetic<P>(a[i], b[i]), arithmetic<R>(c[i], d[i])));
+}
+
+// ((a P b) Q c) R d
+template <int P, int Q, int R>
+void chain3(const Step& s, const Frame& t) {
+    Operand a(t, s.a), b(t, s.b), c(t, s.c), d(t, s.d);
+    float* y = t.at[s.y];
+    for (int64_t i = 0; i < t.n; i += WIDTH)
+        store(y + i, arithmetic<R>(arithmetic<Q>(arithmetic<P>(a[i], b[i]), c[i]), d[i]));
+}
+
+typedef uint16_t Half __attribute__((vector_size(2 * WIDTH), aligned(2), may_alias));
+
+void read_bfloat16(float* to, const uint16_t* from, int64_t n) {
+    for (int64_t i = 0; i < n; i += WIDTH)
+        store(to + i, real(__builtin_convertvector(*reinterpret_cast<const Half*>(from + i), I) << 16));
+}
+
+// To nearest, ties to even; the top bits of a NaN might all be zero, so it gets one of its own.
+void write_bfloat16(uint16_t* to, const float* from, int64_t n) {
+    for (int64_t i = 0; i < n; i += WIDTH) {
+        F v = load(from + i);
+        I b = bits(v);
+        b = (b + (((b >> 16) & 1) + 0x7fff)) >> 16;
+        b = bits(select(is_nan(v), real(I{} + 0x7fc0), real(b)));
+        *reinterpret_cast<Half*>(to + i) = __builtin_convertvector(b, Half);
+    }
+}
+
+#if defined(__AVX2__)
+void read_float16(float* to, const uint16_t* from, int64_t n) {
+    for (int64_t i = 0; i < n; i += 8)
+        _mm256_storeu_ps(to + i, _mm256_cvtph_ps(_mm_loadu_si128(reinterpret_cast<const __m128i*>(from + i))));
+}
+void write_float16(uint16_t* to, const float* from, int64_t n) {
+    for (int64_t i = 0; i < n; i += 8)
+        _mm_storeu_si128(reinterpret_cast<__m128i*>(to + i),
+                         _mm256_cvtps_ph(_mm256_loadu_ps(from + i), _MM_FROUND_TO_NEAREST_INT));
+}
+#else
+void read_float16(float* to, const uint16_t* from, int64_t n) {
+    for (int64_t i = 0; i < n; i++) {
+        uint32_t h = from[i], sign = (h & 0x8000) << 16, rest = h & 0x7fff;
+        uint32_t b = rest << 13;
+        float v;
+        if (rest >= 0x7c00) {
+            b |= 0x7f800000;
+            std::memcpy(&v, &b, 4);
+        } else {
+            // The exponent is rebased by a multiplication, which is exact for subnormal numbers too.
+            std::memcpy(&v, &b, 4);
+            v *= 5.192296858534828e33f;
+        }
+        to[i] = std::copysign(v, sign ? -1.0f : 1.0f);
+    }
+}
+void write_float16(uint16_t* to, const float* from, int64_t n) {
+    for (int64_t i = 0; i < n; i++) {
+        float a = std::fabs(from[i]);
+        uint32_t b, sign = std::signbit(from[i]) ? 0x8000 : 0, h;
+        if (a != a) {
+            h = 0x7e00;
+        } else if (a >= 65520.0f) {
+            h = 0x7c00;
+        } else if (a < 6.103515625e-05f) {
+            // Adding 2^-1 * 2^-13 leaves the subnormal significand, rounded, in the lowest bits.
+            float shifted = a + 0.5f;
+            std::memcpy(&b, &shifted, 4);
+            h = b - 0x3f000000;
+        } else {
+            std::memcpy(&b, &a, 4);
+            h = ((b + 0xfff + ((b >> 13) & 1)) >> 13) - (112 << 10);
+        }
+        to[i] = static_cast<uint16_t>(sign | h);
+    }
+}
+#endif
+
+double sum(const float* from, int64_t n) {
+    D total = {};
+    int64_t i = 0;
+    for (; i + WIDTH <= n; i += WIDTH) total += __builtin_convertvector(load(from + i), D);
+    double result = 0.0;
+    for (int k = 0; k < WIDTH; k++) result += total[k];
+    for (; i < n; i++) result += static_cast<double>(from[i]);
+    return result;
+}
+
+void accumulate(double* to, const float* from, int64_t n) {
+    for (int64_t i = 0; i < n; i++) to[i] += static_cast<double>(from[i]);
+}
+
+}  // namespace SYMACT_ISA
+
+namespace symact {
+
+using namespace SYMACT_ISA;
+
+#define CHAIN2(p) chain2<p, 0>, chain2<p, 1>, chain2<p, 2>, chain2<p, 3>
+#define TREE2(p, q) tree<p, q, 0>, tree<p, q, 1>, tree<p, q, 2>
+#define TREE(p) TREE2(p, 0), TREE2(p, 1), TREE2(p, 2)
+#define CHAIN32(p, q) chain3<p, q, 0>, chain3<p, q, 1>, chain3<p, q, 2>, chain3<p, q, 3>
+#define CHAIN3(p) CHAIN32(p, 0), CHAIN32(p, 1), CHAIN32(p, 2), CHAIN32(p, 3)
+#define UNARY(name, function) unary<SYMACT_ISA::function>,
+#define BINARY(name, function) binary<SYMACT_ISA::function>,
+#define CHOICE(name, function) choice<SYMACT_ISA::function>,
+
+extern const Machine JOIN(SYMACT_ISA, _machine) = {
+    TEXT(SYMACT_ISA),
+    {SYMACT_UNARY(UNARY) SYMACT_BINARY(BINARY) SYMACT_ISA::where, SYMACT_UNARY_MORE(UNARY) SYMACT_BINARY_MORE(BINARY)
+         SYMACT_CHOICE(CHOICE) CHAIN2(0), CHAIN2(1), CHAIN2(2), TREE(0), TREE(1), TREE(2), CHAIN3(0), CHAIN3(1),
+     CHAIN3(2)},
+    SYMACT_ISA::read_bfloat16,
+    SYMACT_ISA::write_bfloat16,
+    SYMACT_ISA::read_float16,
+    SYMACT_ISA::write_float16,
+    SYMACT_ISA::sum,
+    SYMACT_ISA::accumulate,
+};
+
+}  // namespace symact

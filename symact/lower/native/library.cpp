@@ -1,0 +1,100 @@
+// The plain C interface that native.py calls through ctypes.
+#include <cstring>
+#include <memory>
+#include <new>
+
+#include "run.h"
+
+using namespace symact;
+
+namespace {
+
+const char* const NAMES[] = {
+#define X(name, function) #name,
+    SYMACT_UNARY(X) SYMACT_BINARY(X) "where",
+#undef X
+};
+
+const Machine* const MACHINES[] = {
+#if defined(__x86_64__)
+    &avx512_machine, &avx2_machine,
+#endif
+    &portable_machine};
+
+bool supported(const Machine* machine) {
+#if defined(__x86_64__)
+    __builtin_cpu_init();
+    bool avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("f16c");
+    if (machine == &avx2_machine) return avx2;
+    if (machine == &avx512_machine)
+        return avx2 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+               __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
+#endif
+    return machine == &portable_machine;
+}
+
+// The wanted instruction set, or the best there is for an empty name.
+const Machine* machine_of(const char* name) {
+    for (const Machine* machine : MACHINES)
+        if (supported(machine) && (!*name || !std::strcmp(name, machine->name))) return machine;
+    return nullptr;
+}
+
+const Machine* current = machine_of("");
+
+struct Compiled {
+    Bytecode fused, plain;
+};
+
+}  // namespace
+
+extern "C" {
+
+// Chooses the instruction set; gives its name, or null where this processor does not have it.
+const char* symact_select(const char* name) {
+    const Machine* machine = machine_of(name);
+    if (machine) current = machine;
+    return machine ? machine->name : nullptr;
+}
+
+// The number of an operation of program.py, or -1.
+int symact_operation(const char* name) {
+    if (!std::strcmp(name, "const")) return OP_const;
+    for (int i = 0; i < OP_public; i++)
+        if (!std::strcmp(name, NAMES[i])) return i;
+    return -1;
+}
+
+// `code` has four numbers per operation, the operation and its arguments; `values` are those of constants.
+void* symact_compile(int inputs, int operations, const int32_t* code, const double* values, int outputs,
+                     const int32_t* numbers) try {
+    std::vector<Source> sources(operations);
+    for (int i = 0; i < operations; i++)
+        sources[i] = {code[4 * i], {code[4 * i + 1], code[4 * i + 2], code[4 * i + 3]}, values[i]};
+    std::vector<int> out(numbers, numbers + outputs);
+    auto compiled = std::make_unique<Compiled>();
+    compiled->fused = compile(inputs, sources, out, true);
+    compiled->plain = compile(inputs, sources, out, false);
+    return compiled->fused.slots() < 32768 && compiled->plain.slots() < 32768 ? compiled.release() : nullptr;
+} catch (const std::bad_alloc&) {
+    return nullptr;
+}
+
+void symact_free(void* program) { delete static_cast<Compiled*>(program); }
+
+// 1 on success. `parameters` holds, for each, the address of its values, its channels and inner size.
+int symact_run(void* program, int type, int64_t size, int threads, const void* x, const void* grad, void* y,
+               const int64_t* parameters, double* const* parameter_grads) try {
+    const Compiled& compiled = *static_cast<Compiled*>(program);
+    const Bytecode& code = type == FLOAT64 ? compiled.plain : compiled.fused;
+    std::vector<Parameter> list;
+    const int count = code.inputs - 1 - (grad ? 1 : 0);
+    for (int k = 0; k < count; k++)
+        list.push_back({reinterpret_cast<const void*>(parameters[3 * k]), parameters[3 * k + 1], parameters[3 * k + 2]});
+    Job job{static_cast<Type>(type), size, x, grad, list.data(), y, parameter_grads, threads};
+    return run(*current, code, job);
+} catch (const std::bad_alloc&) {
+    return 0;
+}
+
+}  // extern "C"

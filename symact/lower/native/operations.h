@@ -1,0 +1,85 @@
+// The operations of the interpreter: the instruction set of program.py, then what the compiler of bytecode
+// makes of common pairs. One list per shape; the tables of kernels and of names are made from the lists.
+#pragma once
+
+#include <cstdint>
+
+// X(name in program.py, function)
+#define SYMACT_UNARY(X)                                                                                   \
+    X(neg, negate) X(abs, absolute) X(sign, sign) X(sqrt, root) X(exp, exp_) X(expm1, expm1_) X(log, log_) \
+    X(log1p, log1p_) X(sin, sin_) X(cos, cos_) X(tan, tan_) X(sinh, sinh_) X(cosh, cosh_) X(tanh, tanh_)   \
+    X(asinh, asinh_) X(atan, atan_) X(sigmoid, sigmoid) X(logsigmoid, logsigmoid) X(softplus, softplus)    \
+    X(erf, erf_) X(erfc, erfc_) X(erfcx, erfcx) X(ndtr, ndtr) X(log_ndtr, log_ndtr) X(logcosh, logcosh)    \
+    X(i0e, i0e) X(i1e, i1e) X(sinc, sinc) X(sinc_grad, sinc_grad) X(erfcx_grad, erfcx_grad)                \
+    X(i1e_ratio, i1e_ratio) X(i0e_minus_i1e, i0e_minus_i1e) X(hypot1, hypot1)
+#define SYMACT_BINARY(X)                                                                     \
+    X(add, add) X(sub, subtract) X(mul, multiply) X(div, divide) X(max, maximum) X(min, minimum) \
+    X(lt, is_less) X(le, is_less_equal) X(eq, is_equal) X(pow, power)
+
+// Below: not in program.py. X(name, function)
+#define SYMACT_UNARY_MORE(X) \
+    X(copy, copy) X(decay, decay) X(gauss, gauss) X(gauss_half, gauss_half) X(half_growth, half_growth) \
+    X(double_decay, double_decay) X(tanh_softplus, tanh_softplus) X(sigmoid_minus, sigmoid_minus)       \
+    X(sech_squared, sech_squared)
+// Functions that finish what several share: of the argument and the shared part.
+#define SYMACT_BINARY_MORE(X)                                                                                 \
+    X(sigmoid_of, sigmoid_of) X(softplus_of, softplus_of) X(logsigmoid_of, logsigmoid_of)                     \
+    X(sigmoid_minus_of, sigmoid_minus_of) X(expm1_of, expm1_of) X(tanh_of, tanh_of)                           \
+    X(sech_squared_of, sech_squared_of) X(tanh_softplus_of, tanh_softplus_of) X(erf_of, erf_of) X(erfc_of, erfc_of) X(ndtr_of, ndtr_of)           \
+    X(sinh_of, sinh_of) X(cosh_of, cosh_of)
+// y = a OP b ? c : d
+#define SYMACT_CHOICE(X) X(where_lt, less) X(where_le, less_equal) X(where_eq, equal)
+
+namespace symact {
+
+enum Operation : int16_t {
+#define X(name, function) OP_##name,
+    SYMACT_UNARY(X) SYMACT_BINARY(X) OP_where,
+    SYMACT_UNARY_MORE(X) SYMACT_BINARY_MORE(X) SYMACT_CHOICE(X)
+#undef X
+    // Fused arithmetic: each of the bases is followed by its combinations, see `kernels.cpp`.
+    OP_chain2,
+    OP_tree = OP_chain2 + 3 * 4,
+    OP_chain3 = OP_tree + 3 * 3 * 3,
+    OP_count = OP_chain3 + 3 * 4 * 4,
+    OP_const = OP_count,
+    OP_input,
+};
+constexpr int OP_public = OP_where + 1;
+
+// One step of a compiled program: y = op(a, b, c, d), all numbers of slots.
+struct Step {
+    int16_t op, y, a, b, c, d;
+};
+
+// Where the slots are while a block of n values is worked on; n is a multiple of 16. Slots that hold one
+// value for the whole block have mask 0 and 16 copies of it, others have mask -1.
+template <class T>
+struct Frame {
+    T* const* at;
+    const int64_t* mask;
+    int64_t n;
+};
+template <class T>
+using Kernel = void (*)(const Step&, const Frame<T>&);
+
+// What one instruction set offers.
+struct Machine {
+    const char* name;
+    Kernel<float> kernels[OP_count];
+    void (*read_bfloat16)(float* to, const uint16_t* from, int64_t n);
+    void (*write_bfloat16)(uint16_t* to, const float* from, int64_t n);
+    void (*read_float16)(float* to, const uint16_t* from, int64_t n);
+    void (*write_float16)(uint16_t* to, const float* from, int64_t n);
+    double (*sum)(const float* from, int64_t n);
+    void (*accumulate)(double* to, const float* from, int64_t n);
+};
+
+extern const Machine portable_machine;
+#if defined(__x86_64__)
+extern const Machine avx2_machine, avx512_machine;
+#endif
+// The operations of program.py, then `copy`.
+extern const Kernel<double> double_kernels[OP_public + 1];
+
+}  // namespace symact

@@ -1,0 +1,263 @@
+// The interpreter: cuts tensors into blocks that stay in the first-level cache and runs every step on a block.
+#include "run.h"
+
+#include <algorithm>
+#include <cstdlib>
+#include <cstring>
+#include <memory>
+
+#include "threads.h"
+
+namespace symact {
+namespace {
+
+constexpr int64_t LINE = 16;
+// What the blocks of a program may occupy together, so that they stay in a first-level cache of 32 kB.
+constexpr int64_t BUDGET = 24 * 1024;
+
+struct Release {
+    void operator()(void* p) const { std::free(p); }
+};
+template <class T>
+using Memory = std::unique_ptr<T[], Release>;
+
+template <class T>
+Memory<T> allocate(int64_t count) {
+    return Memory<T>(static_cast<T*>(std::aligned_alloc(64, (count * sizeof(T) + 127) / 64 * 64)));
+}
+
+template <class T>
+const Kernel<T>* kernels(const Machine& machine) {
+    if constexpr (sizeof(T) == 8)
+        return double_kernels;
+    else
+        return machine.kernels;
+}
+
+// One run over the blocks of [begin, end) on one thread.
+template <class T>
+class Worker {
+public:
+    Worker(const Machine& machine, const Bytecode& code, const Job& job) : machine_(machine), code_(code), job_(job) {
+        parameters_ = code.inputs - 1 - (job.grad ? 1 : 0);
+        direct_ = job.type == FLOAT32 || job.type == FLOAT64;
+        int blocks = code.temporaries + code.outputs - 1 + (direct_ ? 0 : 2 + (job.grad ? 1 : 0));
+        for (int k = 0; k < parameters_; k++) blocks += job.parameters[k].channels > 1;
+        block_ = std::clamp<int64_t>(BUDGET / static_cast<int64_t>(sizeof(T)) / (blocks + 1) / 64 * 64, 128, 1024);
+        block_ = std::min(block_, (job.size + LINE - 1) / LINE * LINE);
+    }
+
+    bool prepare() {
+        const int slots = code_.slots();
+        int64_t lines = LINE * (code_.constants.size() + parameters_);
+        // A block of its own for every slot but constants: the last, incomplete block is padded in it.
+        int64_t need = lines + block_ * (slots - static_cast<int64_t>(code_.constants.size()));
+        for (int k = 0; k < parameters_; k++) need += periodic(k) ? job_.parameters[k].channels : 0;
+        memory_ = allocate<T>(need);
+        at_ = allocate<T*>(2 * slots);
+        mask_ = allocate<int64_t>(slots);
+        if (!memory_ || !at_ || !mask_) return false;
+        own_ = at_.get() + slots;
+        T* next = memory_.get();
+        std::fill_n(mask_.get(), slots, -1);
+        for (int s = 0; s < slots; s++) {
+            int constant = s - code_.inputs - code_.outputs;
+            int parameter = s - 1;
+            if (constant >= 0 && constant < static_cast<int>(code_.constants.size())) {
+                next = line(s, next, static_cast<T>(code_.constants[constant]));
+            } else if (parameter >= 0 && parameter < parameters_ && job_.parameters[parameter].channels == 1) {
+                next = line(s, next, static_cast<const T*>(job_.parameters[parameter].values)[0]);
+            } else if (parameter >= 0 && parameter < parameters_ && periodic(parameter)) {
+                own_[s] = next;
+                const Parameter& p = job_.parameters[parameter];
+                for (int64_t i = 0; i < p.channels + block_; i++)
+                    *next++ = static_cast<const T*>(p.values)[i % p.channels];
+            } else {
+                own_[s] = next;
+                next += block_;
+            }
+        }
+        std::copy_n(own_, slots, at_.get());
+        return true;
+    }
+
+    int64_t block() const { return block_; }
+
+    void operator()(int64_t begin, int64_t end, double* const* sums) {
+        for (int64_t start = begin; start < end; start += block_) {
+            int64_t count = std::min(block_, end - start);
+            int64_t padded = (count + LINE - 1) / LINE * LINE;
+            bool whole = direct_ && padded == count;
+            input(0, job_.x, start, count, padded, whole);
+            for (int k = 0; k < parameters_; k++) parameter(k, start, padded);
+            if (job_.grad) input(code_.inputs - 1, job_.grad, start, count, padded, whole);
+            T* out = static_cast<T*>(job_.y) + (whole ? start : 0);
+            at_[code_.inputs] = whole ? out : own_[code_.inputs];
+            Frame<T> frame{at_.get(), mask_.get(), padded};
+            const Kernel<T>* table = kernels<T>(machine_);
+            for (const Step& step : code_.steps) table[step.op](step, frame);
+            if (!whole) output(start, count, padded);
+            for (int k = 1; k < code_.outputs; k++)
+                if (sums[k - 1]) reduce(k, start, count, sums[k - 1]);
+        }
+    }
+
+private:
+    const Machine& machine_;
+    const Bytecode& code_;
+    const Job& job_;
+    int parameters_;
+    bool direct_;
+    int64_t block_;
+    Memory<T> memory_;
+    Memory<T*> at_;
+    Memory<int64_t> mask_;
+    T** own_;
+
+    bool periodic(int k) const { return job_.parameters[k].channels > 1 && job_.parameters[k].inner == 1; }
+
+    T* line(int slot, T* place, T value) {
+        own_[slot] = std::fill_n(place, LINE, value) - LINE;
+        mask_[slot] = 0;
+        return place + LINE;
+    }
+
+    void input(int slot, const void* from, int64_t start, int64_t count, int64_t padded, bool whole) {
+        if (whole) {
+            at_[slot] = const_cast<T*>(static_cast<const T*>(from)) + start;
+            return;
+        }
+        T* to = at_[slot] = own_[slot];
+        if constexpr (sizeof(T) == 4) {
+            if (!direct_) {
+                const uint16_t* half = static_cast<const uint16_t*>(from) + start;
+                uint16_t last[LINE];
+                auto read = job_.type == BFLOAT16 ? machine_.read_bfloat16 : machine_.read_float16;
+                int64_t full = count / LINE * LINE;
+                read(to, half, full);
+                if (full == count) return;
+                std::fill_n(last, LINE, half[count - 1]);
+                std::copy_n(half + full, count - full, last);
+                return read(to + full, last, LINE);
+            }
+        }
+        std::copy_n(static_cast<const T*>(from) + start, count, to);
+        std::fill(to + count, to + padded, to[count - 1]);
+    }
+
+    void output(int64_t start, int64_t count, int64_t padded) {
+        T* from = own_[code_.inputs];
+        if constexpr (sizeof(T) == 4) {
+            if (!direct_) {
+                uint16_t* half = static_cast<uint16_t*>(job_.y) + start;
+                uint16_t last[LINE];
+                auto write = job_.type == BFLOAT16 ? machine_.write_bfloat16 : machine_.write_float16;
+                int64_t full = count / LINE * LINE;
+                write(half, from, full);
+                if (full == count) return;
+                write(last, from + full, padded - full);
+                std::copy_n(last, count - full, half + full);
+                return;
+            }
+        }
+        std::copy_n(from, count, static_cast<T*>(job_.y) + start);
+    }
+
+    // Calls use(channel, offset in the block, length) for each run of one channel.
+    template <class Use>
+    static void runs(const Parameter& p, int64_t start, int64_t count, Use use) {
+        for (int64_t i = 0; i < count;) {
+            int64_t place = start + i, length = std::min(count - i, p.inner - place % p.inner);
+            use(place / p.inner % p.channels, i, length);
+            i += length;
+        }
+    }
+
+    void parameter(int k, int64_t start, int64_t padded) {
+        const Parameter& p = job_.parameters[k];
+        if (p.channels == 1) return;
+        if (periodic(k)) {
+            at_[k + 1] = own_[k + 1] + start % p.channels;
+            return;
+        }
+        const T* values = static_cast<const T*>(p.values);
+        T* to = own_[k + 1];
+        runs(p, start, padded, [&](int64_t c, int64_t i, int64_t length) { std::fill_n(to + i, length, values[c]); });
+    }
+
+    double total(const T* from, int64_t count) const {
+        if constexpr (sizeof(T) == 4) {
+            return machine_.sum(from, count);
+        } else {
+            double sum = 0.0;
+            for (int64_t i = 0; i < count; i++) sum += from[i];
+            return sum;
+        }
+    }
+
+    void reduce(int output, int64_t start, int64_t count, double* sums) const {
+        const Parameter& p = job_.parameters[output - 1];
+        const T* from = own_[code_.inputs + output];
+        if (p.channels == 1) {
+            sums[0] += total(from, count);
+        } else if (p.inner == 1) {
+            for (int64_t i = 0, c = start % p.channels; i < count; c = 0) {
+                int64_t length = std::min(count - i, p.channels - c);
+                for (int64_t j = 0; j < length; j++) sums[c + j] += static_cast<double>(from[i + j]);
+                i += length;
+            }
+        } else {
+            runs(p, start, count,
+                 [&](int64_t c, int64_t i, int64_t length) { sums[c] += total(from + i, length); });
+        }
+    }
+};
+
+template <class T>
+bool run_typed(const Machine& machine, const Bytecode& code, const Job& job) {
+    const int threads = std::max(1, job.threads), extra = code.outputs - 1;
+    int64_t width = 0;
+    for (int k = 0; k < extra; k++) width += job.parameters[k].channels;
+    Worker<T> first(machine, code, job);
+    const int64_t blocks = (job.size + first.block() - 1) / std::max<int64_t>(first.block(), 1);
+    const int parts = static_cast<int>(std::min<int64_t>(threads, std::max<int64_t>(blocks, 1)));
+    Memory<double> sums;
+    if (width > 0 && !(sums = allocate<double>(width * parts))) return false;
+    if (width > 0) std::fill_n(sums.get(), width * parts, 0.0);
+    std::atomic<bool> good{true};
+    auto part = [&](int number) {
+        Worker<T> worker(machine, code, job);
+        if (!worker.prepare()) {
+            good = false;
+            return;
+        }
+        std::vector<double*> mine;
+        double* next = sums.get() + width * number;
+        for (int k = 0; k < extra; k++) {
+            mine.push_back(job.parameter_grads[k] ? next : nullptr);
+            next += job.parameters[k].channels;
+        }
+        int64_t begin = blocks * number / parts * first.block(), end = blocks * (number + 1) / parts * first.block();
+        worker(begin, std::min(end, job.size), mine.data());
+    };
+    if (job.size > 0 && (parts == 1 || !Pool::run(parts, part)))
+        for (int number = 0; number < parts; number++) part(number);
+    int64_t place = 0;
+    for (int k = 0; k < extra; k++) {
+        for (int64_t c = 0; c < job.parameters[k].channels; c++, place++) {
+            if (!job.parameter_grads[k]) continue;
+            double total = 0.0;
+            for (int number = 0; number < parts; number++) total += sums[width * number + place];
+            job.parameter_grads[k][c] = total;
+        }
+    }
+    return good;
+}
+
+}  // namespace
+
+bool run(const Machine& machine, const Bytecode& code, const Job& job) {
+    return job.type == FLOAT64 ? run_typed<double>(machine, code, job) : run_typed<float>(machine, code, job);
+}
+
+}  // namespace symact

@@ -1,0 +1,29 @@
+// Runs bytecode over whole tensors.
+#pragma once
+
+#include "bytecode.h"
+
+namespace symact {
+
+enum Type : int { FLOAT32, FLOAT64, BFLOAT16, FLOAT16 };
+
+// A parameter of `channels` values lies along a tensor as (i / inner) % channels; one value has channels 1.
+struct Parameter {
+    const void* values;
+    int64_t channels, inner;
+};
+
+struct Job {
+    Type type;
+    int64_t size;
+    const void *x, *grad;              // grad: null in a forward program
+    const Parameter* parameters;       // inputs between x and grad, of float64 or else float32
+    void* y;                           // first output, of the type of x
+    double* const* parameter_grads;    // further outputs, summed; null where nobody asks
+    int threads;
+};
+
+// False where memory is short.
+bool run(const Machine& machine, const Bytecode& code, const Job& job);
+
+}  // namespace symact
