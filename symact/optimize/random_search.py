@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from symact.optimize.base import Candidate, Features, Optimizer
 from symact.expr.space import Space
+from symact.optimize.base import Candidate, Features, Optimizer
 from symact.records import Trial
 
 

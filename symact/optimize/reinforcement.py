@@ -71,11 +71,11 @@ class Reinforcement(Optimizer):
         elite: int = 0,
     ):
         super().__init__(space, seed, features=features)
-        self.settings: dict[str, Any] = dict(
-            algorithm=algorithm, reward=reward, actors=actors, epochs=epochs, minibatch=minibatch, clip=clip,
-            learning_rate=learning_rate, hidden=hidden, entropy=entropy, value=value, discount=discount,
-            trace=trace, elite=elite,
-        )  # fmt: skip
+        self.settings: dict[str, Any] = {
+            "algorithm": algorithm, "reward": reward, "actors": actors, "epochs": epochs, "minibatch": minibatch,
+            "clip": clip, "learning_rate": learning_rate, "hidden": hidden, "entropy": entropy, "value": value,
+            "discount": discount, "trace": trace, "elite": elite,
+        }  # fmt: skip
         check_settings(self.name, self.settings, {"algorithm": ("ppo", "reinforce"), "reward": ("rank", "score")})
         self.emission = Emission(space)
         self.controller = Controller(self.emission.tokens, hidden, self.seed)
@@ -167,7 +167,7 @@ class Reinforcement(Optimizer):
                 part = rollouts.take(rows)
                 alive = part.alive
                 logp, now, entropy = (quantity[alive] for quantity in evaluate(self.controller, part))
-                weights = dict(value_weight=settings["value"], entropy_weight=settings["entropy"])
+                weights = {"value_weight": settings["value"], "entropy_weight": settings["entropy"]}
                 if settings["algorithm"] == "ppo":
                     loss = ppo_loss(
                         logp, old_logp[rows][alive], advantage[rows][alive], now, targets[rows][alive], entropy,

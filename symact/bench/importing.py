@@ -1,0 +1,136 @@
+"""Import AQuaSurF's published benchmark (Bingham & Miikkulainen 2023, arXiv:2301.05785): JSON to a table.
+
+One record per function: accuracies and losses, equivalent functions, and the CDF of the Fisher
+matrix's log-eigenvalues as one flat list, which is cut into layers of 100 bins; an empty list or
+null means that the matrix was not finite.
+"""
+
+from __future__ import annotations
+
+import gzip
+import json
+import math
+import os
+import zlib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from symact.bench.table import Table
+from symact.errors import FormulaError, InputError
+from symact.expr.grammar import load_grammar
+from symact.expr.tree import parse
+
+BINS = 100
+SCORE = "Validation Accuracy"
+FISHER = "Fisher log eigenvalue CDF"
+
+
+def import_act_bench(
+    source: str | os.PathLike[str],
+    output: str | os.PathLike[str] | None = None,
+    layer_weights: Sequence[float] | None = None,
+) -> Table:
+    """Read a JSON or JSON.gz file of the published format.
+
+    Args:
+        source: the file.
+        output: the Parquet file to write; None writes nothing.
+        layer_weights: number of weights of each layer, for the distance between Fisher CDFs; None means equal.
+
+    Raises:
+        InputError: naming the file, the record and what was expected.
+    """
+    records = _read(source)
+    grammar = load_grammar("aquasurf")
+    expressions, scores, statuses, cdfs = [], [], [], []
+    rest: dict[str, list[Any]] = {}
+    names = sorted({name for record in records.values() for name in record} - {FISHER})
+    for text, record in records.items():
+        where = f"{source}: record {text!r}"
+        try:
+            parse(text, grammar)
+        except FormulaError as error:
+            raise InputError(f"{where}: not an expression: {error.reason}") from None
+        score = _number(record.get(SCORE), f"{where}: {SCORE!r}")
+        expressions.append(text)
+        scores.append([score])
+        statuses.append(["nonfinite" if math.isnan(score) else "finished"])
+        cdfs.append(_layers(record.get(FISHER), where))
+        for name in names:
+            rest.setdefault(name, []).append([_plain(record.get(name))])
+    layers = {len(cdf) for cdf in cdfs if cdf is not None}
+    if len(layers) > 1:
+        raise InputError(f"{source}: Fisher CDFs of {min(layers)} and of {max(layers)} layers in one file")
+    fisher = None
+    if layers:
+        empty = np.full((layers.pop(), BINS), np.nan)
+        fisher = np.stack([empty if cdf is None else cdf for cdf in cdfs])
+    about = {
+        "task": f"act-bench {Path(source).name}",
+        "grammar": grammar.text,
+        "grammar_sha256": grammar.sha256,
+        "space": "bench",
+        "seeds": [0],
+        "fisher_weights": _weights(layer_weights, fisher),
+    }
+    finite = np.array([cdf is not None for cdf in cdfs]) if fisher is not None else None
+    table = Table(expressions, np.array(scores, dtype=float), statuses, rest, fisher, finite, about, str(output or ""))
+    if output is not None:
+        table.write(output)
+    return table
+
+
+def _read(source: str | os.PathLike[str]) -> dict[str, dict[str, Any]]:
+    try:
+        raw = Path(source).read_bytes()
+        text = (gzip.decompress(raw) if raw[:2] == b"\x1f\x8b" else raw).decode("utf-8")
+        records = json.loads(text)
+    except FileNotFoundError:
+        raise InputError(f"{source}: no such file") from None
+    except (OSError, EOFError, zlib.error) as error:
+        raise InputError(f"{source}: cannot be read: {error}") from None
+    except UnicodeDecodeError as error:
+        raise InputError(f"{source}: not UTF-8 text (byte {error.start})") from None
+    except (ValueError, RecursionError) as error:
+        raise InputError(f"{source}: not JSON: {error}") from None
+    if not isinstance(records, dict) or not records or not all(isinstance(r, dict) for r in records.values()):
+        raise InputError(f"{source}: expected an object of records, {{expression: {{{SCORE!r}: ...}}}}")
+    return records
+
+
+def _number(value: Any, where: str) -> float:
+    if value is None:
+        return math.nan
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise InputError(f"{where}: expected a number or null, got {value!r:.60}")
+    return float(value) if math.isfinite(value) else math.nan
+
+
+def _layers(value: Any, where: str) -> np.ndarray | None:
+    if value is None or value == []:
+        return None
+    try:
+        cdf = np.asarray(value, dtype=float).ravel()
+    except (TypeError, ValueError):
+        raise InputError(f"{where}: {FISHER!r}: expected a list of numbers") from None
+    if len(cdf) % BINS:
+        raise InputError(f"{where}: {FISHER!r}: {len(cdf)} numbers are no whole layers of {BINS} bins")
+    return cdf.reshape(-1, BINS) if np.isfinite(cdf).all() else None
+
+
+def _weights(layer_weights: Sequence[float] | None, fisher: np.ndarray | None) -> list[float] | None:
+    if layer_weights is None:
+        return None if fisher is None else [1.0] * fisher.shape[1]
+    weights = [float(weight) for weight in layer_weights]
+    if fisher is None or len(weights) != fisher.shape[1]:
+        raise InputError(f"{len(weights)} layer weights for {0 if fisher is None else fisher.shape[1]} layers")
+    if not all(math.isfinite(weight) and weight > 0 for weight in weights):
+        raise InputError("layer weights are positive numbers")
+    return weights
+
+
+def _plain(value: Any) -> Any:
+    return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -1,0 +1,216 @@
+"""Evolution with DEAP: regularized (aging) evolution, mu + lambda, and NSGA-II over score and cost.
+
+Mutations are PANGAEA's (Bingham & Miikkulainen 2022, arXiv:2006.03179) through `expr.vary`, which
+never leaves the space; aging follows Real et al. 2019 (arXiv:1802.01548). Cost is that of the
+compiled Program by its operation table, forward and backward, the same on every machine.
+
+A population is recomputed from the trials told, and every offspring has a generator of its own.
+DEAP's operators draw from Python's global generator, so `python_random` seeds that one for them and
+puts it back as it was.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+from deap import base, tools
+
+from symact.errors import InputError
+from symact.expr import vary
+from symact.expr.space import Space
+from symact.expr.tree import Expr
+from symact.lower import gradient, passes
+from symact.optimize.base import Candidate, Features, Optimizer, check_settings, score_of
+from symact.records import Trial
+
+# How often each mutation is tried, relative to the others; one that a space rules out is passed over.
+MUTATIONS: Mapping[str, float] = {
+    "insert": 1.0,
+    "remove": 1.0,
+    "change": 3.0,
+    "regenerate": 0.5,
+    "parametrize": 1.0,
+    "reshape": 0.5,
+}
+
+
+class ScoreFitness(base.Fitness):
+    """Higher scores are better."""
+
+    weights = (1.0,)
+
+
+class ScoreCostFitness(base.Fitness):
+    """Higher scores and lower costs are better."""
+
+    weights = (1.0, -1.0)
+
+
+class Individual:
+    """An expression with its fitness, as DEAP's operators want it."""
+
+    __slots__ = ("expression", "fitness", "number")
+
+    def __init__(self, expression: Expr, fitness: base.Fitness, number: int):
+        self.expression, self.fitness, self.number = expression, fitness, number
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Individual:
+        return self  # Nothing in it ever changes; DEAP's archives copy what they keep.
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Individual) and self.expression == other.expression
+
+    def __hash__(self) -> int:
+        return hash(self.expression)
+
+
+class Evolution(Optimizer):
+    """Evolution of expressions.
+
+    Args:
+        space: where candidates come from.
+        seed: of all draws.
+        features: used only with `finite`.
+        algorithm: `aging`, the newest `population` may breed; `mu+lambda`, the best may; or `nsga2`,
+            the best by Pareto rank of score and cost, then by crowding.
+        population: how many may breed.
+        tournament: how many of them compete to be a parent (`aging` and `mu+lambda`).
+        initial: finished trials, baselines included, before breeding begins.
+        crossover: share of offspring made by subtree crossover, then mutated as the others are.
+        mutations: relative frequency of each mutation in `expr.vary.MUTATIONS`.
+        finite: skip offspring whose `features` are not finite at initialization.
+
+    Raises:
+        InputError: a setting that cannot be used.
+    """
+
+    name = "evolution"
+
+    def __init__(
+        self,
+        space: Space,
+        seed: int = 0,
+        *,
+        features: Features | None = None,
+        algorithm: str = "aging",
+        population: int = 32,
+        tournament: int = 8,
+        initial: int = 8,
+        crossover: float = 0.2,
+        mutations: Mapping[str, float] = MUTATIONS,
+        finite: bool = True,
+    ):
+        super().__init__(space, seed, features=features)
+        check_settings(self.name, {"algorithm": algorithm}, {"algorithm": ("aging", "mu+lambda", "nsga2")})
+        unknown = set(mutations) - set(vary.MUTATIONS)
+        if unknown:
+            raise InputError(f"evolution: unknown mutation {min(unknown)!r}; there are {', '.join(vary.MUTATIONS)}")
+        if population < 1 or tournament < 1 or initial < 0 or not 0 <= crossover <= 1:
+            raise InputError("evolution: population and tournament are at least 1, crossover lies in [0, 1]")
+        self.algorithm, self.population, self.tournament = algorithm, int(population), int(tournament)
+        self.initial, self.crossover, self.finite = int(initial), float(crossover), finite and features is not None
+        self._names = [name for name in vary.MUTATIONS if mutations.get(name, 0.0) > 0]
+        weights = np.array([mutations[name] for name in self._names], dtype=float)
+        self._weights = weights / weights.sum() if len(weights) else weights
+        self._individuals: list[Individual] = []
+        self._archive = tools.ParetoFront()
+        self._finite: dict[Any, bool] = {}
+
+    @property
+    def front(self) -> list[tuple[Expr, float, float]]:
+        """The Pareto front of everything told: (expression, score, cost), cheapest first."""
+        rows = [(one.expression, one.fitness.values[0], one.fitness.values[1]) for one in self._archive]
+        return sorted(rows, key=lambda row: row[2])
+
+    def _learn(self, trial: Trial) -> None:
+        score = score_of(trial)
+        expression = trial.candidate
+        if score is None or not isinstance(expression, Expr) or expression not in self.space:
+            return
+        if self.algorithm == "nsga2":
+            fitness: base.Fitness = ScoreCostFitness((score, cost(expression)))
+        else:
+            fitness = ScoreFitness((score,))
+        individual = Individual(expression, fitness, self.told)
+        self._individuals.append(individual)
+        if self.algorithm == "nsga2":
+            self._archive.update([individual])
+
+    def breeders(self) -> list[Individual]:
+        """The part of the told trials that may breed."""
+        if self.algorithm == "aging":
+            return self._individuals[-self.population :]
+        if self.algorithm == "mu+lambda":
+            return tools.selBest(self._individuals, self.population)
+        return tools.selNSGA2(self._individuals, min(self.population, len(self._individuals)))
+
+    def _propose(self) -> Iterator[Candidate]:
+        if len(self._individuals) < max(1, self.initial):
+            yield from filter(self._passes, self.functions.draws(self.seed))
+            return
+        breeders = self.breeders()
+        attempt = 0
+        while True:
+            child = self._child(breeders, self.generator(self.told, attempt))
+            attempt += 1
+            if self.functions.usable(child) and self._passes(child):
+                yield child
+            elif attempt % 1_000 == 0:
+                return
+
+    def _child(self, breeders: list[Individual], generator: np.random.Generator) -> Expr:
+        with python_random(generator):
+            parents = [one.expression for one in self._parents(breeders)]
+        child = parents[0]
+        if generator.random() < self.crossover:
+            child = vary.crossover(parents[0], parents[1], self.space, generator)[int(generator.integers(2))]
+            if child not in parents and generator.random() < 0.5:
+                return child
+        return self._mutated(child, generator)
+
+    def _parents(self, breeders: list[Individual]) -> list[Individual]:
+        if self.algorithm != "nsga2":
+            return tools.selTournament(breeders, 2, min(self.tournament, len(breeders)))
+        if len(breeders) < 4:
+            return tools.selRandom(breeders, 2)
+        return tools.selTournamentDCD(breeders, 4)[:2]
+
+    def _mutated(self, expression: Expr, generator: np.random.Generator) -> Expr:
+        for name in generator.choice(self._names, size=8, p=self._weights) if self._names else ():
+            mutant = vary.MUTATIONS[name](expression, self.space, generator)
+            if mutant is not None:
+                return mutant
+        return vary.mutate(expression, self.space, generator)
+
+    def _passes(self, expression: Expr) -> bool:
+        if not self.finite:
+            return True
+        key = self.key(expression)
+        if key not in self._finite:
+            assert self.features is not None
+            found = self.features([expression])
+            self._finite[key] = bool(found["finite"][0]) if "finite" in found else True
+        return self._finite[key]
+
+
+@contextmanager
+def python_random(generator: np.random.Generator) -> Iterator[None]:
+    """Python's global generator seeded from `generator` inside, and as it was afterwards."""
+    state = random.getstate()
+    random.seed(int(generator.integers(2**63)))
+    try:
+        yield
+    finally:
+        random.setstate(state)
+
+
+@lru_cache(maxsize=65_536)
+def cost(expression: Expr) -> float:
+    """Cost of a forward and a backward pass by the instruction table, the same on every machine."""
+    program = passes.lower(expression)
+    return program.cost + gradient.backward(program).cost
