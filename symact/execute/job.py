@@ -9,13 +9,13 @@ from __future__ import annotations
 import base64
 import time
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
-from symact.errors import InputError
+from symact.errors import FormulaError, InputError, SymactError
 from symact.expr.tree import Expr, from_document
 from symact.expr.vocabulary import Vocabulary
 from symact.records import Outcome, Status
@@ -68,7 +68,7 @@ class WorkerSettings:
     Attributes:
         grammar: text of the grammar.
         task: `symact.store.TaskSettings` as a dict.
-        folder: where the task's file lies, so that it can import its neighbours; `""` if none.
+        file: path of the task's file, whose neighbours it can import; `""` if none.
         data: root folder of the data sets, or None.
         timeout: seconds per job, or None.
         memory: bytes of resident memory of a worker and its children, or None.
@@ -76,7 +76,7 @@ class WorkerSettings:
 
     grammar: str
     task: Mapping[str, Any] = field(default_factory=dict)
-    folder: str = ""
+    file: str = ""
     data: str | None = None
     timeout: float | None = None
     memory: int | None = None
@@ -99,15 +99,30 @@ class MakeActivation:
         expressions = (self.candidate,) if isinstance(self.candidate, Expr) else self.candidate
         site, self._site = self._site, self._site + 1
         if len(expressions) > 1 and site >= len(expressions):
-            raise InputError(f"the candidate has {len(expressions)} expressions, the task asks for a site more")
-        return Activation(expressions[site if len(expressions) > 1 else 0], self._grammar)
+            raise CandidateError(f"it has {len(expressions)} expressions, and the task has more sites")
+        try:
+            return Activation(expressions[site if len(expressions) > 1 else 0], self._grammar)
+        except SymactError as error:
+            raise CandidateError(str(error)) from error
+
+
+class CandidateError(Exception):
+    """A candidate that cannot be compiled."""
 
 
 def perform(task: Any, grammar: Vocabulary, job: Job) -> Outcome:
-    """Do a job here. An error of the task or of the candidate is an outcome, never an exception."""
+    """Do a job here. An error of the candidate, or while it is trained, is an outcome.
+
+    Raises:
+        InputError: the task says that it cannot work at all (its data is missing).
+    """
     started = time.perf_counter()
     try:
-        make = MakeActivation(from_document(dict(job.candidate), grammar), grammar)
+        candidate = from_document(dict(job.candidate), grammar)
+    except FormulaError as error:
+        return Outcome.failed(Status.rejected, f"it cannot be read: {_first_line(error)}")
+    try:
+        make = MakeActivation(candidate, grammar)
         if job.kind == "features":
             outcome = Outcome.finished(0.0, features=encode_arrays(task.features(make)))
         else:
@@ -118,6 +133,10 @@ def perform(task: Any, grammar: Vocabulary, job: Job) -> Outcome:
                 Status.crashed, f"evaluate returned {type(outcome).__name__}; it must return a symact.Outcome"
             )
         return outcomes.from_document(outcomes.to_document(outcome))
+    except InputError:
+        raise
+    except CandidateError as error:
+        return Outcome.failed(Status.rejected, f"it cannot be compiled: {_first_line(error)}")
     except MemoryError as error:
         return Outcome.failed(Status.out_of_memory, f"MemoryError after {_age(started)}: {error}".rstrip(": "))
     except Exception as error:
@@ -136,6 +155,10 @@ def _one_line(error: Exception) -> str:
     name = place.filename.replace("\\", "/").rsplit("/", 1)[-1]
     message = " ".join(str(error).split())[:500]
     return f"{type(error).__name__}: {message} ({name}:{place.lineno})"
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).partition("\n")[0][:500]
 
 
 def _age(started: float) -> str:
@@ -179,6 +202,3 @@ def decode_arrays(document: Any) -> dict[str, np.ndarray]:
         flat = np.frombuffer(base64.b64decode(data, validate=True), dtype=kind)
         arrays[name] = flat.reshape(shape).copy()
     return arrays
-
-
-Lost = Callable[[Job], bool]

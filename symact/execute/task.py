@@ -21,7 +21,7 @@ from symact.store import TaskSettings
 MAXIMUM_BYTES = 1_000_000
 
 
-class _TextLoader(importlib.abc.InspectLoader):
+class _TextLoader(importlib.abc.ExecutionLoader):
     """Imports a module from a text that was read and hashed before."""
 
     def __init__(self, text: str, name: str):
@@ -35,7 +35,7 @@ class _TextLoader(importlib.abc.InspectLoader):
 
 
 def describe(task: Any) -> tuple[TaskSettings, str]:
-    """Settings for a task as given by the caller, and the folder of its file (`""` if none).
+    """Settings for a task as given by the caller, and the path of its file (`""` if none).
 
     Args:
         task: a name, `FILE.py:Class`, or an object with `evaluate`.
@@ -65,7 +65,7 @@ def describe(task: Any) -> tuple[TaskSettings, str]:
     if len(raw) > MAXIMUM_BYTES:
         raise InputError(f"task file {file}: larger than {MAXIMUM_BYTES} bytes")
     sha256 = hashlib.sha256(text.encode()).hexdigest()
-    return TaskSettings(kind="file", name=name, text=text, sha256=sha256), str(path.resolve().parent)
+    return TaskSettings(kind="file", name=name, text=text, sha256=sha256), str(path.resolve())
 
 
 def _known(name: str) -> str:
@@ -76,12 +76,12 @@ def _known(name: str) -> str:
     return name
 
 
-def load(settings: TaskSettings, folder: str, data: str | None) -> Any:
+def load(settings: TaskSettings, file: str, data: str | None) -> Any:
     """The task itself: an instance of the named class, ready to evaluate.
 
     Args:
         settings: of a task by name or in a file.
-        folder: of the file, so that it can import its neighbours.
+        file: path of the file, whose neighbours it can import; not read again.
         data: root folder of the data sets, or None for the task's own default.
 
     Raises:
@@ -92,7 +92,7 @@ def load(settings: TaskSettings, folder: str, data: str | None) -> Any:
 
         cls: Any = TASKS[_known(settings.name)]
     else:
-        cls = getattr(_module(settings, folder), settings.name, None)
+        cls = getattr(_module(settings, file), settings.name, None)
         if not isinstance(cls, type):
             raise InputError(f"task file: it has no class {settings.name!r}")
     try:
@@ -119,16 +119,15 @@ def _takes(function: Any, name: str) -> bool:
     return name in parameters or any(p.kind is p.VAR_KEYWORD for p in parameters.values())
 
 
-def _module(settings: TaskSettings, folder: str) -> ModuleType:
+def _module(settings: TaskSettings, file: str) -> ModuleType:
     name = f"symact_task_{settings.sha256[:16]}"
     if name in sys.modules:
         return sys.modules[name]
-    origin = str(Path(folder) / f"{settings.name}.py")
-    loader = _TextLoader(settings.text, origin)
-    spec = importlib.util.spec_from_loader(name, loader, origin=origin)
+    loader, folder = _TextLoader(settings.text, file), str(Path(file).parent) if file else ""
+    spec = importlib.util.spec_from_loader(name, loader, origin=file)
     assert spec is not None
     module = importlib.util.module_from_spec(spec)
-    module.__file__ = origin
+    module.__file__ = file
     if folder and folder not in sys.path:
         sys.path.append(folder)  # last, so that a neighbour cannot take the place of a library
     sys.modules[name] = module

@@ -43,7 +43,11 @@ def main(arguments: list[str]) -> None:
             return
         send({"ready": True})
         for line in jobs:
-            if not _serve(task, grammar, line, send):
+            try:
+                if not _serve(task, grammar, line, send):
+                    return
+            except InputError as error:
+                send({"failed": str(error), "input": True})
                 return
 
 
@@ -53,7 +57,7 @@ def _prepare(settings: dict[str, Any]) -> tuple[Any, Any]:
     grammar = parse_grammar(settings["grammar"])
     if "torch" in sys.modules:
         _one_thread()
-    task = tasks.load(TaskSettings(**settings["task"]), settings["folder"], settings["data"])
+    task = tasks.load(TaskSettings(**settings["task"]), settings["file"], settings["data"])
     if "torch" in sys.modules:
         _one_thread()
     return task, grammar

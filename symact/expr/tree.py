@@ -178,6 +178,8 @@ def from_document(document: dict[str, Any], vocabulary: Vocabulary) -> Expr | tu
     Raises:
         FormulaError: an expression cannot be read.
     """
+    if document.get("grammar") is False:  # built-in functions are meant, whatever the grammar calls by their names
+        vocabulary = NO_GRAMMAR
     own = {p["name"]: Parameter(**{**p, "range": tuple(p["range"])}) for p in document.get("parameters", ())}
     if own:
         vocabulary = replace(vocabulary, parameters={**vocabulary.parameters, **own})

@@ -53,6 +53,7 @@ class Store:
     def __init__(self, connection: sqlite3.Connection, run: Path | None, lock: RunLock | None):
         self.run, self._connection, self._lock = run, connection, lock
         self._candidates: dict[int, Any] = {}
+        self._version = 0
         with self._guarded():
             self.settings = self._read_settings()
 
@@ -125,6 +126,30 @@ class Store:
         self._connection.close()
         if self._lock is not None:
             self._lock.release()
+
+    def release(self) -> None:
+        """Let another process write; this one still reads. Everything is in the one file then."""
+        if self._lock is not None and self._lock.held:
+            with self._guarded():
+                self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+                self._version = self._connection.execute("PRAGMA data_version").fetchone()[0]
+            self._lock.release()
+
+    def acquire(self) -> None:
+        """Become the writer again.
+
+        Raises:
+            InputError: another process is, or has been since.
+        """
+        if self._lock is None or self._lock.held or self.run is None:
+            return
+        lock = RunLock(self.run)
+        with self._guarded():
+            version = self._connection.execute("PRAGMA data_version").fetchone()[0]
+        if version != self._version:
+            lock.release()
+            raise InputError(f"{self.run}: the study was continued elsewhere; open it again with `Study.resume`")
+        self._lock = lock
 
     def __enter__(self) -> Store:
         return self
@@ -218,6 +243,11 @@ class Store:
     def evaluations(self, table: str = "evaluations") -> list[Evaluation]:
         """Every finished evaluation (or confirmation), in the order of finishing."""
         return [self._evaluation(row, table) for row in self._rows(table, OUTCOME_COLUMNS, order="id")]
+
+    def evaluations_of(self, number: int) -> list[Evaluation]:
+        """The finished evaluations of one trial, in order of repeat."""
+        rows = self._rows("evaluations", OUTCOME_COLUMNS, "repeat", "number = ?", (number,))
+        return [self._evaluation(row, "evaluations") for row in rows]
 
     def features(self) -> dict[str, str]:
         """Function -> the text of its arrays."""
@@ -316,9 +346,12 @@ class Store:
             [(*row, schema.checksum(row)) for row in rows],
         )
 
-    def _rows(self, table: str, columns: str, order: str = "number") -> Iterator[tuple[Any, ...]]:
+    def _rows(
+        self, table: str, columns: str, order: str = "number", where: str = "TRUE", values: tuple[Any, ...] = ()
+    ) -> Iterator[tuple[Any, ...]]:
+        statement = f"SELECT {columns}, checksum FROM {table} WHERE {where} ORDER BY {order}"
         with self._guarded():
-            for *row, checksum in self._connection.execute(f"SELECT {columns}, checksum FROM {table} ORDER BY {order}"):
+            for *row, checksum in self._connection.execute(statement, values):
                 try:
                     intact = schema.checksum(row) == checksum
                 except (TypeError, ValueError):

@@ -43,6 +43,11 @@ class RunLock:
         os.pwrite(self._file, f"{os.getpid()}\n".encode(), 0)
         _HELD.add(self)
 
+    @property
+    def held(self) -> bool:
+        """Whether it has not been given back."""
+        return self._file >= 0
+
     def release(self) -> None:
         """Give the lock back; harmless when it was given back before."""
         if self._file >= 0:

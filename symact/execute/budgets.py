@@ -1,0 +1,65 @@
+"""Successive halving on the budget of a training: who is trained on, and who stops early.
+
+The asynchronous rule of ASHA (Li et al. 2020, arXiv:1810.05934, algorithm 2): a candidate that is in
+the best `1/eta` of all that finished its rung, and has not been promoted, goes up. The rule looks at
+what was told alone, so a study that works in batches makes the same promotions every time.
+"""
+
+from __future__ import annotations
+
+from bisect import insort
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Rung:
+    """What a candidate gets on one rung: a fraction of a full training, and how many paired seeds."""
+
+    budget: float
+    repeats: int
+
+
+def rungs(budgets: Sequence[float], repeats: int) -> tuple[Rung, ...]:
+    """The rungs of a study.
+
+    Without budgets there is one: a full training on every paired seed. With them each budget is a rung of
+    one seed, and the other paired seeds are a last rung, so that they go to the promising ones alone.
+    """
+    if not budgets:
+        return (Rung(1.0, repeats),)
+    ladder = [Rung(float(budget), 1) for budget in budgets]
+    return (*ladder, Rung(1.0, repeats)) if repeats > 1 else tuple(ladder)
+
+
+class Ladder:
+    """The state of successive halving: what finished on which rung, and what was promoted.
+
+    Args:
+        steps: the rungs, lowest first.
+        eta: one in `eta` goes up.
+    """
+
+    def __init__(self, steps: Sequence[Rung], eta: int):
+        self.steps, self.eta = tuple(steps), eta
+        # Per rung (minus score, number) in order, best first; among equals the earlier one is better.
+        self._finished: list[list[tuple[float, int]]] = [[] for _ in steps]
+        self._promoted: list[set[int]] = [set() for _ in steps]
+
+    def add(self, rung: int, number: int, score: float | None) -> None:
+        """A trial finished a rung; one that failed (score None) counts for nothing there."""
+        if score is not None:
+            insort(self._finished[rung], (-score, number))
+
+    def promote(self, rung: int, number: int) -> None:
+        """A trial goes up from a rung."""
+        self._promoted[rung].add(number)
+
+    def next(self) -> tuple[int, int] | None:
+        """(rung to go up to, number of the trial), from the highest rung that has one; None without any."""
+        for rung in range(len(self.steps) - 2, -1, -1):
+            finished, promoted = self._finished[rung], self._promoted[rung]
+            for _, number in finished[: len(finished) // self.eta]:
+                if number not in promoted:
+                    return rung + 1, number
+        return None

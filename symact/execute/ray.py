@@ -1,0 +1,169 @@
+"""Evaluation on a Ray cluster: workers on any node, nodes that come and go.
+
+Each Ray actor keeps one worker process under a keeper, exactly as on this machine, so limits and
+crashes are handled where they happen. Text goes in and text comes out. A job on a node that is lost
+is done again elsewhere; what counts is what the study has stored.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import logging
+import math
+import os
+from collections import deque
+from dataclasses import asdict
+from typing import Any
+
+from symact.errors import InputError, SymactError
+from symact.execute.job import Job, Result, WorkerSettings
+from symact.records import Outcome, Status
+from symact.store import outcomes
+
+LOST_TRIES = 10  # a job is given up as crashed after so many nodes or actors were lost under it
+
+
+class _Host:
+    """Runs on a node: one worker process and the pipe to it."""
+
+    def __init__(self, settings: str):
+        from symact.execute.local import WorkerProcesses
+
+        # One worker per actor: the device is the one that Ray has chosen for it.
+        self._pool = WorkerProcesses(WorkerSettings(**json.loads(settings)), 1)
+
+    def do(self, text: str) -> str:
+        """Evaluate a job, given and answered as JSON text."""
+        try:
+            self._pool.submit(Job(**outcomes.load(text)))
+            result = self._pool.next()
+        except SymactError as error:
+            return outcomes.dump({"failed": str(error), "input": isinstance(error, InputError)})
+        assert result is not None
+        return outcomes.dump({"result": outcomes.to_document(result.outcome), "seconds": result.seconds})
+
+
+class RayWorkers:
+    """Evaluates jobs on a cluster.
+
+    Args:
+        settings: what workers must know.
+        workers: trials at a time; 0 for as many as the cluster has room for.
+        address: of a running cluster, such as `auto` or `host:6379`; None starts one on this machine.
+        cpus: CPUs per trial.
+        gpus: GPUs per trial; 0.25 has four trials share a device.
+
+    Raises:
+        InputError: Ray is not installed, the cluster cannot be reached, or has no room for a trial.
+    """
+
+    def __init__(self, settings: WorkerSettings, workers: int, address: str | None, cpus: float, gpus: float):
+        try:
+            import ray
+        except ImportError:
+            raise InputError("--executor ray needs Ray: pip install 'symact[ray]'") from None
+        self._ray, self._mine = ray, not ray.is_initialized()
+        if self._mine:
+            self._connect(address)
+        room = self._room(cpus, gpus)
+        if room < 1:
+            self.close()
+            raise InputError(f"no node of the Ray cluster has {cpus:g} CPUs and {gpus:g} GPUs free for a trial")
+        self.capacity = min(workers, room) if workers else room
+        self._settings = json.dumps(asdict(settings))
+        # An actor that dies is started again by us, with its job: Ray would know nothing of the job.
+        self._actor = ray.remote(num_cpus=cpus, num_gpus=gpus, max_restarts=0)(_Host)
+        self._waiting: deque[Job] = deque()
+        self._results: deque[Result] = deque()
+        self._busy: dict[Any, tuple[Any, Job]] = {}
+        self._idle: list[Any] = [self._actor.remote(self._settings) for _ in range(self.capacity)]
+        self._lost: dict[tuple[str, int, int], int] = {}
+
+    def _connect(self, address: str | None) -> None:
+        options: dict[str, Any] = {"logging_level": logging.ERROR, "log_to_driver": False}
+        if address is None:
+            options["include_dashboard"] = False
+        try:
+            self._ray.init(address=address, **options)
+        except (ConnectionError, RuntimeError, ValueError, OSError) as error:
+            raise InputError(f"the Ray cluster {address or 'here'} cannot be reached: {_first_line(error)}") from None
+
+    def _room(self, cpus: float, gpus: float) -> int:
+        """Trials that fit on the living nodes at a time."""
+        total = 0
+        for node in self._ray.nodes():
+            if node["Alive"]:
+                have = node["Resources"]
+                fits = [have.get("CPU", 0.0) / cpus] if cpus else []
+                fits += [have.get("GPU", 0.0) / gpus] if gpus else []
+                total += math.floor(min(fits) + 1e-9) if fits else os.cpu_count() or 1
+        return total
+
+    def submit(self, job: Job) -> None:
+        """Take a job in."""
+        self._waiting.append(job)
+        self._distribute()
+
+    def next(self, seconds: float | None = None) -> Result | None:
+        """The next finished job, waited for at most `seconds`; None without one.
+
+        Raises:
+            InputError: the task cannot be loaded on a node.
+            SymactError: workers cannot be started there.
+        """
+        while not self._results:
+            if not self._busy:
+                return None
+            done, _ = self._ray.wait(list(self._busy), num_returns=1, timeout=seconds)
+            for reference in done:
+                self._collect(reference)
+            if seconds is not None and not self._results:
+                return None
+        return self._results.popleft()
+
+    def close(self) -> None:
+        """End the actors, and the cluster if it was started here."""
+        actors = [actor for actor, _ in getattr(self, "_busy", {}).values()] + getattr(self, "_idle", [])
+        for actor in actors:
+            with contextlib.suppress(self._ray.exceptions.RayError, ValueError):
+                self._ray.kill(actor)
+        if self._mine:
+            self._ray.shutdown()
+
+    def _distribute(self) -> None:
+        while self._waiting and self._idle:
+            actor, job = self._idle.pop(), self._waiting.popleft()
+            self._busy[actor.do.remote(outcomes.dump(asdict(job)))] = (actor, job)
+
+    def _collect(self, reference: Any) -> None:
+        actor, job = self._busy.pop(reference)
+        try:
+            message = outcomes.load(self._ray.get(reference))
+        except self._ray.exceptions.RayError as error:
+            self._elsewhere(actor, job, error)
+            return
+        if "failed" in message:
+            raise (InputError if message["input"] else SymactError)(message["failed"])
+        self._idle.append(actor)
+        self._lost.pop(job.key, None)
+        outcome = outcomes.from_document(message["result"])
+        self._results.append(Result(job, outcome, float(message["seconds"])))
+        self._distribute()
+
+    def _elsewhere(self, actor: Any, job: Job, error: Exception) -> None:
+        """The node or the actor is gone: another actor takes its place, wherever there is room."""
+        with contextlib.suppress(self._ray.exceptions.RayError, ValueError):
+            self._ray.kill(actor)
+        self._idle.append(self._actor.remote(self._settings))
+        lost = self._lost[job.key] = self._lost.get(job.key, 0) + 1
+        if lost < LOST_TRIES:
+            self._waiting.appendleft(job)
+        else:
+            reason = f"its Ray worker was lost {lost} times: {_first_line(error)}"
+            self._results.append(Result(job, Outcome.failed(Status.crashed, reason), 0.0))
+        self._distribute()
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().partition("\n")[0][:300]

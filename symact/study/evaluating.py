@@ -1,0 +1,158 @@
+"""Having candidates evaluated: the executor's life, jobs and their seeds, results into the ledger."""
+
+from __future__ import annotations
+
+import contextlib
+from collections import deque
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from symact.errors import SymactError
+from symact.execute import Executor, Job, Result
+from symact.expr.tree import Expr, to_document
+from symact.records import Outcome
+from symact.store import Evaluation, Settings
+from symact.store.ledger import Ledger
+from symact.study.asking import REFERENCE
+from symact.study.progress import Watch
+
+
+def training_seed(seed: int, repeat: int, confirmation: bool = False) -> int:
+    """The seed of a training: from study seed and repeat alone, so that all functions are paired."""
+    return int(np.random.SeedSequence([seed, repeat, int(confirmation)]).generate_state(1)[0] >> 1)
+
+
+def is_mixture(candidate: Any) -> bool:
+    """Whether a candidate has weights that a schedule trains apart from the rest."""
+    expressions = (candidate,) if isinstance(candidate, Expr) else candidate
+    return any(parameter.mixture for expression in expressions for parameter in expression.parameters)
+
+
+class Evaluator:
+    """Has trials evaluated, and records every result the moment it arrives.
+
+    Args:
+        settings: of the study.
+        ledger: its trials; given later by `attach`, since features may be asked for before.
+        start: makes the executor when something is to be evaluated first.
+        grammar: of the study.
+    """
+
+    def __init__(self, settings: Settings, grammar: Any, start: Callable[[], Executor]):
+        self._settings, self._grammar, self._start = settings, grammar, start
+        self._schedule = ""
+        self._executor: Executor | None = None
+        self._early: deque[Result] = deque()
+        self._ledger: Ledger
+
+    def attach(self, ledger: Ledger, schedule: str) -> None:
+        """Record into `ledger`; candidates with mixture weights are trained by `schedule`."""
+        self._ledger, self._schedule = ledger, "" if schedule == "joint" else schedule
+
+    @property
+    def executor(self) -> Executor:
+        """The executor, started when it is first needed."""
+        if self._executor is None:
+            self._executor = self._start()
+        return self._executor
+
+    def close(self) -> None:
+        """End the executor with all that it started."""
+        executor, self._executor = self._executor, None
+        self._early.clear()
+        if executor is not None:
+            executor.close()
+
+    def submit(self, number: int) -> None:
+        """Have the next training of a trial done."""
+        self.executor.submit(self._job(number, self._ledger.next_repeat(number)))
+
+    def take(self, watch: Watch) -> int:
+        """Wait for one result and record it; goes on with the next repeat. Returns the trial's number."""
+        return self._record(self._next(), watch)
+
+    def evaluate(self, numbers: Sequence[int], watch: Watch) -> None:
+        """Complete these trials."""
+        left = set(numbers)
+        for number in numbers:
+            self.submit(number)
+        while left:
+            number = self.take(watch)
+            if self._ledger.is_complete(number):
+                left.discard(number)
+
+    def confirm(self, watch: Watch) -> None:
+        """Train the best functions and ReLU on fresh common seeds; a stored score never changes."""
+        jobs = [
+            self._job(number, repeat, "confirm")
+            for repeat in range(self._settings.confirm)
+            for number in self._chosen()
+            if repeat in self._ledger.unconfirmed(number, self._settings.confirm)
+        ]
+        watch.begin("confirmation", len(jobs))
+        for job in jobs:
+            self.executor.submit(job)
+        for _ in jobs:
+            self._record(self._next(), watch)
+
+    def save_finished(self) -> None:
+        """Record what has finished but was not taken yet; for a run that is being stopped."""
+        with contextlib.suppress(SymactError):
+            while self._executor is not None:
+                result = self._early.popleft() if self._early else self._executor.next(0.0)
+                if result is None:
+                    return
+                if result.job.kind != "features":
+                    self._record(result, None)
+
+    def measure(self, expressions: Sequence[Expr]) -> list[Outcome]:
+        """The features of functions, as outcomes in their order."""
+        for index, expression in enumerate(expressions):
+            document = to_document(expression, self._grammar)
+            self.executor.submit(Job(index, 0, 0, document, kind="features"))
+        found: dict[int, Outcome] = {}
+        while len(found) < len(expressions):
+            result = self.executor.next()
+            if result is None:
+                continue
+            if result.job.kind == "features":
+                found[result.job.number] = result.outcome
+            else:
+                self._early.append(result)
+        return [found[index] for index in range(len(expressions))]
+
+    def _chosen(self) -> list[int]:
+        """The best functions at full measure, and ReLU."""
+        if not self._settings.confirm_best:
+            return []
+        numbers = self._ledger.best(self._settings.confirm_best)
+        relu = self._ledger.reference(REFERENCE)
+        return numbers if relu is None or relu in numbers else [*numbers, relu]
+
+    def _job(self, number: int, repeat: int, kind: str = "evaluate") -> Job:
+        row = self._ledger.rows[number]
+        seed = training_seed(self._settings.seed, repeat, kind == "confirm")
+        schedule = self._schedule if self._schedule and is_mixture(self._ledger.candidate(number)) else ""
+        return Job(number, repeat, seed, row.candidate, row.budget, schedule, kind)
+
+    def _record(self, result: Result, watch: Watch | None) -> int:
+        job = result.job
+        evaluation = Evaluation(job.number, job.repeat, job.seed, result.outcome, result.seconds)
+        if job.kind == "confirm":
+            self._ledger.confirm(evaluation)
+            if watch is not None:
+                watch.step()
+        elif self._ledger.finish(evaluation):
+            if watch is not None:
+                watch.report(self._ledger.trial(job.number))
+        elif watch is not None:
+            self.submit(job.number)
+        return job.number
+
+    def _next(self) -> Result:
+        while True:
+            result = self._early.popleft() if self._early else self.executor.next()
+            if result is not None:
+                return result

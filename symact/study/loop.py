@@ -1,0 +1,362 @@
+"""`Study`: candidates are asked for in batches, recorded, evaluated, stored, and told in ask order.
+
+So the trials depend on the settings alone: not on the number of workers, nor on interruptions.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import datetime
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import Any, TypeAlias
+
+from symact.errors import InputError
+from symact.execute import Place, WorkerSettings, start
+from symact.execute import task as tasks
+from symact.execute.features import FeatureCache
+from symact.expr.shape import parse_shape
+from symact.expr.space import Space
+from symact.expr.tree import Expr, candidate_text
+from symact.optimize import OPTIMIZERS
+from symact.records import Outcome, Trial
+from symact.store import Evaluation, Settings, Store
+from symact.store.ledger import Ledger
+from symact.store.settings import machine, versions
+from symact.study import setup
+from symact.study.asking import Asker
+from symact.study.evaluating import Evaluator, training_seed
+from symact.study.members import Members
+from symact.study.progress import Progress, Watch
+
+Candidate: TypeAlias = Expr | tuple[Expr, ...]
+Report: TypeAlias = Callable[[Progress], object]
+
+HALVING = (1 / 9, 1 / 3, 1.0)
+GIGABYTE = 2**30
+
+
+class Study:
+    """A search for activation functions; docs/studies.md tells all of it.
+
+    Args:
+        space: where candidates come from.
+        task: name of a task, `FILE.py:Class`, or an object with `evaluate` (trained in this process).
+        optimizer: name of an optimizer, or its class.
+        run: folder to keep the study in; None keeps it in memory.
+        seed: fixes all candidates and training seeds.
+        repeats: trainings per function, on paired seeds.
+        batch: candidates that are asked for at a time.
+        workers: worker processes; 0 evaluates in this process.
+        executor: `local` or `ray`.
+        ray_address: of a Ray cluster; None starts one here.
+        cpus: CPUs per worker (Ray).
+        gpus: GPUs per worker, may be a fraction (Ray).
+        timeout: seconds per training; needs workers.
+        memory: GiB that a worker and its children may hold; None shares four fifths of the machine.
+        data: root folder of the data sets.
+        budgets: rungs of successive halving, ascending to 1; empty for none.
+        halving: the usual budgets, 1/9, 1/3 and 1.
+        eta: one in `eta` goes up a rung.
+        asynchronous: do not wait for batches; then the same seed does not give the same trials.
+        confirm: fresh seeds on which the best functions and ReLU are trained at the end.
+        confirm_best: how many functions, besides ReLU.
+        settings: of the optimizer.
+
+    Raises:
+        InputError: an argument is wrong, or `run` holds a study.
+    """
+
+    def __init__(
+        self,
+        space: Space,
+        task: Any,
+        optimizer: str | type,
+        run: Path | str | None = None,
+        seed: int = 0,
+        *,
+        repeats: int = 1,
+        batch: int = 8,
+        workers: int = 0,
+        executor: str = "local",
+        ray_address: str | None = None,
+        cpus: float = 1.0,
+        gpus: float = 0.0,
+        timeout: float | None = None,
+        memory: float | None = None,
+        data: str | Path | None = None,
+        budgets: Sequence[float] = (),
+        halving: bool = False,
+        eta: int = 3,
+        asynchronous: bool = False,
+        confirm: int = 5,
+        confirm_best: int = 5,
+        **settings: Any,
+    ):
+        described, file = tasks.describe(task)
+        made = Settings.build(
+            grammar=space.grammar.text,
+            space=space.name,
+            shapes=tuple(map(str, space.shapes)),
+            task=described,
+            optimizer=setup.optimizer_name(optimizer),
+            optimizer_settings=settings,
+            seed=seed,
+            repeats=repeats,
+            batch=batch,
+            budgets=tuple(map(float, budgets)) or (HALVING if halving else ()),
+            eta=eta,
+            asynchronous=asynchronous,
+            confirm=confirm,
+            confirm_best=confirm_best,
+            timeout=timeout,
+            memory=None if memory is None else int(memory * GIGABYTE),
+            data=None if data is None else str(data),
+            versions=versions(),
+            machine=machine(),
+            created=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        )
+        place = Place(executor, workers, ray_address, cpus, gpus)
+        self._begin(space, made, task, file, optimizer, place, lambda: Store.create(run, made))
+
+    @classmethod
+    def resume(
+        cls,
+        run: Path | str,
+        evaluations: int | None = None,
+        task: Any = None,
+        *,
+        optimizer: type | None = None,
+        workers: int = 0,
+        executor: str = "local",
+        ray_address: str | None = None,
+        cpus: float = 1.0,
+        gpus: float = 0.0,
+        data: str | Path | None = None,
+        progress: Report | None = None,
+    ) -> Study:
+        """The study in a run folder, ready to go on; with `evaluations` it goes on to that total at once.
+
+        Args:
+            run: the folder.
+            evaluations: new total, or None not to evaluate anything yet.
+            task: `FILE.py:Class` or the object, for a study on such a task; never taken from the folder.
+            optimizer: its class, where it is none of `OPTIMIZERS`.
+            workers: and the following, as for a new study; they change no trial.
+            executor: `local` or `ray`.
+            ray_address: of a Ray cluster.
+            cpus: CPUs per worker (Ray).
+            gpus: GPUs per worker (Ray).
+            data: root folder of the data sets, where it has moved.
+            progress: see `run`.
+
+        Raises:
+            InputError: no study there, in use, damaged, or its task was not named or is not the same.
+        """
+        store = Store.open(run, readonly=False)
+        study = cls.__new__(cls)
+        try:
+            made = store.settings if data is None else store.settings.model_copy(update={"data": str(data)})
+            task, file = setup.same_task(store, task)
+            space = Space(store.grammar, made.space, [parse_shape(text) for text in made.shapes])
+            place = Place(executor, workers, ray_address, cpus, gpus)
+            study._begin(space, made, task, file, optimizer or made.optimizer, place, lambda: store)
+        except BaseException:
+            store.close()
+            raise
+        if evaluations is not None:
+            study.run(evaluations, progress)
+        return study
+
+    def _begin(
+        self,
+        space: Space,
+        settings: Settings,
+        task: Any,
+        file: str,
+        optimizer: str | type,
+        place: Place,
+        make_store: Callable[[], Store],
+    ) -> None:
+        """Check everything that can be wrong, then open the store: nothing is left half-made."""
+        self.space, self.settings = space, settings
+        cls = setup.optimizer_class(optimizer)
+        setup.check_place(settings, place)
+        self.task = task if settings.task.kind == "object" else tasks.load(settings.task, file, settings.data)
+        work = WorkerSettings(
+            settings.grammar, settings.task.model_dump(), file, settings.data, settings.timeout, settings.memory
+        )
+        self._evaluator = Evaluator(settings, space.grammar, lambda: start(place, work, self.task, space.grammar))
+        self._features: FeatureCache | None = None
+        features = self._measured if callable(getattr(self.task, "features", None)) else None
+        self.optimizer = setup.make_optimizer(cls, space, settings, features, self.task)
+        self.store = make_store()
+        try:
+            self._ledger = Ledger(self.store)
+            self._evaluator.attach(self._ledger, str(getattr(self.optimizer, "schedule", "joint")))
+            members = Members(space, self._ledger.key)
+            random = lambda: OPTIMIZERS["random"](space, settings.seed)
+            self._asker = Asker(space, settings, self._ledger, self.optimizer, random, members)
+        except BaseException:
+            self.store.close()
+            raise
+
+    def run(self, evaluations: int, progress: Report | None = None) -> list[Trial]:
+        """Go on until that many distinct functions are evaluated, baselines and failures included.
+
+        Afterwards the best functions and ReLU are trained on fresh seeds. However this ends, what has
+        finished is stored, and the next `run` or `Study.resume` goes on from there.
+
+        Args:
+            evaluations: the total, over all runs of this study.
+            progress: called with a `Progress` whenever a trial has finished.
+
+        Returns:
+            The trials, in ask order.
+
+        Raises:
+            InputError: another process runs this study, or the task says that it cannot work.
+            SymactError: the disk is full, or workers cannot be started.
+        """
+        if evaluations < 1:
+            raise InputError("evaluations: at least one")
+        self.store.acquire()
+        watch = Watch(self._ledger, evaluations, progress)
+        try:
+            if self.store.goal() != evaluations:
+                self.store.record_goal(evaluations)
+            watch.report()
+            (self._run_freely if self.settings.asynchronous else self._run_batches)(evaluations, watch)
+            self._evaluator.confirm(watch)
+        except KeyboardInterrupt:
+            self._evaluator.save_finished()
+            raise
+        finally:
+            self._evaluator.close()
+            with contextlib.suppress(InputError):
+                self.store.release()
+        return self.trials
+
+    def _run_batches(self, goal: int, watch: Watch) -> None:
+        while True:
+            batch = self._ledger.open() or self._asker.next_batch(goal - self._ledger.counted)
+            if not batch:
+                return
+            self._evaluator.evaluate(self._up_to(batch, goal), watch)
+            if not all(map(self._ledger.is_complete, batch)):
+                return
+            self._asker.tell(batch)
+
+    def _run_freely(self, goal: int, watch: Watch) -> None:
+        """No batches: whoever is free gets the next candidate, and each trial is told when it is done."""
+        running: set[int] = set()
+        while True:
+            while len(running) < self._evaluator.executor.capacity:
+                number = self._startable(goal, running)
+                if number is None:
+                    break
+                running.add(number)
+                self._evaluator.submit(number)
+            if not running:
+                return
+            number = self._evaluator.take(watch)
+            if self._ledger.is_complete(number):
+                running.discard(number)
+                self._asker.tell([n for n in self._ledger.open() if self._ledger.is_complete(n)])
+
+    def _startable(self, goal: int, running: set[int]) -> int | None:
+        """What may be evaluated beside what is running: recorded before, or asked for now."""
+        room = goal - self._ledger.counted - sum(self._ledger.rows[n].promoted is None for n in running)
+        while True:
+            for number in self._ledger.open():
+                row = self._ledger.rows[number]
+                due = number not in running and row.known is None and not self._ledger.is_complete(number)
+                if due and (row.promoted is not None or room > 0):
+                    return number
+            if not self._asker.next_one(room, len(running)):
+                return None
+
+    def _up_to(self, batch: Sequence[int], goal: int) -> list[int]:
+        """What of a recorded batch is evaluated now: new functions up to the goal, and all promotions."""
+        room, chosen = goal - self._ledger.counted, []
+        for number in batch:
+            row = self._ledger.rows[number]
+            if self._ledger.is_complete(number) or row.known is not None:
+                continue
+            if row.promoted is None:
+                room -= 1
+            if row.promoted is not None or room >= 0:
+                chosen.append(number)
+        return chosen
+
+    def ask(self, count: int) -> list[Candidate]:
+        """Candidates of the optimizer that are not known yet, to be evaluated by the caller.
+
+        They are recorded as asked. What was asked before and not told comes first.
+        """
+        self.store.acquire()
+        waiting = [n for n in self._ledger.open() if not self._ledger.is_complete(n)]
+        if len(waiting) < count:
+            waiting += self._asker.ask_by_hand(count - len(waiting), len(waiting))
+        return [self._ledger.candidate(number) for number in waiting[:count]]
+
+    def tell(self, trials: Iterable[Trial]) -> None:
+        """Record the outcomes of candidates that `ask` gave, and tell them to the optimizer.
+
+        Args:
+            trials: their `candidate` says which; their `outcomes` are one per repeat.
+
+        Raises:
+            InputError: a candidate was not asked for, or was told before.
+        """
+        self.store.acquire()
+        waiting = {candidate_text(self._ledger.candidate(n)): n for n in reversed(self._ledger.open())}
+        numbers = []
+        for trial in trials:
+            number = waiting.pop(candidate_text(trial.candidate), None)
+            if number is None or self._ledger.is_complete(number):
+                raise InputError(f"{candidate_text(trial.candidate)}: was not asked for, or was told before")
+            for outcome in trial.outcomes[: self._ledger.rows[number].repeats]:
+                self._keep(number, outcome, trial.seconds / len(trial.outcomes))
+            if not self._ledger.is_complete(number):
+                raise InputError(f"{candidate_text(trial.candidate)}: one outcome for each of the repeats is needed")
+            numbers.append(number)
+        if numbers:
+            self._asker.tell(numbers)
+
+    def _keep(self, number: int, outcome: Outcome, seconds: float) -> None:
+        repeat = self._ledger.next_repeat(number)
+        if not self._ledger.is_complete(number):
+            seed = training_seed(self.settings.seed, repeat)
+            self._ledger.finish(Evaluation(number, repeat, seed, outcome, seconds))
+
+    @property
+    def trials(self) -> list[Trial]:
+        """The complete trials, in ask order, each function once at each measure."""
+        return self._ledger.trials()
+
+    @property
+    def confirmations(self) -> list[Trial]:
+        """The best functions and ReLU with their outcomes on the fresh seeds."""
+        return self.store.confirmations()
+
+    def best(self, count: int = 1) -> list[Trial]:
+        """The best trials at full measure, best first."""
+        return [self._ledger.trial(number) for number in self._ledger.best(count)]
+
+    def close(self) -> None:
+        """End workers, give the run folder back."""
+        self._evaluator.close()
+        self.store.close()
+
+    def __enter__(self) -> Study:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _measured(self, expressions: list[Expr]) -> Any:
+        """What optimizers get as `features`: measured by the task, each function once per study."""
+        if self._features is None:
+            self._features = FeatureCache(self._evaluator.measure, self.store.record_features, self.store.features())
+        return self._features(expressions)

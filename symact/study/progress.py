@@ -1,0 +1,67 @@
+"""What a running study tells whoever watches it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from symact.records import Trial
+from symact.store.ledger import Ledger
+
+
+@dataclass(frozen=True)
+class Progress:
+    """One report of a running study.
+
+    Attributes:
+        phase: `search` or `confirmation`.
+        evaluations: distinct functions evaluated so far; in the confirmation, trainings.
+        total: how many there will be.
+        best: the best trial at full measure so far, or None.
+        counts: status -> trials.
+        trial: the one that has just finished, or None.
+        seconds: since this run began.
+        remaining: seconds left at the present pace, or None before anything has finished.
+    """
+
+    phase: str
+    evaluations: int
+    total: int
+    best: Trial | None
+    counts: Mapping[str, int]
+    trial: Trial | None
+    seconds: float
+    remaining: float | None
+
+
+class Watch:
+    """Makes the reports: the clock, and how far each phase is."""
+
+    def __init__(self, ledger: Ledger, total: int, tell: Callable[[Progress], object] | None):
+        self._ledger, self._tell = ledger, tell
+        self._started = time.monotonic()
+        self._phase, self._total, self._done = "search", total, 0
+        self._phase_started, self._before = self._started, ledger.counted
+
+    def begin(self, phase: str, total: int) -> None:
+        """A new phase of `total` steps."""
+        self._phase, self._total, self._done, self._before = phase, total, 0, 0
+        self._phase_started = time.monotonic()
+
+    def report(self, trial: Trial | None = None) -> None:
+        """Tell how things stand; `trial` has just finished."""
+        if self._tell is None:
+            return
+        done = self._ledger.counted if self._phase == "search" else self._done
+        now = time.monotonic()
+        new, remaining = done - self._before, None
+        if new > 0:
+            remaining = (now - self._phase_started) / new * max(0, self._total - done)
+        counts, best = dict(self._ledger.counts), self._ledger.champion
+        self._tell(Progress(self._phase, done, self._total, best, counts, trial, now - self._started, remaining))
+
+    def step(self) -> None:
+        """One step of a phase that is not the search."""
+        self._done += 1
+        self.report()
