@@ -1,0 +1,339 @@
+"""Operators in ball arithmetic (python-flint's `arb`): what settles every comparison that float64 leaves open.
+
+In: a tape and balls. Out: a ball that surely holds the value, `UNDEFINED` where the function surely is
+not defined, or `UNKNOWN` where this precision cannot tell. At the *last* precision a ball that still holds
+zero is taken for zero: equality of constants is not decidable in general, and there no more bits are spent.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from functools import lru_cache
+from typing import Any
+
+import sympy
+from flint import arb, ctx
+
+from symact.expr.tape import Tape
+
+
+class Marker:
+    """A value that is not a ball."""
+
+    def __init__(self, name: str):
+        self.name = name
+
+    def __repr__(self) -> str:
+        return self.name
+
+
+UNDEFINED, UNKNOWN = Marker("UNDEFINED"), Marker("UNKNOWN")
+
+# Bits, raised until a comparison is decided; the last one decides that what overlaps is equal.
+PRECISIONS = (640, 2560)
+
+# How `scale` shows what has no exponent, and the sign.
+FEATURE_ZERO, FEATURE_NEGATIVE, FEATURE_UNDEFINED = -1023.0, 77.7, 3333.3
+_LARGEST_INTEGER_POWER = 1_000_000
+
+
+@contextmanager
+def precision(bits: int) -> Iterator[None]:
+    """Work with that many bits; the setting of the caller is restored."""
+    before = ctx.prec
+    ctx.prec = bits
+    try:
+        yield
+    finally:
+        ctx.prec = before
+
+
+def evaluate(tape: Tape, inputs: Sequence[Any], last: bool = False) -> Any:
+    """A tape on balls, at the current precision.
+
+    Args:
+        tape: of one operator.
+        inputs: one ball or marker per input.
+        last: take a ball that holds zero for zero where a decision hangs on it.
+    """
+    values = list(inputs)
+    for function, arguments, constant in _plan(tape):
+        if constant is not None:
+            values.append(
+                _constant(constant, ctx.prec) if function is None else function(values[arguments[0]], constant)
+            )
+            continue
+        operands = [values[a] for a in arguments]
+        if function is _where:
+            values.append(_where(*operands))
+        elif any(operand is UNDEFINED for operand in operands):
+            values.append(UNDEFINED)
+        elif any(operand is UNKNOWN for operand in operands):
+            values.append(UNKNOWN)
+        elif function in _DECIDING:
+            values.append(function(last, *operands))
+        else:
+            result = function(*operands)
+            values.append(result if result.is_finite() else UNKNOWN)
+    return values[tape.output]
+
+
+@lru_cache(maxsize=4096)
+def _plan(tape: Tape) -> list[tuple[Any, tuple[int, ...], Any]]:
+    plan: list[tuple[Any, tuple[int, ...], Any]] = []
+    for step in tape.steps[: tape.value_steps]:
+        if step.name == "const":
+            plan.append((None, (), step.constant))
+        elif step.name == "ipow":
+            plan.append((_ipow, step.arguments, step.constant))
+        else:
+            plan.append((BALLS[step.name], step.arguments, None))
+    return plan
+
+
+@lru_cache(maxsize=4096)
+def _constant(value: sympy.Expr, bits: int) -> arb:
+    if value == sympy.pi:
+        return arb.pi()
+    if value == sympy.E:
+        return arb(1).exp()
+    if not isinstance(value, sympy.Rational):
+        raise ValueError(f"no ball for {value}")
+    return arb(int(value.p)) / arb(int(value.q))
+
+
+def same(first: Any, second: Any) -> bool | None:
+    """Whether two results are equal: False is proved, True is agreement in every bit, None wants more bits."""
+    if first is UNKNOWN or second is UNKNOWN:
+        return None
+    if first is UNDEFINED or second is UNDEFINED:
+        return first is second
+    if not first.overlaps(second):
+        return False
+    return True if _accurate(first) and _accurate(second) else None
+
+
+def scale(value: Any) -> float:
+    """A result as `fields.feature` reads float64, exponent plus mantissa; NaN where it is not known well enough."""
+    if value is UNDEFINED:
+        return FEATURE_UNDEFINED
+    if value is UNKNOWN or not _accurate(value):
+        return float("nan")
+    if value.contains(0):
+        return FEATURE_ZERO
+    mantissa, exponent = value.mid().man_exp()
+    size = abs(int(mantissa))
+    length = size.bit_length()
+    shown = length + int(exponent) - 2 + 2 * (size / (1 << length))
+    return shown if mantissa > 0 else shown + FEATURE_NEGATIVE
+
+
+def _accurate(ball: arb) -> bool:
+    return ball.rel_accuracy_bits() >= ctx.prec // 4 or ball.abs_upper() < arb(2) ** (-(ctx.prec // 4))
+
+
+def _ipow(a: Any, exponent: int) -> Any:
+    return a if isinstance(a, Marker) else a**exponent
+
+
+def _div(last: bool, a: arb, b: arb) -> Any:
+    if not b.contains(0):
+        return _finite(a / b)
+    return UNDEFINED if last or b.is_zero() else UNKNOWN
+
+
+def _finite(ball: arb) -> Any:
+    return ball if ball.is_finite() else UNKNOWN
+
+
+def _pow(last: bool, a: arb, b: arb) -> Any:
+    if b.is_exact() and b.is_integer() and abs(b) <= _LARGEST_INTEGER_POWER:
+        return _integer_power(last, a, int(b.unique_fmpz()))
+    if a > 0:
+        return _finite((b * a.log()).exp())
+    if a < 0:
+        if not b.contains_integer():
+            return UNDEFINED
+        nearest = b.unique_fmpz()
+        if not last or nearest is None or abs(nearest) > _LARGEST_INTEGER_POWER:
+            return UNDEFINED if last else UNKNOWN
+        return _integer_power(last, a, int(nearest))
+    if not (last or a.is_zero()):
+        return UNKNOWN
+    if b > 0:
+        return arb(0)
+    if b < 0:
+        return UNDEFINED
+    return arb(1) if last or b.is_zero() else UNKNOWN
+
+
+def _integer_power(last: bool, a: arb, exponent: int) -> Any:
+    if exponent < 0:
+        return _div(last, arb(1), a**-exponent)
+    return _finite(a**exponent)
+
+
+def _log(last: bool, a: arb) -> Any:
+    if a > 0:
+        return _finite(a.log())
+    return UNDEFINED if last or a <= 0 else UNKNOWN
+
+
+def _log1p(last: bool, a: arb) -> Any:
+    if a > -1:
+        return _finite(a.log1p())
+    return UNDEFINED if last or a <= -1 else UNKNOWN
+
+
+def _sqrt(last: bool, a: arb) -> Any:
+    if a >= 0:
+        return a.sqrt()
+    if a < 0:
+        return UNDEFINED
+    return arb(0) if last else UNKNOWN
+
+
+def _sign(last: bool, a: arb) -> Any:
+    if a > 0 or a < 0:
+        return arb(1) if a > 0 else arb(-1)
+    return arb(0) if last or a.is_zero() else UNKNOWN
+
+
+def _less(last: bool, a: arb, b: arb) -> Any:
+    if a < b or a >= b:
+        return arb(int(a < b))
+    return arb(0) if last else UNKNOWN
+
+
+def _less_equal(last: bool, a: arb, b: arb) -> Any:
+    if a <= b or a > b:
+        return arb(int(a <= b))
+    return arb(1) if last else UNKNOWN
+
+
+def _equal(last: bool, a: arb, b: arb) -> Any:
+    if not a.overlaps(b):
+        return arb(0)
+    return arb(1) if last or (a - b).is_zero() else UNKNOWN
+
+
+def _unequal(last: bool, a: arb, b: arb) -> Any:
+    equal = _equal(last, a, b)
+    return equal if equal is UNKNOWN else 1 - equal
+
+
+def _where(condition: Any, then: Any, otherwise: Any) -> Any:
+    if isinstance(condition, Marker):
+        return condition
+    return otherwise if condition.is_zero() else then
+
+
+def _elu(a: arb) -> arb:
+    if a > 0:
+        return a
+    return a.expm1() if a <= 0 else a.union(a.expm1())
+
+
+_SELU_SCALE = sympy.Rational("1.0507009873554804934193349852946")
+_SELU_ALPHA = sympy.Rational("1.6732632423543772848170429916717")
+
+
+def _selu(a: arb) -> arb:
+    scale, alpha = _constant(_SELU_SCALE, ctx.prec), _constant(_SELU_ALPHA, ctx.prec)
+    if a > 0:
+        return scale * a
+    low = scale * alpha * a.expm1()
+    return low if a <= 0 else low.union(scale * a)
+
+
+def _sigmoid(a: arb) -> arb:
+    if a < 0:
+        grown = a.exp()
+        return grown / (1 + grown)
+    return 1 / (1 + (-a).exp())
+
+
+def _logsigmoid(a: arb) -> arb:
+    return a - a.exp().log1p() if a < 0 else -(-a).exp().log1p()
+
+
+def _softplus(a: arb) -> arb:
+    return -_logsigmoid(-a)
+
+
+def _logcosh(a: arb) -> arb:
+    return a.cosh().log() if abs(a) < 1 else abs(a) + (-2 * abs(a)).exp().log1p() - arb(2).log()
+
+
+def _ndtr(a: arb) -> arb:
+    return (-a / arb(2).sqrt()).erfc() / 2
+
+
+def _i1e(a: arb) -> arb:
+    size = abs(a)
+    value = size.bessel_i(arb(1), True)
+    if a > 0:
+        return value
+    return -value if a < 0 else value.union(-value)
+
+
+def _heaviside(last: bool, a: arb) -> Any:
+    if a > 0 or a <= 0:
+        return arb(int(a > 0))
+    return arb(0) if last else UNKNOWN
+
+
+# One row per step.
+BALLS: dict[str, Callable[..., Any]] = {
+    "add": lambda a, b: a + b,
+    "sub": lambda a, b: a - b,
+    "mul": lambda a, b: a * b,
+    "div": _div,
+    "neg": lambda a: -a,
+    "pow": _pow,
+    "sqrt": _sqrt,
+    "abs": abs,
+    "sign": _sign,
+    "max": lambda a, b: a.max(b),
+    "min": lambda a, b: a.min(b),
+    "lt": _less,
+    "le": _less_equal,
+    "eq": _equal,
+    "ne": _unequal,
+    "and": lambda a, b: arb(0) if a.is_zero() or b.is_zero() else arb(1),
+    "or": lambda a, b: arb(0) if a.is_zero() and b.is_zero() else arb(1),
+    "where": _where,
+    "exp": lambda a: a.exp(),
+    "expm1": lambda a: a.expm1(),
+    "log": _log,
+    "log1p": _log1p,
+    "sin": lambda a: a.sin(),
+    "cos": lambda a: a.cos(),
+    "tan": lambda a: a.tan(),
+    "sinh": lambda a: a.sinh(),
+    "cosh": lambda a: a.cosh(),
+    "tanh": lambda a: a.tanh(),
+    "asinh": lambda a: a.asinh(),
+    "atan": lambda a: a.atan(),
+    "erf": lambda a: a.erf(),
+    "erfc": lambda a: a.erfc(),
+    "erfcx": lambda a: (a * a).exp() * a.erfc(),
+    "i0e": lambda a: abs(a).bessel_i(arb(0), True),
+    "i1e": _i1e,
+    "sigmoid": _sigmoid,
+    "logsigmoid": _logsigmoid,
+    "softplus": _softplus,
+    "relu": lambda a: a.max(arb(0)),
+    "elu": _elu,
+    "selu": _selu,
+    "swish": lambda a: a * _sigmoid(a),
+    "gelu": lambda a: a * _ndtr(a),
+    "ndtr": _ndtr,
+    "log_ndtr": lambda a: _ndtr(a).log(),
+    "logcosh": _logcosh,
+    "sinc": lambda a: a.sinc(),
+    "heaviside": _heaviside,
+}
+
+_DECIDING = frozenset({_div, _pow, _log, _log1p, _sqrt, _sign, _less, _less_equal, _equal, _unequal, _heaviside})

@@ -1,0 +1,309 @@
+"""Points where functions are compared, and the values of shared sub-expressions there.
+
+`Dag` names every distinct sub-expression once: a row is an operator and the rows of its arguments. A
+`Field` is a set of points (of `x` and of the parameters) with the values of rows at them; `Fingerprints`
+are what is left of a row when its values are thrown away.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from symact.expr.balls import FEATURE_NEGATIVE, FEATURE_UNDEFINED
+from symact.expr.kernels import EXACT, Array, Saturation, run
+from symact.expr.tape import Step, Tape, tape_of
+from symact.expr.vocabulary import Operator, Parameter, Vocabulary
+
+POINTS, ANCHORS = 64, 8
+_BLOCK = 256
+
+
+@dataclass(frozen=True)
+class Slot:
+    """A parameter as identity sees it: names do not matter, only what the parameter is.
+
+    Attributes:
+        family: (init, per, positive, share, range) of the parameter.
+        number: its place among the parameters of that family in one expression.
+    """
+
+    family: tuple
+    number: int
+
+    @staticmethod
+    def family_of(parameter: Parameter) -> tuple:
+        """What two parameters must share to be exchangeable."""
+        return (parameter.init, parameter.per, parameter.positive, parameter.share, parameter.range)
+
+
+@dataclass(frozen=True)
+class Head:
+    """An operator in a `Dag`: its tape and which parameter slots it reads."""
+
+    operator: Operator
+    tape: Tape
+    slots: tuple[Slot, ...]
+
+    @cached_property
+    def steps(self) -> frozenset[str]:
+        """Names of the steps that its value takes."""
+        return frozenset(step.name for step in self.tape.steps[: self.tape.value_steps])
+
+    @property
+    def arity(self) -> int:
+        """Argument rows of one application."""
+        return len(self.tape.inputs) - len(self.slots)
+
+    @cached_property
+    def alias(self) -> int | None:
+        """The argument that it gives back unchanged, or None."""
+        return self.tape.output if self.tape.output < self.arity else None
+
+    @cached_property
+    def commutative(self) -> bool:
+        """Whether exchanging two arguments exchanges the operands of one commutative step, and nothing else."""
+        steps = self.tape.steps[: self.tape.value_steps]
+        return self.arity == 2 and _mirrored(self.tape.output, steps, len(self.tape.inputs))
+
+    @cached_property
+    def associative(self) -> bool:
+        """Whether folding it does not depend on the order: a bare sum, product, max or min."""
+        steps = self.tape.steps[: self.tape.value_steps]
+        return len(steps) == 1 and steps[0].name in _COMMUTATIVE and set(steps[0].arguments) == {0, 1}
+
+
+_COMMUTATIVE = frozenset(["add", "mul", "max", "min", "eq", "ne", "and", "or"])
+_EVEN = frozenset(["abs"])
+
+
+def _mirrored(output: int, steps: Sequence[Step], inputs: int) -> bool:
+    """Whether a result stays the same when the first two inputs change places, by syntax alone."""
+
+    def key(number: int, swapped: bool) -> tuple:
+        if number < inputs:
+            return ("input", 1 - number if swapped and number < 2 else number)
+        step = steps[number - inputs]
+        parts = [key(argument, swapped) for argument in step.arguments]
+        even = step.name in _EVEN or (step.name == "ipow" and int(step.constant or 1) % 2 == 0)
+        if even and parts[0][0] == "sub":
+            return (step.name, step.constant, "difference", *sorted(parts[0][2:], key=repr))
+        ordered = sorted(parts, key=repr) if step.name in _COMMUTATIVE else parts
+        return (step.name, step.constant, *ordered)
+
+    return key(output, False) == key(output, True)
+
+
+@dataclass
+class Block:
+    """Rows of one head that were added together: ``arguments`` is ``(rows, arity)``."""
+
+    head: int
+    arguments: Array
+    first: int
+
+
+class Dag:
+    """Distinct sub-expressions; row 0 is `x`."""
+
+    def __init__(self) -> None:
+        self.heads: list[Head] = []
+        self.blocks: list[Block] = []
+        self.starts: list[int] = []
+        self.size = 1
+        self._known: dict[tuple[Operator, int, tuple[Slot, ...]], int] = {}
+
+    def head(self, operator: Operator, slots: tuple[Slot, ...] = ()) -> int:
+        """The number of an operator with its parameter slots, new or known."""
+        key = (operator, id(operator.formula), slots)
+        if key not in self._known:
+            self._known[key] = len(self.heads)
+            self.heads.append(Head(operator, tape_of(operator), slots))
+        return self._known[key]
+
+    def append(self, head: int, arguments: Array) -> int:
+        """Add rows ``(rows, arity)``; gives the number of the first."""
+        first = self.size
+        self.blocks.append(Block(head, arguments, first))
+        self.starts.append(first)
+        self.size += len(arguments)
+        return first
+
+    def node(self, row: int) -> tuple[int, tuple[int, ...]]:
+        """The head of a row and its argument rows."""
+        block = self.blocks[bisect_right(self.starts, row) - 1]
+        return block.head, tuple(block.arguments[row - block.first].tolist())
+
+    def pieces(self, start: int) -> Iterator[tuple[int, Array, int]]:
+        """(head, arguments, first row) of the rows from `start` on, block by block."""
+        for block in self.blocks[max(bisect_right(self.starts, start) - 1, 0) :]:
+            skip = max(start - block.first, 0)
+            if skip < len(block.arguments):
+                yield block.head, block.arguments[skip:], block.first + skip
+
+
+def slots_of(vocabulary: Vocabulary) -> dict[str, Slot]:
+    """The slots of a grammar's parameters when each family has one shared member."""
+    return {name: Slot(Slot.family_of(p), 0) for name, p in vocabulary.parameters.items()}
+
+
+class Field:
+    """Points and the values of rows at them.
+
+    Args:
+        dag: names the rows.
+        x: ``(points,)``.
+        seed: of the parameters' values at the points.
+        doubled: see `kernels`.
+    """
+
+    def __init__(self, dag: Dag, x: Array, seed: int = 1, doubled: bool = True):
+        self.dag, self.x, self.seed = dag, x, seed
+        self.bounds = Saturation(len(x), doubled)
+        self.columns = 2 * len(x) if doubled else len(x)
+        self._values = np.empty((64, self.columns))
+        self._values[0] = np.tile(x, 2) if doubled else x
+        self._slots: dict[Slot, Array] = {}
+        self.filled = 1
+
+    def slot(self, slot: Slot) -> Array:
+        """The values of a parameter at the points, ``(1, columns)``: one per stratum of its range, shuffled."""
+        if slot not in self._slots:
+            low, high = slot.family[4]
+            generator = np.random.default_rng([self.seed, slot.number, *_digest(slot.family)])
+            count = len(self.x)
+            strata = (generator.permutation(count) + generator.uniform(0.05, 0.95, count)) / count
+            values = low + (high - low) * strata
+            self._slots[slot] = np.tile(values, self.columns // count)[None]
+        return self._slots[slot]
+
+    @property
+    def values(self) -> Array:
+        """``(filled, columns)``."""
+        return self._values[: self.filled]
+
+    def apply(self, head: int, arguments: Array, first_row: int = 0) -> Array:
+        """Values ``(rows, columns)`` of rows that need not be in the dag."""
+        row = self.dag.heads[head]
+        inputs = [np.take(self._values, arguments[:, i], axis=0) for i in range(row.arity)]
+        inputs += [self.slot(slot) for slot in row.slots]
+        out = run(row.tape, inputs, self.bounds)
+        assert isinstance(out, np.ndarray)
+        if out.shape != (len(arguments), self.columns):
+            out = np.broadcast_to(out, (len(arguments), self.columns))
+        if out is inputs[0] or not out.flags.writeable or (row.slots and out.base is not None):
+            out = out.copy()
+        if not EXACT.issuperset(row.steps):
+            self.bounds.disturb(out, first_row * 7 + head * 13)
+        return out
+
+    def applied(self, head: int, arguments: Array) -> Iterator[tuple[slice, Array]]:
+        """`apply` in blocks that stay in cache."""
+        step = max(1, _BLOCK * 128 // self.columns)
+        for start in range(0, len(arguments), step):
+            part = slice(start, start + step)
+            yield part, self.apply(head, arguments[part], start)
+
+    def store(self, values: Array) -> None:
+        """Keep the values of the next rows."""
+        needed = self.filled + len(values)
+        if needed > len(self._values):
+            grown = np.empty((max(needed, 2 * len(self._values)), self.columns))
+            grown[: self.filled] = self.values
+            self._values = grown
+        self._values[self.filled : needed] = values
+        self.filled = needed
+
+    def extend(self) -> None:
+        """Evaluate every row of the dag that has no values here yet."""
+        for head, arguments, _ in self.dag.pieces(self.filled):
+            for _, values in self.applied(head, arguments):
+                self.store(values)
+
+
+def _digest(family: tuple) -> list[int]:
+    import hashlib
+
+    return list(hashlib.sha256(repr(family).encode()).digest()[:8])
+
+
+def sample_points(low: float, high: float, count: int = POINTS) -> Array:
+    """Points of an interval in ascending order: stratified, with a third of them crowding around zero.
+
+    The fractional parts are arbitrary, so that no kink, zero or pole of an ordinary formula is met exactly.
+    """
+    generator = np.random.default_rng(20260102)
+    width = high - low
+    near = count // 3 if low < 0 < high else 0
+    spread = low + width * (np.arange(count - near) + generator.uniform(0.1, 0.9, count - near)) / (count - near)
+    sides = near // 2, near - near // 2
+    crowd = []
+    for side, bound in zip(sides, (-low, high), strict=True):
+        sizes = np.geomspace(4e-4 * bound, 0.5 * bound, side) if side else np.empty(0)
+        crowd.append(sizes * generator.uniform(0.9, 1.1, side))
+    return np.sort(np.concatenate([spread, -crowd[0], crowd[1]]))
+
+
+@dataclass
+class Fingerprints:
+    """What is kept of rows: ``anchors`` ``(rows, ANCHORS)`` and ``trusted`` ``(rows,)`` bits.
+
+    Anchor j is a random projection of the values at the j-th eighth of the points, undefined ones
+    included. Bit j of `trusted` tells that all of them are accurate.
+    """
+
+    anchors: Array
+    trusted: Array
+
+    def __len__(self) -> int:
+        return len(self.trusted)
+
+    @staticmethod
+    def empty() -> Fingerprints:
+        """No rows."""
+        return Fingerprints(np.empty((0, ANCHORS)), np.empty(0, np.uint8))
+
+    @staticmethod
+    def joined(parts: Sequence[Fingerprints]) -> Fingerprints:
+        """Rows one after another."""
+        return Fingerprints(
+            np.concatenate([part.anchors for part in parts]), np.concatenate([part.trusted for part in parts])
+        )
+
+    def __getitem__(self, rows: Array | slice) -> Fingerprints:
+        return Fingerprints(self.anchors[rows], self.trusted[rows])
+
+
+_WEIGHTS = np.random.default_rng(20260103).uniform(0.25, 1.0, (ANCHORS, POINTS // ANCHORS))
+_BIAS = np.int64(1023 << 52)
+_MAGNITUDE = np.int64(0x7FFFFFFFFFFFFFFF)
+
+
+def fingerprint(values: Array, bounds: Saturation) -> Fingerprints:
+    """Fingerprints of ``(rows, columns)`` values.
+
+    A value counts by its exponent and mantissa read as one number, which is linear between powers of two: equal
+    relative differences weigh the same at every size.
+    """
+    anchors = project(feature(np.ascontiguousarray(values[:, :POINTS])))
+    good = bounds.trusted(values).reshape(-1, ANCHORS, POINTS // ANCHORS).all(axis=2)
+    return Fingerprints(anchors, np.packbits(good, axis=1, bitorder="little")[:, 0])
+
+
+def feature(values: Array) -> Array:
+    """Exponent plus mantissa of each value as one number; zero and undefined have numbers of their own."""
+    bits = values.view(np.int64)
+    size = bits & _MAGNITUDE
+    out = (size - _BIAS) * 2.0**-52
+    out[(bits < 0) & (size != 0)] += FEATURE_NEGATIVE
+    out[np.isnan(values)] = FEATURE_UNDEFINED
+    return out
+
+
+def project(features: Array) -> Array:
+    """``(rows, POINTS)`` -> ``(rows, ANCHORS)``."""
+    return np.einsum("rap,ap->ra", features.reshape(-1, ANCHORS, POINTS // ANCHORS), _WEIGHTS)

@@ -1,0 +1,247 @@
+"""Which expressions of a space are the same function, with what evidence, and which one stands for each.
+
+In: a grammar and one of its spaces. Out: a table with one row per expression (`enumerate_classes`), or the
+list of distinct usable functions (`distinct`). "Same" is defined in docs/identity.md: same domain and same
+values almost everywhere on the grammar's interval, for all values of the parameters.
+
+The representative of a class is its simplest member: fewest operators that do something (an operator that
+gives its argument back, or a constant, counts nothing), then fewest parameters, then most accurate in
+float32 (to a power of two), then first in the space.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cache
+from importlib import metadata
+from pathlib import Path
+from typing import TypeAlias
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as parquet
+
+from symact.errors import InputError
+from symact.expr import texts
+from symact.expr.fields import POINTS
+from symact.expr.index import FunctionIndex
+from symact.expr.kernels import Array
+from symact.expr.levels import Levels, Wanted
+from symact.expr.members import enumerable, members, representatives
+from symact.expr.partition import EVIDENCE, Candidates, Functions
+from symact.expr.screening import domain, screen
+from symact.expr.shape import Shape
+from symact.expr.single import single_precision
+from symact.expr.space import Space
+from symact.expr.tape import tape_of
+from symact.expr.tree import Expr
+from symact.expr.vocabulary import Vocabulary
+from symact.files import write_file
+
+__all__ = ["EQUIVALENCES", "FunctionIndex", "distinct", "domain", "enumerate_classes", "screen", "write_table"]
+
+EQUIVALENCES = ("exact", "sampled", "float32")
+DOMAINS = ("everywhere", "partly", "nowhere")
+Progress: TypeAlias = Callable[[int, int], object]
+
+
+def enumerate_classes(
+    grammar: Vocabulary, space: Space | str | None = None, equivalence: str = "exact", progress: Progress | None = None
+) -> pa.Table:
+    """Every expression of a space with its class.
+
+    Args:
+        grammar: as loaded.
+        space: a space or its name; None for the grammar's first.
+        equivalence: `exact`; `sampled`, by float64 at sample points alone; or `float32`, equal float32
+            outputs at 1,000 clipped normal points (arXiv:2301.05785).
+        progress: called with (done, total) expressions, at the end with (total, total).
+
+    Returns:
+        Columns index, expression, class_id (numbered by first member), representative, domain
+        (everywhere, partly or nowhere), evidence (proved, certified or numeric); rows in enumeration order.
+
+    Raises:
+        InputError: an unknown space or equivalence.
+    """
+    if equivalence not in EQUIVALENCES:
+        raise InputError(f"unknown equivalence {equivalence!r}; expected {', '.join(EQUIVALENCES)}")
+    if not isinstance(space, Space):
+        space = grammar.space(space)  # type: ignore[attr-defined]
+    with np.errstate(all="ignore"):
+        found = _found(grammar, space, equivalence, progress or (lambda done, total: None))
+    return _table(grammar, space, equivalence, found)
+
+
+class Found:
+    """What is known of a space: per expression its class, per class domain, evidence, representative."""
+
+    def __init__(self, labels: Array, domains: Array, evidence: Array, chosen: Array, texts_: list[pa.Array]):
+        self.labels, self.domains, self.evidence, self.chosen, self.texts = labels, domains, evidence, chosen, texts_
+
+
+def _found(grammar: Vocabulary, space: Space, equivalence: str, progress: Progress) -> Found:
+    if equivalence == "float32":
+        return single_precision(grammar, space, progress)
+    if not enumerable(space):
+        return _one_by_one(grammar, space, equivalence, progress)
+    total = space.count()
+    evaluated = 0
+
+    def tick(rows: int) -> None:
+        nonlocal evaluated
+        evaluated += rows
+        progress(min(evaluated, total - 1), total)
+
+    functions = Functions(grammar.interval, certify=equivalence == "exact")
+    levels = Levels(grammar, functions, tick)
+    shapes = [members(grammar, shape) for shape in space.shapes if _within(shape, grammar)]
+    for part in shapes:
+        levels.prepare(part.shape)
+    wanted = Wanted()
+    size = functions.dag.size
+    places = np.concatenate([levels.places(found.shape, wanted).ravel()[found.prefix] for found in shapes])
+    used, places = _referenced(places, size)
+    rows = Candidates.joined([levels.known[used], *([levels.describe(wanted)] if wanted.count else [])])
+    classes = functions.classify(rows)
+    labels = classes.labels[places]
+    # Classes are numbered by their first expression.
+    count, labels, original = _renumbered(labels)
+    chosen = representatives(levels, shapes, labels, rows, places, count)
+    undefined = rows.undefined[places[chosen]]
+    domains = np.where(undefined == 0, 0, np.where(undefined == POINTS, 2, 1)).astype(np.int8)
+    written = []
+    for found in shapes:
+        column = texts.expression_texts(grammar, found.shape)
+        written.append(column if found.kept is None else column.filter(pa.array(found.kept)))
+    progress(total, total)
+    return Found(labels, domains, classes.evidence[original], chosen, written)
+
+
+def _within(shape: Shape, grammar: Vocabulary) -> bool:
+    limits = grammar.limits
+    deep = limits.max_depth is not None and shape.depth > limits.max_depth
+    return not deep and (limits.max_size is None or shape.size <= limits.max_size)
+
+
+def _referenced(places: Array, size: int) -> tuple[Array, Array]:
+    """Rows of the dag that places point to, and the places renumbered: those rows first, then the wanted ones."""
+    inside = places < size
+    used, position = np.unique(places[inside], return_inverse=True)
+    renumbered = places - size + len(used)
+    renumbered[inside] = position
+    return used, renumbered
+
+
+def _renumbered(labels: Array) -> tuple[int, Array, Array]:
+    """Labels numbered by first occurrence: (how many, labels, old label of each new one)."""
+    count = int(labels.max()) + 1
+    first = np.full(count, len(labels), np.int64)
+    np.minimum.at(first, labels, np.arange(len(labels)))
+    order = np.argsort(first, kind="stable")
+    order = order[: int((first < len(labels)).sum())]
+    rank = np.empty(count, np.int64)
+    rank[order] = np.arange(len(order))
+    return len(order), rank[labels], order
+
+
+def _one_by_one(grammar: Vocabulary, space: Space, equivalence: str, progress: Progress) -> Found:
+    """Spaces that cannot be numbered by slots: every expression is asked of an index."""
+    index = FunctionIndex(grammar, equivalence)
+    total = space.count()
+    labels, sizes, written = [], [], []
+    for number, expression in enumerate(space):
+        labels.append(index.add(expression))
+        sizes.append((_effective_size(expression), len(expression.parameters), number))
+        written.append(str(expression))
+        if number % 256 == 0:
+            progress(number, total)
+    found = np.array(labels)
+    best: dict[int, tuple[int, int, int]] = {}
+    for label, size in zip(labels, sizes, strict=True):
+        best[label] = min(best.get(label, size), size)
+    chosen = np.array([best[label][2] for label in range(len(index))])
+    domains = np.array([DOMAINS.index(index.domain_of(number)) for number in range(len(index))], np.int8)
+    progress(total, total)
+    return Found(found, domains, index.evidence(), chosen, [pa.array(written)])
+
+
+def _effective_size(expression: Expr) -> int:
+    size = 0
+    for node in expression.walk():
+        if node.arguments:
+            tape = tape_of(node.operator)
+            constant = tape.total and not node.operator.parameters
+            size += not (constant or tape.output < len(tape.inputs) - len(node.operator.parameters))
+    return size
+
+
+def _table(grammar: Vocabulary, space: Space, equivalence: str, found: Found) -> pa.Table:
+    count = len(found.labels)
+    representative = np.zeros(count, bool)
+    representative[found.chosen] = True
+    columns = {
+        "index": pa.array(np.arange(count)),
+        "expression": pa.chunked_array(found.texts, pa.string()),
+        "class_id": pa.array(found.labels),
+        "representative": pa.array(representative),
+        "domain": _coded(found.domains[found.labels], DOMAINS),
+        "evidence": _coded(found.evidence[found.labels], EVIDENCE),
+    }
+    sha256 = getattr(grammar, "sha256", "")
+    about = {
+        "symact.grammar": grammar.name,
+        "symact.grammar_sha256": sha256,
+        "symact.grammar_text": grammar.text,
+        "symact.space": space.name,
+        "symact.equivalence": equivalence,
+        "symact.interval": f"{grammar.interval[0]} {grammar.interval[1]}",
+        "symact.versions": _versions(),
+    }
+    return pa.table(columns).replace_schema_metadata(about)
+
+
+def _coded(codes: Array, names: tuple[str, ...]) -> pa.Array:
+    return pa.DictionaryArray.from_arrays(pa.array(codes.astype(np.int8)), pa.array(names))
+
+
+def _versions() -> str:
+    names = ("symact", "numpy", "scipy", "sympy", "python-flint", "pyarrow")
+    return ", ".join(f"{name} {_version(name)}" for name in names)
+
+
+@cache
+def _version(name: str) -> str:
+    try:
+        return metadata.version(name)
+    except metadata.PackageNotFoundError:
+        return "unknown"
+
+
+def write_table(table: pa.Table, path: Path | str) -> None:
+    """Write a table as Parquet (zstd) under a temporary name and rename it: whole or not at all.
+
+    Raises:
+        InputError: the folder does not exist or cannot be written.
+    """
+    dictionary = ["domain", "evidence"]
+    write_file(
+        path,
+        lambda temporary: parquet.write_table(
+            table, temporary, compression="zstd", compression_level=1, use_dictionary=dictionary, row_group_size=131_072
+        ),
+    )
+
+
+def distinct(space: Space, equivalence: str = "exact") -> list[Expr]:
+    """The representatives of a space that are defined everywhere and pass the screen, in enumeration order.
+
+    Meant for spaces of up to some million expressions.
+    """
+    table = enumerate_classes(space.grammar, space, equivalence)
+    everywhere = pc.equal(table["domain"].cast(pa.string()), "everywhere")
+    wanted = set(pc.and_(table["representative"], everywhere).to_numpy().nonzero()[0].tolist())
+    chosen = [expression for number, expression in enumerate(space) if number in wanted]
+    good = screen(chosen)
+    return [expression for expression, usable in zip(chosen, good, strict=True) if usable]

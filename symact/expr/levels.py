@@ -1,0 +1,207 @@
+"""The expressions of a fixed shape as index arrays: which function each sub-expression is.
+
+In: a grammar and a shape. Out: an array with one axis per operator slot (prefix order) that holds row numbers.
+No expression is ever built as an object here: a level's distinct functions meet each operator once, and
+the product over slots is taken on numbers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from symact.expr.fields import slots_of
+from symact.expr.kernels import Array, run_float32
+from symact.expr.partition import Candidates, Functions
+from symact.expr.shape import Shape
+from symact.expr.vocabulary import Operator, Vocabulary
+
+_KEY = np.int64(1) << np.int64(31)
+
+
+@dataclass
+class Wanted:
+    """New rows that a shape needs, each once, per head: sorted keys, their numbers and arguments."""
+
+    count: int = 0
+    parts: list[tuple[int, Array]] = field(default_factory=list)
+    _keys: dict[int, tuple[Array, Array]] = field(default_factory=dict)
+
+    def add(self, head: int, arguments: Array) -> Array:
+        """Numbers of rows ``(rows, arity)``, new or wanted before."""
+        key = arguments[:, 0].astype(np.int64)
+        for column in arguments.T[1:]:
+            key = key * _KEY + column
+        unique, first, inverse = np.unique(key, return_index=True, return_inverse=True)
+        numbers = np.full(len(unique), -1, np.int64)
+        known, known_numbers = self._keys.get(head, (np.empty(0, np.int64), np.empty(0, np.int64)))
+        if len(known):
+            at = np.minimum(np.searchsorted(known, unique), len(known) - 1)
+            hit = known[at] == unique
+            numbers[hit] = known_numbers[at[hit]]
+        new = np.flatnonzero(numbers < 0)
+        if len(new):
+            numbers[new] = self.count + np.arange(len(new))
+            self.count += len(new)
+            self.parts.append((head, np.ascontiguousarray(arguments[first[new]])))
+            merged = np.concatenate([known, unique[new]])
+            order = np.argsort(merged, kind="stable")
+            self._keys[head] = merged[order], np.concatenate([known_numbers, numbers[new]])[order]
+        return numbers[inverse]
+
+
+class Levels:
+    """Shapes of one grammar over one `Functions`.
+
+    Args:
+        grammar: whose parameters are all shared, one of each family.
+        functions: gets the distinct functions of every inner level.
+        tick: called with the number of rows evaluated.
+    """
+
+    def __init__(self, grammar: Vocabulary, functions: Functions, tick: Callable[[int], None] = lambda rows: None):
+        self.grammar, self.functions, self.tick = grammar, functions, tick
+        slots = slots_of(grammar)
+        self.heads = {
+            kind: [functions.dag.head(o, tuple(slots[p.name] for p in o.parameters)) for o in grammar.of_kind(kind)]
+            for kind in ("unary", "binary", "nary")
+        }
+        self._inner: dict[Shape, Array] = {}
+        self._folds: dict[Shape, list[Array]] = {}
+        self._known = functions.variable
+        self._float32: dict[Shape, Array] = {}
+
+    def rows(self, shape: Shape) -> Array:
+        """Row numbers of a shape that is an argument of another; its functions become rows of the dag."""
+        if shape.kind == "x":
+            return np.zeros((), np.int64)
+        if shape not in self._inner:
+            wanted = Wanted()
+            places = self.places(shape, wanted)
+            self._inner[shape] = self._adopt(wanted)[places] if wanted.count else places
+        return self._inner[shape]
+
+    def _adopt(self, wanted: Wanted) -> Array:
+        """Row numbers for every place: known rows first, then the wanted ones, equal functions sharing a row."""
+        known = len(self._known)
+        rows = Candidates.joined([self._known, self.describe(wanted)])
+        labels = self.functions.classify(rows).labels
+        first = np.unique(labels, return_index=True)[1]
+        new = first[first >= known]
+        numbers = np.arange(len(rows))
+        numbers[new] = self.functions.adopt(rows[new])
+        order = np.argsort(numbers[new])
+        self._known = Candidates.joined([self._known, rows[new[order]]])
+        return numbers[first[labels]]
+
+    def describe(self, wanted: Wanted) -> Candidates:
+        """Evaluate the wanted rows and describe them, in order of their numbers."""
+        parts = []
+        for head, arguments in wanted.parts:
+            parts.append(self.functions.candidates(head, arguments))
+            self.tick(len(arguments))
+        return Candidates.joined(parts)
+
+    @property
+    def known(self) -> Candidates:
+        """The rows of the dag, described."""
+        return self._known
+
+    def prepare(self, shape: Shape) -> None:
+        """Make every inner level of a shape; after that `places` adds no row to the dag."""
+        children = [self.rows(child) for child in shape.children]
+        if shape.kind == "nary" and len(children) > 2 and shape not in self._folds:
+            self._folds[shape] = [self._folded(head, children) for head in self.heads["nary"]]
+
+    def places(self, shape: Shape, wanted: Wanted) -> Array:
+        """One axis per slot: a row of the dag, or the dag's size plus the number of a wanted row."""
+        self.prepare(shape)
+        size = self.functions.dag.size
+        children = [self.rows(child) for child in shape.children]
+        if not children:
+            return np.zeros((), np.int64)
+        heads = self.heads[shape.kind]
+        if shape.kind == "nary" and len(children) == 1:
+            return np.stack([children[0]] * len(heads))
+        if shape in self._folds:
+            return np.stack(
+                [
+                    self._apply(head, [folded, children[-1]], wanted, size)
+                    for head, folded in zip(heads, self._folds[shape], strict=True)
+                ]
+            )
+        return np.stack([self._apply(head, children, wanted, size) for head in heads])
+
+    def _folded(self, head: int, children: list[Array]) -> Array:
+        """An n-ary operator on all arguments but the last, as rows of the dag."""
+        combined = children[0]
+        for child in children[1:-1]:
+            inner = Wanted()
+            numbers = self._apply(head, [combined, child], inner, self.functions.dag.size)
+            combined = self._adopt(inner)[numbers] if inner.count else numbers
+        return combined
+
+    def _apply(self, head: int, children: list[Array], wanted: Wanted, size: int) -> Array:
+        known = self.functions.dag.heads[head]
+        if known.alias is not None:
+            return _spread(children, known.alias)
+        if known.tape.total:
+            number = wanted.add(head, np.zeros((1, known.arity), np.int64))
+            return np.full(_outer_shape(children), size + number[0])
+        uniques = [np.unique(child.ravel(), return_inverse=True) for child in children]
+        if len(children) == 1:
+            rows, inverse = uniques[0]
+            return (size + wanted.add(head, rows[:, None]))[inverse].reshape(children[0].shape)
+        (left, left_at), (right, right_at) = uniques
+        first, second = np.repeat(left, len(right)), np.tile(right, len(left))
+        if known.commutative:
+            first, second = np.minimum(first, second), np.maximum(first, second)
+        numbers = size + wanted.add(head, np.stack([first, second], axis=1))
+        table = numbers.reshape(len(left), len(right))
+        return table[left_at[:, None], right_at].reshape(_outer_shape(children))
+
+    # Accuracy in float32, expression by expression, to choose representatives.
+
+    def float32(self, shape: Shape, x: Array, parameters: dict[str, Array]) -> Array:
+        """Plain float32 values ``(expressions in prefix order, points)`` of a shape."""
+        if shape.kind == "x":
+            return x.astype(np.float32)[None]
+        if shape not in self._float32:
+            children = [self.float32(child, x, parameters) for child in shape.children]
+            operators = self.grammar.of_kind(shape.kind)
+            parts = [
+                self._values32(o, h, children, parameters)
+                for o, h in zip(operators, self.heads[shape.kind], strict=True)
+            ]
+            self._float32[shape] = np.concatenate(parts)
+        return self._float32[shape]
+
+    def _values32(self, operator: Operator, head: int, children: list[Array], parameters: dict[str, Array]) -> Array:
+        grids = np.indices([len(child) for child in children]).reshape(len(children), -1)
+        return self.apply32(operator, head, [child[at] for child, at in zip(children, grids, strict=True)], parameters)
+
+    def apply32(self, operator: Operator, head: int, arguments: list[Array], parameters: dict[str, Array]) -> Array:
+        """One operator in float32 on rows of argument values."""
+        tape = self.functions.dag.heads[head].tape
+        own = [parameters[p.name] for p in operator.parameters]
+        shape = arguments[0].shape
+        if operator.kind != "nary":
+            return np.broadcast_to(run_float32(tape, [*arguments, *own]), shape)
+        result = arguments[0]
+        for argument in arguments[1:]:
+            result = run_float32(tape, [result, argument, *own])
+        return np.broadcast_to(result, shape)
+
+
+def _outer_shape(children: list[Array]) -> tuple[int, ...]:
+    return tuple(n for child in children for n in child.shape)
+
+
+def _spread(children: list[Array], which: int) -> Array:
+    """One child's rows on the axes of all."""
+    before = sum(child.ndim for child in children[:which])
+    after = sum(child.ndim for child in children[which + 1 :])
+    child = children[which].reshape((1,) * before + children[which].shape + (1,) * after)
+    return np.broadcast_to(child, _outer_shape(children))
