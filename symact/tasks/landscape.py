@@ -232,7 +232,7 @@ def site_histogram(
     for panel in panels[count:]:
         panel.set_visible(False)
     figure.suptitle(title, fontsize=10)
-    handles = [
+    handles: list[Artist] = [
         Patch(color=c, alpha=0.45, label=n)
         for c, n in ((BEFORE, "inputs at initialization"), (AFTER, "after training"))
     ]
