@@ -72,7 +72,7 @@ JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON documen
 DataOption = Annotated[Path | None, typer.Option("--data", help="Folder of image data sets (default: $SYMACT_DATA).")]
 OutputOption = Annotated[Path | None, typer.Option("--output", help="File to write.")]
 RunArgument = Annotated[Path, typer.Argument(metavar="DIR", help="A run folder.")]
-WorkersOption = Annotated[int, typer.Option("--workers", min=0, help="Worker processes; 0: this process.")]
+WorkersOption = Annotated[int, typer.Option("--workers", min=0, help="Worker processes; 0: in this process.")]
 ExecutorOption = Annotated[Executor, typer.Option("--executor", help="Where candidates are evaluated.")]
 TimeoutOption = Annotated[float | None, typer.Option("--timeout", min=0.01, help="Seconds per training.")]
 MemoryOption = Annotated[float | None, typer.Option("--memory", min=0.01, help="GiB per worker process tree.")]
@@ -122,7 +122,7 @@ def search(
     seeds: Annotated[int, typer.Option("--seeds", min=1, help="Trainings per function.")] = 1,
     seed: Annotated[int, typer.Option("--seed", help="Seed of the study.")] = 0,
     batch: Annotated[int, typer.Option("--batch", min=1, help="Candidates asked at a time.")] = 8,
-    workers: WorkersOption = 0,
+    workers: WorkersOption = 1,
     executor: ExecutorOption = Executor.local,
     ray_address: RayOption = None,
     timeout: TimeoutOption = None,
@@ -149,7 +149,7 @@ def resume(
     directory: RunArgument,
     evaluations: Annotated[int | None, typer.Option("--evaluations", min=1, help="New total.")] = None,
     task: Annotated[str | None, typer.Option("--task", help="FILE.py:Class, if the study has such a task.")] = None,
-    workers: WorkersOption = 0,
+    workers: WorkersOption = 1,
     executor: ExecutorOption = Executor.local,
     ray_address: RayOption = None,
     data: DataOption = None,

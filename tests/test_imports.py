@@ -25,6 +25,7 @@ FLOORS = (
 )
 
 NEVER = {
+    "commands": {"cli"},
     "errors": {"records"},
     "optimize": {"tasks", "store"},
     "tasks": {"store"},

@@ -31,6 +31,6 @@ if __name__ == "__main__":
     space = symact.parse_grammar(GRAMMAR).space("main")
     study = symact.Study(space, "digits-deep", "evolution", run=run, seed=0, repeats=1)
     study.run(evaluations)
-    for row in leaderboard(study.trials(), study.confirmations())[:5]:
+    for row in leaderboard(study.trials, study.confirmations)[:5]:
         versus = row.versus_relu
         print(f"{row.trial.score:.4f}  {row.expression}", f" {versus.difference:+.4f} to ReLU" if versus else "")

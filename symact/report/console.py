@@ -7,10 +7,12 @@ Results go to standard output; progress goes to standard error, so that both can
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
+from rich import box
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
@@ -19,7 +21,8 @@ from rich.table import Table
 from symact.records import Status
 from symact.report.leaderboard import Row
 
-OUT = Console(highlight=False, soft_wrap=False)
+# Where output is piped there is no window to fit into.
+OUT = Console(highlight=False, width=None if sys.stdout.isatty() else 132)
 ERR = Console(stderr=True, highlight=False)
 
 
@@ -56,12 +59,14 @@ def top(rows: Sequence[Row], shown: int, title: str = "") -> None:
     """The leaderboard as a table; failures are counted below it."""
     finished = [row for row in rows if row.trial.status is Status.finished]
     failed = [row for row in rows if row.trial.status is not Status.finished]
-    table = Table(title=title or None, title_justify="left", title_style="bold", header_style="bold")
+    table = Table(
+        title=title or None, title_justify="left", title_style="bold", header_style="bold", box=box.SIMPLE_HEAD
+    )
     table.add_column("#", justify="right")
     table.add_column("function", overflow="fold")
-    table.add_column("score", justify="right")
-    table.add_column("fresh seeds", justify="right")
-    table.add_column("versus ReLU (95 %)", justify="right")
+    table.add_column("score", justify="right", no_wrap=True)
+    table.add_column("fresh seeds", justify="right", no_wrap=True)
+    table.add_column("versus ReLU [95 %]", justify="right", no_wrap=True)
     table.add_column("from")
     for place, row in enumerate(finished if shown == 0 else finished[:shown], 1):
         table.add_row(
@@ -117,7 +122,7 @@ def stage(title: str, text: str) -> None:
 
 def listing(rows: Sequence[tuple[str, ...]], headings: Sequence[str]) -> None:
     """A plain table."""
-    table = Table(header_style="bold")
+    table = Table(header_style="bold", box=box.SIMPLE_HEAD)
     for heading in headings:
         table.add_column(heading, overflow="fold")
     for row in rows:
