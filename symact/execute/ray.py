@@ -33,6 +33,10 @@ class _Host:
         # One worker per actor: the device is the one that Ray has chosen for it.
         self._pool = WorkerProcesses(WorkerSettings(**json.loads(settings)), 1)
 
+    def ready(self) -> bool:
+        """Answers once the actor has found a place."""
+        return True
+
     def do(self, text: str) -> str:
         """Evaluate a job, given and answered as JSON text."""
         try:
@@ -77,8 +81,14 @@ class RayWorkers:
         self._waiting: deque[Job] = deque()
         self._results: deque[Result] = deque()
         self._busy: dict[Any, tuple[Any, Job]] = {}
-        self._idle: list[Any] = [self._actor.remote(self._settings) for _ in range(self.capacity)]
+        self._idle: list[Any] = []
+        # An actor gets jobs only when it has found a place: one that waits for a node that never
+        # comes back would keep its job for ever.
+        self._starting: dict[Any, Any] = {}
+        self._failed_starts = 0
         self._lost: dict[tuple[str, int, int], int] = {}
+        for _ in range(self.capacity):
+            self._start()
 
     def _connect(self, address: str | None) -> None:
         options: dict[str, Any] = {"logging_level": logging.ERROR, "log_to_driver": False}
@@ -113,9 +123,9 @@ class RayWorkers:
             SymactError: workers cannot be started there.
         """
         while not self._results:
-            if not self._busy:
+            if not self._busy and not self._waiting:
                 return None
-            done, _ = self._ray.wait(list(self._busy), num_returns=1, timeout=seconds)
+            done, _ = self._ray.wait([*self._busy, *self._starting], num_returns=1, timeout=seconds)
             for reference in done:
                 self._collect(reference)
             if seconds is not None and not self._results:
@@ -124,12 +134,16 @@ class RayWorkers:
 
     def close(self) -> None:
         """End the actors, and the cluster if it was started here."""
-        actors = [actor for actor, _ in getattr(self, "_busy", {}).values()] + getattr(self, "_idle", [])
-        for actor in actors:
+        actors = [actor for actor, _ in getattr(self, "_busy", {}).values()]
+        for actor in [*actors, *getattr(self, "_idle", []), *getattr(self, "_starting", {}).values()]:
             with contextlib.suppress(self._ray.exceptions.RayError, ValueError):
                 self._ray.kill(actor)
         if self._mine:
             self._ray.shutdown()
+
+    def _start(self) -> None:
+        actor: Any = self._actor.remote(self._settings)
+        self._starting[actor.ready.remote()] = actor
 
     def _distribute(self) -> None:
         while self._waiting and self._idle:
@@ -137,6 +151,9 @@ class RayWorkers:
             self._busy[actor.do.remote(outcomes.dump(asdict(job)))] = (actor, job)
 
     def _collect(self, reference: Any) -> None:
+        if reference in self._starting:
+            self._arrive(reference)
+            return
         actor, job = self._busy.pop(reference)
         try:
             message = outcomes.load(self._ray.get(reference))
@@ -151,11 +168,26 @@ class RayWorkers:
         self._results.append(Result(job, outcome, float(message["seconds"])))
         self._distribute()
 
+    def _arrive(self, reference: Any) -> None:
+        """An actor has found a place, or died before."""
+        actor = self._starting.pop(reference)
+        try:
+            self._ray.get(reference)
+        except self._ray.exceptions.RayError as error:
+            self._failed_starts += 1
+            if self._failed_starts > LOST_TRIES:
+                raise SymactError(f"Ray workers cannot be started: {_first_line(error)}") from None
+            self._start()
+            return
+        self._failed_starts = 0
+        self._idle.append(actor)
+        self._distribute()
+
     def _elsewhere(self, actor: Any, job: Job, error: Exception) -> None:
         """The node or the actor is gone: another actor takes its place, wherever there is room."""
         with contextlib.suppress(self._ray.exceptions.RayError, ValueError):
             self._ray.kill(actor)
-        self._idle.append(self._actor.remote(self._settings))
+        self._start()
         lost = self._lost[job.key] = self._lost.get(job.key, 0) + 1
         if lost < LOST_TRIES:
             self._waiting.appendleft(job)

@@ -9,20 +9,9 @@ from collections.abc import Hashable, Iterable, Mapping
 from typing import Any
 
 from symact.errors import SymactError
+from symact.expr.identity import FunctionIndex
 from symact.expr.tree import Expr, to_document
 from symact.expr.vocabulary import Vocabulary
-
-try:
-    from symact.expr.identity import FunctionIndex
-except ImportError:
-
-    class FunctionIndex:  # type: ignore[no-redef]
-        def __init__(self, grammar: Vocabulary):
-            self.d: dict[str, int] = {}
-
-        def add(self, e: Expr) -> int:
-            return self.d.setdefault(str(e), len(self.d))
-
 
 Key = tuple[Hashable, ...]
 
