@@ -11,19 +11,21 @@ the stable forms, whose intermediate steps have kinks of their own.
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import torch
 from torch import Tensor
-from torch.autograd import Function
+from torch.autograd import Function, forward_ad
 
 from symact.lower import backend, torch_code
 from symact.lower.gradient import backward
+from symact.lower.precision import limit
 from symact.lower.program import Program
 
 
 def run(program: Program, *inputs: Tensor) -> Any:
-    """The outputs of a Program, differentiable to any order in all inputs."""
+    """The outputs of a Program by plain operations, differentiable to any order in all inputs."""
     return _Plain.apply(program, *inputs)
 
 
@@ -36,13 +38,26 @@ def _reduced(gradient: Tensor, like: Tensor) -> Tensor:
 
 
 def _evaluate(program: Program, inputs: tuple[Tensor, ...]) -> Any:
-    """Plain operations in float32 (float64 where an input is), given back in the first input's dtype."""
+    """Plain operations, given back in the dtype of the first input."""
     dtype = inputs[0].dtype
-    working = torch.float64 if any(t.dtype == torch.float64 for t in inputs) else torch.float32
+    working = _working_dtype(program, inputs)
     outputs = torch_code.function(program)(*[t.to(working) for t in inputs])
     if isinstance(outputs, tuple):
         return tuple(output.to(dtype) for output in outputs)
     return outputs.to(dtype)
+
+
+def _working_dtype(program: Program, inputs: tuple[Tensor, ...]) -> torch.dtype:
+    """float32, also for the shorter formats; float64 where an input is, or where float32 is not enough."""
+    if any(t.dtype == torch.float64 for t in inputs):
+        return torch.float64
+    return torch.float64 if _needs_float64(program, inputs[0]) else torch.float32
+
+
+def _needs_float64(program: Program, x: Tensor) -> bool:
+    """Whether float32 fails somewhere; on a GPU, where float64 is slow, within 1e4 of zero."""
+    bound = limit(program)
+    return bound < 1e4 if x.is_cuda else math.isfinite(bound)
 
 
 def _gradients(program: Program, inputs: tuple[Tensor, ...], grads: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
@@ -81,20 +96,140 @@ class _Plain(Function):
         return total
 
 
+class _Traced(Function):
+    """Plain operations, for Dynamo: generated functions are arguments, since it cannot trace their making."""
+
+    @staticmethod
+    def forward(values: Any, slopes: Any, *inputs: Tensor) -> Any:
+        return values(*inputs)
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: Any, output: Any) -> None:
+        _, ctx.slopes, *tensors = inputs
+        ctx.save_for_backward(*tensors)
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> Any:
+        tensors = ctx.saved_tensors
+        terms = ctx.slopes(*tensors, grad)
+        if len(tensors) == 1:
+            return None, None, terms
+        return (None, None, *[_reduced(term, like) for term, like in zip(terms, tensors, strict=True)])
+
+
+class _Fused(Function):
+    """A fused kernel. Without `setup_context`, which costs microseconds per call."""
+
+    @staticmethod
+    def forward(ctx: Any, runner: Runner, kernel: backend.Kernel, x: Tensor, *parameters: Tensor) -> Tensor:
+        ctx.runner, ctx.kernel = runner, kernel
+        ctx.save_for_backward(x, *parameters)
+        return runner.fused_forward(kernel, x, parameters)
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> Any:
+        x, *parameters = ctx.saved_tensors
+        if torch.is_grad_enabled():
+            viewed = [channelwise(p, x) for p in parameters]
+            terms = _gradients(ctx.runner.forward, (x, *viewed), (grad,))
+            shaped = [term.reshape(p.shape) for term, p in zip(terms[1:], parameters, strict=True)]
+            return (None, None, terms[0], *shaped)
+        return (None, None, *ctx.runner.fused_backward(ctx.kernel, grad, x, tuple(parameters)))
+
+
 class Runner:
     """One Program, ready to run on tensors.
 
     Args:
         program: a forward Program.
+
+    Attributes:
+        forward: the Program.
+        backward: its vector-Jacobian product.
     """
 
     def __init__(self, program: Program):
         self.forward, self.backward = program, backward(program)
+        self._kernels: dict[str, backend.Kernel | None] = {}
+        self._version = backend.version
+        self._limit: float | None = None
+        self._values: Any = None
+        self._slopes: Any = None
+
+    def __reduce__(self) -> Any:
+        return Runner, (self.forward,)
 
     def __call__(self, x: Tensor, parameters: tuple[Tensor, ...] = ()) -> Tensor:
-        """The values at `x`, in its dtype, shape and layout."""
+        """The values at `x`, in its dtype, shape and layout; a parameter has shape `()` or `(C,)`."""
+        if torch.compiler.is_compiling():
+            return self._traced(x, parameters)
+        if not torch._C._are_functorch_transforms_active() and forward_ad._current_level < 0:
+            kernel = self.kernel(x.device.type)
+            if kernel is not None and kernel.supports(x, parameters):
+                if torch.is_grad_enabled() and (x.requires_grad or any(p.requires_grad for p in parameters)):
+                    return _apply_fused(self, kernel, x, *parameters)
+                return self.fused_forward(kernel, x, parameters)
         result: Tensor = _Plain.apply(self.forward, x, *[channelwise(p, x) for p in parameters])
         return result
+
+    def kernel(self, device: str) -> backend.Kernel | None:
+        """The fused kernel for tensors on a device type, if there is one."""
+        if self._version != backend.version:
+            self._kernels, self._version = {}, backend.version
+        if device not in self._kernels:
+            self._kernels[device] = backend.kernel(device, self.forward, self.backward)
+        return self._kernels[device]
+
+    def limit(self) -> float:
+        """The largest |x| up to which float32 is enough, values and gradients; found at the first call."""
+        if self._limit is None:
+            self._limit = min(limit(self.forward), limit(self.backward))
+        return self._limit
+
+    def _exceeds(self, x: Tensor) -> bool:
+        """Whether `x` has values at which float32 is not enough."""
+        bound = self.limit()
+        if bound == math.inf or x.dtype == torch.float64 or not x.numel():
+            return False
+        if x.is_cuda:
+            return bound < 1e4
+        return bool(x.detach().abs().max() > bound)
+
+    def fused_forward(self, kernel: backend.Kernel, x: Tensor, parameters: tuple[Tensor, ...]) -> Tensor:
+        """`kernel.forward`, in float64 where float32 is not enough for these values."""
+        if self._exceeds(x):
+            return kernel.forward(x.double(), _double(parameters)).to(x.dtype)
+        return kernel.forward(x, parameters)
+
+    def fused_backward(
+        self, kernel: backend.Kernel, grad: Tensor, x: Tensor, parameters: tuple[Tensor, ...]
+    ) -> tuple[Tensor, ...]:
+        """`kernel.backward`, in float64 where float32 is not enough for these values."""
+        if self._exceeds(x):
+            terms = kernel.backward(grad.double(), x.double(), _double(parameters))
+            return tuple(term.to(like.dtype) for term, like in zip(terms, (x, *parameters), strict=True))
+        return kernel.backward(grad, x, parameters)
+
+    def _traced(self, x: Tensor, parameters: tuple[Tensor, ...]) -> Tensor:
+        wide = self._prepare(x.is_cuda) or x.dtype == torch.float64
+        working = torch.float64 if wide else torch.float32
+        inputs = (x, *[channelwise(p, x) for p in parameters])
+        result: Tensor = _Traced.apply(self._values, self._slopes, *[t.to(working) for t in inputs])
+        return result.to(x.dtype)
+
+    @torch.compiler.assume_constant_result
+    def _prepare(self, cuda: bool) -> bool:
+        """Make the plain functions, out of Dynamo's sight; whether they need float64."""
+        self._values, self._slopes = torch_code.function(self.forward), torch_code.function(self.backward)
+        return self.limit() < 1e4 if cuda else math.isfinite(self.limit())
+
+
+# What `Function.apply` does when no transform is active, without asking again.
+_apply_fused: Any = super(Function, _Fused).apply
+
+
+def _double(tensors: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+    return tuple(tensor.double() for tensor in tensors)
 
 
 def channelwise(parameter: Tensor, x: Tensor) -> Tensor:

@@ -20,6 +20,9 @@ BACKENDS: dict[str, str] = {"cpu": "symact.lower.native", "cuda": "symact.lower.
 
 _enabled: set[str] = set(BACKENDS)
 
+# Grows when the choice of back ends changes, so that who keeps a kernel asks again.
+version = 0
+
 
 class Kernel(Protocol):
     """A fused forward and backward of one Program.
@@ -58,10 +61,16 @@ def kernel(device: str, forward: Program, backward: Program) -> Kernel | None:
 def only_plain() -> Iterator[None]:
     """Run plain torch operations inside the block, whatever back ends there are."""
     saved = set(_enabled)
-    _enabled.clear()
-    kernel.cache_clear()
+    _change(set())
     try:
         yield
     finally:
-        _enabled.update(saved)
-        kernel.cache_clear()
+        _change(saved)
+
+
+def _change(enabled: set[str]) -> None:
+    global version
+    _enabled.clear()
+    _enabled.update(enabled)
+    kernel.cache_clear()
+    version += 1

@@ -10,7 +10,7 @@ checked against mpmath by the tests.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +105,13 @@ class Program:
     inputs: tuple[str, ...]
     operations: tuple[Operation, ...]
     outputs: tuple[int, ...]
+    _hash: int = field(default=0, init=False, compare=False, repr=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_hash", hash((self.inputs, self.operations, self.outputs)))
+
+    def __hash__(self) -> int:
+        return self._hash
 
     @property
     def cost(self) -> float:

@@ -1,0 +1,236 @@
+"""Formulas and their derivatives in high precision: what an expression means, digit by digit.
+
+A formula is evaluated from its functions' definitions (`expr.functions`), as (value, derivative)
+pairs of mpmath numbers, with as many bits as it takes for two evaluations to agree. This shares
+nothing with Programs, their rewrites or their gradients, and is what those are checked against.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import cache
+from typing import Any, NamedTuple
+
+import mpmath
+import sympy
+from mpmath import mp, mpf
+
+from symact.expr import functions
+from symact.expr.formula import expand_definition
+
+# Beyond 2**_HUGE an argument of exp overflows every format there is.
+_HUGE = 220
+_NAN, _INFINITY = mpf("nan"), mpf("inf")
+
+
+class Dual(NamedTuple):
+    """A value and its derivative in the variable."""
+
+    value: Any
+    slope: Any
+
+
+class Undefined(ArithmeticError):
+    """The function is not defined at this point, or its derivative is not."""
+
+
+def _exp(x: Any) -> Any:
+    if mpmath.isfinite(x) and abs(x) > mpf(2) ** _HUGE:
+        return _INFINITY if x > 0 else mpf(0)
+    return mpmath.exp(x)
+
+
+def _sinh(x: Any) -> Any:
+    if abs(x) > mpf(2) ** _HUGE:
+        return mpmath.sign(x) * _INFINITY
+    return mpmath.sinh(x)
+
+
+def _tanh(x: Any) -> Any:
+    return mpmath.sign(x) if abs(x) > mpf(10) ** 6 else mpmath.tanh(x)
+
+
+def _erfc(x: Any) -> Any:
+    """erfc, by its continued asymptotic series where mpmath's own is slow (DLMF 7.12.1)."""
+    if x > 1e4:
+        total = term = mpf(1)
+        square = 2 * x * x
+        for k in range(1, 40):
+            term *= -(2 * k - 1) / square
+            total += term
+        return _exp(-x * x) / (x * mpmath.sqrt(mp.pi)) * total
+    return mpf(2) if x < -1e4 else mpmath.erfc(x)
+
+
+def _scaled_bessel(order: int, x: Any) -> Any:
+    """exp(-|x|) I_order(x); for large arguments by DLMF 10.40.1."""
+    size = abs(x)
+    if size < 100:
+        return mpmath.besseli(order, x) * mpmath.exp(-size)
+    total = term = mpf(1)
+    for k in range(1, 150):
+        term *= -(mpf(4 * order * order) - (2 * k - 1) ** 2) / (k * 8 * size)
+        total += term
+    value = total / mpmath.sqrt(2 * mp.pi * size)
+    return -value if order % 2 and x < 0 else value
+
+
+def _i1e_slope(x: Any) -> Any:
+    if x == 0:
+        return mpf(1) / 2
+    return _scaled_bessel(0, x) - _scaled_bessel(1, x) / x - mpmath.sign(x) * _scaled_bessel(1, x)
+
+
+# Name of an elementary function -> its value and its derivative.
+_ELEMENTARY: dict[str, tuple[Callable[[Any], Any], Callable[[Any], Any]]] = {
+    "abs": (abs, mpmath.sign),
+    "sign": (mpmath.sign, lambda x: mpf(0)),
+    "exp": (_exp, _exp),
+    "log": (mpmath.log, lambda x: 1 / x),
+    "sin": (mpmath.sin, mpmath.cos),
+    "cos": (mpmath.cos, lambda x: -mpmath.sin(x)),
+    "tan": (mpmath.tan, lambda x: 1 + mpmath.tan(x) ** 2),
+    "sinh": (_sinh, lambda x: abs(_sinh(x)) if abs(x) > 1e6 else mpmath.cosh(x)),
+    "cosh": (lambda x: abs(_sinh(x)) if abs(x) > 1e6 else mpmath.cosh(x), _sinh),
+    "tanh": (_tanh, lambda x: mpf(0) if abs(x) > 1e6 else mpmath.sech(x) ** 2),
+    "asinh": (mpmath.asinh, lambda x: 1 / mpmath.sqrt(1 + x * x)),
+    "atan": (mpmath.atan, lambda x: 1 / (1 + x * x)),
+    "erf": (lambda x: 1 - _erfc(x) if abs(x) > 1e4 else mpmath.erf(x), lambda x: 2 / mpmath.sqrt(mp.pi) * _exp(-x * x)),
+    "erfc": (_erfc, lambda x: -2 / mpmath.sqrt(mp.pi) * _exp(-x * x)),
+    "i0e": (lambda x: _scaled_bessel(0, x), lambda x: _scaled_bessel(1, x) - mpmath.sign(x) * _scaled_bessel(0, x)),
+    "i1e": (lambda x: _scaled_bessel(1, x), _i1e_slope),
+}
+
+_ORDER: dict[type, Callable[[Any, Any], bool]] = {
+    sympy.StrictLessThan: lambda a, b: a < b,
+    sympy.LessThan: lambda a, b: a <= b,
+    sympy.StrictGreaterThan: lambda a, b: a > b,
+    sympy.GreaterThan: lambda a, b: a >= b,
+    sympy.Equality: lambda a, b: a == b,
+    sympy.Unequality: lambda a, b: a != b,
+}
+
+
+@cache
+def _definition(name: str) -> sympy.Expr:
+    return expand_definition(functions.FUNCTIONS[name], functions.X)
+
+
+class Evaluation:
+    """One evaluation of a formula at one point, at the precision that mpmath works with.
+
+    Args:
+        symbols: symbol name -> value; `x` is the variable.
+    """
+
+    def __init__(self, symbols: Mapping[str, Any]):
+        self.symbols = {name: Dual(mpf(v), mpf(name == "x")) for name, v in symbols.items()}
+        self._done: dict[Any, Dual] = {}
+
+    def __call__(self, node: sympy.Basic) -> Dual:
+        """Value and derivative of `node`.
+
+        Raises:
+            Undefined: where the function is.
+        """
+        done = self._done.get(node)
+        if done is None:
+            done = self._done[node] = self._evaluate(node)
+        return done
+
+    def _evaluate(self, node: sympy.Basic) -> Dual:
+        if isinstance(node, sympy.Symbol):
+            return self.symbols[node.name]
+        if isinstance(node, sympy.Rational):
+            return Dual(mpf(int(node.p)) / int(node.q), mpf(0))
+        if isinstance(node, sympy.Number | sympy.NumberSymbol):
+            return Dual(sympy.N(node, mp.dps)._to_mpmath(mp.prec), mpf(0))
+        if isinstance(node, sympy.Piecewise):
+            return next(self(case) for case, condition in node.args if self._holds(condition))
+        if isinstance(node, sympy.Pow):
+            return _power(self(node.args[0]), node.args[1], self)
+        arguments = [self(argument) for argument in node.args]
+        if isinstance(node, sympy.Add):
+            return Dual(sum(a.value for a in arguments), sum(a.slope for a in arguments))
+        if isinstance(node, sympy.Mul):
+            return _product(arguments)
+        if isinstance(node, sympy.Max | sympy.Min):
+            return _extreme(arguments, isinstance(node, sympy.Max))
+        return self._call(functions.HEADS[type(node)], arguments[0])
+
+    def _holds(self, condition: sympy.Basic) -> bool:
+        if condition == sympy.true:
+            return True
+        if isinstance(condition, sympy.And | sympy.Or):
+            return (all if isinstance(condition, sympy.And) else any)(self._holds(part) for part in condition.args)
+        left, right = (self(side).value for side in condition.args)
+        return _ORDER[type(condition)](left, right)
+
+    def _call(self, row: functions.Function, x: Dual) -> Dual:
+        if row.definition:
+            inner = Evaluation({"x": x.value})
+            inner.symbols["x"] = x
+            return inner(_definition(row.name))
+        if row.name == "log" and x.value <= 0:
+            raise Undefined(f"log({x.value})")
+        value, slope = _ELEMENTARY[row.name]
+        return Dual(value(x.value), slope(x.value) * x.slope if x.slope != 0 else mpf(0))
+
+
+def _product(factors: list[Dual]) -> Dual:
+    value, slope = factors[0]
+    for factor in factors[1:]:
+        value, slope = value * factor.value, slope * factor.value + value * factor.slope
+    return Dual(value, slope)
+
+
+def _extreme(arguments: list[Dual], largest: bool) -> Dual:
+    best = (max if largest else min)(a.value for a in arguments)
+    winners = [a.slope for a in arguments if a.value == best]
+    return Dual(best, winners[0] if len(set(winners)) == 1 else _NAN)
+
+
+def _power(base: Dual, exponent: Any, evaluate: Evaluation) -> Dual:
+    power = evaluate(exponent)
+    whole = mpmath.isint(power.value)
+    if (base.value < 0 and not whole) or (base.value == 0 and power.value < 0):
+        raise Undefined(f"{base.value}**{power.value}")
+    value = (
+        base.value ** int(power.value) if whole and abs(power.value) < 1e6 else mpmath.power(base.value, power.value)
+    )
+    slope = mpf(0)
+    if base.slope != 0 and power.value != 0:
+        if base.value == 0 and power.value < 1:
+            slope = _NAN
+        else:
+            slope = power.value * mpmath.power(base.value, power.value - 1) * base.slope
+    if power.slope != 0:
+        slope += value * mpmath.log(base.value) * power.slope if base.value > 0 else (0 if base.value == 0 else _NAN)
+    return Dual(value, slope)
+
+
+def evaluate(formula: sympy.Expr, x: float, parameters: Mapping[str, float] | None = None) -> Dual | None:
+    """Value and derivative at `x` to at least 12 digits, or None where the function is undefined.
+
+    Bits are added until two evaluations agree. A derivative that does not exist is NaN.
+    """
+    symbols = {"x": x, **(parameters or {})}
+    last: Dual | None = None
+    for bits in (1200, 3500, 9000) if 10 < abs(x) <= 2000 else (300, 1200, 5000, 16000):
+        with mp.workprec(bits):
+            try:
+                found = Evaluation(symbols)(formula)
+            except (Undefined, ZeroDivisionError):
+                return None
+            if last is not None and _agree(last.value, found.value) and _agree(last.slope, found.slope):
+                return found
+            last = found
+    return last
+
+
+def _agree(a: Any, b: Any) -> bool:
+    if mpmath.isnan(a) or mpmath.isnan(b):
+        return bool(mpmath.isnan(a) and mpmath.isnan(b))
+    if not (mpmath.isfinite(a) and mpmath.isfinite(b)):
+        return bool(a == b)
+    return bool(abs(a - b) <= abs(b) * mpf(10) ** -12)
