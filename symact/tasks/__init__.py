@@ -12,7 +12,9 @@ from typing import Any
 _PUBLIC = {
     "TASKS": "symact.tasks.builtin",
     "ImageTask": "symact.tasks.builtin",
+    "Phase": "symact.tasks.train",
     "TrainConfig": "symact.tasks.train",
+    "Turn": "symact.tasks.train",
     "Dataset": "symact.tasks.data",
     "Split": "symact.tasks.data",
 }

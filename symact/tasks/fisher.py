@@ -183,7 +183,10 @@ def log_spectrum(factor: torch.Tensor) -> np.ndarray:
     else:
         values = torch.linalg.eigvalsh(factor).cpu().numpy()
     values = values.astype(np.float64)
-    noise = max(values[-1], 0.0) * math.sqrt(len(values)) * float(torch.finfo(factor.dtype).eps)
+    # Products accumulated in double precision still carry the square of the activations' own error.
+    single = float(torch.finfo(torch.float32).eps)
+    relative = len(values) * single**2 if factor.dtype == torch.float64 else math.sqrt(len(values)) * single
+    noise = max(values[-1], 0.0) * relative
     result = np.full(len(values), -np.inf)
     np.log(values, out=result, where=values > noise)
     return result
