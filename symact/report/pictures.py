@@ -70,20 +70,29 @@ def progress(studies: Mapping[str, Sequence[Trial]]) -> Figure:
                 range(1, len(best) + 1), best, where="post", color=colour, linewidth=1.8, label=label or "best so far"
             )
         axes.set(xlabel="functions evaluated", ylabel="score (validation)")
-        axes.legend(frameon=False, loc="lower right")
+        axes.legend(frameon=False, loc="upper left", bbox_to_anchor=(1.0, 1.0))
     return figure
 
 
 def _dots(axes: Any, counted: Sequence[Trial], scores: Sequence[float]) -> None:
+    """Every evaluation as a dot; what failed or lies far below the rest stands on the lower edge."""
     numbers = np.arange(1, len(counted) + 1)
-    baseline = np.array([trial.origin == "baseline" for trial in counted], dtype=bool)
     values = np.array(scores, dtype=float)
+    baseline = np.array([trial.origin == "baseline" for trial in counted], dtype=bool)
+    finite = values[np.isfinite(values)]
+    if not len(finite):
+        return
+    top, usual = finite.max(), np.quantile(finite, 0.25)
+    edge = max(finite.min(), usual - 0.5 * (top - usual)) - 0.03 * (top - finite.min() + 1e-12)
+    low = values < edge
     axes.scatter(numbers[baseline], values[baseline], s=26, marker="D", color=COLOURS[1], label="baselines", zorder=3)
     axes.scatter(numbers[~baseline], values[~baseline], s=18, color=GREY, label="candidates")
-    failures = numbers[np.isnan(values)]
-    if len(failures):
-        low = np.nanmin(values) if np.isfinite(values).any() else 0.0
-        axes.scatter(failures, np.full(len(failures), low), s=22, marker="x", color=COLOURS[3], label="failed")
+    if low.any():
+        axes.scatter(numbers[low], np.full(low.sum(), edge), s=20, marker="v", color=GREY, label="below the axis")
+    failed = np.isnan(values)
+    if failed.any():
+        axes.scatter(numbers[failed], np.full(failed.sum(), edge), s=24, marker="x", color=COLOURS[3], label="failed")
+    axes.set_ylim(edge - 0.02 * (top - edge), top + 0.06 * (top - edge + 1e-9))
 
 
 def _cycle() -> Iterable[str]:
