@@ -3,87 +3,30 @@
 An executor takes jobs as text and gives back one result per job, in the order of finishing. Whatever
 happens to a candidate (it hangs, dies, fills the memory) is an outcome. Executors know nothing of the
 store: the study records what they report.
+
+Names are imported when they are used: keepers, of which there is one per worker, are to start quickly and stay small.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any, Protocol
+import importlib
+from typing import Any
 
-from symact.errors import InputError
-from symact.execute.job import Job, Result, WorkerSettings
+# Public name -> the module that defines it.
+_PUBLIC = {
+    "EXECUTORS": "symact.execute.place",
+    "Executor": "symact.execute.place",
+    "Place": "symact.execute.place",
+    "start": "symact.execute.place",
+    "Job": "symact.execute.job",
+    "Result": "symact.execute.job",
+    "WorkerSettings": "symact.execute.job",
+}
 
-EXECUTORS = ("local", "ray")
-
-
-@dataclass(frozen=True)
-class Place:
-    """Where candidates are evaluated; it changes no result.
-
-    Attributes:
-        executor: `local` or `ray`.
-        workers: worker processes (`local`; 0: this process), or trials at a time (`ray`; 0: all that fit).
-        ray_address: of a running cluster; None starts one on this machine.
-        cpus: CPUs per trial (`ray`).
-        gpus: GPUs per trial, may be a fraction (`ray`).
-    """
-
-    executor: str = "local"
-    workers: int = 0
-    ray_address: str | None = None
-    cpus: float = 1.0
-    gpus: float = 0.0
-
-    def __post_init__(self) -> None:
-        if self.executor not in EXECUTORS:
-            raise InputError(f"unknown executor {self.executor!r}; known are {', '.join(EXECUTORS)}")
-        if self.workers < 0 or self.cpus < 0 or self.gpus < 0:
-            raise InputError("workers, cpus and gpus cannot be negative")
-
-    @property
-    def is_here(self) -> bool:
-        """Whether candidates are evaluated in this very process."""
-        return self.executor == "local" and self.workers == 0
+__all__ = sorted(_PUBLIC)
 
 
-class Executor(Protocol):
-    """What a study needs of a place where candidates are evaluated.
-
-    Attributes:
-        capacity: jobs that it works on at a time.
-    """
-
-    capacity: int
-
-    def submit(self, job: Job) -> None:
-        """Take a job in, without waiting."""
-
-    def next(self, seconds: float | None = None) -> Result | None:
-        """The next finished job, waited for at most `seconds`; None when there is none."""
-
-    def close(self) -> None:
-        """End everything that was started; unfinished jobs are dropped."""
-
-
-def start(place: Place, settings: WorkerSettings, task: Any, grammar: Any) -> Executor:
-    """The executor for a place.
-
-    Args:
-        place: where.
-        settings: what workers must know, as plain data.
-        task: the task itself, for evaluation in this process.
-        grammar: likewise.
-
-    Raises:
-        InputError: Ray is not installed or cannot be reached.
-    """
-    if place.executor == "ray":
-        from symact.execute.ray import RayWorkers
-
-        return RayWorkers(settings, place.workers, place.ray_address, place.cpus, place.gpus)
-    from symact.execute.local import InProcess, WorkerProcesses
-
-    return InProcess(task, grammar) if place.is_here else WorkerProcesses(settings, place.workers)
-
-
-__all__ = ["EXECUTORS", "Executor", "Job", "Place", "Result", "WorkerSettings", "start"]
+def __getattr__(name: str) -> Any:
+    if name not in _PUBLIC:
+        raise AttributeError(f"module 'symact.execute' has no attribute {name!r}")
+    return getattr(importlib.import_module(_PUBLIC[name]), name)

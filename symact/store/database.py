@@ -33,6 +33,7 @@ from symact.store.rows import (
     asked_row,
     evaluation_row,
     is_complete,
+    problem,
 )
 from symact.store.settings import Settings, first_problem
 
@@ -112,9 +113,10 @@ class Store:
                 wrong = schema.difference(connection)
                 if wrong:
                     raise InputError(f"{path}: not a study of this version of symact ({wrong})")
-                problem = connection.execute("PRAGMA integrity_check(1)").fetchone()[0]
-                if problem != "ok":
-                    raise InputError(f"{path}: the file is damaged ({problem}); restore it from a copy")
+                wrong = connection.execute("PRAGMA integrity_check(1)").fetchone()[0]
+                if wrong != "ok":
+                    wrong = " ".join(str(wrong).split())
+                    raise InputError(f"{path}: the file is damaged ({wrong}); restore it from a copy")
                 return cls(connection, run, lock)
         except BaseException:
             if lock is not None:
@@ -232,8 +234,9 @@ class Store:
             except ValueError as error:
                 raise self._damaged("asked", error) from None
             found.append(Asked(*values))
-        if [a.number for a in found] != list(range(len(found))):
-            raise self._damaged("asked", "a row is missing")
+        wrong = problem(found)
+        if wrong:
+            raise self._damaged("asked", wrong)
         return found
 
     def told(self) -> list[tuple[int, int]]:
@@ -267,7 +270,8 @@ class Store:
     def trials(self, cached: bool = False) -> list[Trial]:
         """The complete trials in ask order; with `cached` also those told from memory."""
         with self._snapshot():
-            asked, found = self.asked(), self._grouped("evaluations")
+            asked = self.asked()
+            found = self._grouped("evaluations", asked)
         made: dict[int, Trial] = {}
         for row in asked:
             if row.known is not None:
@@ -284,7 +288,8 @@ class Store:
     def confirmations(self) -> list[Trial]:
         """The confirmed trials, in ask order, with the outcomes on the fresh seeds instead of their own."""
         with self._snapshot():
-            asked, found = self.asked(), self._grouped("confirmations")
+            asked = self.asked()
+            found = self._grouped("confirmations", asked)
         made = []
         for number in sorted(found):
             row, evaluations = asked[number], found[number]
@@ -292,10 +297,12 @@ class Store:
             made.append(as_trial(row, self.candidate(row), [e.outcome for e in evaluations], seconds))
         return made
 
-    def _grouped(self, table: str) -> dict[int, list[Evaluation]]:
+    def _grouped(self, table: str, asked: Sequence[Asked]) -> dict[int, list[Evaluation]]:
         """Trial number -> its evaluations in order of repeat, up to the first that is missing or failed."""
         rows: dict[int, dict[int, Evaluation]] = {}
         for evaluation in self.evaluations(table):
+            if not 0 <= evaluation.number < len(asked):
+                raise self._damaged(table, f"there is no trial {evaluation.number}")
             rows.setdefault(evaluation.number, {})[evaluation.repeat] = evaluation
         grouped = {}
         for number, by_repeat in rows.items():

@@ -82,6 +82,7 @@ def check_header(path: Path) -> int:
     try:
         with open(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC), "rb") as file:
             header = file.read(100)
+            size = os.fstat(file.fileno()).st_size
     except FileNotFoundError:
         raise InputError(f"{path.parent} holds no study (no {FILE_NAME})") from None
     except OSError as error:
@@ -97,6 +98,12 @@ def check_header(path: Path) -> int:
         )
     if version < 1:
         raise InputError(f"{path}: the file is damaged (schema {version}); restore it from a copy")
+    page = int.from_bytes(header[16:18], "big")
+    pages = int.from_bytes(header[28:32], "big")
+    log = path.with_name(path.name + "-wal")
+    # While a log is there, the file itself may be in the middle of taking its pages in.
+    if not (log.exists() and log.stat().st_size) and size != (65536 if page == 1 else page) * pages:
+        raise InputError(f"{path}: the file is damaged ({size} bytes, {pages} pages of {page}); restore it from a copy")
     return version
 
 
@@ -118,7 +125,7 @@ def guard(run: Path | None) -> Iterator[None]:
     try:
         yield
     except (sqlite3.Error, OSError) as error:
-        text = str(error)
+        text = " ".join(str(error).split())
         if "full" in text or "disk I/O" in text or getattr(error, "errno", None) == 28:
             raise SymactError(
                 f"{path}: the disk is full or failing ({text}); free some space, then `symact resume {run}`"

@@ -51,8 +51,12 @@ class RunLock:
     def release(self) -> None:
         """Give the lock back; harmless when it was given back before."""
         if self._file >= 0:
-            os.close(self._file)
-            self._file = -1
+            fcntl.flock(self._file, fcntl.LOCK_UN)
+            self._forget()
+
+    def _forget(self) -> None:
+        os.close(self._file)
+        self._file = -1
 
 
 _HELD: weakref.WeakSet[RunLock] = weakref.WeakSet()
@@ -60,7 +64,8 @@ _HELD: weakref.WeakSet[RunLock] = weakref.WeakSet()
 
 def _drop_in_child() -> None:
     for lock in list(_HELD):
-        lock.release()
+        if lock.held:
+            lock._forget()  # not released: the lock is the parent's
 
 
 os.register_at_fork(after_in_child=_drop_in_child)

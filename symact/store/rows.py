@@ -51,6 +51,27 @@ class Evaluation:
     seconds: float
 
 
+def problem(asked: Sequence[Asked]) -> str:
+    """What is wrong with rows that were read from disk, `""` if nothing is."""
+    for position, row in enumerate(asked):
+        whole = (row.number, row.batch, row.repeats)
+        earlier = [n for n in (row.known, row.promoted) if n is not None]
+        texts = row.candidate.get("expressions") if isinstance(row.candidate, Mapping) else None
+        if not all(type(n) is int for n in (*whole, *earlier)) or row.number != position:
+            return f"row {position} is missing or not as written"
+        if not all(0 <= n < position for n in earlier) or not 1 <= row.repeats <= 1000:
+            return f"row {position} refers to a row that is not before it"
+        if row.known is not None and asked[row.known].known is not None:
+            return f"row {position} refers to a row without outcomes"
+        if not isinstance(row.budget, float) or not 0 < row.budget <= 1:
+            return f"row {position} has the budget {row.budget!r}"
+        if not isinstance(row.origin, str) or not isinstance(row.function, str):
+            return f"row {position} has no origin or function"
+        if not isinstance(texts, list) or not texts or not all(isinstance(text, str) for text in texts):
+            return f"row {position} has no expressions"
+    return ""
+
+
 def is_complete(asked: Asked, results: Sequence[Outcome]) -> bool:
     """Whether a candidate needs no further training: all repeats are there, or one failed."""
     return len(results) >= asked.repeats or any(o.status is not Status.finished for o in results)

@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 
 from symact.errors import SymactError
-from symact.execute import Executor, Job, Result
+from symact.execute.job import Job, Result
+from symact.execute.place import Executor
 from symact.expr.tree import Expr, to_document
 from symact.records import Outcome
 from symact.store import Evaluation, Settings

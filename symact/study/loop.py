@@ -12,9 +12,10 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from symact.errors import InputError
-from symact.execute import Place, WorkerSettings, start
 from symact.execute import task as tasks
 from symact.execute.features import FeatureCache
+from symact.execute.job import WorkerSettings
+from symact.execute.place import Place, start
 from symact.expr.shape import parse_shape
 from symact.expr.space import Space
 from symact.expr.tree import Expr, candidate_text
