@@ -92,6 +92,10 @@ class _Writer:
         self.program, self.inputs = program, inputs
         self.operations: list[Operation | None] = [None] * len(inputs) + list(program.operations)
         self.names = list(inputs)
+        # x and the gradients have the full shape, parameters need not.
+        self._full = [i == 0 or name.startswith("grad") for i, name in enumerate(program.inputs)]
+        for operation in program.operations:
+            self._full.append(any(self._full[argument] for argument in operation.arguments))
 
     def lines(self) -> list[str]:
         lines = []
@@ -106,12 +110,14 @@ class _Writer:
         return lines
 
     def result(self, output: int) -> str:
-        """An output as text: always a float tensor of the broadcast shape."""
+        """An output as text: always a new float tensor of the full shape."""
         text = self.value(output)
         operation = self.operations[output]
+        if operation is None and self._full[output]:
+            return f"{text}.clone()"
         if operation is not None and operation.name == "const":
             return f"torch.full_like({self.inputs[0]}, {text})"
-        return text
+        return text if self._full[output] else f"torch.zeros_like({self.inputs[0]}) + {text}"
 
     def value(self, number: int) -> str:
         operation = self.operations[number]
@@ -134,7 +140,8 @@ class _Writer:
             texts = [test, *(self._tensor(b, all(map(self._is_constant, branches))) for b in branches)]
         elif name in ("max", "min") and any(map(self._is_constant, arguments)):
             value, bound = arguments if self._is_constant(arguments[1]) else arguments[::-1]
-            return f"torch.clamp({self._tensor(value)}, {name.replace('max', 'MIN').replace('min', 'max').lower()}={self.value(bound)})"
+            side = "min" if name == "max" else "max"
+            return f"torch.clamp({self._tensor(value)}, {side}={self.value(bound)})"
         elif name in ("add", "sub", "mul", "div", "lt", "le", "eq"):
             texts = [self._operand(a) for a in arguments]
         elif name == "pow":
@@ -195,20 +202,18 @@ def function(program: Program) -> Callable[..., Any]:
     return result
 
 
-def execute(text: str, inspectable: bool = False) -> dict[str, Any]:
+def execute(text: str, inspectable: bool = False, operations: Any = torch) -> dict[str, Any]:
     """The names that a generated module defines: the one place where generated text is executed.
 
     Args:
         text: the module, generated from a checked Program.
         inspectable: whether `inspect` has to find the source, as Triton's compiler does.
+        operations: what the name `torch` stands for where the text does not import it.
     """
     filename = "<symact program>"
     if inspectable:
         filename = f"<symact program {hashlib.sha256(text.encode()).hexdigest()[:16]}>"
         linecache.cache[filename] = (len(text), None, text.splitlines(keepends=True), filename)
-    namespace: dict[str, Any] = {"torch": torch, "__name__": "symact_generated"}
+    namespace: dict[str, Any] = {"torch": operations, "__name__": "symact_generated"}
     exec(compile(text, filename, "exec"), namespace)
     return namespace
-
-
-forward_function = function
