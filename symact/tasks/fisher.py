@@ -31,6 +31,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import scipy.linalg
 import torch
+from scipy.linalg import blas
 from torch import nn
 from torch.nn import functional
 
@@ -152,28 +153,23 @@ def observe(
 
 def input_factor(record: LayerRecord) -> torch.Tensor:
     """A, ``(d, d)``: second moment of the layer's inputs (patches), with a column of ones for a bias."""
-    total, examples = None, 0
+    moment = SecondMoment(record.module.bias is not None)
     for x in record.inputs:
-        examples += x.shape[0]
-        for rows in _input_rows(record.module, x.detach()):
-            moment = _second_moment(rows, record.module.bias is not None)
-            total = moment if total is None else total + moment
+        for columns in _input_columns(record.module, x.detach()):
+            moment.add(columns)
     groups = record.module.groups if isinstance(record.module, nn.Conv2d) else 1
-    assert total is not None
-    return total / (examples * groups)
+    return moment.total() / (sum(len(x) for x in record.inputs) * groups)
 
 
 def gradient_factor(record: LayerRecord, gradients: list[torch.Tensor]) -> torch.Tensor:
     """G, ``(outputs, outputs)``: second moment of the loss gradient over examples and positions."""
-    total, count = None, 0
+    moment, count = SecondMoment(False), 0
     for gradient in gradients:
-        rows = (
-            gradient.flatten(0, -2) if isinstance(record.module, nn.Linear) else gradient.transpose(0, 1).flatten(1).t()
-        )
-        moment = _second_moment(rows, False)
-        total, count = (moment if total is None else total + moment), count + len(rows)
-    assert total is not None
-    return total / count
+        linear = isinstance(record.module, nn.Linear)
+        columns = gradient.flatten(0, -2).t() if linear else gradient.transpose(0, 1).flatten(1)
+        moment.add(columns)
+        count += columns.shape[1]
+    return moment.total() / count
 
 
 def log_spectrum(factor: torch.Tensor) -> np.ndarray:
@@ -206,10 +202,10 @@ def pairwise_cdf(a: np.ndarray, b: np.ndarray, edges: np.ndarray = EDGES) -> np.
     return counts.sum(0) / (len(a) * len(b))
 
 
-def _input_rows(module: nn.Linear | nn.Conv2d, x: torch.Tensor) -> Iterator[torch.Tensor]:
-    """Rows ``(n, d)`` of a layer's input, in pieces of bounded memory."""
+def _input_columns(module: nn.Linear | nn.Conv2d, x: torch.Tensor) -> Iterator[torch.Tensor]:
+    """Columns ``(d, n)`` of a layer's input, in pieces of bounded memory."""
     if isinstance(module, nn.Linear):
-        yield x.flatten(0, -2)
+        yield x.flatten(0, -2).t()
         return
     groups, kernel = module.groups, module.kernel_size
     padding = module.padding
@@ -217,33 +213,63 @@ def _input_rows(module: nn.Linear | nn.Conv2d, x: torch.Tensor) -> Iterator[torc
         sizes = [d * (k - 1) for d, k in zip(module.dilation, kernel, strict=True)] if padding == "same" else [0, 0]
         x = functional.pad(x, (sizes[1] // 2, sizes[1] - sizes[1] // 2, sizes[0] // 2, sizes[0] - sizes[0] // 2))
         padding = (0, 0)
+    if max(kernel) == 1 and max(padding) == 0:
+        columns = x[:, :, :: module.stride[0], :: module.stride[1]].transpose(0, 1).flatten(1)
+        yield from columns.unflatten(0, (groups, -1))
+        return
     for part in x.split(16):
-        if max(kernel) == 1 and max(padding) == 0:
-            part = part[:, :, :: module.stride[0], :: module.stride[1]]
-            patches = part.transpose(0, 1).flatten(1)
-            yield patches.unflatten(0, (groups, -1)).transpose(0, 1).flatten(1).t() if groups > 1 else patches.t()
-            continue
-        # (n, channels * kernel, positions); channels come in order, so groups are consecutive rows.
-        patches = functional.unfold(part, kernel, module.dilation, padding, module.stride)
-        yield patches.unflatten(1, (groups, -1)).transpose(2, 3).flatten(0, 2)
+        # (n, channels * kernel, positions); channels come in order, so the rows of a group stand together.
+        patches = functional.unfold(part, kernel, module.dilation, padding, module.stride).unflatten(1, (groups, -1))
+        if groups > 1:
+            # Few numbers per patch: one product for all examples and groups.
+            yield patches.permute(2, 0, 1, 3).flatten(1)
+        else:
+            yield from patches[:, 0]
 
 
-def _second_moment(rows: torch.Tensor, ones: bool) -> torch.Tensor:
-    """``rows^T rows`` with a last column of ones if asked for, in double precision where that is cheap."""
-    size = rows.shape[1] + ones
-    rows = rows.to(torch.float64 if size <= DOUBLE_LIMIT else torch.float32)
-    moment = rows.new_empty(size, size)
-    inner = moment[:-1, :-1] if ones else moment
-    if rows.device.type == "cpu":
-        # NumPy sends a matrix times its own transpose to BLAS' syrk: half the work of a general product.
-        array = rows.numpy()
-        inner.copy_(torch.from_numpy(array.T @ array))
-    else:
-        torch.mm(rows.t(), rows, out=inner) if not ones else inner.copy_(rows.t() @ rows)
-    if ones:
-        moment[-1, :-1] = moment[:-1, -1] = rows.sum(0)
-        moment[-1, -1] = len(rows)
-    return moment
+class SecondMoment:
+    """Sum of ``columns columns^T`` over pieces, with a last row of ones if asked for.
+
+    In double precision where that is cheap; on a CPU by BLAS' symmetric update, which is half the work of a general
+    product and adds up in place.
+    """
+
+    def __init__(self, ones: bool):
+        self.ones = ones
+        self.moment: torch.Tensor | None = None
+        self.sums = torch.zeros(0)
+        self.count = 0
+
+    def add(self, columns: torch.Tensor) -> None:
+        """Add a piece ``(d, n)``."""
+        columns = columns.to(torch.float64 if len(columns) < DOUBLE_LIMIT else torch.float32)
+        if self.moment is None:
+            size = len(columns)
+            # BLAS updates a matrix in Fortran's order: the transpose of this one.
+            self.moment, self.sums = columns.new_zeros(size, size), columns.new_zeros(size)
+        if columns.device.type == "cpu":
+            symmetric = blas.dsyrk if columns.dtype == torch.float64 else blas.ssyrk
+            symmetric(1.0, columns.numpy().T, 1.0, self.moment.numpy().T, trans=1, overwrite_c=1)
+        else:
+            self.moment.addmm_(columns, columns.t())
+        if self.ones:
+            self.sums += columns.sum(1)
+            self.count += columns.shape[1]
+
+    def total(self) -> torch.Tensor:
+        """The sum, ``(d, d)`` or ``(d + 1, d + 1)``."""
+        assert self.moment is not None
+        moment = self.moment
+        if moment.device.type == "cpu":
+            # The update fills one triangle only.
+            moment = torch.tril(moment) + torch.tril(moment, -1).t()
+        if not self.ones:
+            return moment
+        whole = moment.new_empty(len(moment) + 1, len(moment) + 1)
+        whole[:-1, :-1] = moment
+        whole[-1, :-1] = whole[:-1, -1] = self.sums
+        whole[-1, -1] = self.count
+        return whole
 
 
 def _recorder(record: LayerRecord):  # type: ignore[no-untyped-def]
