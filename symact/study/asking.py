@@ -49,8 +49,12 @@ class Asker:
         self._steps = rungs(settings.budgets, settings.repeats)
         self._ladder = Ladder(self._steps, settings.eta)
         self._finished: list[Trial] = []
+        self._owed: list[int] = []  # baselines whose full measure has not been asked yet
         for numbers in ledger.turns():
             self._learn([ledger.trial(number) for number in numbers])
+        for row in ledger.rows:
+            if row.promoted is not None:
+                self._mark(row.promoted)
 
     def tell(self, numbers: Sequence[int]) -> None:
         """Record that complete trials are told, in this order, and tell them."""
@@ -130,28 +134,34 @@ class Asker:
         return Wanted(candidate, origin, self._steps[0].budget, self._steps[0].repeats, None, document)
 
     def _promotions(self, count: int) -> list[Wanted]:
+        """Who goes up a rung: baselines to full measure, without a contest; then the best of each rung."""
         wanted: list[Wanted] = []
-        while len(wanted) < count and (found := self._ladder.next()) is not None:
-            rung, number = found
-            self._ladder.promote(rung - 1, number)
-            wanted.append(self._promoted(number, self._steps[rung]))
+        while len(wanted) < count:
+            if self._owed:
+                rung, number = len(self._steps) - 1, self._owed[0]
+            elif (found := self._ladder.next()) is not None:
+                rung, number = found
+            else:
+                break
+            self._mark(number)
+            row, step = self._ledger.rows[number], self._steps[rung]
+            candidate = self._ledger.candidate(number)
+            wanted.append(Wanted(candidate, row.origin, step.budget, step.repeats, number, row.candidate))
         return wanted
 
-    def _promoted(self, number: int, step: Rung) -> Wanted:
+    def _mark(self, number: int) -> None:
+        """The trial has been promoted from its rung."""
+        self._ladder.promote(self._rung(number), number)
+        if number in self._owed:
+            self._owed.remove(number)
+
+    def _rung(self, number: int) -> int:
         row = self._ledger.rows[number]
-        return Wanted(self._ledger.candidate(number), row.origin, step.budget, step.repeats, row.number, row.candidate)
+        step = Rung(row.budget, row.repeats)
+        return self._steps.index(step) if step in self._steps else 0
 
     def _baselines(self) -> list[Wanted]:
-        """The baselines; with several rungs they are measured on the lowest, and in full without a contest."""
-        first = len(self._ledger.rows)
-        wanted = [self._first_rung(*self._baseline(text)) for text in BASELINES]
-        if len(self._steps) > 1:
-            full = self._steps[-1]
-            wanted += [
-                Wanted(w.candidate, w.origin, full.budget, full.repeats, first + index, w.document)
-                for index, w in enumerate(wanted)
-            ]
-        return wanted
+        return [self._first_rung(*self._baseline(text)) for text in BASELINES]
 
     def _baseline(self, text: str) -> tuple[Expr, str, Mapping[str, Any] | None]:
         """A baseline in the grammar's own words where they mean the same; else marked as outside of it."""
@@ -182,11 +192,9 @@ class Asker:
                 self._random.tell(passed)
 
     def _climb(self, trial: Trial) -> None:
-        row = self._ledger.rows[trial.number]
-        step = Rung(row.budget, row.repeats)
-        rung = self._steps.index(step) if step in self._steps else 0
-        if row.promoted is not None:
-            lower = self._ledger.rows[row.promoted]
-            below = Rung(lower.budget, lower.repeats)
-            self._ladder.promote(self._steps.index(below) if below in self._steps else 0, row.promoted)
-        self._ladder.add(rung, trial.number, trial.score)
+        """Let a told trial count on its rung; a baseline goes straight on to full measure."""
+        number = trial.number
+        self._ladder.add(self._rung(number), number, trial.score)
+        first = self._ledger.rows[number].promoted is None
+        if first and trial.origin == "baseline" and trial.score is not None and len(self._steps) > 1:
+            self._owed.append(number)

@@ -40,6 +40,9 @@ GIGABYTE = 2**30
 class Study:
     """A search for activation functions; docs/studies.md tells all of it.
 
+    Attributes:
+        exhausted: the last run ended because the space has no further function.
+
     Args:
         space: where candidates come from.
         task: name of a task, `FILE.py:Class`, or an object with `evaluate` (trained in this process).
@@ -180,7 +183,7 @@ class Study:
         make_store: Callable[[], Store],
     ) -> None:
         """Check everything that can be wrong, then open the store: nothing is left half-made."""
-        self.space, self.settings = space, settings
+        self.space, self.settings, self.exhausted = space, settings, False
         cls = setup.optimizer_class(optimizer)
         setup.check_place(settings, place)
         self.task = task if settings.task.kind == "object" else tasks.load(settings.task, file, settings.data)
@@ -242,6 +245,7 @@ class Study:
         while True:
             batch = self._ledger.open() or self._asker.next_batch(goal - self._ledger.counted)
             if not batch:
+                self.exhausted = self._ledger.counted < goal
                 return
             self._evaluator.evaluate(self._up_to(batch, goal), watch)
             if not all(map(self._ledger.is_complete, batch)):
@@ -259,6 +263,7 @@ class Study:
                 running.add(number)
                 self._evaluator.submit(number)
             if not running:
+                self.exhausted = self._ledger.counted < goal
                 return
             number = self._evaluator.take(watch)
             if self._ledger.is_complete(number):

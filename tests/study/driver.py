@@ -1,0 +1,42 @@
+"""A process that runs a study, to be killed: `python driver.py SPEC`, SPEC a JSON document.
+
+Begins the study where there is none and goes on with it where there is. Prints `N` whenever N
+functions have been evaluated, so that whoever kills it can wait for progress.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+sys.path.append(str(Path(__file__).parents[1] / "execute"))
+
+import stub_tasks
+
+from symact.expr.grammar import parse_grammar
+from symact.store import holds_study
+from symact.study import Study
+
+FILE = Path(__file__).resolve()
+
+
+def started(**spec) -> subprocess.Popen:
+    """A driver as a process of its own; its output can be read."""
+    return subprocess.Popen([sys.executable, str(FILE), json.dumps(spec)], stdout=subprocess.PIPE, text=True)
+
+
+def follow(run: str, task: str, optimizer: str, evaluations: int, workers: int, modes=(), **options) -> Study:
+    """Begin or go on with the study in the folder `run`, to `evaluations`."""
+    if holds_study(run):
+        study = Study.resume(run, task=task, workers=workers)
+    else:
+        space = parse_grammar(stub_tasks.grammar_text(*modes)).space("wide")
+        study = Study(space, task, optimizer, run=run, workers=workers, **options)
+    study.run(evaluations, lambda progress: print(progress.evaluations, progress.phase, flush=True))
+    return study
+
+
+if __name__ == "__main__":
+    follow(**json.loads(sys.argv[1])).close()
