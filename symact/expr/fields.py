@@ -307,3 +307,8 @@ def feature(values: Array) -> Array:
 def project(features: Array) -> Array:
     """``(rows, POINTS)`` -> ``(rows, ANCHORS)``."""
     return np.einsum("rap,ap->ra", features.reshape(-1, ANCHORS, POINTS // ANCHORS), _WEIGHTS)
+
+
+def project_one(features: Array, anchor: int) -> float:
+    """One anchor of one row from its features ``(POINTS / ANCHORS,)``."""
+    return float(features @ _WEIGHTS[anchor])

@@ -87,7 +87,7 @@ class Levels:
         """Row numbers for every place: known rows first, then the wanted ones, equal functions sharing a row."""
         known = len(self._known)
         rows = Candidates.joined([self._known, self.describe(wanted)])
-        labels = self.functions.classify(rows).labels
+        labels = self.functions.classify(rows, settled=known).labels
         first = np.unique(labels, return_index=True)[1]
         new = first[first >= known]
         numbers = np.arange(len(rows))
@@ -112,8 +112,19 @@ class Levels:
     def prepare(self, shape: Shape) -> None:
         """Make every inner level of a shape; after that `places` adds no row to the dag."""
         children = [self.rows(child) for child in shape.children]
-        if shape.kind == "nary" and len(children) > 2 and shape not in self._folds:
-            self._folds[shape] = [self._folded(head, children) for head in self.heads["nary"]]
+        if shape.kind != "nary" or len(children) <= 2 or shape in self._folds:
+            return
+        combined = [children[0]] * len(self.heads["nary"])
+        for child in children[1:-1]:
+            inner = Wanted()
+            size = self.functions.dag.size
+            places = [
+                self._apply(head, [left, child], inner, size)
+                for head, left in zip(self.heads["nary"], combined, strict=True)
+            ]
+            numbers = self._adopt(inner) if inner.count else np.arange(size)
+            combined = [numbers[place] for place in places]
+        self._folds[shape] = combined
 
     def places(self, shape: Shape, wanted: Wanted) -> Array:
         """One axis per slot: a row of the dag, or the dag's size plus the number of a wanted row."""
@@ -133,15 +144,6 @@ class Levels:
                 ]
             )
         return np.stack([self._apply(head, children, wanted, size) for head in heads])
-
-    def _folded(self, head: int, children: list[Array]) -> Array:
-        """An n-ary operator on all arguments but the last, as rows of the dag."""
-        combined = children[0]
-        for child in children[1:-1]:
-            inner = Wanted()
-            numbers = self._apply(head, [combined, child], inner, self.functions.dag.size)
-            combined = self._adopt(inner)[numbers] if inner.count else numbers
-        return combined
 
     def _apply(self, head: int, children: list[Array], wanted: Wanted, size: int) -> Array:
         known = self.functions.dag.heads[head]

@@ -15,7 +15,7 @@ from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import connected_components
 
 from symact.expr.arbiter import VARIABLE_HEAD, Arbiter, Row
-from symact.expr.fields import ANCHORS, POINTS, Dag, Field, Fingerprints, fingerprint, project, sample_points
+from symact.expr.fields import ANCHORS, POINTS, Dag, Field, Fingerprints, fingerprint, project_one, sample_points
 from symact.expr.kernels import TRUSTED_HUGE, TRUSTED_TINY, Array
 
 # Distances of projections. Rounding stays below the first; between the two lies the gray zone.
@@ -24,6 +24,11 @@ DENSE = 256
 _PER_ANCHOR = POINTS // ANCHORS
 _MIDDLES = np.arange(_PER_ANCHOR // 2, POINTS, _PER_ANCHOR)
 _ALL = 2**ANCHORS - 1
+_BITS = 1 << np.arange(ANCHORS)
+# Anchors where every row is made known, so that all rows can be compared somewhere; and powers of two
+# that bound values of moderate size: 1 - erf(4.3) is 1e-9, far above the rounding of float64.
+MEETING = [2, 5]
+_MODERATE = 2.1
 _DENSE_TOLERANCE = 1e-7
 _CHUNK = 4096
 
@@ -153,13 +158,19 @@ class Functions:
         return Candidates(heads, arguments, prints, extremes, kinked, undefined)
 
     def repair(self, rows: Candidates) -> None:
-        """Rows that float64 knows nothing of get their fingerprints from ball arithmetic."""
-        for index in np.flatnonzero(rows.prints.trusted == 0).tolist():
+        """Rows that float64 lost at the anchors where all rows meet get these values from ball arithmetic."""
+        common = sum(1 << j for j in MEETING)
+        for index in np.flatnonzero((rows.prints.trusted & common) != common).tolist():
             row = rows.row(index)
-            features = np.array([self.arbiter.approximate(row, self.base, point) for point in range(POINTS)])
-            good = ~np.isnan(features).reshape(ANCHORS, -1).any(axis=1)
-            rows.prints.anchors[index] = project(features[None])[0]
-            rows.prints.trusted[index] = np.packbits(good, bitorder="little")[0]
+            anchors = MEETING if rows.prints.trusted[index] else range(ANCHORS)
+            for anchor in anchors:
+                if rows.prints.trusted[index] >> anchor & 1:
+                    continue
+                points = range(anchor * _PER_ANCHOR, (anchor + 1) * _PER_ANCHOR)
+                features = np.array([self.arbiter.approximate(row, self.base, point) for point in points])
+                if not np.isnan(features).any():
+                    rows.prints.anchors[index, anchor] = project_one(features, anchor)
+                    rows.prints.trusted[index] |= 1 << anchor
 
     def equal(self, first: Candidates, second: Candidates) -> bool:
         """Whether two single rows are the same function."""
@@ -175,29 +186,41 @@ class Functions:
             places = self._calm(pair, np.arange(2))
         return self.arbiter.same(pair.row(0), pair.row(1), places) is True
 
-    def classify(self, rows: Candidates) -> Classes:
-        """Class the rows; of each class the label is new, in order of its first member."""
-        if self.certify:
-            self.repair(rows)
-        labels, doubtful = propose(rows.prints)
+    def classify(self, rows: Candidates, settled: int = 0) -> Classes:
+        """Class the rows; of each class the label is new, in order of its first member.
+
+        Args:
+            rows: what to class.
+            settled: so many of the first rows are known to be different functions.
+        """
         if not self.certify:
-            return _finished(labels, np.full(len(rows), NUMERIC, np.int8))
+            return _finished(propose(rows.prints)[0], np.full(len(rows), NUMERIC, np.int8))
+        self.repair(rows)
+        labels, doubtful = propose(rows.prints)
         self.dense.extend()
-        evidence = np.full(len(rows), NUMERIC, np.int8)
         order = np.argsort(labels, kind="stable")
         starts = np.flatnonzero(np.r_[True, np.diff(labels[order]) != 0])
         ends = np.r_[starts[1:], len(order)]
-        multiple = ends - starts > 1
-        evidence[order[starts[~multiple]]] = PROVED
-        suspects = self._dense_differences(rows, order, starts[multiple], ends[multiple])
-        for start, end in zip(starts[multiple].tolist(), ends[multiple].tolist(), strict=True):
-            members = order[start:end]
-            points = suspects.get(start)
-            hard = points is not None or doubtful[members].any()
-            if hard:
-                self._settle(rows, members, labels, evidence, points or [])
-            else:
-                self._confirm(rows, members, labels, evidence)
+        evidence = np.full(len(rows), PROVED, np.int8)
+        # A group of settled rows alone has nothing to decide; members come in order, so its last one tells.
+        open_groups = (ends - starts > 1) & (order[ends - 1] >= settled)
+        for start in starts[(ends - starts > 1) & ~open_groups].tolist():
+            members = order[start : ends[np.searchsorted(starts, start)]]
+            labels[members[1:]] = -members[1:] - 1
+        starts, ends = starts[open_groups], ends[open_groups]
+        suspects = self._dense_differences(rows, order, starts, ends)
+        calm = _calmness(rows, order, starts, ends)
+        hard = np.logical_or.reduceat(doubtful[order], starts) if len(starts) else np.empty(0, bool)
+        hard = np.array([h and doubtful[order[s:e]].any() for h, s, e in zip(hard, starts, ends, strict=True)], bool)
+        hard |= np.array([order[s + 1] < settled for s in starts], bool) if len(starts) else False
+        for number in range(len(starts)):
+            members = order[starts[number] : ends[number]]
+            points = suspects.get(int(starts[number]), [])
+            if not points and not hard[number] and calm[number]:
+                evidence[members] = NUMERIC
+                continue
+            evidence[members] = CERTIFIED
+            self._settle(rows, members, labels, points, doubtful, settled)
         return _finished(labels, evidence)
 
     def _dense_differences(self, rows: Candidates, order: Array, starts: Array, ends: Array) -> dict[int, list[int]]:
@@ -234,17 +257,6 @@ class Functions:
             values[where] = self.dense.apply(int(head), arguments)
         return values
 
-    def _confirm(self, rows: Candidates, members: Array, labels: Array, evidence: Array) -> None:
-        """A clear group: its members must agree in ball arithmetic at the group's calmest points."""
-        first = int(members[0])
-        places = self._calm(rows, members)
-        anchor = rows.row(first)
-        for member in members[1:]:
-            if self.arbiter.same(anchor, rows.row(int(member)), places) is not True:
-                self._settle(rows, members, labels, evidence, [])
-                return
-        evidence[members] = CERTIFIED
-
     def _calm(self, rows: Candidates, members: Array) -> list[tuple[Field, int]]:
         extremes = rows.extremes[members].max(axis=0)
         if not rows.kinked[members].any():
@@ -253,20 +265,37 @@ class Functions:
         halves = int(extremes[:half].argmin()), half + int(extremes[half:].argmin())
         return [(self.base, int(_MIDDLES[h])) for h in halves]
 
-    def _settle(self, rows: Candidates, members: Array, labels: Array, evidence: Array, dense: list[int]) -> None:
-        """A doubtful group: split it into classes by ball arithmetic at many points."""
-        calm = rows.extremes[members].max(axis=0).argsort()
-        places = [(self.base, int(_MIDDLES[i])) for i in calm] + [(self.dense, p) for p in sorted(set(dense))]
-        evidence[members] = CERTIFIED
-        groups = [members]
-        for place in places:
+    def _settle(
+        self, rows: Candidates, members: Array, labels: Array, dense: list[int], doubtful: Array, settled: int
+    ) -> None:
+        """A group that float64 leaves open: clear members are confirmed at its calmest points, the others everywhere."""
+        extremes = rows.extremes[members].max(axis=0)
+        everywhere = [(self.base, int(_MIDDLES[i])) for i in extremes.argsort()]
+        everywhere += [(self.dense, p) for p in sorted(set(dense))]
+        calm = everywhere if dense else self._calm(rows, members)
+        known = members[members < settled]
+        clear = members[~doubtful[members]]
+        first = int(known[0]) if len(known) else int(clear[0]) if len(clear) else int(members[0])
+        left = []
+        for member in members.tolist():
+            if member == first:
+                continue
+            places = calm if not (doubtful[member] or doubtful[first]) else everywhere
+            if member < settled or not self.arbiter.same(rows.row(first), rows.row(member), places):
+                left.append(member)
+            else:
+                labels[member] = labels[first]
+        if not left:
+            return
+        groups = [np.array(left)]
+        for place in everywhere:
             groups = [part for group in groups for part in self._split(rows, group, place)]
         for group in groups:
             representatives: list[int] = []
             for member in group.tolist():
                 row = rows.row(member)
                 for other in representatives:
-                    if self.arbiter.same(rows.row(other), row, places):
+                    if member >= settled and self.arbiter.same(rows.row(other), row, everywhere):
                         labels[member] = labels[other]
                         break
                 else:
@@ -305,6 +334,23 @@ def dense_points(low: float, high: float, count: int = DENSE) -> Array:
     return np.sort(np.where(np.arange(count) % 2, even, bent))
 
 
+def _calmness(rows: Candidates, order: Array, starts: Array, ends: Array) -> Array:
+    """Per group, whether float64 agreement is agreement: no part of any member is saturated at some point.
+
+    Where every value on the way is of moderate size, no operation hides its argument. Groups with switches need
+    such a point on both sides of the middle.
+    """
+    if not len(starts):
+        return np.empty(0, bool)
+    members = np.concatenate([order[s:e] for s, e in zip(starts, ends, strict=True)])
+    offsets = np.cumsum(ends - starts) - (ends - starts)
+    extremes = np.maximum.reduceat(rows.extremes[members], offsets, axis=0)
+    kinked = np.logical_or.reduceat(rows.kinked[members], offsets)
+    half = ANCHORS // 2
+    left, right = extremes[:, :half].min(axis=1) < _MODERATE, extremes[:, half:].min(axis=1) < _MODERATE
+    return np.where(kinked, left & right, left | right)
+
+
 def propose(prints: Fingerprints) -> tuple[Array, Array]:
     """Fingerprints -> (labels of proposed groups, which rows' comparisons are doubtful)."""
     count = len(prints)
@@ -315,42 +361,57 @@ def propose(prints: Fingerprints) -> tuple[Array, Array]:
     gaps = np.diff(sums[order])
     near = gaps <= CLOSE
     rows = full[order]
-    if doubtful.any():
-        pairs = _partial_pairs(prints, np.flatnonzero(doubtful))
-        left = np.concatenate([rows[:-1][near], pairs[:, 0]])
-        right = np.concatenate([rows[1:][near], pairs[:, 1]])
-        graph = coo_matrix((np.ones(len(left), np.int8), (left, right)), shape=(count, count))
-        labels = connected_components(graph, directed=False)[1]
-        doubtful = doubtful.copy()
-    else:
-        labels = np.empty(count, np.int64)
-        labels[rows] = np.cumsum(np.r_[0, ~near])[: len(rows)]
+    labels = np.empty(count, np.int64)
+    labels[rows] = np.cumsum(np.r_[0, ~near])[: len(rows)]
+    partial = np.flatnonzero(doubtful)
+    if len(partial):
+        labels[partial] = len(full) + np.arange(len(partial))
+        pairs = _partial_pairs(prints, labels)
+        graph = coo_matrix((np.ones(len(pairs), np.int8), labels[pairs].T), shape=(count, count))
+        labels = connected_components(graph, directed=False)[1].astype(np.int64)[labels]
     gray = near & (gaps > SAME)
     doubtful[rows[:-1][gray]] = True
     doubtful[rows[1:][gray]] = True
-    return labels.astype(np.int64), doubtful
+    return labels, doubtful
 
 
-def _partial_pairs(prints: Fingerprints, partial: Array) -> Array:
-    """Pairs ``(pairs, 2)`` that chain every row which is not trusted everywhere to the rows it may be equal to."""
-    trusted = prints.trusted
-    patterns = np.unique(trusted[partial])
-    wanted = {int(p) for p in patterns} | {int(p) & int(q) for p in patterns for q in patterns}
+def _partial_pairs(prints: Fingerprints, labels: Array) -> Array:
+    """Pairs ``(pairs, 2)`` of a row that is not trusted everywhere and a row that it may be equal to.
+
+    All rows are compared at the anchors that `Functions.repair` sees to; what falls together there must
+    agree wherever both are trusted.
+    """
+    common = sum(1 << j for j in MEETING)
+    met = np.flatnonzero((prints.trusted & common) == common)
+    sums = prints.anchors[met][:, MEETING].sum(axis=1)
+    order = np.argsort(sums, kind="stable")
+    met = met[order]
+    starts = np.flatnonzero(np.r_[True, np.diff(sums[order]) > CLOSE])
+    ends = np.r_[starts[1:], len(met)]
+    partial = prints.trusted != _ALL
+    here = np.add.reduceat(partial[met].astype(np.int64), starts) > 0 if len(met) else np.empty(0, bool)
     found = [np.empty((0, 2), np.int64)]
-    for pattern in sorted(wanted - {0}):
-        rows = np.flatnonzero((trusted & pattern) == pattern)
-        chosen = [j for j in range(ANCHORS) if pattern >> j & 1]
-        sums = prints.anchors[rows][:, chosen].sum(axis=1)
-        order = np.argsort(sums, kind="stable")
-        rows = rows[order]
-        near = np.diff(sums[order]) <= CLOSE
-        starts = np.flatnonzero(np.r_[True, ~near])
-        # Such a run matters where two of its rows have no more than this pattern in common.
-        common = np.bitwise_and.reduceat(trusted[rows], starts) == pattern
-        open_run = np.repeat(common, np.diff(np.r_[starts, len(rows)]))
-        kept = np.flatnonzero(near & open_run[:-1])
-        found.append(np.stack([rows[kept], rows[kept + 1]], axis=1))
+    for start, end in zip(starts[here & (ends - starts > 1)], ends[here & (ends - starts > 1)], strict=True):
+        run = met[start:end]
+        # One row speaks for all that are known to be near it.
+        others = run[np.unique(labels[run], return_index=True)[1]]
+        found.append(_agreeing(prints, run[partial[run]], others))
+    lost = np.flatnonzero((prints.trusted & common) != common)
+    if len(lost):
+        everything = np.unique(labels, return_index=True)[1]
+        found.append(_agreeing(prints, lost, everything))
     return np.concatenate(found)
+
+
+def _agreeing(prints: Fingerprints, rows: Array, others: Array) -> Array:
+    """Pairs of `rows` with `others` that are near at every anchor that both trust, and trust at least one."""
+    pairs = []
+    for row in rows.tolist():
+        shared = (prints.trusted[others] & prints.trusted[row])[:, None] & _BITS != 0
+        near = np.abs(prints.anchors[others] - prints.anchors[row]) <= CLOSE
+        good = others[(near | ~shared).all(axis=1) & shared.any(axis=1)]
+        pairs.append(np.stack([np.full(len(good), row), good], axis=1))
+    return np.concatenate(pairs) if pairs else np.empty((0, 2), np.int64)
 
 
 def _finished(labels: Array, evidence: Array) -> Classes:
