@@ -23,6 +23,7 @@ from symact.expr.functions import A, B, X
 
 MAXIMUM_LENGTH = 20_000
 MAXIMUM_DEPTH = 100
+MAXIMUM_PARTS = 50_000
 
 Names: TypeAlias = Callable[[str], sympy.Expr | None]
 Calls: TypeAlias = Callable[[str, int], "Callable[..., sympy.Expr] | None"]
@@ -111,6 +112,28 @@ def parse_formula(text: str, names: Names | None = None, calls: Calls | None = N
     return Builder(text, names or {"x": X, "a": A, "b": B}.get, calls).build(read(text))
 
 
+class Measure:
+    """Size and depth of SymPy trees, counted once per distinct part.
+
+    Nesting a formula that names its argument twice doubles the tree, not what stands in memory, so
+    that a short text may describe a tree that nothing can walk.
+    """
+
+    def __init__(self) -> None:
+        self.known: dict[int, tuple[int, int, sympy.Basic]] = {}
+
+    def of(self, node: sympy.Basic) -> tuple[int, int]:
+        """(nodes of the tree, nodes on its longest path)."""
+        found = self.known.get(id(node))
+        if found is None:
+            size = depth = 0
+            for argument in node.args:
+                inner = self.of(argument)
+                size, depth = size + inner[0], max(depth, inner[1])
+            self.known[id(node)] = found = (size + 1, depth + 1, node)
+        return found[0], found[1]
+
+
 class Builder:
     """Walks one syntax tree and makes unevaluated SymPy of it."""
 
@@ -122,6 +145,7 @@ class Builder:
         expected: str = "x, pi, e, or a parameter or constant of the grammar",
     ):
         self.text, self.names, self.calls, self.expected = text, names, calls, expected
+        self.measure = Measure()
 
     def error(self, node: ast.AST, reason: str) -> FormulaError:
         """A `FormulaError` that points at `node`."""
@@ -208,7 +232,10 @@ class Builder:
         build = self.calls(name, len(arguments)) if self.calls else None
         if build is None:
             build = self._builtin(node, name, len(arguments))
-        return build(*[self.build(argument, depth + 1) for argument in arguments])
+        built = build(*[self.build(argument, depth + 1) for argument in arguments])
+        if self.measure.of(built)[0] > MAXIMUM_PARTS:
+            raise self.error(node, f"written out, this has more than {MAXIMUM_PARTS:,} parts")
+        return built
 
     def _builtin(self, node: ast.Call, name: str, count: int) -> Callable[..., sympy.Expr]:
         row = functions.resolve(name)

@@ -16,7 +16,7 @@ import sympy
 
 from symact.errors import FormulaError
 from symact.expr import formula
-from symact.expr.functions import A, B, X
+from symact.expr.functions import A, B, X, piecewise
 from symact.expr.vocabulary import NO_GRAMMAR, VARIABLE, Operator, Parameter, Vocabulary
 
 
@@ -272,7 +272,9 @@ def substituted(expression: sympy.Basic, values: dict[sympy.Basic, sympy.Basic])
     if all(new is old for new, old in zip(arguments, expression.args, strict=True)):
         return expression
     if isinstance(expression, sympy.functions.elementary.piecewise.ExprCondPair):
-        return expression.func(*arguments)
+        return sympy.Tuple.__new__(type(expression), *arguments)
+    if isinstance(expression, sympy.Piecewise):
+        return piecewise(*(pair.args for pair in arguments))
     return expression.func(*arguments, evaluate=False)
 
 
@@ -297,14 +299,22 @@ def apply_operator(
 
 
 def to_sympy(expr: Expr) -> sympy.Expr:
-    """An expression as one unevaluated SymPy expression in `x` and its parameters."""
+    """An expression as one unevaluated SymPy expression in `x` and its parameters.
+
+    Raises:
+        FormulaError: it is too large to be written out.
+    """
     bindings = iter(expr.bindings())
+    measure = formula.Measure()
 
     def build(node: Expr) -> sympy.Expr:
         if node.operator is VARIABLE:
             return X
         uses = next(bindings).parameters
         arguments = tuple(build(argument) for argument in node.arguments)
-        return apply_operator(node.operator, arguments, lambda parameter: uses[parameter.name].symbol)
+        built = apply_operator(node.operator, arguments, lambda parameter: uses[parameter.name].symbol)
+        if measure.of(built)[0] > formula.MAXIMUM_PARTS:
+            raise FormulaError(f"written out, the expression has more than {formula.MAXIMUM_PARTS:,} parts")
+        return built
 
     return build(expr)
