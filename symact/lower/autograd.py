@@ -20,7 +20,7 @@ from torch.autograd import Function, forward_ad
 
 from symact.lower import backend, torch_code
 from symact.lower.gradient import backward
-from symact.lower.precision import limit
+from symact.lower.precision import limit, saturated
 from symact.lower.program import Program
 
 
@@ -40,18 +40,13 @@ def _reduced(gradient: Tensor, like: Tensor) -> Tensor:
 def _evaluate(program: Program, inputs: tuple[Tensor, ...]) -> Any:
     """Plain operations, given back in the dtype of the first input."""
     dtype = inputs[0].dtype
-    working = _working_dtype(program, inputs)
+    working = torch.float64 if any(t.dtype == torch.float64 for t in inputs) else torch.float32
+    if working is torch.float32 and _needs_float64(program, inputs[0]):
+        program, working = saturated(program), torch.float64
     outputs = torch_code.function(program)(*[t.to(working) for t in inputs])
     if isinstance(outputs, tuple):
         return tuple(output.to(dtype) for output in outputs)
     return outputs.to(dtype)
-
-
-def _working_dtype(program: Program, inputs: tuple[Tensor, ...]) -> torch.dtype:
-    """float32, also for the shorter formats; float64 where an input is, or where float32 is not enough."""
-    if any(t.dtype == torch.float64 for t in inputs):
-        return torch.float64
-    return torch.float64 if _needs_float64(program, inputs[0]) else torch.float32
 
 
 def _needs_float64(program: Program, x: Tensor) -> bool:
@@ -121,10 +116,10 @@ class _Fused(Function):
     """A fused kernel. Without `setup_context`, which costs microseconds per call."""
 
     @staticmethod
-    def forward(ctx: Any, runner: Runner, kernel: backend.Kernel, x: Tensor, *parameters: Tensor) -> Tensor:
-        ctx.runner, ctx.kernel = runner, kernel
+    def forward(ctx: Any, runner: Runner, kernel: backend.Kernel, wide: bool, x: Tensor, *parameters: Tensor) -> Tensor:
+        ctx.runner, ctx.kernel, ctx.wide = runner, kernel, wide
         ctx.save_for_backward(x, *parameters)
-        return runner.fused_forward(kernel, x, parameters)
+        return runner.fused_forward(kernel, wide, x, parameters)
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> Any:
@@ -133,8 +128,8 @@ class _Fused(Function):
             viewed = [channelwise(p, x) for p in parameters]
             terms = _gradients(ctx.runner.forward, (x, *viewed), (grad,))
             shaped = [term.reshape(p.shape) for term, p in zip(terms[1:], parameters, strict=True)]
-            return (None, None, terms[0], *shaped)
-        return (None, None, *ctx.runner.fused_backward(ctx.kernel, grad, x, tuple(parameters)))
+            return (None, None, None, terms[0], *shaped)
+        return (None, None, None, *ctx.runner.fused_backward(ctx.kernel, ctx.wide, grad, x, tuple(parameters)))
 
 
 class Runner:
@@ -142,17 +137,19 @@ class Runner:
 
     Args:
         program: a forward Program.
+        slopes: its backward Program, where it is not `backward(program)`.
 
     Attributes:
         forward: the Program.
         backward: its vector-Jacobian product.
     """
 
-    def __init__(self, program: Program):
-        self.forward, self.backward = program, backward(program)
+    def __init__(self, program: Program, slopes: Program | None = None):
+        self.forward, self.backward = program, backward(program) if slopes is None else slopes
         self._kernels: dict[str, backend.Kernel | None] = {}
         self._version = backend.version
         self._limit: float | None = None
+        self._wide: Runner | None = None
         self._values: Any = None
         self._slopes: Any = None
 
@@ -166,9 +163,10 @@ class Runner:
         if not torch._C._are_functorch_transforms_active() and forward_ad._current_level < 0:
             kernel = self.kernel(x.device.type)
             if kernel is not None and kernel.supports(x, parameters):
+                wide = self.exceeds(x)
                 if torch.is_grad_enabled() and (x.requires_grad or any(p.requires_grad for p in parameters)):
-                    return _apply_fused(self, kernel, x, *parameters)
-                return self.fused_forward(kernel, x, parameters)
+                    return _apply_fused(self, kernel, wide, x, *parameters)
+                return self.fused_forward(kernel, wide, x, parameters)
         result: Tensor = _Plain.apply(self.forward, x, *[channelwise(p, x) for p in parameters])
         return result
 
@@ -186,42 +184,54 @@ class Runner:
             self._limit = min(limit(self.forward), limit(self.backward))
         return self._limit
 
-    def _exceeds(self, x: Tensor) -> bool:
+    def exceeds(self, x: Tensor) -> bool:
         """Whether `x` has values at which float32 is not enough."""
-        bound = self.limit()
+        bound = self._limit if self._limit is not None else self.limit()
         if bound == math.inf or x.dtype == torch.float64 or not x.numel():
             return False
         if x.is_cuda:
             return bound < 1e4
-        return bool(x.detach().abs().max() > bound)
+        low, high = torch.aminmax(x)
+        return bool(high > bound) or bool(low < -bound)
 
-    def fused_forward(self, kernel: backend.Kernel, x: Tensor, parameters: tuple[Tensor, ...]) -> Tensor:
-        """`kernel.forward`, in float64 where float32 is not enough for these values."""
-        if self._exceeds(x):
-            return kernel.forward(x.double(), _double(parameters)).to(x.dtype)
-        return kernel.forward(x, parameters)
+    def wide(self) -> Runner:
+        """The same function for float64 tensors, with nothing that overflows to NaN."""
+        if self._wide is None:
+            self._wide = Runner(saturated(self.forward), saturated(self.backward))
+            self._wide._limit = math.inf
+        return self._wide
+
+    def fused_forward(self, kernel: backend.Kernel, wide: bool, x: Tensor, parameters: tuple[Tensor, ...]) -> Tensor:
+        """`kernel.forward`, in float64 where `wide`."""
+        if not wide:
+            return kernel.forward(x, parameters)
+        kernel = self.wide().kernel(x.device.type) or kernel
+        return kernel.forward(x.double(), _double(parameters)).to(x.dtype)
 
     def fused_backward(
-        self, kernel: backend.Kernel, grad: Tensor, x: Tensor, parameters: tuple[Tensor, ...]
+        self, kernel: backend.Kernel, wide: bool, grad: Tensor, x: Tensor, parameters: tuple[Tensor, ...]
     ) -> tuple[Tensor, ...]:
-        """`kernel.backward`, in float64 where float32 is not enough for these values."""
-        if self._exceeds(x):
-            terms = kernel.backward(grad.double(), x.double(), _double(parameters))
-            return tuple(term.to(like.dtype) for term, like in zip(terms, (x, *parameters), strict=True))
-        return kernel.backward(grad, x, parameters)
+        """`kernel.backward`, in float64 where `wide`."""
+        if not wide:
+            return kernel.backward(grad, x, parameters)
+        kernel = self.wide().kernel(x.device.type) or kernel
+        terms = kernel.backward(grad.double(), x.double(), _double(parameters))
+        return tuple(term.to(like.dtype) for term, like in zip(terms, (x, *parameters), strict=True))
 
     def _traced(self, x: Tensor, parameters: tuple[Tensor, ...]) -> Tensor:
-        wide = self._prepare(x.is_cuda) or x.dtype == torch.float64
-        working = torch.float64 if wide else torch.float32
+        wide = self._prepare(x.is_cuda, x.dtype == torch.float64)
         inputs = (x, *[channelwise(p, x) for p in parameters])
+        working = torch.float64 if wide else torch.float32
         result: Tensor = _Traced.apply(self._values, self._slopes, *[t.to(working) for t in inputs])
         return result.to(x.dtype)
 
     @torch.compiler.assume_constant_result
-    def _prepare(self, cuda: bool) -> bool:
-        """Make the plain functions, out of Dynamo's sight; whether they need float64."""
-        self._values, self._slopes = torch_code.function(self.forward), torch_code.function(self.backward)
-        return self.limit() < 1e4 if cuda else math.isfinite(self.limit())
+    def _prepare(self, cuda: bool, double: bool) -> bool:
+        """Make the plain functions, out of Dynamo's sight; whether they take float64."""
+        short = not double and (self.limit() < 1e4 if cuda else math.isfinite(self.limit()))
+        runner = self.wide() if short else self
+        self._values, self._slopes = torch_code.function(runner.forward), torch_code.function(runner.backward)
+        return double or short
 
 
 # What `Function.apply` does when no transform is active, without asking again.

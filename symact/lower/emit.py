@@ -29,8 +29,12 @@ def _possible(wanted: Pattern, heads: tuple[str, ...]) -> bool:
 
 def _admits(term: Term, head: str) -> bool:
     if isinstance(term, Pattern):
-        return term.name == head
+        return term.name == head or (term.name == "neg" and head == "mul")
     return head == "const" if isinstance(term, float) or term in CONSTANTS else True
+
+
+# Rewrites within rewrites; the table has no cycle, and this bounds what a new row could do.
+MAXIMUM_DEPTH = 40
 
 
 class Emitter(Builder):
@@ -43,6 +47,7 @@ class Emitter(Builder):
     def __init__(self, inputs: tuple[str, ...], stable: bool = True):
         super().__init__(inputs)
         self.stable = stable
+        self._depth = 0
         self._simplified: dict[tuple[str, tuple[int, ...]], int] = {}
 
     def operation(self, number: int) -> Operation | None:
@@ -54,6 +59,16 @@ class Emitter(Builder):
         """The value of a constant, or None."""
         operation = self.operation(value)
         return operation.value if operation is not None and operation.name == "const" else None
+
+    def negated_product(self, number: int) -> tuple[int, bool] | None:
+        """For a product with a constant: minus it, and whether the constant is negative; else None."""
+        operation = self.operation(number)
+        assert operation is not None
+        for factor, other in (operation.arguments, operation.arguments[::-1]):
+            constant = self.number(factor)
+            if constant is not None:
+                return Builder.emit(self, "mul", other, self.const(-constant)), constant < 0
+        return None
 
     def emit(self, name: str, *arguments: int) -> int:
         """The value number of `name(arguments)`, folded or rewritten where a row says so."""
@@ -69,13 +84,17 @@ class Emitter(Builder):
             folded = fold(name, [c for c in constants if c is not None])
             if folded is not None:
                 return self.const(folded)
-        if self.stable:
+        if self.stable and self._depth < MAXIMUM_DEPTH:
             operations = map(self.operation, arguments)
             heads = tuple("" if operation is None else operation.name for operation in operations)
             for row in _rows(name, heads):
                 found = matches(self, row.pattern, name, arguments)
                 if found is not None and (row.when is None or row.when(self, found)):
-                    return self.instantiate(row.replacement, found)
+                    self._depth += 1
+                    try:
+                        return self.instantiate(row.replacement, found)
+                    finally:
+                        self._depth -= 1
         return super().emit(name, *arguments)
 
     def instantiate(self, template: Term, values: dict[str, int]) -> int:

@@ -8,6 +8,10 @@ branch that is taken, and comparisons pass nothing.
 A branch that is not taken may be infinite or NaN there. Its adjoint is therefore not multiplied by
 zero but *masked*: it carries the conditions under which it counts, and they are applied by a
 `where` at the place where it meets other adjoints.
+
+A divisor of an adjoint is carried along too, until it meets a derivative: that of `1/cosh(x)` and
+of `log(cosh(x))` is then `sinh(x)/cosh(x)`, which a rewrite knows to be `tanh(x)`, where both parts
+overflow.
 """
 
 from __future__ import annotations
@@ -25,10 +29,11 @@ Mask = tuple[int, bool]  # (value number of a condition, whether it has to hold)
 
 @dataclass(frozen=True, slots=True)
 class Adjoint:
-    """What one use of a value contributes to its adjoint: `value` where all masks hold, else 0."""
+    """What one use of a value contributes to its adjoint: `value/divisor` where all masks hold, else 0."""
 
     value: Value
     masks: tuple[Mask, ...] = ()
+    divisor: Value | None = None
 
 
 Row = Callable[..., tuple[Value | Adjoint | None, ...]]
@@ -90,7 +95,7 @@ GRADIENTS: dict[str, Row] = {
     "add": lambda g, y, a, b: (g, g),
     "sub": lambda g, y, a, b: (g, -g),
     "mul": lambda g, y, a, b: (g * b, g * a),
-    "div": lambda g, y, a, b: (g / b, -(g / b * y)),
+    "div": lambda g, y, a, b: (g / b, Adjoint(-(g * y), (), b)),
     "neg": lambda g, y, a: (-g,),
     "abs": lambda g, y, a: (_masked(g * call("sign", a), call("eq", a, 0.0), False),),
     "sign": lambda g, y, a: (None,),
@@ -104,7 +109,7 @@ GRADIENTS: dict[str, Row] = {
     "pow": _pow,
     "exp": lambda g, y, a: (g * y,),
     "expm1": lambda g, y, a: (g * call("exp", a),),
-    "log": lambda g, y, a: (g / a,),
+    "log": lambda g, y, a: (Adjoint(g, (), a),),
     "log1p": lambda g, y, a: (g / (a + 1.0),),
     "sin": lambda g, y, a: (g * call("cos", a),),
     "cos": lambda g, y, a: (-(g * call("sin", a)),),
@@ -126,7 +131,7 @@ GRADIENTS: dict[str, Row] = {
     "i0e": lambda g, y, a: (g * _i0e_slope(a),),
     "i1e": lambda g, y, a: (g * _i1e_slope(a),),
     "sinc": lambda g, y, a: (g * call("sinc_grad", a),),
-    "sinc_grad": lambda g, y, a: (-(g * (call("sinc", a) + 2.0 * (y / a))),),
+    "sinc_grad": lambda g, y, a: (g * _sinc_grad_slope(y, a),),
     "erfcx_grad": lambda g, y, a: (g * (2.0 * call("erfcx", a) + 2.0 * a * y),),
     "i1e_ratio": lambda g, y, a: (g * _i1e_ratio_slope(y, a),),
     "i0e_minus_i1e": lambda g, y, a: (g * (_i0e_slope(a) - _i1e_slope(a)),),
@@ -146,8 +151,21 @@ def _i1e_slope(a: Value) -> Value:
 
 
 def _i1e_ratio_slope(y: Value, a: Value) -> Value:
-    """(i1e' - y)/a, 0 at 0 up to the kink of the scaling, which is -sign(a)/2."""
-    return (_i1e_slope(a) - y) / a
+    """i2e(a)/a - sign(a)*y, where I2(a)/a is a power series for |a| < 1 (DLMF 10.25.2)."""
+    size = call("abs", a)
+    quarter = 0.25 * (a * a)
+    series = quarter * (1.0 / 35.0) + 1.0
+    for k in (4, 3, 2, 1):
+        series = quarter * series * (1.0 / (k * (k + 2))) + 1.0
+    small = 0.125 * (a * call("exp", -size)) * series
+    large = (call("i0e", a) - 2.0 * y) / a
+    return call("where", call("lt", size, 1.0), small, large) - call("sign", a) * y
+
+
+def _sinc_grad_slope(y: Value, a: Value) -> Value:
+    """-(sinc(a) + 2*y/a), -1/3 at 0, where y/a is -1/3."""
+    tiny = call("lt", call("abs", a), 1e-4)
+    return call("where", tiny, a * a * 0.1 - 1.0 / 3.0, -(call("sinc", a) + 2.0 * (y / a)))
 
 
 @lru_cache(maxsize=4096)
@@ -185,17 +203,44 @@ def backward(program: Program) -> Program:
         if not adjoints[number] or not active[number]:
             continue
         total = _sum(builder, adjoints[number])
-        arguments_values = [values[a] for a in operation.arguments]
-        row = GRADIENTS[operation.name](total.value, values[number], *arguments_values)
-        for argument, term in zip(operation.arguments, row, strict=True):
-            if term is None or not active[argument]:
-                continue
-            if isinstance(term, Value):
-                term = Adjoint(term)
-            adjoints[argument].append(Adjoint(term.value, (*total.masks, *term.masks)))
+        terms = _terms(operation.name, total, values[number], [values[a] for a in operation.arguments])
+        for argument, term in zip(operation.arguments, terms, strict=True):
+            if term is not None and active[argument]:
+                adjoints[argument].append(term)
     zero = builder.const(0.0)
     outputs = [_apply(builder, _sum(builder, a)).number if a else zero for a in adjoints[:first]]
     return builder.build(*outputs)
+
+
+def _terms(name: str, total: Adjoint, y: Value, arguments: list[Value]) -> list[Adjoint | None]:
+    """What one operation passes on to its arguments."""
+    divisor = total.divisor
+    if divisor is not None and name not in _PASSING:
+        one = Value(y.builder, y.builder.const(1.0))
+        row = GRADIENTS[name](one, y, *arguments)
+        return [None if t is None else _divided(total, t if isinstance(t, Adjoint) else Adjoint(t)) for t in row]
+    terms: list[Adjoint | None] = []
+    for term in GRADIENTS[name](total.value, y, *arguments):
+        if term is None:
+            terms.append(None)
+        else:
+            value, masks = (term.value, term.masks) if isinstance(term, Adjoint) else (term, ())
+            own = term.divisor if isinstance(term, Adjoint) else None
+            terms.append(Adjoint(value, (*total.masks, *masks), own if divisor is None else divisor))
+    return terms
+
+
+# Operations whose derivatives are 1, -1 or 0: a divisor passes through them.
+_PASSING = frozenset(("add", "sub", "neg", "max", "min", "where"))
+
+
+def _divided(total: Adjoint, local: Adjoint) -> Adjoint:
+    """`total` times a local derivative, which is divided first."""
+    assert total.divisor is not None
+    value = local.value / total.divisor
+    if local.divisor is not None:
+        value = value / local.divisor
+    return Adjoint(total.value * value, (*total.masks, *local.masks))
 
 
 def _depends_on_inputs(program: Program) -> list[bool]:
@@ -206,18 +251,22 @@ def _depends_on_inputs(program: Program) -> list[bool]:
 
 
 def _sum(builder: Emitter, terms: list[Adjoint]) -> Adjoint:
-    """One adjoint for several: with the masks that all share, the others applied."""
+    """One adjoint for several: with the masks and the divisor that all share, the others applied."""
     shared = [mask for mask in terms[0].masks if all(mask in term.masks for term in terms[1:])]
+    divisor = terms[0].divisor
+    if divisor is not None and any(t.divisor is None or t.divisor.number != divisor.number for t in terms):
+        divisor = None
     total: Value | None = None
     for term in terms:
-        value = _apply(builder, Adjoint(term.value, tuple(m for m in term.masks if m not in shared)))
+        own = tuple(mask for mask in term.masks if mask not in shared)
+        value = _apply(builder, Adjoint(term.value, own, None if divisor is not None else term.divisor))
         total = value if total is None else total + value
     assert total is not None
-    return Adjoint(total, tuple(shared))
+    return Adjoint(total, tuple(shared), divisor)
 
 
 def _apply(builder: Emitter, adjoint: Adjoint) -> Value:
-    value = adjoint.value
+    value = adjoint.value if adjoint.divisor is None else adjoint.value / adjoint.divisor
     for condition, holds in reversed(adjoint.masks):
         chosen = (Value(builder, condition), value, 0.0) if holds else (Value(builder, condition), 0.0, value)
         value = call("where", *chosen)

@@ -38,6 +38,9 @@ class Values(Protocol):
     def number(self, value: int) -> float | None:
         """The value of a constant, or None."""
 
+    def negated_product(self, number: int) -> tuple[int, bool] | None:
+        """For a product with a constant: minus it, and whether the constant is negative; else None."""
+
 
 @cache
 def pattern(text: str) -> Term:
@@ -63,6 +66,8 @@ def _read(node: ast.expr) -> Term:
             if isinstance(operator, ast.Sub) and isinstance(second, float):
                 return Pattern("add", (first, -second))
             return Pattern(_OPERATORS[type(operator)], (first, second))
+        case ast.Compare(left=left, ops=[ast.Lt()], comparators=[right]):
+            return Pattern("lt", (_read(left), _read(right)))
         case ast.Call(func=ast.Name(id=name), args=arguments):
             if name not in OPERATIONS or OPERATIONS[name].arity != len(arguments):
                 raise ValueError(f"{name} with {len(arguments)} arguments is no operation")
@@ -98,6 +103,19 @@ def _match(values: Values, wanted: Term, number: int, found: dict[str, int]) -> 
     if isinstance(wanted, float):
         return values.number(number) == wanted
     operation = values.operation(number)
-    if operation is None or operation.name != wanted.name:
+    if operation is None:
         return False
+    if operation.name != wanted.name:
+        return wanted.name == "neg" and operation.name == "mul" and _match_negated(values, wanted, number, found)
     return _match_arguments(values, wanted, operation.arguments, found)
+
+
+def _match_negated(values: Values, wanted: Pattern, number: int, found: dict[str, int]) -> bool:
+    """Whether `-2*w` is meant by `-u`: Programs keep signs in constant factors."""
+    inner = wanted.arguments[0]
+    negated = values.negated_product(number)
+    if negated is None:
+        return False
+    opposite, negative = negated
+    bound = isinstance(inner, str) and inner in found
+    return (bound or negative) and _match(values, inner, opposite, found)

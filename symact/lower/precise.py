@@ -216,13 +216,19 @@ def evaluate(formula: sympy.Expr, x: float, parameters: Mapping[str, float] | No
     """
     symbols = {"x": x, **(parameters or {})}
     last: Dual | None = None
+    found: Dual | None
     for bits in (1200, 3500, 9000) if 10 < abs(x) <= 2000 else (300, 1200, 5000, 16000):
         with mp.workprec(bits):
             try:
                 found = Evaluation(symbols)(formula)
             except (Undefined, ZeroDivisionError):
-                return None
-            if last is not None and _agree(last.value, found.value) and _agree(last.slope, found.slope):
+                found = None
+            if (
+                found is not None
+                and last is not None
+                and _agree(last.value, found.value)
+                and _agree(last.slope, found.slope)
+            ):
                 return found
             last = found
     return last

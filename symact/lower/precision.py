@@ -15,6 +15,7 @@ import numpy as np
 import torch
 
 from symact.lower import torch_code
+from symact.lower.emit import Emitter
 from symact.lower.program import Program
 
 # Agreement asked for; an outside check of 1e-5 relative or 1e-6 absolute is then safe.
@@ -29,6 +30,42 @@ def grid() -> np.ndarray:
     return np.unique(np.float32([0.0, *decades, 1e30, *middle, 88.0, 89.0, 104.0, 150.0]).astype(np.float64))
 
 
+# Exponent of what stands for infinity in saturated Programs.
+_LARGEST = 300
+_BOUNDED = frozenset(
+    "abs neg sign max min lt le eq where sin cos tanh atan asinh sigmoid erf erfc ndtr i0e i1e sinc sinc_grad "
+    "i1e_ratio i0e_minus_i1e const sqrt hypot1 softplus logsigmoid logcosh".split()
+)
+_EXPONENTIAL = frozenset(("exp", "expm1", "sinh", "cosh", "erfcx", "erfcx_grad"))
+
+
+@lru_cache(maxsize=65536)
+def saturated(program: Program) -> Program:
+    """The same function for float64: what overflows stays at a bound, so that 0 times it is 0, not NaN.
+
+    The bound is 1e300; where exponentials are nested, an inner one stays well below an outer one.
+    """
+    levels = [0] * len(program.inputs)
+    for operation in program.operations:
+        inner = max((levels[a] for a in operation.arguments), default=0)
+        levels.append(inner + (operation.name in _EXPONENTIAL))
+    deepest = max(levels, default=0)
+    builder = Emitter(program.inputs, stable=False)
+    numbers = list(range(len(program.inputs)))
+    for operation in program.operations:
+        if operation.name == "const":
+            numbers.append(builder.const(operation.value))
+            continue
+        number = builder.emit(operation.name, *[numbers[a] for a in operation.arguments])
+        if operation.name not in _BOUNDED and builder.number(number) is None:
+            level = max(levels[len(numbers)], 1)
+            bound = 10.0 ** (_LARGEST * level // max(deepest, 1))
+            number = builder.emit("min", number, builder.const(bound))
+            number = builder.emit("max", number, builder.const(-bound))
+        numbers.append(number)
+    return builder.build(*[numbers[output] for output in program.outputs])
+
+
 @lru_cache(maxsize=65536)
 def limit(program: Program) -> float:
     """The largest magnitude on the grid up to which float32 is enough; inf where it is everywhere.
@@ -38,15 +75,14 @@ def limit(program: Program) -> float:
     sizes = torch.from_numpy(grid())
     x = torch.cat([-sizes, sizes])
     others = [torch.tensor(1.0 if name.startswith("grad") else 0.9) for name in program.inputs[1:]]
-    run = torch_code.function(program)
     with torch.no_grad():
-        wide = run(x, *[value.double() for value in others])
-        narrow = run(x.float(), *others)
+        wide = torch_code.function(saturated(program))(x, *[value.double() for value in others])
+        narrow = torch_code.function(program)(x.float(), *others)
     if isinstance(wide, torch.Tensor):
         wide, narrow = (wide,), (narrow,)
     bad = torch.zeros(len(sizes), dtype=torch.bool)
     for exact, found in zip(wide, narrow, strict=True):
-        bad |= _differs(exact.float().double(), found.double()).view(2, -1).any(0)
+        bad |= _differs(exact.float().double(), found.double()).expand(len(x)).view(2, -1).any(0)
     if not bad.any():
         return math.inf
     first = int(bad.nonzero()[0])

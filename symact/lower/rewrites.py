@@ -55,6 +55,30 @@ def _square(values: Any, found: dict[str, int]) -> bool:
     return bool(abs(c - d * d) <= 4e-16 * abs(c))
 
 
+_PARTIAL = frozenset(("log", "log1p", "sqrt", "pow", "div", "tan"))
+
+
+def _total(values: Any, found: dict[str, int]) -> bool:
+    """u is defined everywhere, so that nothing is defined anew where it cancels."""
+    stack, seen = [found["u"]], set()
+    while stack:
+        number = stack.pop()
+        operation = values.operation(number)
+        if operation is None or number in seen:
+            continue
+        if operation.name in _PARTIAL:
+            return False
+        seen.add(number)
+        stack.extend(operation.arguments)
+    return True
+
+
+def _unbounded(values: Any, found: dict[str, int]) -> bool:
+    """u is not the result of the row itself, which puts a max or min there."""
+    operation = values.operation(found["u"])
+    return operation is None or operation.name not in ("max", "min")
+
+
 _HALF_ROOT = "0.7071067811865476"
 
 # Signs and constants move to one place, so that the rows below meet one form of each pattern.
@@ -91,11 +115,20 @@ _EXPONENTIALS = (
     _row("1 - exp(u) -> -expm1(u)"),
     _row("expm1(u) + 1 -> exp(u)"),
     _row("exp(u)/(exp(u) + c) -> sigmoid(u - log(c))", _positive),
+    _row("(v*exp(u))/(exp(u) + c) -> v*sigmoid(u - log(c))", _positive),
     _row("expm1(u)/(exp(u) + 1) -> tanh(0.5*u)"),
+    _row("-expm1(u)/(exp(u) + 1) -> tanh(-0.5*u)"),
+    _row("exp(u)/expm1(u) -> -1/expm1(-u)"),
     _row("exp(u)/((exp(u) + 1)*(exp(u) + 1)) -> sigmoid(u)*sigmoid(-u)"),
     _row("v/(exp(u) + 1) -> v*sigmoid(-u)"),
     _row("exp(-u)*sigmoid(u) -> sigmoid(-u)"),
     _row("exp(u)*sigmoid(-u) -> sigmoid(u)"),
+    _row("(v*exp(-u))*sigmoid(u) -> v*sigmoid(-u)"),
+    _row("(v*exp(u))*sigmoid(-u) -> v*sigmoid(u)"),
+    _row("sigmoid(u)/sigmoid(-u) -> exp(u)"),
+    _row("sigmoid(-u)/sigmoid(u) -> exp(-u)"),
+    _row("(sigmoid(u)*sigmoid(-u))/sigmoid(u) -> sigmoid(-u)"),
+    _row("(sigmoid(u)*sigmoid(-u))/sigmoid(-u) -> sigmoid(u)"),
     _row("1 - sigmoid(u) -> sigmoid(-u)"),
     _row("sigmoid(u) - 1 -> -sigmoid(-u)"),
     _row("2*sigmoid(u) - 1 -> tanh(0.5*u)"),
@@ -108,6 +141,11 @@ _EXPONENTIALS = (
     _row("exp(softplus(u)) -> exp(u) + 1"),
     _row("exp(logcosh(u)) -> cosh(u)"),
     _row("exp(log_ndtr(u)) -> ndtr(u)"),
+    _row("sqrt(exp(u)) -> exp(0.5*u)"),
+    _row("min(exp(u), 1) -> exp(min(u, 0))"),
+    _row("max(exp(u), 1) -> exp(max(u, 0))"),
+    _row("min(expm1(u), 0) -> expm1(min(u, 0))"),
+    _row("max(expm1(u), 0) -> expm1(max(u, 0))"),
     _row("expm1(softplus(u)) -> exp(u)"),
     _row("expm1(logsigmoid(u)) -> -sigmoid(-u)"),
 )
@@ -119,13 +157,24 @@ _LOGARITHMS = (
     _row("log(exp(u)) -> u"),
     _row("log(exp(u) + exp(v)) -> max(u, v) + softplus(-abs(u - v))"),
     _row("log(sigmoid(u)) -> logsigmoid(u)"),
+    _row("log(c*sigmoid(u)) -> logsigmoid(u) + log(c)", _positive),
     _row("-softplus(-u) -> logsigmoid(u)"),
     _row("log(2*cosh(u)) -> logcosh(u) + 0.6931471805599453"),
     _row("log(cosh(u)) -> logcosh(u)"),
     _row("log(ndtr(u)) -> log_ndtr(u)"),
     _row("log(c*erfc(u)) -> log_ndtr(-1.4142135623730951*u) + log(2*c)", _positive),
     _row("log(erfc(u)) -> log_ndtr(-1.4142135623730951*u) + 0.6931471805599453"),
+    _row("log(erfcx(u)) -> where(u < 0, u*u + log(erfc(u)), log(erfcx(max(u, -1))))", _unbounded),
+    _row("log(softplus(u)) -> where(u < -20, u, log(softplus(max(u, -21))))", _unbounded),
+    _row("log(-expm1(-exp(u))) -> where(u < -20, u, log(-expm1(-exp(max(u, -21)))))", _unbounded),
     _row("log(u*u) -> 2*log(abs(u))"),
+    _row("softplus(u) - u -> softplus(-u)"),
+    _row("softplus(u) - softplus(-u) -> u"),
+    _row("softplus(u) - max(u, 0) -> softplus(-abs(u))"),
+    _row("logcosh(u) - abs(u) -> softplus(-2*abs(u)) - 0.6931471805599453"),
+    _row("logcosh(u) - u -> softplus(-2*u) - 0.6931471805599453"),
+    _row("logcosh(-u) -> logcosh(u)"),
+    _row("asinh(exp(u)) -> where(0 < u, u + log1p(sqrt(exp(-2*u) + 1)), asinh(exp(min(u, 1))))", _unbounded),
 )
 
 _HYPERBOLIC = (
@@ -136,6 +185,13 @@ _HYPERBOLIC = (
     _row("cosh(u) + sinh(u) -> exp(u)"),
     _row("cosh(-u) -> cosh(u)"),
     _row("sinh(u)/cosh(u) -> tanh(u)"),
+    _row("cosh(u)/sinh(u) -> 1/tanh(u)"),
+    _row("sinh(u)*exp(-u) -> -0.5*expm1(-2*u)"),
+    _row("sinh(u)*exp(u) -> 0.5*expm1(2*u)"),
+    _row("cosh(u)*exp(-u) -> 0.5*exp(-2*u) + 0.5"),
+    _row("cosh(u)*exp(u) -> 0.5*exp(2*u) + 0.5"),
+    _row("cosh(u)*exp(-abs(u)) -> 0.5*exp(-2*abs(u)) + 0.5"),
+    _row("sinh(u)*sinh(u) + 1 -> cosh(u)*cosh(u)"),
     _row("(c*u)/(d*v) -> (c/d)*(u/v)"),
     _row("cosh(u) - 1 -> 2*(sinh(0.5*u)*sinh(0.5*u))"),
     _row("1 - cos(u) -> 2*(sin(0.5*u)*sin(0.5*u))"),
@@ -162,6 +218,17 @@ _ERRORS = (
     _row(f"exp(0.5*(u*u))*ndtr(-u) -> 0.5*erfcx({_HALF_ROOT}*u)"),
     _row(f"exp(0.5*(u*u))*ndtr(u) -> 0.5*erfcx(-{_HALF_ROOT}*u)"),
     _row("exp(-(u*u))*erfcx(u) -> erfc(u)"),
+    _row("exp(-(u*u))/erfc(u) -> 1/erfcx(u)"),
+    _row("(c*exp(-(u*u)))/erfc(u) -> c/erfcx(u)"),
+    _row("exp(-(u*u))/erfc(-u) -> 1/erfcx(-u)"),
+    _row("(c*exp(-(u*u)))/erfc(-u) -> c/erfcx(-u)"),
+    _row("exp(-0.5*(u*u))/ndtr(-u) -> 2/erfcx(0.7071067811865476*u)"),
+    _row("(c*exp(-0.5*(u*u)))/ndtr(-u) -> (2*c)/erfcx(0.7071067811865476*u)"),
+    _row("exp(-0.5*(u*u))/ndtr(u) -> 2/erfcx(-0.7071067811865476*u)"),
+    _row("(c*exp(-0.5*(u*u)))/ndtr(u) -> (2*c)/erfcx(-0.7071067811865476*u)"),
+    _row("u*sigmoid(u) - max(u, 0) -> -(abs(u)*sigmoid(-abs(u)))"),
+    _row("u*ndtr(u) - max(u, 0) -> -(abs(u)*ndtr(-abs(u)))"),
+    _row("i1e(u)/u -> i1e_ratio(u)"),
     _row("i0e(u) - i1e(u) -> i0e_minus_i1e(u)"),
     _row("i1e(u) - i0e(u) -> -i0e_minus_i1e(u)"),
 )
@@ -174,6 +241,40 @@ _ROOTS = (
     _row("hypot1(u) - u -> exp(-asinh(u))"),
     _row("u - hypot1(u) -> -exp(-asinh(u))"),
     _row("hypot1(u) + u -> exp(asinh(u))"),
+)
+
+
+def _series(first: int, last: int) -> str:
+    """`1 + u/first*(1 + u/(first + 1)*(...))`, as text."""
+    text = f"(1 + u*{1.0 / last!r})"
+    for k in range(last - 1, first - 1, -1):
+        text = f"(1 + u*{1.0 / k!r}*{text})"
+    return text
+
+
+# Removable singularities: near 0 by a form whose derivative does not cancel, elsewhere by products
+# that these rows do not match again.
+_LANGEVIN = "u/(3 + u*u/(5 + u*u/(7 + u*u/(9 + u*u/(11 + u*u/13)))))"
+_MISH = "exp(min(u, 20))*(exp(min(u, 20)) + 2)"
+# sinh(u/2)/(u/2) for |u| < 1, its Taylor series in u*u.
+_SINHC = "(1 + u*u*{}*(1 + u*u*{}*(1 + u*u*{}*(1 + u*u*{}*(1 + u*u*{})))))".format(
+    *[0.25 / k for k in (6, 20, 42, 72, 110)]
+)
+_QUOTIENTS = (
+    _row(f"expm1(u)/u -> where(abs(u) < 1, exp(0.5*u)*{_SINHC}, expm1(u)*(1/u))"),
+    _row(f"u/expm1(u) -> where(abs(u) < 1, exp(-0.5*u)/{_SINHC}, u*(1/expm1(u)))"),
+    _row("log1p(u)/u -> where(abs(u) < 0.5, log1p(u)/expm1(log1p(u)), log1p(u)*(1/u))"),
+    _row(f"expm1(u) - u -> where(abs(u) < 0.5, (u*u)*(0.5*{_series(3, 14)}), exp(u) - (u + 1))"),
+    _row("where(w, u*v, z)/u -> where(w, v, z/u)", _total),
+    _row(f"1/tanh(u) - 1/u -> where(abs(u) < 1, {_LANGEVIN}, (1 - tanh(u)/u)/tanh(u))"),
+    _row(f"tanh(softplus(u)) -> ({_MISH})/({_MISH} + 2)"),
+    _row("sin(u)/u -> sinc(u)"),
+    _row("sin(c*u)/u -> c*sinc(c*u)"),
+    _row("(u*u)/(v*v) -> (u/v)*(u/v)"),
+    _row("(u*v)/u -> v", _total),
+    _row("(v/u)*u -> v", _total),
+    _row("(c*u)/v -> c*(u/v)"),
+    _row("v/(u*u) -> (v/u)/u"),
 )
 
 _BRANCHES = (
@@ -189,6 +290,7 @@ REWRITES: tuple[Rewrite, ...] = (
     *_HYPERBOLIC,
     *_ERRORS,
     *_ROOTS,
+    *_QUOTIENTS,
     *_BRANCHES,
     *_NORMAL,
     *_LAST,
