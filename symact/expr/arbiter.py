@@ -7,6 +7,7 @@ sub-expressions are computed once per point and precision.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 from flint import arb
@@ -17,6 +18,15 @@ from symact.expr.fields import Dag, Field
 Row: TypeAlias = tuple[int, tuple[int, ...]]
 VARIABLE_HEAD = -1
 _CACHED = 400_000
+_GLANCE = 192
+
+
+@dataclass
+class Anchor:
+    """A row with its ball values at the places where it was compared."""
+
+    row: Row
+    values: dict[tuple[int, int, int], Any]
 
 
 class Arbiter:
@@ -58,13 +68,29 @@ class Arbiter:
             self._stored += 1
         return found
 
-    def same_at(self, first: Row, second: Row, field: Field, point: int) -> bool | None:
+    def anchor(self, row: Row) -> Anchor:
+        """A row that others will be compared with."""
+        return Anchor(row, {})
+
+    def approximate(self, row: Row, field: Field, point: int) -> float:
+        """A number that tells values apart at a glance: linear in exponent and mantissa; NaN where unknown."""
+        for bits in (_GLANCE, balls.PRECISIONS[0]):
+            with balls.precision(bits):
+                shown = balls.scale(self.value(row, field, point, bits))
+            if shown == shown:
+                break
+        return shown
+
+    def same_at(self, first: Anchor, second: Row, field: Field, point: int) -> bool | None:
         """Whether two rows agree at one point: False is proved, True is to all bits, None stays undecided."""
         self.comparisons += 1
         verdict: bool | None = None
         for bits in balls.PRECISIONS:
             with balls.precision(bits):
-                verdict = balls.same(self.value(first, field, point, bits), self.value(second, field, point, bits))
+                place = (id(field), point, bits)
+                if place not in first.values:
+                    first.values[place] = self.value(first.row, field, point, bits)
+                verdict = balls.same(first.values[place], self.value(second, field, point, bits))
             if verdict is not None:
                 break
         if self._stored > _CACHED:
@@ -72,13 +98,7 @@ class Arbiter:
             self._stored = 0
         return verdict
 
-    def approximate(self, row: Row, field: Field, point: int) -> float:
-        """A number that tells values apart at a glance: linear in exponent and mantissa; NaN where unknown."""
-        bits = balls.PRECISIONS[0]
-        with balls.precision(bits):
-            return balls.scale(self.value(row, field, point, bits))
-
-    def same(self, first: Row, second: Row, places: Sequence[tuple[Field, int]]) -> bool | None:
+    def same(self, first: Anchor, second: Row, places: Sequence[tuple[Field, int]]) -> bool | None:
         """Whether two rows agree at all places that can be decided; None where none can."""
         agreed: bool | None = None
         for field, point in places:

@@ -14,7 +14,7 @@ import numpy as np
 from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import connected_components
 
-from symact.expr.arbiter import VARIABLE_HEAD, Arbiter, Row
+from symact.expr.arbiter import VARIABLE_HEAD, Anchor, Arbiter, Row
 from symact.expr.fields import ANCHORS, POINTS, Dag, Field, Fingerprints, fingerprint, project_one, sample_points
 from symact.expr.kernels import TRUSTED_HUGE, TRUSTED_TINY, Array
 
@@ -29,6 +29,7 @@ _BITS = 1 << np.arange(ANCHORS)
 # that bound values of moderate size: 1 - erf(4.3) is 1e-9, far above the rounding of float64.
 MEETING = [2, 5]
 _MODERATE = 2.1
+_SMALL_SCALE = 2.1 / 11
 _DENSE_TOLERANCE = 1e-7
 _CHUNK = 4096
 
@@ -147,7 +148,9 @@ class Functions:
         if not self.certify:
             return Candidates(heads, arguments, prints, np.zeros((len(heads), 0), np.float32), kinked, undefined)
         with np.errstate(divide="ignore"):
-            size = np.abs(np.log2(np.abs(first[:, _MIDDLES])))
+            size = np.log2(np.abs(first[:, _MIDDLES]))
+        # Small numbers hide less than large ones: 1 + v**2 shows v = 2**-11 at 2**-22.
+        size = np.where(size < 0, -size * _SMALL_SCALE, size)
         extremes = np.where(np.isfinite(size), size, 0).astype(np.float32)
         if head != VARIABLE_HEAD:
             tape = self.dag.heads[head].tape
@@ -184,7 +187,7 @@ class Functions:
             places = [(self.base, int(m)) for m in _MIDDLES] + [(self.dense, int(p)) for p in apart[:3]]
         else:
             places = self._calm(pair, np.arange(2))
-        return self.arbiter.same(pair.row(0), pair.row(1), places) is True
+        return self.arbiter.same(self.arbiter.anchor(pair.row(0)), pair.row(1), places) is True
 
     def classify(self, rows: Candidates, settled: int = 0) -> Classes:
         """Class the rows; of each class the label is new, in order of its first member.
@@ -210,38 +213,31 @@ class Functions:
         starts, ends = starts[open_groups], ends[open_groups]
         suspects = self._dense_differences(rows, order, starts, ends)
         calm = _calmness(rows, order, starts, ends)
-        hard = np.logical_or.reduceat(doubtful[order], starts) if len(starts) else np.empty(0, bool)
-        hard = np.array([h and doubtful[order[s:e]].any() for h, s, e in zip(hard, starts, ends, strict=True)], bool)
-        hard |= np.array([order[s + 1] < settled for s in starts], bool) if len(starts) else False
+        running = np.concatenate([[0], np.cumsum(doubtful[order])])
+        hard = (running[ends] > running[starts]) | (order[np.minimum(starts + 1, len(order) - 1)] < settled)
         for number in range(len(starts)):
             members = order[starts[number] : ends[number]]
-            points = suspects.get(int(starts[number]), [])
-            if not points and not hard[number] and calm[number]:
+            open_points = {m: suspects[m] for m in members.tolist() if m in suspects} if suspects else {}
+            if not open_points and not hard[number] and calm[number]:
                 evidence[members] = NUMERIC
                 continue
             evidence[members] = CERTIFIED
-            self._settle(rows, members, labels, points, doubtful, settled)
+            self._settle(rows, members, labels, open_points, doubtful, settled)
         return _finished(labels, evidence)
 
     def _dense_differences(self, rows: Candidates, order: Array, starts: Array, ends: Array) -> dict[int, list[int]]:
-        """start of a group -> points of the dense field where a member leaves the group's first."""
+        """Row -> points of the dense field where it leaves the first row of its group."""
         found: dict[int, list[int]] = {}
         at = 0
         while at < len(starts):
-            stop = max(at + 1, int(np.searchsorted(ends, starts[at] + _CHUNK, side="right")))
+            stop = max(at + 1, int(np.searchsorted(ends - starts[at], _CHUNK, side="right")))
             lengths = ends[at:stop] - starts[at:stop]
-            members = (
-                order[starts[at] : ends[stop - 1]]
-                if stop - at == 1
-                else np.concatenate([order[s:e] for s, e in zip(starts[at:stop], ends[at:stop], strict=True)])
-            )
+            members = _spans(order, starts[at:stop], ends[at:stop])
             values = self._dense_values(rows, members)
-            firsts = np.repeat(np.cumsum(lengths) - lengths, lengths)
-            apart = _apart(values, values[firsts])
-            for index in np.flatnonzero(apart.any(axis=1)):
-                group = int(np.searchsorted(np.cumsum(lengths), index, side="right"))
+            apart = _apart(values, values[np.repeat(np.cumsum(lengths) - lengths, lengths)])
+            for index in np.flatnonzero(apart.any(axis=1)).tolist():
                 points = np.flatnonzero(apart[index])
-                found.setdefault(int(starts[at + group]), []).extend(points[[0, len(points) // 2, -1]].tolist())
+                found[int(members[index])] = sorted({int(points[0]), int(points[len(points) // 2]), int(points[-1])})
             at = stop
         return found
 
@@ -266,42 +262,53 @@ class Functions:
         return [(self.base, int(_MIDDLES[h])) for h in halves]
 
     def _settle(
-        self, rows: Candidates, members: Array, labels: Array, dense: list[int], doubtful: Array, settled: int
+        self, rows: Candidates, members: Array, labels: Array, dense: dict[int, list[int]], doubtful: Array, settled: int
     ) -> None:
-        """A group that float64 leaves open: clear members are confirmed at its calmest points, the others everywhere."""
+        """A group that float64 leaves open: clear members are confirmed at calm points, the others at more."""
         extremes = rows.extremes[members].max(axis=0)
-        everywhere = [(self.base, int(_MIDDLES[i])) for i in extremes.argsort()]
-        everywhere += [(self.dense, p) for p in sorted(set(dense))]
-        calm = everywhere if dense else self._calm(rows, members)
-        known = members[members < settled]
+        spread = [(self.base, int(_MIDDLES[i])) for i in extremes.argsort()]
+        calm = self._calm(rows, members)
         clear = members[~doubtful[members]]
-        first = int(known[0]) if len(known) else int(clear[0]) if len(clear) else int(members[0])
+        first = int(members[0]) if members[0] < settled or not len(clear) else int(clear[0])
+        anchor = self.arbiter.anchor(rows.row(first))
         left = []
         for member in members.tolist():
             if member == first:
                 continue
-            places = calm if not (doubtful[member] or doubtful[first]) else everywhere
-            if member < settled or not self.arbiter.same(rows.row(first), rows.row(member), places):
+            places = calm + self._lost(rows, first, member) + [(self.dense, p) for p in dense.get(member, ())]
+            if member < settled or not self.arbiter.same(anchor, rows.row(member), places):
                 left.append(member)
             else:
                 labels[member] = labels[first]
-        if not left:
-            return
-        groups = [np.array(left)]
-        for place in everywhere:
+        if left:
+            extra = sorted({p for member in [first, *left] for p in dense.get(member, ())})
+            self._separate(rows, np.array(left), labels, spread + [(self.dense, p) for p in extra[:8]], settled)
+
+    def _lost(self, rows: Candidates, first: int, second: int) -> list[tuple[Field, int]]:
+        """Up to two points where float64 does not know both rows."""
+        common = int(rows.prints.trusted[first] & rows.prints.trusted[second])
+        anchors = [j for j in range(ANCHORS) if not common >> j & 1]
+        return [(self.base, int(_MIDDLES[j])) for j in {*anchors[:1], *anchors[-1:]}]
+
+    def _separate(
+        self, rows: Candidates, left: Array, labels: Array, places: list[tuple[Field, int]], settled: int
+    ) -> None:
+        """Rows that are not their group's first: cut at many points into classes of their own."""
+        groups = [left]
+        for place in places:
             groups = [part for group in groups for part in self._split(rows, group, place)]
         for group in groups:
-            representatives: list[int] = []
+            representatives: list[tuple[int, Anchor]] = []
             for member in group.tolist():
                 row = rows.row(member)
-                for other in representatives:
-                    if member >= settled and self.arbiter.same(rows.row(other), row, everywhere):
+                for other, anchor in representatives:
+                    if member >= settled and self.arbiter.same(anchor, row, places):
                         labels[member] = labels[other]
                         break
                 else:
                     # Only uniqueness matters here: negative labels are free, one per row.
                     labels[member] = -member - 1
-                    representatives.append(member)
+                    representatives.append((member, self.arbiter.anchor(row)))
 
     def _split(self, rows: Candidates, group: Array, place: tuple[Field, int]) -> list[Array]:
         """A group, cut where ball values at one place are clearly apart; unknown values cut nothing."""
@@ -312,6 +319,13 @@ class Functions:
             return [group]
         order = np.argsort(sizes, kind="stable")
         return np.split(group[order], np.flatnonzero(np.diff(sizes[order]) > CLOSE) + 1)
+
+
+def _spans(order: Array, starts: Array, ends: Array) -> Array:
+    """The parts of `order` from each start to its end, one after another."""
+    lengths = ends - starts
+    within = np.arange(lengths.sum()) - np.repeat(np.cumsum(lengths) - lengths, lengths)
+    return order[np.repeat(starts, lengths) + within]
 
 
 def _apart(values: Array, others: Array) -> Array:
@@ -342,7 +356,7 @@ def _calmness(rows: Candidates, order: Array, starts: Array, ends: Array) -> Arr
     """
     if not len(starts):
         return np.empty(0, bool)
-    members = np.concatenate([order[s:e] for s, e in zip(starts, ends, strict=True)])
+    members = _spans(order, starts, ends)
     offsets = np.cumsum(ends - starts) - (ends - starts)
     extremes = np.maximum.reduceat(rows.extremes[members], offsets, axis=0)
     kinked = np.logical_or.reduceat(rows.kinked[members], offsets)
