@@ -27,7 +27,7 @@ MAXIMUM_NODES = 1_500
 MAXIMUM_SIZE = 400
 MAXIMUM_DEPTH = 50
 MAXIMUM_BITS = 4_096
-MAXIMUM_TERMS = 64
+MAXIMUM_TERMS = 24
 
 _UNDEFINED = (sympy.nan, sympy.zoo, sympy.oo, -sympy.oo, sympy.I)
 _PLAIN: tuple[Any, ...] = (sympy.sin, sympy.cos, sympy.tan, sympy.sinh, sympy.cosh, sympy.tanh, sympy.asinh, sympy.atan)

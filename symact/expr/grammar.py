@@ -24,6 +24,7 @@ import sympy
 from symact.errors import FormulaError, GrammarError, InputError
 from symact.expr import formula, functions
 from symact.expr.places import Places
+from symact.expr.primitives import finite_share
 from symact.expr.shape import MAXIMUM_DEPTH, parse_shape
 from symact.expr.space import Space
 from symact.expr.vocabulary import Limits, Operator, Parameter, Vocabulary
@@ -48,11 +49,13 @@ class Grammar(Vocabulary):
         source: where it comes from, in the author's words.
         path: the file that it was read from, or None.
         spaces: space name -> `Space`, in file order.
+        finite: operator name -> share of sample points on the interval at which it is finite.
     """
 
     source: str = ""
     path: Path | None = None
     spaces: Mapping[str, Space] = field(default_factory=dict, repr=False)
+    finite: Mapping[str, float] = field(default_factory=dict, repr=False)
 
     @cached_property
     def sha256(self) -> str:
@@ -149,17 +152,19 @@ class _Reader:
             for key, value in self.data.get(kind, {}).items():
                 self.operators[key] = self._operator(kind, key, value)
         spaces: dict[str, Space] = {}
+        interval = self._interval()
         grammar = Grammar(
             name=name or (self.path.stem if self.path else "unnamed"),
             operators=self.operators,
             parameters=self.parameters,
             constants=self.constants,
             limits=self._limits(),
-            interval=self._interval(),
+            interval=interval,
             text=self.text,
             source=source,
             path=self.path,
             spaces=spaces,
+            finite=self._tested(interval),
         )
         for key, value in self.data.get("spaces", {}).items():
             spaces[key] = self._space(grammar, key, value)
@@ -365,6 +370,15 @@ class _Reader:
                     else f"{called!r} is an operator of this grammar; formulas call built-in functions, so write it out"
                 )
                 self.fail(reason, kind, name, part=(start, end))
+
+    def _tested(self, interval: tuple[float, float]) -> dict[str, float]:
+        """Every operator tried on the interval; one that is finite nowhere is a mistake."""
+        shares = {name: finite_share(operator, interval) for name, operator in self.operators.items()}
+        for name, share in shares.items():
+            if share == 0:
+                low, high = interval
+                self.fail(f"{name!r} is finite nowhere on [{low:g}, {high:g}]", self.operators[name].kind, name)
+        return shares
 
     # Spaces, limits, interval.
 
