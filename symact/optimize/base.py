@@ -47,7 +47,7 @@ class Optimizer(ABC):
     """
 
     name: ClassVar[str] = ""
-    schedule: ClassVar[str] = "joint"
+    schedule: str = "joint"
 
     def __init__(self, space: Space, seed: int = 0, *, features: Features | None = None):
         if space.count() < 1:
