@@ -187,3 +187,11 @@ def resolve(name: str) -> Function | None:
 def names() -> list[str]:
     """Every accepted name and alias, sorted."""
     return sorted([*FUNCTIONS, *_ALIASES, "where"])
+
+
+def __getattr__(name: str) -> type:
+    """A head by its name: how `pickle` and `copy` find the classes that the table makes."""
+    row = FUNCTIONS.get(name)
+    if row is None or row.head is None:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return row.head

@@ -83,7 +83,13 @@ class Expr:
         return f"${latex(self)}$"
 
     def __reduce__(self) -> Any:
-        return Expr, (self.operator, self.arguments)
+        return (_leaf, ()) if self.operator is VARIABLE else (Expr, (self.operator, self.arguments))
+
+    def __copy__(self) -> Expr:
+        return self
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Expr:
+        return self
 
     @property
     def is_formula(self) -> bool:
@@ -148,6 +154,10 @@ class Binding(NamedTuple):
 
 
 X_LEAF = Expr(VARIABLE)
+
+
+def _leaf() -> Expr:
+    return X_LEAF
 
 
 def candidate_text(candidate: Expr | tuple[Expr, ...]) -> str:
