@@ -20,7 +20,7 @@ from torch.autograd import Function, forward_ad
 
 from symact.lower import backend, torch_code
 from symact.lower.gradient import backward
-from symact.lower.precision import limit, saturated
+from symact.lower.precision import joint_limit, limit, saturated
 from symact.lower.program import Program
 
 
@@ -181,7 +181,7 @@ class Runner:
     def limit(self) -> float:
         """The largest |x| up to which float32 is enough, values and gradients; found at the first call."""
         if self._limit is None:
-            self._limit = min(limit(self.forward), limit(self.backward))
+            self._limit = joint_limit(self.forward, self.backward)
         return self._limit
 
     def exceeds(self, x: Tensor) -> bool:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from functools import cache
 
 from symact.lower.patterns import CONSTANTS, Pattern, Term, matches
-from symact.lower.program import OPERATIONS, Builder, Operation
+from symact.lower.program import OPERATIONS, Builder, Operation, Program
 from symact.lower.reference import fold
 from symact.lower.rewrites import REWRITES, Rewrite
 
@@ -18,7 +18,15 @@ from symact.lower.rewrites import REWRITES, Rewrite
 @cache
 def _rows(name: str, heads: tuple[str, ...]) -> tuple[Rewrite, ...]:
     """The rows that may match an operation whose arguments are defined by `heads`, in table order."""
-    return tuple(row for row in REWRITES if row.pattern.name == name and _possible(row.pattern, heads))
+    return tuple(row for row in _by_name().get(name, ()) if _possible(row.pattern, heads))
+
+
+@cache
+def _by_name() -> dict[str, list[Rewrite]]:
+    table: dict[str, list[Rewrite]] = {}
+    for row in REWRITES:
+        table.setdefault(row.pattern.name, []).append(row)
+    return table
 
 
 def _possible(wanted: Pattern, heads: tuple[str, ...]) -> bool:
@@ -79,16 +87,15 @@ class Emitter(Builder):
         return known
 
     def _simplify(self, name: str, arguments: tuple[int, ...]) -> int:
-        constants = [self.number(argument) for argument in arguments]
-        if None not in constants:
-            folded = fold(name, [c for c in constants if c is not None])
+        offset, operations = len(self.inputs), self.operations
+        heads = tuple([operations[a - offset].name if a >= offset else "" for a in arguments])
+        if all([head == "const" for head in heads]):
+            folded = fold(name, [operations[a - offset].value for a in arguments])
             if folded is not None:
                 return self.const(folded)
         if self.stable and self._depth < MAXIMUM_DEPTH:
-            operations = map(self.operation, arguments)
-            heads = tuple("" if operation is None else operation.name for operation in operations)
             for row in _rows(name, heads):
-                found = matches(self, row.pattern, name, arguments)
+                found = matches(self, row.pattern, arguments)
                 if found is not None and (row.when is None or row.when(self, found)):
                     self._depth += 1
                     try:
@@ -96,6 +103,16 @@ class Emitter(Builder):
                     finally:
                         self._depth -= 1
         return super().emit(name, *arguments)
+
+    def copy(self, program: Program) -> list[int]:
+        """Append a Program that is stable already, over the first inputs; the numbers of all its values."""
+        numbers = list(range(len(program.inputs)))
+        for operation in program.operations:
+            if operation.name == "const":
+                numbers.append(self.const(operation.value))
+            else:
+                numbers.append(super().emit(operation.name, *[numbers[a] for a in operation.arguments]))
+        return numbers
 
     def instantiate(self, template: Term, values: dict[str, int]) -> int:
         """Emit a template with `values` for its variables."""

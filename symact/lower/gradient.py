@@ -184,13 +184,7 @@ def backward(program: Program) -> Program:
     grads = ("grad",) if count == 1 else tuple(f"grad_{i}" for i in range(count))
     builder = Emitter((*program.inputs, *grads))
     inputs = builder.inputs_as_values()
-    numbers = list(range(len(program.inputs)))
-    for operation in program.operations:
-        arguments = [numbers[a] for a in operation.arguments]
-        known = (
-            builder.const(operation.value) if operation.name == "const" else builder.emit(operation.name, *arguments)
-        )
-        numbers.append(known)
+    numbers = builder.copy(program)
     values = [Value(builder, number) for number in numbers]
     adjoints: list[list[Adjoint]] = [[] for _ in values]
     for output, grad in zip(program.outputs, inputs[len(program.inputs) :], strict=True):

@@ -25,6 +25,11 @@ class Pattern:
     name: str
     arguments: tuple[Term, ...]
 
+    @property
+    def commutative(self) -> bool:
+        """Whether its two arguments may be exchanged."""
+        return OPERATIONS[self.name].commutative
+
 
 Term: TypeAlias = Pattern | str | float
 
@@ -75,36 +80,40 @@ def _read(node: ast.expr) -> Term:
     raise ValueError(f"no pattern: {ast.unparse(node)}")
 
 
-def matches(values: Values, wanted: Pattern, name: str, arguments: tuple[int, ...]) -> dict[str, int] | None:
-    """What the variables of `wanted` stand for in `name(arguments)`, or None where it does not match."""
-    if name != wanted.name:
-        return None
+def matches(values: Values, wanted: Pattern, arguments: tuple[int, ...]) -> dict[str, int] | None:
+    """What the variables of `wanted` stand for, given that its arguments are these; None where they do not match."""
     found: dict[str, int] = {}
     return found if _match_arguments(values, wanted, arguments, found) else None
 
 
 def _match_arguments(values: Values, wanted: Pattern, arguments: tuple[int, ...], found: dict[str, int]) -> bool:
-    before = dict(found)
-    if all(_match(values, term, a, found) for term, a in zip(wanted.arguments, arguments, strict=True)):
+    terms = wanted.arguments
+    if len(terms) == 1:
+        return _match(values, terms[0], arguments[0], found)
+    if len(terms) == 3:
+        return all(_match(values, term, a, found) for term, a in zip(terms, arguments, strict=True))
+    first, second = arguments
+    if not wanted.commutative:
+        return _match(values, terms[0], first, found) and _match(values, terms[1], second, found)
+    before = found.copy()
+    if _match(values, terms[0], first, found) and _match(values, terms[1], second, found):
         return True
-    if OPERATIONS[wanted.name].commutative:
-        found.clear()
-        found.update(before)
-        first, second = arguments
-        return _match(values, wanted.arguments[0], second, found) and _match(values, wanted.arguments[1], first, found)
-    return False
+    found.clear()
+    found.update(before)
+    return _match(values, terms[0], second, found) and _match(values, terms[1], first, found)
 
 
 def _match(values: Values, wanted: Term, number: int, found: dict[str, int]) -> bool:
-    if isinstance(wanted, str):
+    if type(wanted) is str:
         if wanted in CONSTANTS and values.number(number) is None:
             return False
         return found.setdefault(wanted, number) == number
-    if isinstance(wanted, float):
-        return values.number(number) == wanted
     operation = values.operation(number)
     if operation is None:
         return False
+    if type(wanted) is float:
+        return operation.name == "const" and operation.value == wanted
+    assert isinstance(wanted, Pattern)
     if operation.name != wanted.name:
         return wanted.name == "neg" and operation.name == "mul" and _match_negated(values, wanted, number, found)
     return _match_arguments(values, wanted, operation.arguments, found)

@@ -67,12 +67,13 @@ def saturated(program: Program) -> Program:
 
 
 @lru_cache(maxsize=65536)
-def limit(program: Program) -> float:
+def limit(program: Program, zero: bool = True) -> float:
     """The largest magnitude on the grid up to which float32 is enough; inf where it is everywhere.
 
-    Parameters stand at 0.9, so that no special value hides anything; `grad` at 1.
+    Parameters stand at 0.9, so that no special value hides anything; `grad` at 1. Without `zero`,
+    what happens at 0 does not matter.
     """
-    sizes = torch.from_numpy(grid())
+    sizes = torch.from_numpy(grid()[0 if zero else 1 :])
     x = torch.cat([-sizes, sizes])
     others = [torch.tensor(1.0 if name.startswith("grad") else 0.9) for name in program.inputs[1:]]
     with torch.no_grad():
@@ -93,3 +94,11 @@ def _differs(exact: torch.Tensor, found: torch.Tensor) -> torch.Tensor:
     error = (exact - found).abs()
     close = (error <= ABSOLUTE) | (error <= RELATIVE * exact.abs())
     return ~(close | (exact == found) | exact.isnan())
+
+
+def joint_limit(forward: Program, backward: Program) -> float:
+    """The smaller limit of values and gradients; 0 does not count where the function is not defined there."""
+    inputs = [torch.tensor([0.9 * bool(number)]) for number in range(len(forward.inputs))]
+    with torch.no_grad():
+        zero = bool(torch_code.function(forward)(*inputs).isfinite())
+    return min(limit(forward, zero), limit(backward, zero))

@@ -190,19 +190,24 @@ class Builder:
 
     def build(self, *outputs: int) -> Program:
         """The Program that was built, verified, without operations that no output needs."""
-        offset = len(self.inputs)
-        needed = {output for output in outputs if output >= offset}
-        for number in range(offset + len(self.operations) - 1, offset - 1, -1):
-            if number in needed:
-                needed.update(a for a in self.operations[number - offset].arguments if a >= offset)
-        renumber = {number: number for number in range(offset)}
+        offset, operations = len(self.inputs), self.operations
+        needed = [False] * (offset + len(operations))
+        for output in outputs:
+            needed[output] = True
+        for number in range(len(needed) - 1, offset - 1, -1):
+            if needed[number]:
+                for argument in operations[number - offset].arguments:
+                    needed[argument] = True
+        renumber = list(range(offset))
         kept: list[Operation] = []
-        for number in sorted(needed):
-            operation = self.operations[number - offset]
-            renumber[number] = offset + len(kept)
-            arguments = tuple(renumber[argument] for argument in operation.arguments)
-            kept.append(Operation(operation.name, arguments, operation.value))
-        return verify(Program(self.inputs, tuple(kept), tuple(renumber[output] for output in outputs)))
+        for operation, wanted in zip(operations, needed[offset:], strict=True):
+            renumber.append(offset + len(kept))
+            if wanted:
+                arguments = tuple([renumber[argument] for argument in operation.arguments])
+                if arguments != operation.arguments:
+                    operation = Operation(operation.name, arguments, operation.value)
+                kept.append(operation)
+        return verify(Program(self.inputs, tuple(kept), tuple([renumber[output] for output in outputs])))
 
     def _share(self, operation: Operation, constant: str) -> int:
         key = (operation.name, operation.arguments, constant)
