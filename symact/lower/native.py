@@ -143,6 +143,17 @@ class NativeKernel:
             raise MemoryError("the block interpreter has no memory for its blocks")
         return (result, *[s.to(p.dtype) for s, p in zip(sums, parameters, strict=True)])
 
+    def steps(self) -> tuple[str, str]:
+        """The steps of the forward and the backward program as the interpreter runs them, one a line."""
+        library = native_library.load()
+        assert library is not None
+        texts = []
+        for handle in (self._forward, self._backward):
+            buffer = ctypes.create_string_buffer(1 << 16)
+            library.symact_describe(handle, buffer, len(buffer))
+            texts.append(buffer.value.decode())
+        return texts[0], texts[1]
+
 
 def _plain(x: Tensor) -> bool:
     """Memory that can be read by address."""

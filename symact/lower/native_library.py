@@ -37,7 +37,7 @@ _KERNELS: dict[str, tuple[str, ...]] = {
     "avx512": ("-mavx512f", "-mavx512bw", "-mavx512dq", "-mavx512vl", "-mavx2", "-mfma", "-mf16c"),
 }
 _WIDE = "-mprefer-vector-width=512"
-_PLAIN = ("library", "run", "bytecode", "doubles")
+_PLAIN = ("library", "run", "bytecode", "fuse", "patterns", "doubles")
 
 
 class BuildError(Exception):
@@ -192,6 +192,7 @@ def _declare(library: ctypes.CDLL) -> None:
     library.symact_operation.argtypes, library.symact_operation.restype = [ctypes.c_char_p], _INT
     library.symact_compile.argtypes = [_INT, _INT, _POINTER, _POINTER, _INT, _POINTER]
     library.symact_compile.restype = _POINTER
+    library.symact_describe.argtypes, library.symact_describe.restype = [_POINTER, ctypes.c_char_p, _INT], None
     library.symact_free.argtypes, library.symact_free.restype = [_POINTER], None
     library.symact_run.argtypes = [_POINTER, _INT, _LONG, _INT, _POINTER, _POINTER, _POINTER, _POINTER, _POINTER]
     library.symact_run.restype = _INT

@@ -23,7 +23,7 @@ struct Source {
     double value;
 };
 
-// `fuse`: replace common pairs by operations that program.py does not have; the float64 path does not.
-Bytecode compile(int inputs, const std::vector<Source>& sources, const std::vector<int>& outputs, bool fuse);
+// `fused`: replace common pairs by operations that program.py does not have; the float64 path does not.
+Bytecode compile(int inputs, const std::vector<Source>& sources, const std::vector<int>& outputs, bool fused);
 
 }  // namespace symact

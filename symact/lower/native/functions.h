@@ -42,33 +42,91 @@ INLINE F expm1_(F x) {
     return with_sign(select(equal(e.n, F{}), e.p, y), x);
 }
 
-// expm1(x), given exp(x).
-INLINE F expm1_of(F x, F e) {
-    F near = fma(x * x, polynomial(x, EXP), x);
-    return with_sign(select(less(absolute(x), splat(0.3466f)), near, e - 1.0f), x);
+// Two functions of one argument.
+struct Two {
+    F first, second;
+};
+
+// expm1 and exp.
+INLINE Two expm1_pair(F x) {
+    Exponent e = exponent(below(splat(89.0f), above(splat(-104.0f), x)));
+    F half = scale(splat(0.5f), e.n);
+    F y = fma(e.p, half, half - 0.5f) * 2.0f;
+    return {with_sign(select(equal(e.n, F{}), e.p, y), x), scale(e.p + 1.0f, e.n)};
 }
+
+// max(x, expm1(x)) and its slope, 1 or exp(x).
+INLINE Two elu_pair(F x) {
+    Exponent e = exponent(above(splat(-104.0f), below(F{}, x)));
+    F power = scale(splat(1.0f), e.n);
+    M right = less(F{}, x);
+    return {select(right, x, fma(e.p, power, power - 1.0f)), select(right, splat(1.0f), fma(e.p, power, power))};
+}
+INLINE F elu(F x) { return elu_pair(x).first; }
+INLINE F elu_slope(F x) { return elu_pair(x).second; }
 
 // exp(-|x|), which sigmoid, softplus and their kin share.
 INLINE F decay(F x) { return exp_negative(minus_absolute(x)); }
 
-INLINE F sigmoid_of(F x, F e) { return select(less(x, F{}), e, splat(1.0f)) / (e + 1.0f); }
-INLINE F sigmoid_minus_of(F x, F e) { return select(less(x, F{}), splat(1.0f), e) / (e + 1.0f); }
 INLINE F log1p_unit(F e) { return e * polynomial(e, LOG1P_UNIT); }
-INLINE F softplus_of(F x, F e) { return above(F{}, x) + log1p_unit(e); }
-INLINE F logsigmoid_of(F x, F e) { return below(F{}, x) - log1p_unit(e); }
-INLINE F sigmoid(F x) { return sigmoid_of(x, decay(x)); }
-INLINE F sigmoid_minus(F x) { return sigmoid_minus_of(x, decay(x)); }
-INLINE F softplus(F x) { return softplus_of(x, decay(x)); }
-INLINE F logsigmoid(F x) { return logsigmoid_of(x, decay(x)); }
+INLINE F sigmoid(F x) {
+    F e = decay(x);
+    return select(less(x, F{}), e, splat(1.0f)) / (e + 1.0f);
+}
+INLINE F sigmoid_minus(F x) {
+    F e = decay(x);
+    return select(less(x, F{}), splat(1.0f), e) / (e + 1.0f);
+}
+INLINE F softplus(F x) { return above(F{}, x) + log1p_unit(decay(x)); }
+INLINE F logsigmoid(F x) { return below(F{}, x) - log1p_unit(decay(x)); }
+// sigmoid(x) and sigmoid(-x).
+INLINE Two sigmoid_pair(F x) {
+    F e = decay(x), large = 1.0f / (e + 1.0f), small = e * large;
+    M left = less(x, F{});
+    return {select(left, small, large), select(left, large, small)};
+}
+// sigmoid(x) and its slope sigmoid(x)*sigmoid(-x).
+INLINE Two sigmoid_slope_pair(F x) {
+    F e = decay(x), large = 1.0f / (e + 1.0f), small = e * large;
+    return {select(less(x, F{}), small, large), small * large};
+}
+INLINE F sigmoid_slope(F x) { return sigmoid_slope_pair(x).second; }
+INLINE Two softplus_pair(F x) {
+    F e = decay(x);
+    return {above(F{}, x) + log1p_unit(e), select(less(x, F{}), e, splat(1.0f)) / (e + 1.0f)};
+}
+INLINE Two logsigmoid_pair(F x) {
+    F e = decay(x);
+    return {below(F{}, x) - log1p_unit(e), select(less(x, F{}), splat(1.0f), e) / (e + 1.0f)};
+}
+INLINE F silu(F x) {
+    F e = decay(x);
+    return x * (select(less(x, F{}), e, splat(1.0f)) / (e + 1.0f));
+}
+INLINE Two silu_pair(F x) {
+    Two s = sigmoid_slope_pair(x);
+    return {x * s.first, fma(x, s.second, s.first)};
+}
+INLINE F silu_slope(F x) { return silu_pair(x).second; }
 
-// tanh(softplus(x)) = ((1 + u)^2 - 1)/((1 + u)^2 + 1), u = exp(x); divided by u^2 where x > 0.
-INLINE F tanh_softplus_of(F x, F e) {
-    F twice = e + e, square = e * e;
+// tanh(softplus(x)) = ((1 + u)^2 - 1)/((1 + u)^2 + 1), u = exp(x), divided by u^2 where x > 0; its slope
+// is 4u(1 + u)/((1 + u)^2 + 1)^2.
+INLINE Two tanh_softplus_pair(F x) {
+    F e = decay(x), twice = e + e, square = e * e;
     M left = less(x, F{});
     F top = select(left, square + twice, twice + 1.0f);
-    return top / (top + 2.0f * select(left, splat(1.0f), square));
+    F inverse = 1.0f / (top + 2.0f * select(left, splat(1.0f), square));
+    F slope = (4.0f * (select(left, e, square) * (1.0f + e))) * (inverse * inverse);
+    return {top * inverse, slope};
 }
-INLINE F tanh_softplus(F x) { return tanh_softplus_of(x, decay(x)); }
+INLINE F tanh_softplus(F x) { return tanh_softplus_pair(x).first; }
+INLINE F tanh_softplus_slope(F x) { return tanh_softplus_pair(x).second; }
+INLINE Two mish_pair(F x) {
+    Two t = tanh_softplus_pair(x);
+    return {x * t.first, fma(x, t.second, t.first)};
+}
+INLINE F mish(F x) { return mish_pair(x).first; }
+INLINE F mish_slope(F x) { return mish_pair(x).second; }
 
 // log(2^k*(1 + m)) for m in [-0.25, 0.5).
 INLINE F logarithm(F m, F k) {
@@ -156,6 +214,16 @@ INLINE F cos_(F x) {
     return patch(y, x, a.far, static_cast<double (*)(double)>(std::cos));
 }
 
+INLINE Two sin_pair(F x) {
+    Angle a = angle(x);
+    F s = sine(a.r), c = cosine(a.r);
+    M odd = odd_bit(a.n);
+    F first = real(bits(select(odd, c, s)) ^ ((a.n & 2) << 30));
+    F second = real(bits(select(odd, s, c)) ^ (((a.n + 1) & 2) << 30));
+    return {patch(select(equal(x, F{}), x, first), x, a.far, static_cast<double (*)(double)>(std::sin)),
+            patch(second, x, a.far, static_cast<double (*)(double)>(std::cos))};
+}
+
 INLINE F tan_(F x) {
     Angle a = angle(x);
     F s = sine(a.r), c = cosine(a.r);
@@ -178,30 +246,26 @@ INLINE F half_growth(F x) {
     Exponent e = exponent(below(splat(90.0f), absolute(x)));
     return scale(e.p + 1.0f, e.n - 1.0f);
 }
-INLINE F cosh_of(F, F h) { return h + 0.25f / h; }
-INLINE F sinh_of(F x, F h) {
-    F z = x * x;
+INLINE Two sinh_pair(F x) {
+    F h = half_growth(x), rest = 0.25f / h, z = x * x;
     F near = fma(x * z, polynomial(z, SINH), x);
-    return select(less(absolute(x), splat(1.0f)), near, with_sign(h - 0.25f / h, x));
+    return {select(less(absolute(x), splat(1.0f)), near, with_sign(h - rest, x)), h + rest};
 }
-INLINE F sinh_(F x) { return sinh_of(x, half_growth(x)); }
-INLINE F cosh_(F x) { return cosh_of(x, half_growth(x)); }
+INLINE F sinh_(F x) { return sinh_pair(x).first; }
+INLINE F cosh_(F x) {
+    F h = half_growth(x);
+    return h + 0.25f / h;
+}
 
-// exp(-2|x|)
-INLINE F double_decay(F x) { return exp_negative(-2.0f * absolute(x)); }
-INLINE F tanh_of(F x, F e) {
-    F far = (1.0f - e) / (1.0f + e);
-    F z = x * x;
+// tanh and its slope 1/cosh^2.
+INLINE Two tanh_pair(F x) {
+    F a = absolute(x), z = x * x;
+    F e = exp_negative(-2.0f * a), inverse = 1.0f / (1.0f + e);
     F near = fma(x * z, polynomial(z, TANH), x);
-    return select(less(absolute(x), splat(0.6f)), near, with_sign(far, x));
+    return {select(less(a, splat(0.6f)), near, with_sign((1.0f - e) * inverse, x)), (4.0f * e) * (inverse * inverse)};
 }
-INLINE F tanh_(F x) { return tanh_of(x, double_decay(x)); }
-// 1/cosh(x)^2
-INLINE F sech_squared_of(F, F e) {
-    F d = 1.0f + e;
-    return (4.0f * e) / (d * d);
-}
-INLINE F sech_squared(F x) { return sech_squared_of(x, double_decay(x)); }
+INLINE F tanh_(F x) { return tanh_pair(x).first; }
+INLINE F sech_squared(F x) { return tanh_pair(x).second; }
 
 INLINE F asinh_(F x) {
     F a = absolute(x), z = x * x;
@@ -241,28 +305,44 @@ INLINE F gauss_growth(F x) {
     return scale(e.p + 1.0f, e.n);
 }
 
-INLINE F erfc_of(F x, F g) {
+// exp(a*a)*erfc(a) for a = |x| <= 10.5
+INLINE F erfc_tail(F x) {
     F q = 1.0f / (below(splat(10.5f), absolute(x)) + 2.0f);
-    F y = g * (q * polynomial(q, ERFC));
-    return select(less(x, F{}), 2.0f - y, y);
+    return q * polynomial(q, ERFC);
 }
-INLINE F erfc_(F x) { return erfc_of(x, gauss(x)); }
-
-INLINE F erf_of(F x, F g) {
-    F a = absolute(x), z = below(splat(1.0f), x * x);
-    F near = fma(x, polynomial(z, ERF), x);
-    F q = 1.0f / (below(splat(10.5f), a) + 2.0f);
-    F far = 1.0f - g * (q * polynomial(q, ERFC));
-    return select(less(a, splat(1.0f)), near, with_sign(far, x));
+INLINE Two erfc_pair(F x) {
+    F g = gauss(x), y = g * erfc_tail(x);
+    return {select(less(x, F{}), 2.0f - y, y), g};
 }
-INLINE F erf_(F x) { return erf_of(x, gauss(x)); }
+INLINE F erfc_(F x) { return erfc_pair(x).first; }
 
-INLINE F ndtr_of(F x, F g) {
+INLINE Two erf_pair(F x) {
+    F g = gauss(x), z = below(splat(1.0f), x * x);
+    F near = fma(x, polynomial(z, ERF), x), far = 1.0f - g * erfc_tail(x);
+    return {select(less(absolute(x), splat(1.0f)), near, with_sign(far, x)), g};
+}
+INLINE F erf_(F x) { return erf_pair(x).first; }
+
+// ndtr and exp(-x*x/2).
+INLINE Two ndtr_half_pair(F x) {
+    F g = gauss_half(x);
     F q = 1.0f / (below(splat(14.6f), absolute(x)) + 3.5f);
     F y = g * (q * polynomial(q, MILLS));
-    return select(less(F{}, x), 1.0f - y, y);
+    return {select(less(F{}, x), 1.0f - y, y), g};
 }
-INLINE F ndtr(F x) { return ndtr_of(x, gauss_half(x)); }
+INLINE F ndtr(F x) { return ndtr_half_pair(x).first; }
+// ndtr and the normal density.
+INLINE Two ndtr_pair(F x) {
+    Two t = ndtr_half_pair(x);
+    return {t.first, t.second * 0.39894228f};
+}
+INLINE F ndtr_slope(F x) { return 0.39894228f * gauss_half(x); }
+INLINE Two gelu_pair(F x) {
+    Two t = ndtr_pair(x);
+    return {x * t.first, fma(x, t.second, t.first)};
+}
+INLINE F gelu(F x) { return gelu_pair(x).first; }
+INLINE F gelu_slope(F x) { return gelu_pair(x).second; }
 
 // (a - 2)/(a + 2) for a >= 0, infinity included.
 INLINE F fold(F a) { return 1.0f - 4.0f / (a + 2.0f); }
@@ -327,10 +407,20 @@ INLINE F i1e(F x) {
     F near = s.near_a * (s.decay * polynomial(s.near_a * s.near_a, I1));
     return with_sign(select(s.far, far, near), x);
 }
+// i0e(|x|) - i1e(|x|)
+INLINE F difference_of(const Scaled& s) {
+    F t = fma(s.near_a, splat(0.25f), splat(-1.0f));
+    return select(s.far, (s.v * s.root_v) * polynomial(s.v, BESSEL_FAR), polynomial(t, BESSEL));
+}
+// sign(x)*(i0e - i1e)(|x|), by which i0e falls.
+INLINE F falling(F x, F y) { return select(equal(x, F{}), F{}, with_sign(y, x)); }
+INLINE F i0e_fall(F x) { return falling(x, difference_of(scaled(x))); }
+INLINE Two i0e_pair(F x) {
+    Scaled s = scaled(x);
+    return {i0e_of(s), falling(x, difference_of(s))};
+}
 INLINE F i0e_minus_i1e(F x) {
-    F a = absolute(x), v = 1.0f / above(splat(8.0f), a);
-    F t = fma(below(splat(8.0f), a), splat(0.25f), splat(-1.0f));
-    F y = select(less(splat(8.0f), a), (v * root(v)) * polynomial(v, BESSEL_FAR), polynomial(t, BESSEL));
+    F y = difference_of(scaled(x));
     M left = less(x, F{});
     // On the left it is the sum i0e(|x|) + i1e(|x|).
     return any(left) ? select(left, 2.0f * i0e(x) - y, y) : y;

@@ -41,6 +41,24 @@ void unary(const Step& s, const Frame& t) {
     for (int64_t i = 0; i < t.n; i += WIDTH) store(y + i, f(a[i]));
 }
 
+template <F (*f)(F)>
+void times(const Step& s, const Frame& t) {
+    Operand a(t, s.a), b(t, s.b);
+    float* y = t.at[s.y];
+    for (int64_t i = 0; i < t.n; i += WIDTH) store(y + i, f(a[i]) * b[i]);
+}
+
+template <Two (*f)(F)>
+void pair(const Step& s, const Frame& t) {
+    Operand a(t, s.a);
+    float *y = t.at[s.y], *z = t.at[s.z];
+    for (int64_t i = 0; i < t.n; i += WIDTH) {
+        Two two = f(a[i]);
+        store(y + i, two.first);
+        store(z + i, two.second);
+    }
+}
+
 template <F (*f)(F, F)>
 void binary(const Step& s, const Frame& t) {
     Operand a(t, s.a), b(t, s.b);
@@ -59,6 +77,21 @@ void choice(const Step& s, const Frame& t) {
     Operand a(t, s.a), b(t, s.b), c(t, s.c), d(t, s.d);
     float* y = t.at[s.y];
     for (int64_t i = 0; i < t.n; i += WIDTH) store(y + i, select(f(a[i], b[i]), c[i], d[i]));
+}
+
+void clip(const Step& s, const Frame& t) {
+    Operand a(t, s.a), b(t, s.b), c(t, s.c);
+    float* y = t.at[s.y];
+    for (int64_t i = 0; i < t.n; i += WIDTH) store(y + i, below(c[i], above(b[i], a[i])));
+}
+
+void where_inside(const Step& s, const Frame& t) {
+    Operand a(t, s.a), b(t, s.b), c(t, s.c), d(t, s.d);
+    float* y = t.at[s.y];
+    for (int64_t i = 0; i < t.n; i += WIDTH) {
+        F v = a[i];
+        store(y + i, select(less(b[i], v) & less(v, c[i]), d[i], F{}));
+    }
 }
 
 // Arithmetic of a fused step by number: add, subtract, multiply, reversed subtract.
@@ -187,12 +220,14 @@ using namespace SYMACT_ISA;
 #define CHAIN3(p) CHAIN32(p, 0), CHAIN32(p, 1), CHAIN32(p, 2), CHAIN32(p, 3)
 #define UNARY(name, function) unary<SYMACT_ISA::function>,
 #define BINARY(name, function) binary<SYMACT_ISA::function>,
+#define TIMES(name, function) times<SYMACT_ISA::function>,
+#define PAIR(first, second, function) pair<SYMACT_ISA::function>,
 #define CHOICE(name, function) choice<SYMACT_ISA::function>,
 
 extern const Machine JOIN(SYMACT_ISA, _machine) = {
     TEXT(SYMACT_ISA),
-    {SYMACT_UNARY(UNARY) SYMACT_BINARY(BINARY) SYMACT_ISA::where, SYMACT_UNARY_MORE(UNARY) SYMACT_BINARY_MORE(BINARY)
-         SYMACT_CHOICE(CHOICE) CHAIN2(0), CHAIN2(1), CHAIN2(2), TREE(0), TREE(1), TREE(2), CHAIN3(0), CHAIN3(1),
+    {SYMACT_UNARY(UNARY) SYMACT_BINARY(BINARY) SYMACT_ISA::where, SYMACT_UNARY_MORE(UNARY)
+         SYMACT_TIMES(TIMES) SYMACT_CHOICE(CHOICE) SYMACT_ISA::clip, SYMACT_ISA::where_inside, SYMACT_PAIRS(PAIR) CHAIN2(0), CHAIN2(1), CHAIN2(2), TREE(0), TREE(1), TREE(2), CHAIN3(0), CHAIN3(1),
      CHAIN3(2)},
     SYMACT_ISA::read_bfloat16,
     SYMACT_ISA::write_bfloat16,

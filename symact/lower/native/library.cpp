@@ -2,18 +2,14 @@
 #include <cstring>
 #include <memory>
 #include <new>
+#include <string>
 
+#include "patterns.h"
 #include "run.h"
 
 using namespace symact;
 
 namespace {
-
-const char* const NAMES[] = {
-#define X(name, function) #name,
-    SYMACT_UNARY(X) SYMACT_BINARY(X) "where",
-#undef X
-};
 
 const Machine* const MACHINES[] = {
 #if defined(__x86_64__)
@@ -60,9 +56,8 @@ const char* symact_select(const char* name) {
 // The number of an operation of program.py, or -1.
 int symact_operation(const char* name) {
     if (!std::strcmp(name, "const")) return OP_const;
-    for (int i = 0; i < OP_public; i++)
-        if (!std::strcmp(name, NAMES[i])) return i;
-    return -1;
+    int number = operation_number(name);
+    return number < OP_public ? number : -1;
 }
 
 // `code` has four numbers per operation, the operation and its arguments; `values` are those of constants.
@@ -78,6 +73,19 @@ void* symact_compile(int inputs, int operations, const int32_t* code, const doub
     return compiled->fused.slots() < 32768 && compiled->plain.slots() < 32768 ? compiled.release() : nullptr;
 } catch (const std::bad_alloc&) {
     return nullptr;
+}
+
+// The steps of the fused form as text, one a line, cut to `size`; for people and tests.
+void symact_describe(void* program, char* text, int size) {
+    const Bytecode& code = static_cast<Compiled*>(program)->fused;
+    std::string out;
+    for (const Step& s : code.steps) {
+        out += std::string(operation_name(s.op)) + " " + std::to_string(s.y);
+        for (int slot : {s.a, s.b, s.c, s.d}) out += " " + std::to_string(slot);
+        out += "\n";
+    }
+    std::strncpy(text, out.c_str(), size - 1);
+    text[size - 1] = 0;
 }
 
 void symact_free(void* program) { delete static_cast<Compiled*>(program); }

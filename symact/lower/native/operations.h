@@ -17,16 +17,28 @@
     X(lt, is_less) X(le, is_less_equal) X(eq, is_equal) X(pow, power)
 
 // Below: not in program.py. X(name, function)
-#define SYMACT_UNARY_MORE(X) \
-    X(copy, copy) X(decay, decay) X(gauss, gauss) X(gauss_half, gauss_half) X(half_growth, half_growth) \
-    X(double_decay, double_decay) X(tanh_softplus, tanh_softplus) X(sigmoid_minus, sigmoid_minus)       \
-    X(sech_squared, sech_squared)
-// Functions that finish what several share: of the argument and the shared part.
-#define SYMACT_BINARY_MORE(X)                                                                                 \
-    X(sigmoid_of, sigmoid_of) X(softplus_of, softplus_of) X(logsigmoid_of, logsigmoid_of)                     \
-    X(sigmoid_minus_of, sigmoid_minus_of) X(expm1_of, expm1_of) X(tanh_of, tanh_of)                           \
-    X(sech_squared_of, sech_squared_of) X(tanh_softplus_of, tanh_softplus_of) X(erf_of, erf_of) X(erfc_of, erfc_of) X(ndtr_of, ndtr_of)           \
-    X(sinh_of, sinh_of) X(cosh_of, cosh_of)
+#define SYMACT_UNARY_MORE(X)                                                                                     \
+    X(copy, copy) X(gauss, gauss) X(gauss_half, gauss_half) X(tanh_softplus, tanh_softplus)                      \
+    X(tanh_softplus_slope, tanh_softplus_slope) X(sigmoid_minus, sigmoid_minus) X(sigmoid_slope, sigmoid_slope)  \
+    X(ndtr_slope, ndtr_slope) X(sech_squared, sech_squared) X(silu, silu) X(silu_slope, silu_slope)              \
+    X(mish, mish) X(mish_slope, mish_slope) X(gelu, gelu) X(gelu_slope, gelu_slope) X(elu, elu)                  \
+    X(elu_slope, elu_slope) X(i0e_fall, i0e_fall)
+// y = f(a)*b, for functions that often are a factor.
+#define SYMACT_TIMES(X)                                                                                       \
+    X(exp, exp_) X(erfc, erfc_) X(ndtr, ndtr) X(tanh, tanh_) X(cosh, cosh_) X(cos, cos_) X(sigmoid, sigmoid)  \
+    X(gauss, gauss) X(tanh_softplus_slope, tanh_softplus_slope) X(sigmoid_minus, sigmoid_minus)               \
+    X(sigmoid_slope, sigmoid_slope) X(ndtr_slope, ndtr_slope) X(sech_squared, sech_squared)                   \
+    X(silu_slope, silu_slope) X(mish_slope, mish_slope) X(gelu_slope, gelu_slope) X(elu_slope, elu_slope)     \
+    X(i0e_fall, i0e_fall)
+// Two functions of one argument that share most of their work: X(first, second, function).
+#define SYMACT_PAIRS(X)                                                                                        \
+    X(silu, silu_slope, silu_pair) X(elu, elu_slope, elu_pair) X(mish, mish_slope, mish_pair)                  \
+    X(gelu, gelu_slope, gelu_pair) X(tanh_softplus, tanh_softplus_slope, tanh_softplus_pair)                   \
+    X(sigmoid, sigmoid_minus, sigmoid_pair) X(sigmoid, sigmoid_slope, sigmoid_slope_pair)                      \
+    X(softplus, sigmoid, softplus_pair) X(logsigmoid, sigmoid_minus, logsigmoid_pair) X(erfc, gauss, erfc_pair) \
+    X(erf, gauss, erf_pair) X(ndtr, gauss_half, ndtr_half_pair) X(ndtr, ndtr_slope, ndtr_pair)                 \
+    X(expm1, exp, expm1_pair) X(sinh, cosh, sinh_pair) X(tanh, sech_squared, tanh_pair) X(sin, cos, sin_pair)  \
+    X(i0e, i0e_fall, i0e_pair)
 // y = a OP b ? c : d
 #define SYMACT_CHOICE(X) X(where_lt, less) X(where_le, less_equal) X(where_eq, equal)
 
@@ -35,7 +47,18 @@ namespace symact {
 enum Operation : int16_t {
 #define X(name, function) OP_##name,
     SYMACT_UNARY(X) SYMACT_BINARY(X) OP_where,
-    SYMACT_UNARY_MORE(X) SYMACT_BINARY_MORE(X) SYMACT_CHOICE(X)
+    SYMACT_UNARY_MORE(X)
+#undef X
+#define X(name, function) OP_times_##name,
+    SYMACT_TIMES(X)
+#undef X
+#define X(name, function) OP_##name,
+    SYMACT_CHOICE(X)
+#undef X
+    OP_clip,          // min(max(a, b), c), NaN kept
+    OP_where_inside,  // b < a < c ? d : 0
+#define X(first, second, function) OP_##function,
+    SYMACT_PAIRS(X)
 #undef X
     // Fused arithmetic: each of the bases is followed by its combinations, see `kernels.cpp`.
     OP_chain2,
@@ -44,12 +67,13 @@ enum Operation : int16_t {
     OP_count = OP_chain3 + 3 * 4 * 4,
     OP_const = OP_count,
     OP_input,
+    OP_second,
 };
 constexpr int OP_public = OP_where + 1;
 
-// One step of a compiled program: y = op(a, b, c, d), all numbers of slots.
+// One step of a compiled program: y = op(a, b, c, d), all numbers of slots; a pair gives z too.
 struct Step {
-    int16_t op, y, a, b, c, d;
+    int16_t op, y, a, b, c, d, z;
 };
 
 // Where the slots are while a block of n values is worked on; n is a multiple of 16. Slots that hold one

@@ -13,7 +13,7 @@ namespace {
 
 constexpr int64_t LINE = 16;
 // What the blocks of a program may occupy together, so that they stay in a first-level cache of 32 kB.
-constexpr int64_t BUDGET = 24 * 1024;
+constexpr int64_t BUDGET = 16 * 1024, LARGEST = 512;
 
 struct Release {
     void operator()(void* p) const { std::free(p); }
@@ -41,9 +41,9 @@ public:
     Worker(const Machine& machine, const Bytecode& code, const Job& job) : machine_(machine), code_(code), job_(job) {
         parameters_ = code.inputs - 1 - (job.grad ? 1 : 0);
         direct_ = job.type == FLOAT32 || job.type == FLOAT64;
-        int blocks = code.temporaries + code.outputs - 1 + (direct_ ? 0 : 2 + (job.grad ? 1 : 0));
+        int blocks = code.temporaries + code.outputs + 1 + (job.grad ? 1 : 0);
         for (int k = 0; k < parameters_; k++) blocks += job.parameters[k].channels > 1;
-        block_ = std::clamp<int64_t>(BUDGET / static_cast<int64_t>(sizeof(T)) / (blocks + 1) / 64 * 64, 128, 1024);
+        block_ = std::clamp<int64_t>(BUDGET / static_cast<int64_t>(sizeof(T)) / blocks / 64 * 64, 128, LARGEST);
         block_ = std::min(block_, (job.size + LINE - 1) / LINE * LINE);
     }
 

@@ -1,0 +1,63 @@
+// A Program as a graph of nodes while it is compiled to bytecode.
+#pragma once
+
+#include <cstddef>
+#include <vector>
+
+#include "bytecode.h"
+
+namespace symact {
+
+constexpr int NONE = -1;
+
+struct Node {
+    int op;
+    int arguments[4];
+    double value = 0.0;
+    int uses = 0;
+    bool absorbed = false;
+};
+
+inline int arity(int op) {
+    if (op == OP_const || op == OP_input) return 0;
+    if (op == OP_second || op < OP_add || (op >= OP_copy && op < OP_times_exp)) return 1;
+    if (op < OP_where || (op >= OP_times_exp && op < OP_where_lt)) return 2;
+    if (op >= OP_silu_pair && op < OP_chain2) return 1;
+    return op == OP_where || op == OP_clip || (op >= OP_chain2 && op < OP_tree) ? 3 : 4;
+}
+
+struct Graph {
+    int inputs;
+    std::vector<int> outputs;
+    std::vector<Node> nodes;
+
+    bool is(int node, int op) const { return nodes[node].op == op; }
+    bool is_value(int node, double value) const { return is(node, OP_const) && nodes[node].value == value; }
+    bool single(int node) const { return nodes[node].uses == 1; }
+    int argument(int node, int i) const { return nodes[node].arguments[i]; }
+    int size() const { return static_cast<int>(nodes.size()); }
+
+    // The node computes something else from now on; nodes that use it stay.
+    void become(int node, int op, int a, int b = NONE, int c = NONE, int d = NONE) {
+        nodes[node] = Node{op, {a, b, c, d}, 0.0, nodes[node].uses, false};
+    }
+    int make(int op, int a, int b = NONE, int c = NONE) {
+        nodes.push_back(Node{op, {a, b, c, NONE}});
+        return size() - 1;
+    }
+    // The node of a function of one argument, or NONE.
+    int find(int op, int a) const {
+        for (int i = inputs; i < size(); i++)
+            if (is(i, op) && argument(i, 0) == a) return i;
+        return NONE;
+    }
+    int constant(double value);
+    void count_uses();
+    // Appends `root` and what it needs, arguments before what uses them.
+    void visit(int root, std::vector<char>& seen, std::vector<int>& order) const;
+};
+
+// Replaces what program.py says by fewer, larger operations of the same meaning.
+void fuse(Graph& graph);
+
+}  // namespace symact
