@@ -41,17 +41,17 @@ def regret(table: Table, search: Search) -> np.ndarray:
 
 
 def evaluations_to_top(table: Table, search: Search, share: float = 0.01) -> float:
-    """Evaluations beyond the start until a function of the top `share` was tried; inf if it never was.
+    """Evaluations beyond the start until the search itself tried a function of the top `share`; inf if never.
 
-    0 when the start holds one.
+    A function of the start does not count, however good: it was given, not found.
     """
     value = unseen_scores(table, search)
     rows = table.representatives
     count = max(1, round(share * len(rows)))
     top = set(rows[np.argsort(-value[rows], kind="stable")[:count]].tolist())
-    for position, row in enumerate(search.rows):
+    for position, row in enumerate(search.rows[search.start :]):
         if int(row) in top:
-            return float(max(0, position + 1 - search.start))
+            return float(position + 1)
     return float("inf")
 
 

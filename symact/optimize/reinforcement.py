@@ -14,6 +14,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+import numpy as np
 import torch
 
 from symact.expr.space import Space
@@ -85,6 +86,8 @@ class Reinforcement(Optimizer):
         self._sequences: dict[Any, Partial] = {}
         self._batch: list[tuple[Partial, int]] = []  # (sequence, trial)
         self._since = 0  # trials told when the batch began
+        # The policy's sequences since its last update, and the generator that draws more of them.
+        self._drawn: tuple[list[Partial], np.random.Generator] | None = None
 
     # Proposing.
 
@@ -94,9 +97,15 @@ class Reinforcement(Optimizer):
 
     def _rollouts(self) -> Iterator[Partial]:
         """Endless sequences of the policy as it stands, keyed by (seed, trials told at its last update)."""
-        generator = self.generator(1, self._since)
+        if self._drawn is None:
+            self._drawn = ([], self.generator(1, self._since))
+        drawn, generator = self._drawn
+        position = 0
         while True:
-            yield from sample(self.controller, self.emission, 4 * self.settings["actors"], generator)
+            if position == len(drawn):
+                drawn.extend(sample(self.controller, self.emission, 4 * self.settings["actors"], generator))
+            yield drawn[position]
+            position += 1
 
     # Learning.
 
@@ -113,6 +122,7 @@ class Reinforcement(Optimizer):
             self._update(self._batch + self._repeats() + self._elite())
             self._batch = []
             self._since = self.told + 1
+            self._drawn = None
 
     def _repeats(self) -> list[tuple[Partial, int]]:
         """The rollouts of this batch that were known before: no training, but a reward."""

@@ -1,0 +1,61 @@
+"""Random search: uniform over functions, each once."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import numpy as np
+import pytest
+
+from symact.expr.grammar import load_grammar, parse_grammar
+from symact.optimize.functions import Functions
+from symact.optimize.random_search import RandomSearch
+from symact.records import Outcome, Trial
+
+GRAMMAR = """
+name = "twins"
+[unary]
+identity = "x"
+same = "1*x"
+again = "x + 0"
+tanh = "tanh(x)"
+sin = "sin(x)"
+[spaces]
+all = ["unary(x)"]
+"""
+
+
+def test_functions_are_equally_likely_however_many_names_they_have():
+    space = parse_grammar(GRAMMAR).space()
+    first = Counter(str(RandomSearch(space, seed).ask(1)[0]) for seed in range(600))
+    assert len(first) == 3
+    assert min(first.values()) > 150
+
+
+def test_members_are_distinct_and_usable():
+    functions = Functions.of(load_grammar("aquasurf").space("bench"))
+    assert functions.members is not None
+    keys = [functions.key(expression) for expression in functions.members]
+    assert len(set(keys)) == len(keys) > 1500
+    assert "add(zero(x),zero(x))" not in set(map(str, functions.members))
+
+
+def test_the_finite_filter_skips_what_features_call_not_finite():
+    space = load_grammar("aquasurf").space("bench")
+
+    def features(expressions):
+        return {"finite": np.array(["relu" in str(expression) for expression in expressions])}
+
+    asked = RandomSearch(space, 0, features=features, finite=True).ask(20)
+    assert all("relu" in str(expression) for expression in asked)
+    assert any("relu" not in str(expression) for expression in RandomSearch(space, 0, features=features).ask(20))
+
+
+@pytest.mark.parametrize("grammar", ["aquasurf"])
+def test_draws_from_a_sampled_space_are_played_back(grammar):
+    space = load_grammar(grammar).space("large")
+    optimizer = RandomSearch(space, 3)
+    told = [Trial(c, (Outcome.finished(0.5),)) for c in optimizer.ask(10)]
+    following = optimizer.ask(20)[10:]
+    optimizer.tell(told)
+    assert optimizer.ask(10) == following
