@@ -136,6 +136,7 @@ class _Reader:
     def read(self) -> Grammar:
         self.data = self._toml()
         self._known(self.data, _SECTIONS, (), "section")
+        name, source = (self._text(key) for key in ("name", "source"))
         if not any(section in self.data for section in _TABLES):
             raise GrammarError(
                 'the grammar is empty; expected operators, as in [unary] with relu = "max(x, 0)"', self.path
@@ -143,7 +144,6 @@ class _Reader:
         for section in _TABLES:
             if not isinstance(self.data.get(section, {}), dict):
                 self.fail(f"expected a section, [{section}]", section)
-        name, source = (self._text(key) for key in ("name", "source"))
         for key, value in self.data.get("parameters", {}).items():
             self.parameters[key] = self._parameter(key, value)
         for key, value in self.data.get("constants", {}).items():
