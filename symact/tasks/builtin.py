@@ -27,6 +27,7 @@ from symact.records import Outcome, Status
 from symact.tasks import networks
 from symact.tasks.data import Dataset, data_root, digits, images, images14
 from symact.tasks.fisher import FisherFeatures, FisherProbe
+from symact.tasks.folder import imagenet
 from symact.tasks.networks import MakeActivation
 from symact.tasks.schedules import plan
 from symact.tasks.train import TrainConfig, Training, measure_accuracy, train
@@ -168,8 +169,8 @@ class ImageTask:
 
     @cached_property
     def _probe(self) -> FisherProbe:
-        train = self.dataset.train
-        return FisherProbe(train.x[: self.feature_batch].clone(), train.y[: self.feature_batch])
+        train, rows = self.dataset.train, slice(0, self.feature_batch)
+        return FisherProbe(train.x[rows].clone(), train.y[rows])
 
     def _fisher(self, make_activation: MakeActivation) -> FisherFeatures:
         model, _ = self.build(make_activation, FEATURE_SEED)
@@ -330,6 +331,60 @@ class CIFAR100ResNet56(CIFAR10ResNet56):
     name, source = "cifar100-resnet56", "CIFAR100"
 
 
+class ImagenetteMobileViT(CIFAR10AllCNNC):
+    """Imagenette with MobileViTv2-0.5 of timm (extra `zoo`); for a GPU."""
+
+    name, sites, source = "imagenette-mobilevitv2", 34, "Imagenette"
+    config = TrainConfig(
+        epochs=105,
+        batch=128,
+        optimizer="adamw",
+        rate=2e-3,
+        weight_decay=0.05,
+        decay="cosine",
+        label_smoothing=0.1,
+        augment=True,
+        mixed_precision=True,
+        evaluation_batch=100,
+    )
+    model: ClassVar[str] = "mobilevitv2_050"
+
+    def network(self, make_activation: MakeActivation) -> nn.Module:
+        return networks.zoo(self.model, make_activation, self.dataset.classes)
+
+
+class ImagenetteCoAtNet(ImagenetteMobileViT):
+    """Imagenette with CoAtNet (nano) of timm (extra `zoo`); for a GPU."""
+
+    name, sites, model = "imagenette-coatnet", 31, "coatnet_nano_rw_224"
+
+    def network(self, make_activation: MakeActivation) -> nn.Module:
+        return networks.zoo(self.model, make_activation, self.dataset.classes, self.dataset.train.x.shape[-1])
+
+
+class ImageNetResNet50(ImageTask):
+    """ImageNet (folders `ImageNet/train` and `ImageNet/val`) with torchvision's ResNet-50; for a large GPU."""
+
+    name, sites = "imagenet-resnet50", 17
+    config = TrainConfig(
+        epochs=90,
+        batch=256,
+        optimizer="sgd",
+        rate=0.1,
+        weight_decay=1e-4,
+        decay="cosine",
+        label_smoothing=0.1,
+        mixed_precision=True,
+        evaluation_batch=250,
+    )
+
+    def load(self) -> Dataset:
+        return imagenet(self.root)
+
+    def network(self, make_activation: MakeActivation) -> nn.Module:
+        return networks.resnet50(make_activation, self.dataset.classes)
+
+
 TASKS: dict[str, Callable[..., Any]] = {
     task.name: task
     for task in (
@@ -344,5 +399,8 @@ TASKS: dict[str, Callable[..., Any]] = {
         CIFAR10ResNet20,
         CIFAR10ResNet56,
         CIFAR100ResNet56,
+        ImagenetteMobileViT,
+        ImagenetteCoAtNet,
+        ImageNetResNet50,
     )
 }

@@ -19,6 +19,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -42,9 +43,12 @@ IDX_FOLDERS = {
 
 @dataclass(frozen=True)
 class Split:
-    """Inputs `x` of shape ``(n, ...)`` (float32) and labels `y` of shape ``(n,)`` (int64)."""
+    """Inputs `x` of shape ``(n, ...)`` (float32) and labels `y` of shape ``(n,)`` (int64).
 
-    x: torch.Tensor
+    `x` is a tensor, or `folder.FolderImages` for sets that do not fit in memory.
+    """
+
+    x: Any
     y: torch.Tensor
 
     def __len__(self) -> int:

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -118,7 +118,7 @@ def train(
     if not 0 < budget <= 1:
         raise ValueError(f"budget must be in (0, 1], not {budget}")
     start, result = time.perf_counter(), Training()
-    device = phases[0].turns[0].data.x.device
+    device = phases[0].turns[0].data.y.device
     generator = torch.Generator().manual_seed(seed)
     on_cpu = device.type == "cpu"
     for phase in phases:
@@ -135,7 +135,7 @@ def train(
             for step in range(steps):
                 scale = 0.5 * (1 + math.cos(math.pi * (first + step) / total)) if config.decay == "cosine" else 1.0
                 for turn, compute, update, stream in zip(phase.turns, computes, updates, streams, strict=True):
-                    loss, gradient = compute(*stream[step])
+                    loss, gradient = compute(*next(stream))
                     losses.append(loss)
                     # On a CPU a look at the loss costs nothing; elsewhere it would wait for the device.
                     if on_cpu and not math.isfinite(loss.item()):
@@ -160,8 +160,8 @@ def train(
 def measure_accuracy(model: nn.Module, data: Split, config: TrainConfig) -> tuple[float, float]:
     """Mean cross-entropy loss (without smoothing) and accuracy of `model` on `data`, in evaluation mode."""
     model.eval()
-    loss = torch.zeros((), device=data.x.device)
-    right = torch.zeros((), device=data.x.device)
+    loss = torch.zeros((), device=data.y.device)
+    right = torch.zeros((), device=data.y.device)
     with torch.inference_mode():
         for x, y in zip(data.x.split(config.evaluation_batch), data.y.split(config.evaluation_batch), strict=True):
             output = model(x)
@@ -172,16 +172,22 @@ def measure_accuracy(model: nn.Module, data: Split, config: TrainConfig) -> tupl
 
 def _batches(
     data: Split, config: TrainConfig, steps: int, generator: torch.Generator
-) -> list[tuple[torch.Tensor, torch.Tensor]]:
-    """`steps` batches in a fresh random order, gathered at once; data that is too short is gone through again."""
+) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+    """`steps` batches in a fresh random order; data that is too short is gone through again.
+
+    Tensors are gathered at once for all steps, other inputs batch by batch.
+    """
     rows = torch.empty(0, dtype=torch.int64)
-    while len(rows) < steps * config.batch and math.ceil(len(rows) / config.batch) < steps:
+    while math.ceil(len(rows) / config.batch) < steps:
         rows = torch.cat([rows, torch.randperm(len(data), generator=generator)])
-    rows = rows[: steps * config.batch].to(data.x.device)
-    x, y = data.x[rows], data.y[rows]
+    rows = rows[: steps * config.batch].to(data.y.device)
+    y = data.y[rows].split(config.batch)
+    if not isinstance(data.x, torch.Tensor):
+        return ((data.x[part], labels) for part, labels in zip(rows.split(config.batch), y, strict=True))
+    x = data.x[rows]
     if config.augment:
         x = _augmented(x, generator)
-    return list(zip(x.split(config.batch), y.split(config.batch), strict=True))
+    return zip(x.split(config.batch), y, strict=True)
 
 
 def _augmented(x: torch.Tensor, generator: torch.Generator) -> torch.Tensor:

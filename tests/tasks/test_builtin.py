@@ -18,7 +18,7 @@ from symact.records import Status
 from symact.tasks.builtin import TASKS, ImageTask
 
 # Networks that a CPU cannot train in a test; they are built and evaluated at a tiny budget in `test_networks.py`.
-LARGE = {name for name in TASKS if name.startswith("cifar")}
+LARGE = {name for name in TASKS if name.startswith(("cifar", "image"))}
 MIXTURE = Vocabulary(
     name="mixture",
     parameters={f"w{i}": Parameter(f"w{i}", 1.0, positive=True, mixture=True, range=(0.1, 3.0)) for i in (1, 2)},
