@@ -141,6 +141,8 @@ class _Evaluation:
         size, depth = self.measure.of(result)
         if size > MAXIMUM_SIZE or depth > MAXIMUM_DEPTH:
             raise _TooLargeError
+        if any(max(abs(n.p), n.q).bit_length() > 2 * MAXIMUM_BITS for n in result.atoms(sympy.Rational)):
+            raise _TooLargeError
         if result in _UNDEFINED or result.has(*_UNDEFINED):
             self.conditions.add(sympy.false)
             return sympy.nan

@@ -123,7 +123,7 @@ def test_a_grammar_is_found_by_name_and_by_path(tmp_path: Path) -> None:
 
 
 def test_a_missing_grammar_names_what_there_is() -> None:
-    with pytest.raises(GrammarError, match="no such grammar file; did you mean 'aquasurf'. expected a path or one of"):
+    with pytest.raises(GrammarError, match=r"no such grammar file; did you mean 'aquasurf'. expected a path or one of"):
         load_grammar("aquasurv")
 
 
@@ -244,10 +244,12 @@ HOSTILE = [
 @pytest.mark.timeout(10)
 @pytest.mark.parametrize("text", HOSTILE, ids=range(len(HOSTILE)))
 def test_hostile_grammars_are_answered(text: str) -> None:
+    message = ""
     try:
         parse_grammar(text)
     except GrammarError as error:
-        assert len(str(error)) < 1_000
+        message = str(error)
+    assert len(message) < 1_000
 
 
 WORDS = st.sampled_from(
