@@ -102,26 +102,38 @@ def write_onnx(
         raise InputError("ONNX needs the packages onnx and onnxscript: pip install 'symact[onnx]'") from None
     expr, constants = _resolved(expr, constants, grammar)
     module = _OnnxModule(expr, standalone.parameter_values(expr, constants)).eval()
+    model = onnx_model(module, ["y"], module.channels)
+    model.doc_string = f"{expr}, written by symact"
+    write_file(path, lambda temporary: onnx.save(model, temporary))
+
+
+def onnx_model(module: nn.Module, outputs: list[str], channels: int = 0) -> Any:
+    """A module of elementwise functions of one tensor as an `onnx.ModelProto` with input `x`.
+
+    Args:
+        module: gives one tensor, or a tuple of them.
+        outputs: their names.
+        channels: how many, where the constants are per channel; then the input has four dimensions.
+    """
     dynamic = torch.export.Dim.DYNAMIC
     example = torch.linspace(-1.0, 1.0, 6).reshape(2, 3)
     shape = dict.fromkeys(range(2), dynamic)
-    if module.channels:
-        example = torch.zeros(2, module.channels, 3, 4)
+    if channels:
+        example = torch.zeros(2, channels, 3, 4)
         shape = {0: dynamic, 2: dynamic, 3: dynamic}
     with _quiet():
         program = torch.onnx.export(
-            module, (example,), dynamo=True, dynamic_shapes=(shape,), input_names=["x"], output_names=["y"],
+            module, (example,), dynamo=True, dynamic_shapes=(shape,), input_names=["x"], output_names=outputs,
             opset_version=OPSET, verbose=False,
         )  # fmt: skip
     assert program is not None
     model = program.model_proto
-    if not module.channels:
+    if not channels:
         # Elementwise: the shape in the model is that of the example, and any other will do.
         for value in (*model.graph.input, *model.graph.output):
             value.type.tensor_type.ClearField("shape")
         del model.graph.value_info[:]
-    model.doc_string = f"{expr}, written by symact"
-    write_file(path, lambda temporary: onnx.save(model, temporary))
+    return model
 
 
 def _resolved(
@@ -170,9 +182,19 @@ class _OnnxOperations:
     def __init__(self) -> None:
         self.special = SimpleNamespace(erfcx=_erfcx, i0e=_i0e, i1e=_i1e)
         self.expm1, self.log1p, self.erfc = _expm1, _log1p, _erfc
+        self.sigmoid, self.copysign = _sigmoid, _copysign
 
     def __getattr__(self, name: str) -> Any:
         return getattr(torch, name)
+
+
+def _sigmoid(x: Tensor) -> Tensor:
+    """onnxruntime's own is wrong by half a unit in 1e-6 of the tail."""
+    return 1.0 / (1.0 + torch.exp(-x))
+
+
+def _copysign(size: Tensor, x: Tensor) -> Tensor:
+    return torch.where(x < 0.0, -torch.abs(size), torch.abs(size))
 
 
 def _expm1(x: Tensor) -> Tensor:
