@@ -181,7 +181,10 @@ class _Runner:
     def run(self, first: list[int], shown: np.ndarray, seed: int) -> Search:
         table = self.table
         hidden = np.setdiff1d(np.arange(table.seeds), shown)
-        optimizer = self.factory(table.space, seed, features=table.features, **self.settings)
+        try:
+            optimizer = self.factory(table.space, seed, features=table.features, **self.settings)
+        except (TypeError, ValueError) as error:
+            raise InputError(f"optimizer {self.name!r}: {error}") from error
         rows = first[: self.evaluations]
         batch = -1
         optimizer.tell([self._trial(table.parsed[row], row, shown, n, batch) for n, row in enumerate(rows)])
