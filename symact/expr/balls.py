@@ -31,7 +31,7 @@ class Marker:
 UNDEFINED, UNKNOWN = Marker("UNDEFINED"), Marker("UNKNOWN")
 
 # Bits, raised until a comparison is decided; the last one decides that what overlaps is equal.
-PRECISIONS = (640, 2560)
+PRECISIONS = (640, 2560, 40_960)
 
 # How `scale` shows what has no exponent, and the sign.
 FEATURE_ZERO, FEATURE_NEGATIVE, FEATURE_UNDEFINED = -1023.0, 77.7, 3333.3

@@ -24,12 +24,12 @@ HUGE, TINY = 1e307, 1e-305
 _DISTURBED_HUGE, _DISTURBED_TINY = 1e303, 1e-301
 TRUSTED_HUGE, TRUSTED_TINY = 1e290, 1e-290
 _DISTURBANCE = 2.0**-50
-_EXACT_BELOW = 1e6
 _INTEGERS_BELOW = 2.0**31
 _SELU_SCALE, _SELU_ALPHA = 1.0507009873554804934193349852946, 1.6732632423543772848170429916717
 
 
 # Steps that round nothing: values made by these alone are exact if their arguments are.
+WHOLE_BELOW = 1e6
 EXACT = frozenset(
     ["const", "neg", "abs", "sign", "max", "min", "lt", "le", "eq", "ne", "and", "or", "where", "relu", "heaviside"]
 )
@@ -55,15 +55,16 @@ class Saturation:
         steps = generator.integers(1, 4, size=(251, points)) * generator.choice([-1, 1], size=(251, points))
         self.noise = 1.0 + steps * _DISTURBANCE
 
-    def disturb(self, values: Array, first_row: int) -> None:
-        """Disturb the second half of ``(rows, columns)`` in place; integers, which are exact, stay."""
+    def disturb(self, values: Array, first_row: int, exact: Array | None = None) -> None:
+        """Disturb the second half of ``(rows, columns)`` in place, except where `exact` ``(rows, points)`` says so."""
         if not self.doubled:
             return
         half = values[:, self.points :]
-        rows = (np.arange(len(half)) + first_row) % len(self.noise)
-        exact = np.rint(half) == half
-        exact &= np.abs(half) < _EXACT_BELOW
-        np.multiply(half, self.noise[rows], out=half, where=~exact)
+        noise = self.noise[(np.arange(len(half)) + first_row) % len(self.noise)]
+        if exact is None:
+            half *= noise
+        else:
+            np.multiply(half, noise, out=half, where=~exact)
 
     def trusted(self, values: Array) -> Array:
         """Where ``(rows, columns)`` values are accurate: ``(rows, points)`` bool; undefined in both halves counts."""
@@ -121,6 +122,11 @@ def _soft(bounds: Saturation, out: Array, nonzero: Array, sign: Array) -> Array:
         return out
     lost = (out == 0) & nonzero
     return np.where(lost, np.copysign(bounds.tiny, sign), out) if lost.any() else out
+
+
+def whole(values: Array) -> Array:
+    """Where values are integers of moderate size."""
+    return (np.rint(values) == values) & (np.abs(values) < WHOLE_BELOW)
 
 
 def _ipow(a: Array, exponent: int, bounds: Saturation) -> Array:

@@ -17,6 +17,7 @@ from scipy.sparse.csgraph import connected_components
 from symact.expr.arbiter import VARIABLE_HEAD, Anchor, Arbiter, Row
 from symact.expr.fields import ANCHORS, POINTS, Dag, Field, Fingerprints, fingerprint, project_one, sample_points
 from symact.expr.kernels import TRUSTED_HUGE, TRUSTED_TINY, Array
+from symact.expr.saturation import revealing
 
 # Distances of projections. Rounding stays below the first; between the two lies the gray zone.
 SAME, CLOSE = 4e-12, 1e-8
@@ -25,11 +26,8 @@ _PER_ANCHOR = POINTS // ANCHORS
 _MIDDLES = np.arange(_PER_ANCHOR // 2, POINTS, _PER_ANCHOR)
 _ALL = 2**ANCHORS - 1
 _BITS = 1 << np.arange(ANCHORS)
-# Anchors where every row is made known, so that all rows can be compared somewhere; and powers of two
-# that bound values of moderate size: 1 - erf(4.3) is 1e-9, far above the rounding of float64.
+# Anchors where every row is made known, so that all rows can be compared somewhere.
 MEETING = [2, 5]
-_MODERATE = 2.1
-_SMALL_SCALE = 2.1 / 11
 _DENSE_TOLERANCE = 1e-7
 _CHUNK = 4096
 
@@ -48,6 +46,7 @@ class Candidates:
         extremes: ``(rows, ANCHORS)``: how large or small (in powers of two) any value on the way became.
         kinked: ``(rows,)``: whether some part of it has switches.
         undefined: ``(rows,)`` number of sample points where it is undefined.
+        calm: ``(rows, ANCHORS)``: no operation on the way hides its arguments there, see `revealing`.
     """
 
     heads: Array
@@ -56,6 +55,7 @@ class Candidates:
     extremes: Array
     kinked: Array
     undefined: Array
+    calm: Array
 
     def __len__(self) -> int:
         return len(self.heads)
@@ -68,6 +68,7 @@ class Candidates:
             self.extremes[rows],
             self.kinked[rows],
             self.undefined[rows],
+            self.calm[rows],
         )
 
     def row(self, index: int) -> Row:
@@ -88,6 +89,7 @@ class Candidates:
             np.concatenate([part.extremes for part in parts]),
             np.concatenate([part.kinked for part in parts]),
             np.concatenate([part.undefined for part in parts]),
+            np.concatenate([part.calm for part in parts]),
         )
 
 
@@ -116,6 +118,7 @@ class Functions:
         self.arbiter = Arbiter(self.dag)
         self._extremes = np.zeros((64, ANCHORS), np.float32)
         self._kinked = np.zeros(64, bool)
+        self._calm_rows = np.ones((64, ANCHORS), bool)
         self.variable = self.describe(VARIABLE_HEAD, np.zeros((1, 0), np.int64), self.base.values)
 
     def candidates(self, head: int, arguments: Array) -> Candidates:
@@ -133,9 +136,11 @@ class Functions:
         while len(self._kinked) < self.dag.size:
             self._extremes = np.concatenate([self._extremes, np.zeros_like(self._extremes)])
             self._kinked = np.concatenate([self._kinked, np.zeros_like(self._kinked)])
+            self._calm_rows = np.concatenate([self._calm_rows, np.ones_like(self._calm_rows)])
         if self.certify:
             self._extremes[rows] = chosen.extremes
             self._kinked[rows] = chosen.kinked
+            self._calm_rows[rows] = chosen.calm
         self.base.extend()
         return rows
 
@@ -146,19 +151,25 @@ class Functions:
         undefined = np.isnan(first).sum(axis=1)
         heads, kinked = np.full(len(values), head), np.zeros(len(values), bool)
         if not self.certify:
-            return Candidates(heads, arguments, prints, np.zeros((len(heads), 0), np.float32), kinked, undefined)
+            nothing = np.zeros((len(heads), 0), np.float32)
+            return Candidates(heads, arguments, prints, nothing, kinked, undefined, nothing)
         with np.errstate(divide="ignore"):
             size = np.log2(np.abs(first[:, _MIDDLES]))
-        # Small numbers hide less than large ones: 1 + v**2 shows v = 2**-11 at 2**-22.
-        size = np.where(size < 0, -size * _SMALL_SCALE, size)
-        extremes = np.where(np.isfinite(size), size, 0).astype(np.float32)
+        extremes = np.where(np.isfinite(size), np.abs(size), 0).astype(np.float32)
+        calm = np.full((len(values), ANCHORS), True)
         if head != VARIABLE_HEAD:
-            tape = self.dag.heads[head].tape
-            kinked |= bool(tape.switches)
-            for column in arguments.T if not tape.total else ():
-                np.maximum(extremes, self._extremes[column], out=extremes)
-                kinked |= self._kinked[column]
-        return Candidates(heads, arguments, prints, extremes, kinked, undefined)
+            known = self.dag.heads[head]
+            kinked |= bool(known.tape.switches)
+            if not known.tape.total:
+                columns = [arguments[:, i] for i in range(known.arity)]
+                for column in columns:
+                    np.maximum(extremes, self._extremes[column], out=extremes)
+                    kinked |= self._kinked[column]
+                    calm &= self._calm_rows[column]
+                inputs = [self.base.values[column][:, _MIDDLES] for column in columns]
+                inputs += [self.base.slot(slot)[:, _MIDDLES] for slot in known.slots]
+                calm &= revealing(known.tape, known.arity, inputs, first[:, _MIDDLES])
+        return Candidates(heads, arguments, prints, extremes, kinked, undefined, calm)
 
     def repair(self, rows: Candidates) -> None:
         """Rows that float64 lost at the anchors where all rows meet get these values from ball arithmetic."""
@@ -254,12 +265,13 @@ class Functions:
         return values
 
     def _calm(self, rows: Candidates, members: Array) -> list[tuple[Field, int]]:
+        """Where clear members are compared: the calmest point; with switches, every point that hides something."""
         extremes = rows.extremes[members].max(axis=0)
+        calmest = int(extremes.argmin())
         if not rows.kinked[members].any():
-            return [(self.base, int(_MIDDLES[extremes.argmin()]))]
-        half = ANCHORS // 2
-        halves = int(extremes[:half].argmin()), half + int(extremes[half:].argmin())
-        return [(self.base, int(_MIDDLES[h])) for h in halves]
+            return [(self.base, int(_MIDDLES[calmest]))]
+        hidden = np.flatnonzero(~rows.calm[members].all(axis=0)).tolist()
+        return [(self.base, int(_MIDDLES[j])) for j in dict.fromkeys([calmest, *hidden])]
 
     def _settle(
         self, rows: Candidates, members: Array, labels: Array, dense: dict[int, list[int]], doubtful: Array, settled: int
@@ -351,18 +363,15 @@ def dense_points(low: float, high: float, count: int = DENSE) -> Array:
 def _calmness(rows: Candidates, order: Array, starts: Array, ends: Array) -> Array:
     """Per group, whether float64 agreement is agreement: no part of any member is saturated at some point.
 
-    Where every value on the way is of moderate size, no operation hides its argument. Groups with switches need
-    such a point on both sides of the middle.
+    Groups without switches are analytic and need one calm point; the others need them everywhere.
     """
     if not len(starts):
         return np.empty(0, bool)
     members = _spans(order, starts, ends)
     offsets = np.cumsum(ends - starts) - (ends - starts)
-    extremes = np.maximum.reduceat(rows.extremes[members], offsets, axis=0)
+    calm = np.logical_and.reduceat(rows.calm[members], offsets, axis=0)
     kinked = np.logical_or.reduceat(rows.kinked[members], offsets)
-    half = ANCHORS // 2
-    left, right = extremes[:, :half].min(axis=1) < _MODERATE, extremes[:, half:].min(axis=1) < _MODERATE
-    return np.where(kinked, left & right, left | right)
+    return np.where(kinked, calm.all(axis=1), calm.any(axis=1))
 
 
 def propose(prints: Fingerprints) -> tuple[Array, Array]:
