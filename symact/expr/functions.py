@@ -189,9 +189,43 @@ def names() -> list[str]:
     return sorted([*FUNCTIONS, *_ALIASES, "where"])
 
 
-def __getattr__(name: str) -> type:
-    """A head by its name: how `pickle` and `copy` find the classes that the table makes."""
-    row = FUNCTIONS.get(name)
-    if row is None or row.head is None:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return row.head
+_RELATIONS = (
+    sympy.StrictGreaterThan,
+    sympy.StrictLessThan,
+    sympy.GreaterThan,
+    sympy.LessThan,
+    sympy.Equality,
+    sympy.Unequality,
+)
+_NODES: dict[str, Any] = {node.__name__: node for node in (sympy.Add, sympy.Mul, sympy.Pow, sympy.And, sympy.Or)}
+_NODES |= {node.__name__: node for node in _RELATIONS} | {row.name: row.head for row in _ROWS if row.head is not None}
+_TAGS = {node: name for name, node in _NODES.items()}
+_CONSTANTS = {"pi": sympy.pi, "e": sympy.E, "true": sympy.true, "false": sympy.false}
+
+
+def packed(node: Any) -> Any:
+    """Unevaluated SymPy as nested tuples; SymPy's own pickles are evaluated when they are read."""
+    if isinstance(node, sympy.Symbol):
+        return ("symbol", node.name, bool(node.is_positive))
+    if isinstance(node, sympy.Rational):
+        return ("number", int(node.p), int(node.q))
+    name = next((name for name, constant in _CONSTANTS.items() if node == constant), None)
+    if name is not None:
+        return ("constant", name)
+    if isinstance(node, sympy.Piecewise):
+        return ("where", *((packed(pair.args[0]), packed(pair.args[1])) for pair in node.args))
+    return (_TAGS[type(node)], *map(packed, node.args))
+
+
+def unpacked(document: Any) -> Any:
+    """The inverse of `packed`."""
+    tag, *rest = document
+    if tag == "symbol":
+        return sympy.Symbol(rest[0], real=True, positive=True if rest[1] else None)
+    if tag == "number":
+        return sympy.Rational(*rest)
+    if tag == "constant":
+        return _CONSTANTS[rest[0]]
+    if tag == "where":
+        return piecewise(*((unpacked(value), unpacked(condition)) for value, condition in rest))
+    return _NODES[tag](*map(unpacked, rest), evaluate=False)

@@ -8,8 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 import sympy
+
+from symact.expr.functions import packed, unpacked
 
 KINDS = ("nary", "binary", "unary")
 
@@ -69,6 +72,9 @@ class Operator:
     def __hash__(self) -> int:
         return self._hash
 
+    def __reduce__(self) -> Any:
+        return _operator, (self.name, self.kind, self.text, self.parameters, packed(self.formula), self.total)
+
     @property
     def arity(self) -> int | None:
         """Number of arguments; None for any number."""
@@ -76,6 +82,12 @@ class Operator:
 
 
 VARIABLE = Operator("x", "variable", "x")
+
+
+def _operator(
+    name: str, kind: str, text: str, parameters: tuple[Parameter, ...], formula: Any, total: bool
+) -> Operator:
+    return VARIABLE if kind == "variable" else Operator(name, kind, text, parameters, unpacked(formula), total)
 
 
 @dataclass(frozen=True)
