@@ -5,6 +5,7 @@ Both take an expression or its text, in a grammar's operators or as a formula.
 
 from __future__ import annotations
 
+import html
 from collections.abc import Iterable
 from typing import Any
 
@@ -16,6 +17,7 @@ from symact.expr.tree import Expr, parse
 from symact.expr.vocabulary import Parameter, Vocabulary
 from symact.lower import torch_code
 from symact.lower.autograd import Runner
+from symact.lower.learned import formula_text
 from symact.lower.passes import lower
 
 # The smallest value of a parameter that is declared positive.
@@ -146,9 +148,24 @@ class Activation(nn.Module):
         values = [value.detach().cpu().double().tolist() for value in self._values()]
         return {declared.name: value for declared, value in zip(self._declared, values, strict=True)}
 
+    def expression(self) -> str:
+        """The formula with its learned constants; it parses again, without a grammar.
+
+        Raises:
+            InputError: a parameter has one value per channel.
+        """
+        return formula_text(self.expr, self.constants())
+
     def source(self) -> str:
         """The function as text of plain torch operations."""
         return torch_code.source(self._runner.forward)
+
+    def _repr_latex_(self) -> str:
+        return self.expr._repr_latex_()
+
+    def _repr_html_(self) -> str:
+        names = ", ".join(f"{name} = {value}" for name, value in self.constants().items())
+        return f"<code>{html.escape(repr(self))}</code>" + (f"<br>{html.escape(names)}" if names else "")
 
     def extra_repr(self) -> str:
         """What `print(module)` shows."""

@@ -15,6 +15,7 @@ import numpy as np
 import torch
 
 from symact.lower import torch_code
+from symact.lower.backend import Kernel
 from symact.lower.emit import Emitter
 from symact.lower.program import Program
 
@@ -102,3 +103,20 @@ def joint_limit(forward: Program, backward: Program) -> float:
     with torch.no_grad():
         zero = bool(torch_code.function(forward)(*inputs).isfinite())
     return min(limit(forward, zero), limit(backward, zero))
+
+
+@cache
+def _both_sides() -> torch.Tensor:
+    sizes = torch.from_numpy(grid())
+    return torch.cat([-sizes, sizes])
+
+
+def agrees_everywhere(kernel: Kernel) -> bool:
+    """Whether a fused kernel gives the same in float32 and in float64 on the grid: the common case, in 0.1 ms."""
+    x = _both_sides()
+    narrow = x.float()
+    pairs = (
+        (kernel.forward(x, ()), kernel.forward(narrow, ())),
+        (kernel.backward(torch.ones_like(x), x, ())[0], kernel.backward(torch.ones_like(narrow), narrow, ())[0]),
+    )
+    return not any((exact.isnan() | _differs(exact.float().double(), found.double())).any() for exact, found in pairs)
