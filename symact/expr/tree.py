@@ -78,9 +78,7 @@ class Expr:
         return f"Expr({str(self)!r})"
 
     def _repr_latex_(self) -> str:
-        from symact.expr.canonical import latex
-
-        return f"${latex(self)}$"
+        return f"${sympy.latex(to_sympy(self), order='none')}$"
 
     def __reduce__(self) -> Any:
         return (_leaf, ()) if self.operator is VARIABLE else (Expr, (self.operator, self.arguments))
