@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 FOLDER = Path(__file__).parents[1] / "execute"
-sys.path.append(str(FOLDER))
+sys.path += [str(FOLDER), str(Path(__file__).parent)]
 
 
 @pytest.fixture
