@@ -48,7 +48,8 @@ def test_no_alias_is_a_name() -> None:
 def test_the_functions_of_the_design_are_there() -> None:
     promised = (
         "abs sign sqrt exp expm1 log log1p sin cos tan sinh cosh tanh asinh atan sigmoid logsigmoid softplus relu elu "
-        "selu swish gelu mish softsign hardsigmoid hardswish erf erfc erfcx ndtr log_ndtr logcosh i0e i1e sinc heaviside max "
+        "selu swish gelu mish softsign hardsigmoid hardswish erf erfc erfcx ndtr log_ndtr logcosh "
+        "i0e i1e sinc heaviside max "
         "min where Abs pow silu arcsinh arctan hard_sigmoid log_sigmoid bessel_i0e bessel_i1e leakyrelu"
     )
     assert set(promised.split()) <= set(functions.names())
