@@ -117,19 +117,24 @@ class _Fused(Function):
 
     @staticmethod
     def forward(ctx: Any, runner: Runner, kernel: backend.Kernel, wide: bool, x: Tensor, *parameters: Tensor) -> Tensor:
-        ctx.runner, ctx.kernel, ctx.wide = runner, kernel, wide
+        ctx.arguments = runner, kernel, wide
         ctx.save_for_backward(x, *parameters)
-        return runner.fused_forward(kernel, wide, x, parameters)
+        if wide:
+            return runner.wide_forward(kernel, x, parameters)
+        return kernel.forward(x, parameters)
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> Any:
+        runner, kernel, wide = ctx.arguments
         x, *parameters = ctx.saved_tensors
         if torch.is_grad_enabled():
             viewed = [channelwise(p, x) for p in parameters]
-            terms = _gradients(ctx.runner.forward, (x, *viewed), (grad,))
+            terms = _gradients(runner.forward, (x, *viewed), (grad,))
             shaped = [term.reshape(p.shape) for term, p in zip(terms[1:], parameters, strict=True)]
             return (None, None, None, terms[0], *shaped)
-        return (None, None, None, *ctx.runner.fused_backward(ctx.kernel, ctx.wide, grad, x, tuple(parameters)))
+        if wide:
+            return (None, None, None, *runner.wide_backward(kernel, grad, x, tuple(parameters)))
+        return (None, None, None, *kernel.backward(grad, x, tuple(parameters)))
 
 
 class Runner:
@@ -158,17 +163,22 @@ class Runner:
 
     def __call__(self, x: Tensor, parameters: tuple[Tensor, ...] = ()) -> Tensor:
         """The values at `x`, in its dtype, shape and layout; a parameter has shape `()` or `(C,)`."""
-        if torch.compiler.is_compiling():
+        if _is_compiling():
             return self._traced(x, parameters)
-        if not torch._C._are_functorch_transforms_active() and forward_ad._current_level < 0:
-            kernel = self.kernel(x.device.type)
+        # The order of these questions is by cost: this path is a few microseconds in all.
+        if forward_ad._current_level < 0 and not _transforms_active():
+            device = x.device.type
+            kernel = self._kernels[device] if self._current(device) else self.kernel(device)
             if kernel is not None and kernel.supports(x, parameters):
-                wide = self.exceeds(x)
-                if torch.is_grad_enabled() and (x.requires_grad or any(p.requires_grad for p in parameters)):
+                wide = self._limit != math.inf and self.exceeds(x)
+                if torch.is_grad_enabled() and (x.requires_grad or any([p.requires_grad for p in parameters])):
                     return _apply_fused(self, kernel, wide, x, *parameters)
-                return self.fused_forward(kernel, wide, x, parameters)
+                return self.wide_forward(kernel, x, parameters) if wide else kernel.forward(x, parameters)
         result: Tensor = _Plain.apply(self.forward, x, *[channelwise(p, x) for p in parameters])
         return result
+
+    def _current(self, device: str) -> bool:
+        return device in self._kernels and self._version == backend.version
 
     def kernel(self, device: str) -> backend.Kernel | None:
         """The fused kernel for tensors on a device type, if there is one."""
@@ -207,19 +217,15 @@ class Runner:
             self._wide._limit = math.inf
         return self._wide
 
-    def fused_forward(self, kernel: backend.Kernel, wide: bool, x: Tensor, parameters: tuple[Tensor, ...]) -> Tensor:
-        """`kernel.forward`, in float64 where `wide`."""
-        if not wide:
-            return kernel.forward(x, parameters)
+    def wide_forward(self, kernel: backend.Kernel, x: Tensor, parameters: tuple[Tensor, ...]) -> Tensor:
+        """The values at a float32 `x` where float32 is not enough, by the kernel of `wide()`."""
         kernel = self.wide().kernel(x.device.type) or kernel
         return kernel.forward(x.double(), _double(parameters)).to(x.dtype)
 
-    def fused_backward(
-        self, kernel: backend.Kernel, wide: bool, grad: Tensor, x: Tensor, parameters: tuple[Tensor, ...]
+    def wide_backward(
+        self, kernel: backend.Kernel, grad: Tensor, x: Tensor, parameters: tuple[Tensor, ...]
     ) -> tuple[Tensor, ...]:
-        """`kernel.backward`, in float64 where `wide`."""
-        if not wide:
-            return kernel.backward(grad, x, parameters)
+        """The gradients at a float32 `x` where float32 is not enough."""
         kernel = self.wide().kernel(x.device.type) or kernel
         terms = kernel.backward(grad.double(), x.double(), _double(parameters))
         return tuple(term.to(like.dtype) for term, like in zip(terms, (x, *parameters), strict=True))
@@ -239,6 +245,9 @@ class Runner:
         self._values, self._slopes = torch_code.function(runner.forward), torch_code.function(runner.backward)
         return double or short
 
+
+_is_compiling = torch.compiler.is_compiling
+_transforms_active = torch._C._are_functorch_transforms_active
 
 # What `Function.apply` does when no transform is active, without asking again.
 _apply_fused: Any = super(Function, _Fused).apply

@@ -29,11 +29,13 @@ def _expression(expr: Expr | str, grammar: Vocabulary | None) -> Expr:
 
 
 def _checked(x: Any) -> Tensor:
+    if isinstance(x, Tensor) and x.is_floating_point():
+        return x
     if not isinstance(x, Tensor):
         raise InputError(f"an activation takes a torch tensor, not {type(x).__name__}")
     if x.is_complex():
         raise InputError(f"an activation is a real function; got a tensor of {x.dtype}")
-    return x if x.is_floating_point() else x.to(torch.get_default_dtype())
+    return x.to(torch.get_default_dtype())
 
 
 class CompiledFunction:
@@ -129,6 +131,8 @@ class Activation(nn.Module):
         self._runner = Runner(lower(self.expr))
 
     def _values(self) -> tuple[Tensor, ...]:
+        if not self._names:
+            return ()
         values = []
         for name, declared in zip(self._names, self._declared, strict=True):
             value = getattr(self, name)
