@@ -85,10 +85,10 @@ class ImageTask:
 
         The activations are made first: whatever randomness they use, the weights are those of the seed.
         """
-        torch.manual_seed(seed)
+        reseed(seed, self.device)
         activations = [make_activation() for _ in range(self.sites)]
         waiting = iter(activations)
-        torch.manual_seed(seed)
+        reseed(seed, self.device)
         model = self.network(lambda: next(waiting))
         return model.to(self.device), activations
 
@@ -195,6 +195,13 @@ def normal_points(count: int = 1000) -> torch.Tensor:
     """Fixed points of a standard normal, clipped to [-5, 5], ``(count,)`` (AQuaSurF, arXiv:2301.05785)."""
     points = np.random.default_rng(FEATURE_SEED).standard_normal(count).clip(-5, 5)
     return torch.from_numpy(points.astype(np.float32))
+
+
+def reseed(seed: int, device: torch.device) -> None:
+    """As `torch.manual_seed`, which spends a millisecond on devices that are not there."""
+    torch.default_generator.manual_seed(seed)
+    if device.type == "cuda":
+        torch.cuda.manual_seed_all(seed)
 
 
 @contextmanager
