@@ -259,7 +259,8 @@ class _Surgery:
     def replace_calls(self) -> None:
         """Exchange the activations that are calls in the text of a `forward`."""
         for name, module in list(self.model.named_modules()):
-            if id(module) in self.made or type(module).__module__.startswith("torch.nn."):
+            skipped = isinstance(module, self.wanted) or type(module).__module__.startswith("torch.nn.")
+            if skipped or id(module) in self.made:
                 continue
             found = sorted(self.mentioned(module))
             if found:

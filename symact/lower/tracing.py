@@ -13,6 +13,8 @@ from typing import Any
 import torch
 from torch import fx, nn
 
+from symact.errors import InputError
+
 
 class _Tracer(fx.Tracer):
     """Traces one module's own forward: every submodule is a leaf."""
@@ -21,14 +23,24 @@ class _Tracer(fx.Tracer):
         return True
 
 
+_PLAIN = (bool, int, float, str, type(None))
+
+
+def _arguments(module: nn.Module) -> tuple[list[str], dict[str, Any], dict[str, Any]]:
+    """Names of the arguments of a forward, those that are fixed to a plain default, and the other defaults."""
+    parameters = inspect.signature(type(module).forward).parameters.values()
+    named = [p for p in list(parameters)[1:] if p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)]
+    defaults = {p.name: p.default for p in named if p.default is not p.empty}
+    fixed = {name: value for name, value in defaults.items() if isinstance(value, _PLAIN)}
+    return [p.name for p in named], fixed, {n: v for n, v in defaults.items() if n not in fixed}
+
+
 def traced(module: nn.Module) -> list[fx.Graph]:
     """The graph of a module's forward, or two, for evaluation and for training, where they differ.
 
-    Arguments that have a plain default are fixed to it; the traced forward checks that they are.
+    Arguments that have a plain default are fixed to it and are no inputs of the graph.
     """
-    parameters = inspect.signature(module.forward).parameters.values()
-    plain = (bool, int, float, str, type(None))
-    fixed = {p.name: p.default for p in parameters if p.default is not p.empty and isinstance(p.default, plain)}
+    names, fixed, _ = _arguments(module)
     graphs, mode = [], module.training
     try:
         for training in (False, True):
@@ -38,6 +50,15 @@ def traced(module: nn.Module) -> list[fx.Graph]:
                 graphs.append(_Tracer().trace(module, concrete_args=fixed or None))
     finally:
         module.training = mode
+    for graph in graphs:
+        inputs = [node for node in graph.nodes if node.op == "placeholder"]
+        dropped = {node for name, node in zip(names, inputs, strict=False) if name in fixed}
+        for node in graph.nodes:
+            if any(argument in dropped for argument in node.all_input_nodes):
+                dropped.add(node)  # torch.fx asserts the fixed value, and does nothing else with it.
+        for node in reversed(list(graph.nodes)):
+            if node in dropped:
+                graph.erase_node(node)
     same = str(graphs[0].python_code("self").src) == str(graphs[1].python_code("self").src)
     return graphs[:1] if same else graphs
 
@@ -47,7 +68,7 @@ def exchange(graph: fx.Graph, node: fx.Node, site: str) -> None:
     argument = node.all_input_nodes[0]
     with graph.inserting_before(node):
         new = graph.call_module(site, (argument,))
-    if node.kwargs.get("inplace") or True in node.args or call_text(node).endswith("_"):
+    if node.kwargs.get("inplace") or any(argument is True for argument in node.args) or call_text(node).endswith("_"):
         order = {other: position for position, other in enumerate(graph.nodes)}
         for user in [user for user in argument.users if order[user] > order[node]]:
             user.replace_input_with(argument, new)
@@ -66,12 +87,26 @@ def install(module: nn.Module, graphs: list[fx.Graph]) -> None:
         graph.lint()
         functions.append(type(fx.GraphModule(module, graph, class_name=kind.__name__)).forward)
     evaluate, train = functions[0], functions[-1]
+    names, fixed, defaults = _arguments(module)
 
     def forward(self: nn.Module, *args: Any, **kwargs: Any) -> Any:
-        return train(self, *args, **kwargs) if self.training else evaluate(self, *args, **kwargs)
+        given = {**defaults, **dict(zip(names, args, strict=False)), **kwargs}
+        for name, value in fixed.items():
+            if name in given and not _same(given[name], value):
+                raise InputError(
+                    f"{kind.__name__}.forward was traced with {name}={value!r}, to replace its activations; "
+                    f"it cannot be called with another value"
+                )
+        inputs = [given[name] for name in names if name in given and name not in fixed]
+        return train(self, *inputs) if self.training else evaluate(self, *inputs)
 
-    body = {"forward": evaluate if len(functions) == 1 else forward, "__doc__": kind.__doc__, "__module__": __name__}
+    bare = len(functions) == 1 and not fixed
+    body = {"forward": evaluate if bare else forward, "__doc__": kind.__doc__, "__module__": __name__}
     module.__class__ = type(kind.__name__, (kind,), body)
+
+
+def _same(given: Any, value: Any) -> bool:
+    return given is value or (isinstance(given, _PLAIN) and isinstance(value, _PLAIN) and bool(given == value))
 
 
 def only_a_call(module: nn.Module, graph: fx.Graph, sites: list[fx.Node]) -> bool:
@@ -90,8 +125,5 @@ def call_text(node: fx.Node) -> str:
 
 def function_text(function: Any) -> str:
     """How a person writes the function."""
-    return (
-        f"torch.{function.__name__}"
-        if getattr(torch, function.__name__, None) is function
-        else f"F.{function.__name__}"
-    )
+    name = str(function.__name__)
+    return f"torch.{name}" if getattr(torch, name, None) is function else f"F.{name}"
