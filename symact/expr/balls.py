@@ -57,8 +57,18 @@ def evaluate(tape: Tape, inputs: Sequence[Any], last: bool = False) -> Any:
         inputs: one ball or marker per input.
         last: take a ball that holds zero for zero where a decision hangs on it.
     """
+    plan = _plan(tape)
+    if len(plan) == 1 and plan[0][2] is None and plan[0][0] not in _DECIDING:
+        function, arguments, _ = plan[0]
+        operands = [inputs[a] for a in arguments]
+        for operand in operands:
+            if operand.__class__ is Marker:
+                break
+        else:
+            result = function(*operands)
+            return result if result.is_finite() else UNKNOWN
     values = list(inputs)
-    for function, arguments, constant in _plan(tape):
+    for function, arguments, constant in plan:
         if constant is not None:
             values.append(
                 _constant(constant, ctx.prec) if function is None else function(values[arguments[0]], constant)
@@ -79,8 +89,18 @@ def evaluate(tape: Tape, inputs: Sequence[Any], last: bool = False) -> Any:
     return values[tape.output]
 
 
-@lru_cache(maxsize=4096)
 def _plan(tape: Tape) -> list[tuple[Any, tuple[int, ...], Any]]:
+    # A tape is hashed by all its steps; its identity is much quicker to look up, and the tape is kept alive with it.
+    known = _PLANS.get(id(tape))
+    if known is None or known[0] is not tape:
+        known = _PLANS[id(tape)] = (tape, _planned(tape))
+    return known[1]
+
+
+_PLANS: dict[int, tuple[Tape, list[tuple[Any, tuple[int, ...], Any]]]] = {}
+
+
+def _planned(tape: Tape) -> list[tuple[Any, tuple[int, ...], Any]]:
     plan: list[tuple[Any, tuple[int, ...], Any]] = []
     for step in tape.steps[: tape.value_steps]:
         if step.name == "const":

@@ -28,10 +28,11 @@ from symact.expr.fields import POINTS
 from symact.expr.index import FunctionIndex
 from symact.expr.kernels import Array
 from symact.expr.levels import Levels, Wanted
-from symact.expr.members import enumerable, members, representatives
-from symact.expr.partition import EVIDENCE, Candidates, Functions
+from symact.expr.members import Members, enumerable, members, representatives, simplest, simplicity
+from symact.expr.partition import EVIDENCE, NUMERIC, Candidates, Functions
 from symact.expr.screening import domain, screen
 from symact.expr.shape import Shape
+from symact.expr.single import POINTS as SINGLE_POINTS
 from symact.expr.single import single_precision
 from symact.expr.space import Space
 from symact.expr.tape import tape_of
@@ -83,7 +84,7 @@ class Found:
 
 def _found(grammar: Vocabulary, space: Space, equivalence: str, progress: Progress) -> Found:
     if equivalence == "float32":
-        return single_precision(grammar, space, progress)
+        return _published(grammar, space, progress)
     if not enumerable(space):
         return _one_by_one(grammar, space, equivalence, progress)
     total = space.count()
@@ -111,12 +112,30 @@ def _found(grammar: Vocabulary, space: Space, equivalence: str, progress: Progre
     chosen = representatives(levels, shapes, labels, rows, places, count)
     undefined = rows.undefined[places[chosen]]
     domains = np.where(undefined == 0, 0, np.where(undefined == POINTS, 2, 1)).astype(np.int8)
+    written = _texts(grammar, shapes)
+    progress(total, total)
+    return Found(labels, domains, classes.evidence[original], chosen, written)
+
+
+def _texts(grammar: Vocabulary, shapes: list[Members]) -> list[pa.Array]:
     written = []
     for found in shapes:
         column = texts.expression_texts(grammar, found.shape)
         written.append(column if found.kept is None else column.filter(pa.array(found.kept)))
-    progress(total, total)
-    return Found(labels, domains, classes.evidence[original], chosen, written)
+    return written
+
+
+def _published(grammar: Vocabulary, space: Space, progress: Progress) -> Found:
+    """The published rule; the representative is the simplest member, and the first of these."""
+    shapes = [members(grammar, shape) for shape in space.shapes if _within(shape, grammar)]
+    labels, lost = single_precision(grammar, space, shapes, progress)
+    count, labels, _ = _renumbered(labels)
+    levels = Levels(grammar, Functions(grammar.interval, certify=False))
+    chosen = simplest(np.concatenate([simplicity(levels, found) for found in shapes]), labels, count)
+    undefined = lost[chosen]
+    domains = np.where(undefined == 0, 0, np.where(undefined == SINGLE_POINTS, 2, 1)).astype(np.int8)
+    progress(len(labels), len(labels))
+    return Found(labels, domains, np.full(count, NUMERIC, np.int8), chosen, _texts(grammar, shapes))
 
 
 def _within(shape: Shape, grammar: Vocabulary) -> bool:

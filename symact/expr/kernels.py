@@ -9,7 +9,7 @@ agree. So cancellation, overflow and underflow on the way to a value show at its
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -99,8 +99,9 @@ def run(tape: Tape, inputs: Sequence[Array], bounds: Saturation, switches: bool 
     return [values[s] for s in tape.switches] if switches else values[tape.output]
 
 
-def run_float32(tape: Tape, inputs: Sequence[Array]) -> Array:
-    """A tape in plain float32 with IEEE infinities, as a network would evaluate the operator."""
+def run_float32(tape: Tape, inputs: Sequence[Array], table: Mapping[str, Callable[..., Array]] | None = None) -> Array:
+    """A tape in plain float32 with IEEE infinities, as a network would evaluate it; `table` instead of `FLOAT32`."""
+    table = FLOAT32 if table is None else table
     values: list[Array] = list(inputs)
     for step in tape.steps[: tape.value_steps]:
         if step.name == "const":
@@ -108,7 +109,7 @@ def run_float32(tape: Tape, inputs: Sequence[Array]) -> Array:
         elif step.name == "ipow":
             values.append(values[step.arguments[0]] ** np.float32(step.constant))
         else:
-            values.append(FLOAT32[step.name](*[values[a] for a in step.arguments]))
+            values.append(table[step.name](*[values[a] for a in step.arguments]))
     return values[tape.output]
 
 

@@ -107,9 +107,7 @@ def representatives(
         classes: how many.
     """
     simple = np.concatenate([simplicity(levels, found) for found in shapes])
-    least = np.full(classes, np.iinfo(np.int16).max, np.int16)
-    np.minimum.at(least, labels, simple)
-    tied = np.flatnonzero(simple == least[labels])
+    tied = _tied(simple, labels, classes)
     first = np.full(classes, len(labels), np.int64)
     np.minimum.at(first, labels[tied], tied)
     # Where several of the simplest differ in the rows they are computed by, float32 decides.
@@ -123,6 +121,20 @@ def representatives(
     winners = order[np.r_[True, np.diff(labels[rivals][order]) != 0]]
     first[labels[rivals[winners]]] = rivals[winners]
     return first
+
+
+def simplest(simple: Array, labels: Array, classes: int) -> Array:
+    """The first of the simplest expressions of each class, ``(classes,)``."""
+    tied = _tied(simple, labels, classes)
+    first = np.full(classes, len(labels), np.int64)
+    np.minimum.at(first, labels[tied], tied)
+    return first
+
+
+def _tied(simple: Array, labels: Array, classes: int) -> Array:
+    least = np.full(classes, np.iinfo(np.int16).max, np.int16)
+    np.minimum.at(least, labels, simple)
+    return np.flatnonzero(simple == least[labels])
 
 
 def _errors(

@@ -197,7 +197,7 @@ class Functions:
         if len(apart) or common != _ALL or distance > SAME:
             places = [(self.base, int(m)) for m in _MIDDLES] + [(self.dense, int(p)) for p in apart[:3]]
         else:
-            places = self._calm(pair, np.arange(2))
+            places = [self._calmest(pair, 0, 1), *self._hidden(pair, np.arange(2))]
         return self.arbiter.same(self.arbiter.anchor(pair.row(0)), pair.row(1), places) is True
 
     def classify(self, rows: Candidates, settled: int = 0) -> Classes:
@@ -210,7 +210,7 @@ class Functions:
         if not self.certify:
             return _finished(propose(rows.prints)[0], np.full(len(rows), NUMERIC, np.int8))
         self.repair(rows)
-        labels, doubtful = propose(rows.prints)
+        labels, doubtful, tight = propose(rows.prints)
         self.dense.extend()
         order = np.argsort(labels, kind="stable")
         starts = np.flatnonzero(np.r_[True, np.diff(labels[order]) != 0])
@@ -224,8 +224,9 @@ class Functions:
         starts, ends = starts[open_groups], ends[open_groups]
         suspects = self._dense_differences(rows, order, starts, ends)
         calm = _calmness(rows, order, starts, ends)
-        running = np.concatenate([[0], np.cumsum(doubtful[order])])
-        hard = (running[ends] > running[starts]) | (order[np.minimum(starts + 1, len(order) - 1)] < settled)
+        mixed = np.concatenate([[0], np.cumsum((tight[order[1:]] != tight[order[:-1]]) | doubtful[order[1:]]), [0]])
+        hard = (mixed[ends - 1] > mixed[starts]) | doubtful[order[starts]]
+        hard |= order[np.minimum(starts + 1, len(order) - 1)] < settled
         for number in range(len(starts)):
             members = order[starts[number] : ends[number]]
             open_points = {m: suspects[m] for m in members.tolist() if m in suspects} if suspects else {}
@@ -233,7 +234,7 @@ class Functions:
                 evidence[members] = NUMERIC
                 continue
             evidence[members] = CERTIFIED
-            self._settle(rows, members, labels, open_points, doubtful, settled)
+            self._settle(rows, members, labels, open_points, np.where(doubtful[members], -members - 1, tight[members]), settled)
         return _finished(labels, evidence)
 
     def _dense_differences(self, rows: Candidates, order: Array, starts: Array, ends: Array) -> dict[int, list[int]]:
@@ -264,37 +265,66 @@ class Functions:
             values[where] = self.dense.apply(int(head), arguments)
         return values
 
-    def _calm(self, rows: Candidates, members: Array) -> list[tuple[Field, int]]:
-        """Where clear members are compared: the calmest point; with switches, every point that hides something."""
-        extremes = rows.extremes[members].max(axis=0)
-        calmest = int(extremes.argmin())
+    def _hidden(self, rows: Candidates, members: Array) -> list[tuple[Field, int]]:
+        """Points to compare clear members at beside the calmest: with switches, the ends of whatever is hidden."""
         if not rows.kinked[members].any():
-            return [(self.base, int(_MIDDLES[calmest]))]
+            return []
         hidden = np.flatnonzero(~rows.calm[members].all(axis=0)).tolist()
-        return [(self.base, int(_MIDDLES[j])) for j in dict.fromkeys([calmest, *hidden])]
+        return [(self.base, p) for j in hidden for p in (j * _PER_ANCHOR, (j + 1) * _PER_ANCHOR - 1)]
+
+    def _calmest(self, rows: Candidates, first: int, second: int) -> tuple[Field, int]:
+        """The sample point where the arguments of two rows are of the most moderate size."""
+        arguments = [a for row in (first, second) for a in rows.row(row)[1]]
+        if not arguments:
+            return self.base, int(_MIDDLES[0])
+        values = np.abs(self.base.values[arguments, :POINTS])
+        size = np.where(values > 0, np.maximum(values, 1.0) + 1e-3 / values, 1.0).max(axis=0)
+        return self.base, int(np.nanargmin(np.where(np.isnan(size), np.inf, size)))
 
     def _settle(
-        self, rows: Candidates, members: Array, labels: Array, dense: dict[int, list[int]], doubtful: Array, settled: int
+        self,
+        rows: Candidates,
+        members: Array,
+        labels: Array,
+        dense: dict[int, list[int]],
+        tight: Array,
+        settled: int,
     ) -> None:
-        """A group that float64 leaves open: clear members are confirmed at calm points, the others at more."""
-        extremes = rows.extremes[members].max(axis=0)
-        spread = [(self.base, int(_MIDDLES[i])) for i in extremes.argsort()]
-        calm = self._calm(rows, members)
-        clear = members[~doubtful[members]]
-        first = int(members[0]) if members[0] < settled or not len(clear) else int(clear[0])
+        """A group that float64 leaves open: members near its first are confirmed where it hides, the others at more.
+
+        Args:
+            rows: all rows.
+            members: of the group.
+            labels: of all rows; those of members that leave the group are changed.
+            dense: member -> points of the dense field where it seems to differ.
+            tight: per member, equal numbers for float64 values that agree to rounding; negative: not known well.
+            settled: so many of the first rows are known to be different.
+        """
+        clear = np.flatnonzero(tight >= 0)
+        at = 0 if members[0] < settled or not len(clear) else int(clear[0])
+        first = int(members[at])
         anchor = self.arbiter.anchor(rows.row(first))
+        hidden = self._hidden(rows, members)
+        spread = [(self.base, int(m)) for m in _MIDDLES]
         left = []
-        for member in members.tolist():
+        for member, near in zip(members.tolist(), tight.tolist(), strict=True):
             if member == first:
                 continue
-            places = calm + self._lost(rows, first, member) + [(self.dense, p) for p in dense.get(member, ())]
+            places = [self._calmest(rows, first, member), *hidden]
+            places += [(self.dense, p) for p in dense.get(member, ())]
+            if near < 0 or tight[at] < 0:
+                places += self._lost(rows, first, member)
+            elif near != tight[at]:
+                places += spread + [(self.base, p) for p in range(0, POINTS, _PER_ANCHOR // 2)]
             if member < settled or not self.arbiter.same(anchor, rows.row(member), places):
                 left.append(member)
             else:
                 labels[member] = labels[first]
         if left:
             extra = sorted({p for member in [first, *left] for p in dense.get(member, ())})
-            self._separate(rows, np.array(left), labels, spread + [(self.dense, p) for p in extra[:8]], settled)
+            order = rows.extremes[members].max(axis=0).argsort()
+            places = [spread[i] for i in order] + hidden + [(self.dense, p) for p in extra[:8]]
+            self._separate(rows, np.array(left), labels, places, settled)
 
     def _lost(self, rows: Candidates, first: int, second: int) -> list[tuple[Field, int]]:
         """Up to two points where float64 does not know both rows."""
@@ -314,7 +344,8 @@ class Functions:
             for member in group.tolist():
                 row = rows.row(member)
                 for other, anchor in representatives:
-                    if member >= settled and self.arbiter.same(anchor, row, places):
+                    near = [self._calmest(rows, other, member), *places]
+                    if member >= settled and self.arbiter.same(anchor, row, near):
                         labels[member] = labels[other]
                         break
                 else:
@@ -374,28 +405,26 @@ def _calmness(rows: Candidates, order: Array, starts: Array, ends: Array) -> Arr
     return np.where(kinked, calm.all(axis=1), calm.any(axis=1))
 
 
-def propose(prints: Fingerprints) -> tuple[Array, Array]:
-    """Fingerprints -> (labels of proposed groups, which rows' comparisons are doubtful)."""
+def propose(prints: Fingerprints) -> tuple[Array, Array, Array]:
+    """Fingerprints -> (labels of proposed groups, which rows are not trusted everywhere, labels of tight clusters)."""
     count = len(prints)
     doubtful = prints.trusted != _ALL
     full = np.flatnonzero(~doubtful)
     sums = prints.anchors[full].sum(axis=1)
     order = np.argsort(sums, kind="stable")
     gaps = np.diff(sums[order])
-    near = gaps <= CLOSE
     rows = full[order]
-    labels = np.empty(count, np.int64)
-    labels[rows] = np.cumsum(np.r_[0, ~near])[: len(rows)]
+    labels, tight = np.empty(count, np.int64), np.empty(count, np.int64)
+    labels[rows] = np.cumsum(np.r_[0, gaps > CLOSE])[: len(rows)]
+    tight[rows] = np.cumsum(np.r_[0, gaps > SAME])[: len(rows)]
     partial = np.flatnonzero(doubtful)
+    tight[partial] = len(full) + np.arange(len(partial))
     if len(partial):
         labels[partial] = len(full) + np.arange(len(partial))
         pairs = _partial_pairs(prints, labels)
         graph = coo_matrix((np.ones(len(pairs), np.int8), labels[pairs].T), shape=(count, count))
         labels = connected_components(graph, directed=False)[1].astype(np.int64)[labels]
-    gray = near & (gaps > SAME)
-    doubtful[rows[:-1][gray]] = True
-    doubtful[rows[1:][gray]] = True
-    return labels, doubtful
+    return labels, doubtful, tight
 
 
 def _partial_pairs(prints: Fingerprints, labels: Array) -> Array:

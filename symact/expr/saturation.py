@@ -17,11 +17,11 @@ from symact.expr.tape import Tape
 _STEP = 2.0**-16
 # An operator must move by a thousandth of a millionth of its argument's relative move ...
 _SENSITIVE = 1e-9
-# ... and these approach another function exponentially fast: exp(-2*9) is 1e-8.
+# ... and these approach another function exponentially fast: exp(-2*11) is 3e-10.
 _EXPONENTIAL = frozenset(
     ["sinh", "cosh", "tanh", "sigmoid", "logsigmoid", "softplus", "elu", "selu", "swish", "expm1", "erf", "erfc", "erfcx", "ndtr", "log_ndtr", "gelu", "logcosh"]
 )
-_LARGEST, _LARGEST_ALGEBRAIC, _SMALLEST = 9.2, 1e4, 2.0**-11
+_LARGEST, _LARGEST_ALGEBRAIC, _SMALLEST = 11.0, 1e4, 2.0**-16
 # These only add, multiply or choose: what they hide, insensitivity shows; exp and the like need bounds.
 _ARITHMETIC = frozenset(
     ["const", "add", "sub", "mul", "div", "neg", "ipow", "pow", "abs", "sign", "max", "min", "lt", "le", "eq", "ne", "and", "or", "where", "exp", "relu", "heaviside", "sqrt"]
