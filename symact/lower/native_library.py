@@ -20,6 +20,7 @@ import shlex
 import shutil
 import stat
 import subprocess
+import sys
 import tempfile
 import warnings
 from collections.abc import Iterator
@@ -38,6 +39,10 @@ _KERNELS: dict[str, tuple[str, ...]] = {
 }
 _WIDE = "-mprefer-vector-width=512"
 _PLAIN = ("library", "run", "bytecode", "fuse", "patterns", "doubles")
+
+
+# Stands at the end of a complete ELF file: one that was cut short would kill the process that maps it.
+_END = b"symact-library-is-complete" if sys.platform == "linux" else b""
 
 
 class BuildError(Exception):
@@ -103,7 +108,14 @@ def _trusted(path: Path) -> bool:
 
 
 def _usable(library: Path) -> bool:
-    return library.is_file() and _trusted(library) and _trusted(library.parent.resolve())
+    if not (library.is_file() and _trusted(library) and _trusted(library.parent.resolve())):
+        return False
+    try:
+        with library.open("rb") as file:
+            file.seek(-max(len(_END), 1), os.SEEK_END)
+            return not _END or file.read() == _END
+    except OSError:
+        return False
 
 
 def _writable(folder: Path) -> bool:
@@ -156,6 +168,8 @@ def _compile(compiler: list[str], target: Path) -> None:
         made = folder / target.name
         # Common code stands first: of functions that several objects hold, the linker keeps the first.
         _run_all([[*compiler, "-shared", "-pthread", "-o", str(made), *objects]])
+        with made.open("ab") as file:
+            file.write(_END)
         made.chmod(0o755)
         os.replace(made, target)
 
@@ -189,6 +203,7 @@ _POINTER, _INT, _LONG = ctypes.c_void_p, ctypes.c_int, ctypes.c_int64
 
 def _declare(library: ctypes.CDLL) -> None:
     library.symact_select.argtypes, library.symact_select.restype = [ctypes.c_char_p], ctypes.c_char_p
+    library.symact_isa.argtypes, library.symact_isa.restype = [], ctypes.c_char_p
     library.symact_operation.argtypes, library.symact_operation.restype = [ctypes.c_char_p], _INT
     library.symact_compile.argtypes = [_INT, _INT, _POINTER, _POINTER, _INT, _POINTER]
     library.symact_compile.restype = _POINTER
@@ -218,3 +233,9 @@ def load() -> ctypes.CDLL | None:
     if wanted and library.symact_select(wanted.encode()) is None:
         warnings.warn(f"this processor does not have SYMACT_ISA={wanted}", RuntimeWarning, stacklevel=2)
     return library
+
+
+def isa() -> str | None:
+    """The instruction set in use, or None without a library."""
+    library = load()
+    return None if library is None else library.symact_isa().decode()

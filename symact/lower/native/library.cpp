@@ -53,6 +53,8 @@ const char* symact_select(const char* name) {
     return machine ? machine->name : nullptr;
 }
 
+const char* symact_isa() { return current->name; }
+
 // The number of an operation of program.py, or -1.
 int symact_operation(const char* name) {
     if (!std::strcmp(name, "const")) return OP_const;
