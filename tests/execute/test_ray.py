@@ -35,17 +35,21 @@ def trace(trials):
 def test_candidates_of_a_node_that_is_lost_are_evaluated_elsewhere(cluster, tmp_path):
     second = cluster.add_node(num_cpus=1)
     space = parse_grammar(stubs.grammar_text()).space("wide")
-    seen = []
+    order, removing = [], threading.Thread(target=cluster.remove_node, args=(second,), kwargs={"allow_graceful": False})
 
     def watch(progress):
-        seen.append(progress.evaluations)
-        if progress.evaluations == 12 and len(seen) == 13:
-            threading.Thread(target=cluster.remove_node, args=(second,), kwargs={"allow_graceful": False}).start()
+        if progress.trial is not None:
+            order.append(progress.trial.outcomes[0].metrics["process"])
+        if progress.evaluations == 16 and progress.phase == "search" and not removing.ident:
+            removing.start()
 
     study = Study(space, TASK, "random", tmp_path / "run", executor="ray", ray_address=cluster.address, confirm=1)
     found = trace(study.run(40, watch))
+    removing.join()
     assert found == trace(Study(space, stubs.Quick(), "random", confirm=0).run(40))
-    assert len([node for node in ray.nodes() if node["Alive"]]) == 1, "the node was not lost in the middle"
+    assert len(order) == 40
+    assert len(set(order)) >= 2, "one node did all the work"
+    assert len(set(order[-5:])) == 1, "the node was not lost in the middle"
     assert len(study.confirmations) >= 5
     study.close()
 
