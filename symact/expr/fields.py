@@ -15,7 +15,7 @@ from functools import cached_property
 import numpy as np
 
 from symact.expr.balls import FEATURE_NEGATIVE, FEATURE_UNDEFINED
-from symact.expr.kernels import EXACT, Array, Saturation, run, whole
+from symact.expr.kernels import Array, Saturation, run
 from symact.expr.tape import Step, Tape, tape_of
 from symact.expr.vocabulary import Operator, Parameter, Vocabulary
 
@@ -48,24 +48,6 @@ class Head:
     operator: Operator
     tape: Tape
     slots: tuple[Slot, ...]
-
-    @cached_property
-    def steps(self) -> frozenset[str]:
-        """Names of the steps that its value takes."""
-        return frozenset(step.name for step in self.tape.steps[: self.tape.value_steps])
-
-    @cached_property
-    def clips(self) -> tuple[float, ...]:
-        """Constants that a max, min or where may give back as they are."""
-        inputs = len(self.tape.inputs)
-        found: dict[float, None] = {}
-        for step in self.tape.steps[: self.tape.value_steps]:
-            chosen = {"max": step.arguments, "min": step.arguments, "where": step.arguments[1:]}.get(step.name, ())
-            for argument in chosen:
-                source = self.tape.steps[argument - inputs] if argument >= inputs else None
-                if source is not None and source.name == "const":
-                    found[float(source.constant)] = None  # type: ignore[arg-type]
-        return tuple(found)
 
     @property
     def arity(self) -> int:
@@ -204,32 +186,11 @@ class Field:
         row = self.dag.heads[head]
         inputs = [np.take(self._values, arguments[:, i], axis=0) for i in range(row.arity)]
         inputs += [self.slot(slot) for slot in row.slots]
-        out = run(row.tape, inputs, self.bounds)
-        assert isinstance(out, np.ndarray)
+        salt = first_row * 7 + head * 13 if self.bounds.doubled else None
+        out = run(row.tape, inputs, self.bounds, salt)
         if out.shape != (len(arguments), self.columns):
             out = np.broadcast_to(out, (len(arguments), self.columns))
-        if out is inputs[0] or not out.flags.writeable or (row.slots and out.base is not None):
-            out = out.copy()
-        if self.bounds.doubled and not EXACT.issuperset(row.steps):
-            self.bounds.disturb(out, first_row * 7 + head * 13, self._exact(row, inputs, out))
         return out
-
-    def _exact(self, row: Head, inputs: list[Array], out: Array) -> Array | None:
-        """Where results in the second half are exact: whole numbers of whole numbers, or a clipped constant.
-
-        tanh(40) is not 1: a whole number out of others is rounding, and a power of a negative base shows it.
-        """
-        half = slice(len(self.x), None)
-        exact: Array | None = None
-        if row.arity and not row.slots:
-            exact = whole(inputs[0][:, half])
-            for values in inputs[1 : row.arity]:
-                exact &= whole(values[:, half])
-            exact = exact & whole(out[:, half]) if exact.any() else None
-        for constant in row.clips:
-            clipped = out[:, half] == constant
-            exact = clipped if exact is None else exact | clipped
-        return exact
 
     def applied(self, head: int, arguments: Array) -> Iterator[tuple[slice, Array]]:
         """`apply` in blocks that stay in cache."""

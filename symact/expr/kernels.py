@@ -78,25 +78,57 @@ class Saturation:
         return good | (np.isnan(first) & np.isnan(second))
 
 
-def run(tape: Tape, inputs: Sequence[Array], bounds: Saturation, switches: bool = False) -> Array | list[Array]:
+def run(tape: Tape, inputs: Sequence[Array], bounds: Saturation, salt: int | None = None) -> Array:
     """A tape in saturating float64.
 
     Args:
         tape: of one operator.
         inputs: one array per input of the tape, broadcastable to ``(rows, columns)``.
         bounds: of the columns.
-        switches: give the list of the tape's switches instead of its value.
+        salt: disturb every rounded result in the second half, beginning at this row of the noise.
     """
     values: list[Array] = list(inputs)
-    steps = tape.steps if switches else tape.steps[: tape.value_steps]
-    for step in steps:
+    for number, step in enumerate(tape.steps[: tape.value_steps]):
+        if step.name == "const":
+            values.append(np.full((1, 1), float(step.constant)))  # type: ignore[arg-type]
+            continue
+        operands = [values[a] for a in step.arguments]
+        if step.name == "ipow":
+            out = _ipow(operands[0], int(step.constant), bounds)  # type: ignore[arg-type]
+        else:
+            out = FLOAT64[step.name](bounds, *operands)
+        if salt is not None and step.name not in EXACT and out.shape[1] == len(bounds.huge):
+            bounds.disturb(out, salt + 5 * number, _exact(operands, out, bounds.points))
+        values.append(out)
+    return values[tape.output]
+
+
+def _exact(operands: Sequence[Array], out: Array, points: int) -> Array | None:
+    """Where results in the second half are exact: whole numbers of whole numbers.
+
+    tanh(40) is not 1: a whole number out of others is rounding, and a power of a negative base shows it.
+    """
+    exact: Array | None = None
+    for values in operands:
+        part = whole(values[:, points:] if values.shape[1] > 1 else values)
+        exact = part if exact is None else exact & part
+        if not exact.any():
+            return None
+    return None if exact is None else exact & whole(out[:, points:])
+
+
+def switch_values(tape: Tape, inputs: Sequence[Array], bounds: Saturation) -> list[Array]:
+    """The values of a tape's switches."""
+    values: list[Array] = list(inputs)
+    for step in tape.steps:
+        operands = [values[a] for a in step.arguments]
         if step.name == "const":
             values.append(np.full((1, 1), float(step.constant)))  # type: ignore[arg-type]
         elif step.name == "ipow":
-            values.append(_ipow(values[step.arguments[0]], int(step.constant), bounds))  # type: ignore[arg-type]
+            values.append(_ipow(operands[0], int(step.constant), bounds))  # type: ignore[arg-type]
         else:
-            values.append(FLOAT64[step.name](bounds, *[values[a] for a in step.arguments]))
-    return [values[s] for s in tape.switches] if switches else values[tape.output]
+            values.append(FLOAT64[step.name](bounds, *operands))
+    return [values[s] for s in tape.switches]
 
 
 def run_float32(tape: Tape, inputs: Sequence[Array], table: Mapping[str, Callable[..., Array]] | None = None) -> Array:

@@ -48,7 +48,7 @@ def revealing(tape: Tape, arity: int, inputs: Sequence[Array], values: Array) ->
         argument = inputs[number]
         moved = list(inputs)
         moved[number] = argument * (1 + _STEP)
-        change = np.abs(run(tape, moved, bounds) - values)  # type: ignore[operator]
+        change = np.abs(run(tape, moved, bounds) - values)
         sensitive = change > _SENSITIVE * _STEP * size
         if choosing:
             # A branch that is not taken hides its argument rightly, unless two branches tie.
