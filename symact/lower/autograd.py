@@ -20,7 +20,7 @@ from torch.autograd import Function, forward_ad
 
 from symact.lower import backend, torch_code
 from symact.lower.gradient import backward
-from symact.lower.precision import agrees_everywhere, joint_limit, limit, saturated
+from symact.lower.precision import joint_limit, limit, saturated
 from symact.lower.program import Program
 
 
@@ -191,14 +191,9 @@ class Runner:
     def limit(self) -> float:
         """The largest |x| up to which float32 is enough, values and gradients; found at the first call."""
         if self._limit is None:
-            self._limit = self._found_limit()
+            kernel = self.kernel("cpu") if len(self.forward.inputs) == 1 else None
+            self._limit = joint_limit(self.forward, self.backward, kernel)
         return self._limit
-
-    def _found_limit(self) -> float:
-        kernel = self.kernel("cpu") if len(self.forward.inputs) == 1 else None
-        if kernel is not None and agrees_everywhere(kernel):
-            return math.inf
-        return joint_limit(self.forward, self.backward)
 
     def exceeds(self, x: Tensor) -> bool:
         """Whether `x` has values at which float32 is not enough."""

@@ -1,7 +1,8 @@
 """Reverse mode on Programs, one row per operation: Program -> backward Program.
 
 Kinks are declared here and nowhere else, and follow PyTorch: `abs'(0) = sign'(x) = 0`; where
-max or min of a value and a constant tie, the constant wins (`relu'(0) = 0`, as `hardtanh`);
+max or min of a value and a constant tie, the constant wins (`relu'(0) = 0`, as `hardtanh`), but in
+`min(u, 0)` the value, since `max(u, 0) + min(u, 0)` is `u` (so `celu'(0) = 1`);
 where two values tie, each gets one half (as `torch.maximum`); `where` passes everything to the
 branch that is taken, and comparisons pass nothing.
 
@@ -43,21 +44,30 @@ def _masked(value: Value, condition: Value, holds: bool = True) -> Adjoint:
     return Adjoint(value, ((condition.number, holds),))
 
 
+def _number(value: Value) -> float | None:
+    return value.builder.number(value.number)
+
+
 def _constant(value: Value) -> bool:
-    return value.builder.number(value.number) is not None
+    return _number(value) is not None
 
 
-def _extremum(order: str) -> Row:
-    def row(g: Value, y: Value, a: Value, b: Value) -> tuple[Adjoint, Adjoint]:
-        first, second = (a, b) if order == "max" else (b, a)
-        a_wins = call("lt", second, first) if order == "max" else call("lt", a, b)
-        b_wins = call("lt", a, b) if order == "max" else call("lt", b, a)
-        if _constant(a) or _constant(b):
-            return _masked(g, a_wins), _masked(g, b_wins)
-        half = call("where", call("eq", a, b), 0.5 * g, g)
-        return _masked(half, b_wins, False), _masked(half, a_wins, False)
+def _max(g: Value, y: Value, a: Value, b: Value) -> tuple[Adjoint, Adjoint]:
+    a_wins, b_wins = call("lt", b, a), call("lt", a, b)
+    if _constant(a) or _constant(b):
+        return _masked(g, a_wins), _masked(g, b_wins)
+    half = call("where", call("eq", a, b), 0.5 * g, g)
+    return _masked(half, b_wins, False), _masked(half, a_wins, False)
 
-    return row
+
+def _min(g: Value, y: Value, a: Value, b: Value) -> tuple[Adjoint, Adjoint]:
+    a_wins, b_wins = call("lt", a, b), call("lt", b, a)
+    if 0.0 in (_number(a), _number(b)):
+        return _masked(g, b_wins, False), _masked(g, a_wins, False)
+    if _constant(a) or _constant(b):
+        return _masked(g, a_wins), _masked(g, b_wins)
+    half = call("where", call("eq", a, b), 0.5 * g, g)
+    return _masked(half, b_wins, False), _masked(half, a_wins, False)
 
 
 def _pow(g: Value, y: Value, a: Value, b: Value) -> tuple[Value | Adjoint | None, ...]:
@@ -99,8 +109,8 @@ GRADIENTS: dict[str, Row] = {
     "neg": lambda g, y, a: (-g,),
     "abs": lambda g, y, a: (_masked(g * call("sign", a), call("eq", a, 0.0), False),),
     "sign": lambda g, y, a: (None,),
-    "max": _extremum("max"),
-    "min": _extremum("min"),
+    "max": _max,
+    "min": _min,
     "lt": lambda g, y, a, b: (None, None),
     "le": lambda g, y, a, b: (None, None),
     "eq": lambda g, y, a, b: (None, None),

@@ -34,8 +34,7 @@ def grid() -> np.ndarray:
 # Exponent of what stands for infinity in saturated Programs.
 _LARGEST = 300
 _BOUNDED = frozenset(
-    "abs neg sign max min lt le eq where sin cos tanh atan asinh sigmoid erf erfc ndtr i0e i1e sinc sinc_grad "
-    "i1e_ratio i0e_minus_i1e const sqrt hypot1 softplus logsigmoid logcosh".split()
+    ["abs", "neg", "sign", "max", "min", "lt", "le", "eq", "where", "sin", "cos", "tanh", "atan", "asinh", "sigmoid", "erf", "erfc", "ndtr", "i0e", "i1e", "sinc", "sinc_grad", "i1e_ratio", "i0e_minus_i1e", "const", "sqrt", "hypot1", "softplus", "logsigmoid", "logcosh"]
 )
 _EXPONENTIAL = frozenset(("exp", "expm1", "sinh", "cosh", "erfcx", "erfcx_grad"))
 
@@ -68,23 +67,52 @@ def saturated(program: Program) -> Program:
 
 
 @lru_cache(maxsize=65536)
-def limit(program: Program, zero: bool = True) -> float:
-    """The largest magnitude on the grid up to which float32 is enough; inf where it is everywhere.
+def limit(program: Program) -> float:
+    """The largest magnitude on the grid up to which plain float32 is enough; inf where it is everywhere.
 
-    Parameters stand at 0.9, so that no special value hides anything; `grad` at 1. Without `zero`,
-    what happens at 0 does not matter.
+    Parameters stand at 0.9, so that no special value hides anything; `grad` at 1.
     """
-    sizes = torch.from_numpy(grid()[0 if zero else 1 :])
-    x = torch.cat([-sizes, sizes])
-    others = [torch.tensor(1.0 if name.startswith("grad") else 0.9) for name in program.inputs[1:]]
+    return _limit(program, _narrow(program), grid())
+
+
+def joint_limit(forward: Program, backward: Program, kernel: Kernel | None = None) -> float:
+    """The limit of values and gradients together, as `kernel` or plain operations compute them.
+
+    What happens at 0 does not count where the function is not defined there.
+    """
+    if kernel is not None and agrees_everywhere(kernel):
+        return math.inf
+    narrow = x = _both_sides().float()
+    if kernel is not None:
+        values = [kernel.forward(x, ())]
+        slopes = [kernel.backward(torch.ones_like(x), x, ())[0]]
+    else:
+        values, slopes = _narrow(forward), _narrow(backward)
+    at_zero = bool(values[0][narrow == 0].isfinite().all())
+    sizes = grid() if at_zero else grid()[1:]
+    return min(_limit(forward, values, sizes), _limit(backward, slopes, sizes))
+
+
+def _others(program: Program, dtype: torch.dtype) -> list[torch.Tensor]:
+    return [torch.tensor(1.0 if name.startswith("grad") else 0.9, dtype=dtype) for name in program.inputs[1:]]
+
+
+def _outputs(program: Program, dtype: torch.dtype) -> list[torch.Tensor]:
+    x = _both_sides().to(dtype)
     with torch.no_grad():
-        wide = torch_code.function(saturated(program))(x, *[value.double() for value in others])
-        narrow = torch_code.function(program)(x.float(), *others)
-    if isinstance(wide, torch.Tensor):
-        wide, narrow = (wide,), (narrow,)
-    bad = torch.zeros(len(sizes), dtype=torch.bool)
-    for exact, found in zip(wide, narrow, strict=True):
-        bad |= _differs(exact.float().double(), found.double()).expand(len(x)).view(2, -1).any(0)
+        found = torch_code.function(program)(x, *_others(program, dtype))
+    return [output.expand(len(x)) for output in (found if isinstance(found, tuple) else (found,))]
+
+
+def _narrow(program: Program) -> list[torch.Tensor]:
+    return _outputs(program, torch.float32)
+
+
+def _limit(program: Program, narrow: list[torch.Tensor], sizes: np.ndarray) -> float:
+    bad = torch.zeros(len(grid()), dtype=torch.bool)
+    for exact, found in zip(_outputs(saturated(program), torch.float64), narrow, strict=True):
+        bad |= _differs(exact.float().double(), found.double()).view(2, -1).any(0)
+    bad = bad[len(grid()) - len(sizes) :]
     if not bad.any():
         return math.inf
     first = int(bad.nonzero()[0])
@@ -95,14 +123,6 @@ def _differs(exact: torch.Tensor, found: torch.Tensor) -> torch.Tensor:
     error = (exact - found).abs()
     close = (error <= ABSOLUTE) | (error <= RELATIVE * exact.abs())
     return ~(close | (exact == found) | exact.isnan())
-
-
-def joint_limit(forward: Program, backward: Program) -> float:
-    """The smaller limit of values and gradients; 0 does not count where the function is not defined there."""
-    inputs = [torch.tensor([0.9 * bool(number)]) for number in range(len(forward.inputs))]
-    with torch.no_grad():
-        zero = bool(torch_code.function(forward)(*inputs).isfinite())
-    return min(limit(forward, zero), limit(backward, zero))
 
 
 @cache

@@ -79,6 +79,7 @@ def _unbounded(values: Any, found: dict[str, int]) -> bool:
     return operation is None or operation.name not in ("max", "min")
 
 
+_LOG_2 = "0.6931471805599453"
 _HALF_ROOT = "0.7071067811865476"
 
 # Signs and constants move to one place, so that the rows below meet one form of each pattern.
@@ -156,6 +157,9 @@ _LOGARITHMS = (
     _row("log(u + 1) -> log1p(u)"),
     _row("log(exp(u)) -> u"),
     _row("log(exp(u) + exp(v)) -> max(u, v) + softplus(-abs(u - v))"),
+    _row("log(exp(u) + c) -> softplus(u - log(c)) + log(c)", _positive),
+    _row("log(expm1(u)) -> where(1 < u, u + log(-expm1(-u)), log(expm1(min(u, 2))))", _unbounded),
+    _row(f"log(sinh(u)) -> where(1 < u, (u - {_LOG_2}) + log(-expm1(-2*u)), log(sinh(min(u, 2))))", _unbounded),
     _row("log(sigmoid(u)) -> logsigmoid(u)"),
     _row("log(c*sigmoid(u)) -> logsigmoid(u) + log(c)", _positive),
     _row("-softplus(-u) -> logsigmoid(u)"),
@@ -184,6 +188,12 @@ _HYPERBOLIC = (
     _row("cosh(u) - sinh(u) -> exp(-u)"),
     _row("cosh(u) + sinh(u) -> exp(u)"),
     _row("cosh(-u) -> cosh(u)"),
+    _row("exp(u)/cosh(u) -> 2*sigmoid(2*u)"),
+    _row("exp(-u)/cosh(u) -> 2*sigmoid(-2*u)"),
+    _row("exp(u) - cosh(u) -> sinh(u)"),
+    _row("exp(u) - sinh(u) -> cosh(u)"),
+    _row("cosh(u)*cosh(u) - sinh(u)*sinh(u) -> 1"),
+    _row("sin(u)*sin(u) + cos(u)*cos(u) -> 1"),
     _row("sinh(u)/cosh(u) -> tanh(u)"),
     _row("cosh(u)/sinh(u) -> 1/tanh(u)"),
     _row("sinh(u)*exp(-u) -> -0.5*expm1(-2*u)"),
@@ -210,6 +220,7 @@ _ERRORS = (
     _row("erf(u) + 1 -> erfc(-u)"),
     _row("erf(u) - 1 -> -erfc(u)"),
     _row("1 - erfc(u) -> erf(u)"),
+    _row("2 - erfc(u) -> erfc(-u)"),
     _row("erfc(u) - 1 -> -erf(u)"),
     _row("1 - ndtr(u) -> ndtr(-u)"),
     _row("exp(u*u)*erfc(u) -> erfcx(u)"),
@@ -274,6 +285,11 @@ _QUOTIENTS = (
     _row("(u*v)/u -> v", _total),
     _row("(v/u)*u -> v", _total),
     _row("(c*u)/v -> c*(u/v)"),
+    _row("u/(c*v) -> (1/c)*(u/v)", _invertible),
+    _row("u/v - w/v -> (u - w)/v"),
+    _row("u/v + w/v -> (u + w)/v"),
+    _row("1 - u/(u + c) -> c/(u + c)"),
+    _row("u - u*v -> u*(1 - v)"),
     _row("v/(u*u) -> (v/u)/u"),
 )
 
