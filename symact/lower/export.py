@@ -116,8 +116,7 @@ def onnx_model(module: nn.Module, outputs: list[str], channels: int = 0) -> Any:
         channels: how many, where the constants are per channel; then the input has four dimensions.
     """
     dynamic = torch.export.Dim.DYNAMIC
-    example = torch.linspace(-1.0, 1.0, 6).reshape(2, 3)
-    shape = dict.fromkeys(range(2), dynamic)
+    example, shape = torch.linspace(-1.0, 1.0, 6), {0: dynamic}
     if channels:
         example = torch.zeros(2, channels, 3, 4)
         shape = {0: dynamic, 2: dynamic, 3: dynamic}
