@@ -2,7 +2,8 @@
 
 A study's bookkeeping alone: record a batch of 8, record 8 outcomes (each on disk when the call
 returns), record that they were told. Functions are told apart by their text here, for how the cost of
-function identity grows is no business of the store. Medians over windows of 2,000 trials.
+function identity grows is no business of the store. Two studies, one of 1,000 trials and one that
+grows, are measured in turns, so that other work on the machine meets both alike.
 """
 
 from __future__ import annotations
@@ -19,50 +20,53 @@ from symact.store import Evaluation, Settings, Store, TaskSettings
 from symact.store.functions import KnownFunctions
 from symact.store.ledger import Ledger, Wanted
 
-BATCH, WINDOW, TOTAL = 8, 2000, 100_000
+BATCH, TURNS = 8, 60
+SIZES = (10_000, 50_000, 100_000)
+CURVE = [{"loss": 1.0, "accuracy": 0.5}] * 10
 
 
 def main() -> None:
     KnownFunctions._class = lambda self, expression: str(expression)
     grammar = load_grammar("aquasurf")
-    settings = Settings.build(
-        grammar=grammar.text,
-        space="bench",
-        task=TaskSettings(kind="name", name="digits-deep"),
-        optimizer="random",
-    )
-    with tempfile.TemporaryDirectory() as folder, Store.create(Path(folder) / "run", settings) as store:
-        ledger = Ledger(store)
-        print("trials     ms per trial: ask   add   tell   (medians)   MB")
-        for number in range(0, TOTAL, WINDOW):
-            ask, add, tell = window(ledger, number)
-            if number + WINDOW in (WINDOW, 10_000, 50_000, TOTAL):
-                size = sum(p.stat().st_size for p in Path(folder, "run").iterdir()) / 2**20
-                print(f"{number + WINDOW:7d} {ask:22.3f} {add:6.3f} {tell:6.3f} {size:16.0f}")
+    task = TaskSettings(kind="name", name="digits-deep")
+    settings = Settings.build(grammar=grammar.text, space="bench", task=task, optimizer="random")
+    with tempfile.TemporaryDirectory() as folder:
+        small, large = (Ledger(Store.create(Path(folder) / name, settings)) for name in ("small", "large"))
+        grow(small, 1000)
+        print("trials     ms per trial: ask   add   tell (medians), and ratio to a study of 1,000 beside it")
+        for size in SIZES:
+            grow(large, size)
+            times: list[list[tuple[float, float, float]]] = [[], []]
+            for _ in range(TURNS):
+                times[0].append(turn(small))
+                times[1].append(turn(large))
+            near, far = ([1000 * statistics.median(column) for column in zip(*t, strict=True)] for t in times)
+            ratios = " ".join(f"{b / a:5.2f}" for a, b in zip(near, far, strict=True))
+            print(f"{size:7d}             {far[0]:7.3f} {far[1]:6.3f} {far[2]:6.3f}    {ratios}", flush=True)
         began = time.perf_counter()
-        with Store.open(Path(folder) / "run") as reader:
+        with Store.open(Path(folder) / "large") as reader:
             count = len(reader.trials())
         print(f"reading all {count} trials: {time.perf_counter() - began:.1f} s")
 
 
-def window(ledger: Ledger, start: int) -> tuple[float, float, float]:
-    times: tuple[list[float], list[float], list[float]] = ([], [], [])
-    curve = [{"loss": 1.0, "accuracy": 0.5}] * 10
-    for first in range(start, start + WINDOW, BATCH):
-        wanted = [Wanted(parse(f"sin({n}*x)"), "random", 1.0, 1) for n in range(first, first + BATCH)]
-        clock = time.perf_counter()
-        numbers = ledger.ask(first // BATCH, wanted)
-        times[0].append((time.perf_counter() - clock) / BATCH)
-        for number in numbers:
-            clock = time.perf_counter()
-            ledger.finish(Evaluation(number, 0, 1, Outcome.finished(0.5, curve=curve), 0.1))
-            times[1].append(time.perf_counter() - clock)
-        clock = time.perf_counter()
-        ledger.open()
-        ledger.tell(numbers)
-        times[2].append((time.perf_counter() - clock) / BATCH)
-    ask, add, tell = (1000 * statistics.median(t) for t in times)
-    return ask, add, tell
+def grow(ledger: Ledger, size: int) -> None:
+    while len(ledger.rows) < size:
+        turn(ledger)
+
+
+def turn(ledger: Ledger) -> tuple[float, float, float]:
+    """One batch; seconds per trial of asking, adding and telling."""
+    first = len(ledger.rows)
+    wanted = [Wanted(parse(f"sin({n}*x)"), "random", 1.0, 1) for n in range(first, first + BATCH)]
+    clock = time.perf_counter()
+    numbers = ledger.ask(first // BATCH, wanted)
+    asked = time.perf_counter()
+    for number in numbers:
+        ledger.finish(Evaluation(number, 0, 1, Outcome.finished(0.5, curve=CURVE), 0.1))
+    added = time.perf_counter()
+    ledger.tell(ledger.open())
+    told = time.perf_counter()
+    return (asked - clock) / BATCH, (added - asked) / BATCH, (told - added) / BATCH
 
 
 if __name__ == "__main__":

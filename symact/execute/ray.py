@@ -12,6 +12,7 @@ import json
 import logging
 import math
 import os
+import socket
 from collections import deque
 from dataclasses import asdict
 from typing import Any
@@ -22,6 +23,7 @@ from symact.records import Outcome, Status
 from symact.store import outcomes
 
 LOST_TRIES = 10  # a job is given up as crashed after so many nodes or actors were lost under it
+KNOCK_SECONDS = 10.0
 
 
 class _Host:
@@ -95,8 +97,9 @@ class RayWorkers:
         if address is None:
             options["include_dashboard"] = False
         try:
+            _knock(address)
             self._ray.init(address=address, **options)
-        except (ConnectionError, RuntimeError, ValueError, OSError) as error:
+        except (self._ray.exceptions.RayError, ConnectionError, RuntimeError, ValueError, OSError) as error:
             raise InputError(f"the Ray cluster {address or 'here'} cannot be reached: {_first_line(error)}") from None
 
     def _room(self, cpus: float, gpus: float) -> int:
@@ -195,6 +198,17 @@ class RayWorkers:
             reason = f"its Ray worker was lost {lost} times: {_first_line(error)}"
             self._results.append(Result(job, Outcome.failed(Status.crashed, reason), 0.0))
         self._distribute()
+
+
+def _knock(address: str | None) -> None:
+    """Whether anybody listens at `host:port`; Ray itself would try for minutes.
+
+    Raises:
+        OSError: nobody does.
+    """
+    host, colon, port = (address or "").rpartition(":")
+    if colon and port.isdigit() and "/" not in host:
+        socket.create_connection((host.strip("[]"), int(port)), timeout=KNOCK_SECONDS).close()
 
 
 def _first_line(error: Exception) -> str:
