@@ -77,10 +77,11 @@ def _release(library: ctypes.CDLL, *handles: int) -> None:
 class NativeKernel:
     """A forward and a backward Program in the block interpreter; see `backend.Kernel`."""
 
-    __slots__ = ("__weakref__", "_backward", "_forward", "_grain", "_run")
+    __slots__ = ("__weakref__", "_backward", "_forward", "_grain", "_map", "_run")
 
     def __init__(self, library: ctypes.CDLL, forward: int, backward: int, cost: float):
         self._run: Any = library.symact_run
+        self._map: Any = library.symact_map
         self._forward, self._backward = forward, backward
         self._grain = max(2048, int(_WORK / max(cost, 1.0)))
         # The library outlives its kernels, so handles are given back whenever that is.
@@ -111,9 +112,7 @@ class NativeKernel:
                 self._forward, _TYPES[x.dtype], size, threads, x.data_ptr(), None, y.data_ptr(), table, None
             )
         else:
-            done = self._run(
-                self._forward, _TYPES[x.dtype], size, threads, x.data_ptr(), None, y.data_ptr(), None, None
-            )
+            done = self._map(self._forward, _TYPES[x.dtype], size, threads, x.data_ptr(), None, y.data_ptr())
         if not done:
             raise MemoryError("the block interpreter has no memory for its blocks")
         return y
@@ -134,7 +133,7 @@ class NativeKernel:
         kind, addresses = _TYPES[x.dtype], (x.data_ptr(), grad.data_ptr(), result.data_ptr())
         sums: list[Tensor] = []
         if not parameters:
-            done = self._run(self._backward, kind, size, threads, *addresses, None, None)
+            done = self._map(self._backward, kind, size, threads, *addresses)
         else:
             _keep, table, sums = _table(x, parameters)
             places = (ctypes.c_void_p * len(sums))(*[s.data_ptr() for s in sums])

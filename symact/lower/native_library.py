@@ -211,6 +211,7 @@ def _declare(library: ctypes.CDLL) -> None:
     library.symact_free.argtypes, library.symact_free.restype = [_POINTER], None
     library.symact_run.argtypes = [_POINTER, _INT, _LONG, _INT, _POINTER, _POINTER, _POINTER, _POINTER, _POINTER]
     library.symact_run.restype = _INT
+    library.symact_map.argtypes, library.symact_map.restype = library.symact_run.argtypes[:7], _INT
 
 
 @lru_cache(maxsize=1)

@@ -118,7 +118,7 @@ int merge_branches(Graph& g, int p, int q) {
     return g.make(OP_where, g.argument(p, 0), g.argument(p, 1), g.argument(q, 2));
 }
 
-void simplify_sum(Graph& g, int root) {
+bool simplify_sum(Graph& g, int root) {
     std::vector<Term> terms;
     terms_of(g, root, false, true, terms);
     bool changed = false;
@@ -135,7 +135,7 @@ void simplify_sum(Graph& g, int root) {
             if (j < i) i--;
             j = static_cast<std::size_t>(-1);
         }
-    if (!changed) return;
+    if (!changed) return false;
     std::size_t first = 0;
     while (first < terms.size() && terms[first].minus) first++;
     if (first == terms.size()) {
@@ -147,14 +147,12 @@ void simplify_sum(Graph& g, int root) {
         if (i != first) total = g.make(terms[i].minus ? OP_sub : OP_add, total, terms[i].node);
     Node copy = g.nodes[total];
     g.become(root, copy.op, copy.arguments[0], copy.arguments[1], copy.arguments[2]);
+    return true;
 }
 
 void simplify_sums(Graph& g) {
     for (int i = g.size() - 1; i >= g.inputs; i--)
-        if (g.nodes[i].uses > 0 && (g.is(i, OP_add) || g.is(i, OP_sub))) {
-            simplify_sum(g, i);
-            g.count_uses();
-        }
+        if (g.nodes[i].uses > 0 && (g.is(i, OP_add) || g.is(i, OP_sub)) && simplify_sum(g, i)) g.count_uses();
 }
 
 // Choices: where(0 < u, v, v*exp(u)) -> v*elu'(u); what a clip lets through; comparison and choice in one.

@@ -1,6 +1,7 @@
 // The plain C interface that native.py calls through ctypes.
 #include <cstring>
 #include <memory>
+#include <mutex>
 #include <new>
 #include <string>
 
@@ -38,8 +39,19 @@ const Machine* machine_of(const char* name) {
 
 const Machine* current = machine_of("");
 
+// The float64 form is made when it is asked for first.
 struct Compiled {
+    int inputs;
+    std::vector<Source> sources;
+    std::vector<int> outputs;
     Bytecode fused, plain;
+    std::once_flag made;
+
+    const Bytecode& form(int type) {
+        if (type != FLOAT64) return fused;
+        std::call_once(made, [&] { plain = compile(inputs, sources, outputs, false); });
+        return plain;
+    }
 };
 
 }  // namespace
@@ -68,11 +80,14 @@ void* symact_compile(int inputs, int operations, const int32_t* code, const doub
     std::vector<Source> sources(operations);
     for (int i = 0; i < operations; i++)
         sources[i] = {code[4 * i], {code[4 * i + 1], code[4 * i + 2], code[4 * i + 3]}, values[i]};
-    std::vector<int> out(numbers, numbers + outputs);
+    // Slots are numbered in 16 bits; one operation makes at most two.
+    if (operations > 8000 || inputs > 8000) return nullptr;
     auto compiled = std::make_unique<Compiled>();
-    compiled->fused = compile(inputs, sources, out, true);
-    compiled->plain = compile(inputs, sources, out, false);
-    return compiled->fused.slots() < 32768 && compiled->plain.slots() < 32768 ? compiled.release() : nullptr;
+    compiled->inputs = inputs;
+    compiled->sources = std::move(sources);
+    compiled->outputs.assign(numbers, numbers + outputs);
+    compiled->fused = compile(inputs, compiled->sources, compiled->outputs, true);
+    return compiled.release();
 } catch (const std::bad_alloc&) {
     return nullptr;
 }
@@ -95,8 +110,7 @@ void symact_free(void* program) { delete static_cast<Compiled*>(program); }
 // 1 on success. `parameters` holds, for each, the address of its values, its channels and inner size.
 int symact_run(void* program, int type, int64_t size, int threads, const void* x, const void* grad, void* y,
                const int64_t* parameters, double* const* parameter_grads) try {
-    const Compiled& compiled = *static_cast<Compiled*>(program);
-    const Bytecode& code = type == FLOAT64 ? compiled.plain : compiled.fused;
+    const Bytecode& code = static_cast<Compiled*>(program)->form(type);
     std::vector<Parameter> list;
     const int count = code.inputs - 1 - (grad ? 1 : 0);
     for (int k = 0; k < count; k++)
@@ -105,6 +119,11 @@ int symact_run(void* program, int type, int64_t size, int threads, const void* x
     return run(*current, code, job);
 } catch (const std::bad_alloc&) {
     return 0;
+}
+
+// The same without parameters, by fewer arguments, since every one costs.
+int symact_map(void* program, int type, int64_t size, int threads, const void* x, const void* grad, void* y) {
+    return symact_run(program, type, size, threads, x, grad, y, nullptr, nullptr);
 }
 
 }  // extern "C"

@@ -4,7 +4,6 @@
 #include <algorithm>
 #include <cstdlib>
 #include <cstring>
-#include <memory>
 
 #include "threads.h"
 
@@ -15,16 +14,25 @@ constexpr int64_t LINE = 16;
 // What the blocks of a program may occupy together, so that they stay in a first-level cache of 32 kB.
 constexpr int64_t BUDGET = 16 * 1024, LARGEST = 512;
 
-struct Release {
-    void operator()(void* p) const { std::free(p); }
-};
-template <class T>
-using Memory = std::unique_ptr<T[], Release>;
+// Memory of a thread that grows and is used again by its next call.
+class Arena {
+public:
+    ~Arena() { std::free(memory_); }
+    char* take(std::size_t bytes) {
+        if (bytes > size_) {
+            std::free(memory_);
+            size_ = (bytes + 4095) / 4096 * 4096;
+            memory_ = static_cast<char*>(std::aligned_alloc(64, size_));
+            if (!memory_) size_ = 0;
+        }
+        return memory_;
+    }
 
-template <class T>
-Memory<T> allocate(int64_t count) {
-    return Memory<T>(static_cast<T*>(std::aligned_alloc(64, (count * sizeof(T) + 127) / 64 * 64)));
-}
+private:
+    char* memory_ = nullptr;
+    std::size_t size_ = 0;
+};
+thread_local Arena arena;
 
 template <class T>
 const Kernel<T>* kernels(const Machine& machine) {
@@ -53,13 +61,14 @@ public:
         // A block of its own for every slot but constants: the last, incomplete block is padded in it.
         int64_t need = lines + block_ * (slots - static_cast<int64_t>(code_.constants.size()));
         for (int k = 0; k < parameters_; k++) need += periodic(k) ? job_.parameters[k].channels : 0;
-        memory_ = allocate<T>(need);
-        at_ = allocate<T*>(2 * slots);
-        mask_ = allocate<int64_t>(slots);
-        if (!memory_ || !at_ || !mask_) return false;
-        own_ = at_.get() + slots;
-        T* next = memory_.get();
-        std::fill_n(mask_.get(), slots, -1);
+        need = (need * static_cast<int64_t>(sizeof(T)) + 63) / 64 * 64;
+        char* memory = arena.take(static_cast<std::size_t>(need) + 3 * sizeof(int64_t) * static_cast<std::size_t>(slots));
+        if (!memory) return false;
+        T* next = reinterpret_cast<T*>(memory);
+        at_ = reinterpret_cast<T**>(memory + need);
+        own_ = at_ + slots;
+        mask_ = reinterpret_cast<int64_t*>(own_ + slots);
+        std::fill_n(mask_, slots, -1);
         for (int s = 0; s < slots; s++) {
             int constant = s - code_.inputs - code_.outputs;
             int parameter = s - 1;
@@ -77,7 +86,7 @@ public:
                 next += block_;
             }
         }
-        std::copy_n(own_, slots, at_.get());
+        std::copy_n(own_, slots, at_);
         return true;
     }
 
@@ -93,7 +102,7 @@ public:
             if (job_.grad) input(code_.inputs - 1, job_.grad, start, count, padded, whole);
             T* out = static_cast<T*>(job_.y) + (whole ? start : 0);
             at_[code_.inputs] = whole ? out : own_[code_.inputs];
-            Frame<T> frame{at_.get(), mask_.get(), padded};
+            Frame<T> frame{at_, mask_, padded};
             const Kernel<T>* table = kernels<T>(machine_);
             for (const Step& step : code_.steps) table[step.op](step, frame);
             if (!whole) output(start, count, padded);
@@ -109,10 +118,9 @@ private:
     int parameters_;
     bool direct_;
     int64_t block_;
-    Memory<T> memory_;
-    Memory<T*> at_;
-    Memory<int64_t> mask_;
-    T** own_;
+    T** at_ = nullptr;
+    T** own_ = nullptr;
+    int64_t* mask_ = nullptr;
 
     bool periodic(int k) const { return job_.parameters[k].channels > 1 && job_.parameters[k].inner == 1; }
 
@@ -221,9 +229,7 @@ bool run_typed(const Machine& machine, const Bytecode& code, const Job& job) {
     Worker<T> first(machine, code, job);
     const int64_t blocks = (job.size + first.block() - 1) / std::max<int64_t>(first.block(), 1);
     const int parts = static_cast<int>(std::min<int64_t>(threads, std::max<int64_t>(blocks, 1)));
-    Memory<double> sums;
-    if (width > 0 && !(sums = allocate<double>(width * parts))) return false;
-    if (width > 0) std::fill_n(sums.get(), width * parts, 0.0);
+    std::vector<double> sums(static_cast<std::size_t>(width * parts), 0.0);
     std::atomic<bool> good{true};
     auto part = [&](int number) {
         Worker<T> worker(machine, code, job);
@@ -232,7 +238,7 @@ bool run_typed(const Machine& machine, const Bytecode& code, const Job& job) {
             return;
         }
         std::vector<double*> mine;
-        double* next = sums.get() + width * number;
+        double* next = sums.data() + width * number;
         for (int k = 0; k < extra; k++) {
             mine.push_back(job.parameter_grads[k] ? next : nullptr);
             next += job.parameters[k].channels;
@@ -247,7 +253,7 @@ bool run_typed(const Machine& machine, const Bytecode& code, const Job& job) {
         for (int64_t c = 0; c < job.parameters[k].channels; c++, place++) {
             if (!job.parameter_grads[k]) continue;
             double total = 0.0;
-            for (int number = 0; number < parts; number++) total += sums[width * number + place];
+            for (int number = 0; number < parts; number++) total += sums[static_cast<std::size_t>(width * number + place)];
             job.parameter_grads[k][c] = total;
         }
     }
