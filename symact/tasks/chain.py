@@ -4,10 +4,15 @@ On small networks most of a training step is autograd's bookkeeping. `gradient_f
 `nn.Sequential` of `nn.Linear` and `symact.Activation`, a backward pass written out over the flat
 gradient buffer, which calls the activations' kernels directly; for every other network it gives
 `torch.autograd.grad`. Both compute the same numbers up to rounding.
+
+An activation runs in double precision where single is not enough for full accuracy. A chain trains in single
+precision, as everybody does, and repeats a step as the activation would have it when the loss or the
+gradient is not finite: what can be trained is not lost, and few steps pay for it.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 import torch
@@ -15,8 +20,7 @@ from torch import nn
 from torch.nn import functional
 
 from symact.lower import torch_code
-from symact.lower.backend import kernel
-from symact.lower.gradient import backward
+from symact.lower.autograd import Runner
 from symact.lower.module import Activation
 from symact.lower.passes import lower
 from symact.tasks.optimizers import FlatParameters
@@ -96,34 +100,70 @@ class Chain:
             views[id(parameter)] = self.gradient[offset:end].view_as(parameter)
             offset = end
         self.links: list[Link] = []
+        # Some function needs double precision somewhere; nearly always single precision does as well.
+        self.doubtful = False
         for module in model.children():
             if isinstance(module, nn.Linear):
                 self.links.append(_Linear(module, views))
             elif isinstance(module, Activation):
-                self.links.append(_Activation(module, views))
+                link = _Activation(module, views)
+                self.links.append(link)
+                self.doubtful |= link.runner.limit() != math.inf
 
     def __call__(self, x: torch.Tensor, y: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Mean loss of the batch, and the flat gradient (overwritten by the next call)."""
         with torch.no_grad():
-            value = x
-            for link in self.links:
-                value = link.forward(value)
-            count, classes = value.shape
-            logarithms = torch.log_softmax(value, 1)
-            if self.targets is None or len(self.targets) != classes:
-                eye = torch.eye(classes, dtype=value.dtype)
-                self.targets = eye * (1 - self.smoothing) + self.smoothing / classes
-            targets = self.targets.index_select(0, y)
-            loss = torch.dot(logarithms.view(-1), targets.view(-1)).div_(-count)
-            grad: torch.Tensor | None = logarithms.exp_().sub_(targets).div_(count)
-            for position in range(len(self.links) - 1, -1, -1):
-                assert grad is not None
-                grad = self.links[position].backward(grad, needs_input=position > 0)
+            loss = self._differentiate(x, y)
+            if self.doubtful and not math.isfinite(loss.item() + self.gradient.sum().item()):
+                for link in self.links:
+                    link.careful = True
+                loss = self._differentiate(x, y)
+                for link in self.links:
+                    link.careful = False
         return loss, self.gradient
+
+    def _differentiate(self, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+        value = x
+        for link in self.links:
+            value = link.forward(value)
+        count, classes = value.shape
+        logarithms = torch.log_softmax(value, 1)
+        if self.targets is None or len(self.targets) != classes:
+            eye = torch.eye(classes, dtype=value.dtype)
+            self.targets = eye * (1 - self.smoothing) + self.smoothing / classes
+        targets = self.targets.index_select(0, y)
+        loss = torch.dot(logarithms.view(-1), targets.view(-1)).div_(-count)
+        grad: torch.Tensor | None = logarithms.exp_().sub_(targets).div_(count)
+        for position in range(len(self.links) - 1, -1, -1):
+            assert grad is not None
+            grad = self.links[position].backward(grad, needs_input=position > 0)
+        return loss
+
+
+def scores_function(model: nn.Module) -> Callable[[torch.Tensor], torch.Tensor]:
+    """The model as a function for evaluation; a chain is computed as in training."""
+    if not is_chain(model):
+        return model
+    links = Chain(model, FlatParameters([]), 0.0).links
+
+    def scores(x: torch.Tensor) -> torch.Tensor:
+        value = x
+        for link in links:
+            value = link.forward(value)
+        # A value that single precision could not hold is asked again of the modules themselves.
+        return value if math.isfinite(value.sum().item()) else model(x)
+
+    return scores
 
 
 class Link:
-    """One module of a chain: `forward` keeps what `backward` needs."""
+    """One module of a chain: `forward` keeps what `backward` needs.
+
+    Attributes:
+        careful: use double precision where the activation itself would.
+    """
+
+    careful = False
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """The module's output."""
@@ -154,28 +194,35 @@ class _Linear(Link):
 
 
 class _Activation(Link):
-    """A `symact.Activation`: its Program and its backward Program, fused where there is a back end for the device."""
+    """A `symact.Activation` without autograd: its kernel in single precision, and when `careful` as the module does."""
 
     def __init__(self, module: Activation, views: dict[int, torch.Tensor]):
         parameters = list(module.parameters())
         self.values = tuple(parameter.detach() for parameter in parameters)
         self.views = [views.get(id(parameter)) for parameter in parameters]
-        program = lower(module.expr)
-        derivative = backward(program)
-        self.kernel = kernel("cpu", program, derivative)
-        self.function, self.derivative = torch_code.function(program), torch_code.function(derivative)
+        self.runner = Runner(lower(module.expr))
+        self.kernel = self.runner.kernel("cpu")
+        self.function = torch_code.function(self.runner.forward) if self.kernel is None else None
+        self.derivative = torch_code.function(self.runner.backward) if self.kernel is None else None
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        self.x = x
+        self.x, self.wide = x, self.careful and self.runner.exceeds(x)
         if self.kernel is not None:
+            if self.wide:
+                return self.runner.wide_forward(self.kernel, x, self.values)
             return self.kernel.forward(x, self.values)
+        assert self.function is not None
         output: torch.Tensor = self.function(x, *self.values)
         return output if output.shape == x.shape else output.expand_as(x)
 
     def backward(self, grad: torch.Tensor, needs_input: bool) -> torch.Tensor | None:
         if self.kernel is not None:
-            found = self.kernel.backward(grad, self.x, self.values)
+            if self.wide:
+                found = self.runner.wide_backward(self.kernel, grad, self.x, self.values)
+            else:
+                found = self.kernel.backward(grad, self.x, self.values)
         else:
+            assert self.derivative is not None
             found = self.derivative(self.x, *self.values, grad)
             found = found if isinstance(found, tuple) else (found,)
         for view, gradient in zip(self.views, found[1:], strict=True):

@@ -38,7 +38,8 @@ class FlatParameters:
     def __init__(self, parameters: Sequence[nn.Parameter]):
         unique = {id(p): p for p in parameters if p.requires_grad}
         self.parameters = list(unique.values())
-        self.buffer = torch.cat([p.detach().reshape(-1) for p in self.parameters])
+        pieces = [p.detach().reshape(-1) for p in self.parameters]
+        self.buffer = torch.cat(pieces) if pieces else torch.empty(0)
         offset = 0
         for parameter in self.parameters:
             end = offset + parameter.numel()

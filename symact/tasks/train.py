@@ -22,7 +22,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from symact.tasks.chain import gradient_function, mean_loss
+from symact.tasks.chain import gradient_function, mean_loss, scores_function
 from symact.tasks.data import Split
 from symact.tasks.optimizers import OPTIMIZERS, FlatParameters
 
@@ -163,8 +163,9 @@ def measure_accuracy(model: nn.Module, data: Split, config: TrainConfig) -> tupl
     loss = torch.zeros((), device=data.y.device)
     right = torch.zeros((), device=data.y.device)
     with torch.inference_mode():
+        scores = scores_function(model)
         for x, y in zip(data.x.split(config.evaluation_batch), data.y.split(config.evaluation_batch), strict=True):
-            output = model(x)
+            output = scores(x)
             loss += mean_loss(output, y) * len(y)
             right += (output.argmax(-1) == y).sum()
     return loss.item() / len(data), right.item() / data.y.numel()

@@ -9,7 +9,7 @@ from torch import nn
 from symact.expr.vocabulary import Parameter, Vocabulary
 from symact.lower.module import Activation
 from symact.tasks import chain
-from symact.tasks.chain import Chain, gradient_function, is_chain, mean_loss
+from symact.tasks.chain import Chain, gradient_function, is_chain, mean_loss, scores_function
 from symact.tasks.networks import mlp
 from symact.tasks.optimizers import FlatParameters
 
@@ -74,3 +74,17 @@ def test_gradient_function_of_any_network_agrees_with_the_chain(monkeypatch: pyt
     slow_loss, slow_gradient = gradient_function(model, flat, 0.0, False)(x, y)
     torch.testing.assert_close(loss, slow_loss)
     torch.testing.assert_close(gradient, slow_gradient, rtol=1e-4, atol=1e-6)
+
+
+def test_a_step_that_single_precision_cannot_hold_is_repeated_in_double() -> None:
+    x, y = batch()
+    # From 89 on both overflow in single precision; their quotient is tanh.
+    model, expected = network("sinh(x)/cosh(x)"), network("tanh(x)")
+    for chosen in (model, expected):
+        with torch.no_grad():
+            chosen[0].weight.mul_(150)
+    assert model[0](x).abs().max() > 95
+    results = [Chain(m, FlatParameters(list(m.parameters())), 0.0)(x, y) for m in (model, expected)]
+    torch.testing.assert_close(results[0][0], results[1][0], rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(results[0][1], results[1][1], rtol=1e-3, atol=1e-5)
+    torch.testing.assert_close(scores_function(model)(x), expected(x), rtol=1e-4, atol=1e-4)
