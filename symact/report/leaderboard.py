@@ -105,7 +105,7 @@ def leaderboard(trials: Iterable[Trial], confirmations: Iterable[Trial] = ()) ->
     best: dict[Any, Trial] = {}
     for trial in trials:
         known = best.get(trial.candidate)
-        if known is None or (trial.budget, not trial.cached) > (known.budget, not known.cached):
+        if known is None or _measure(trial) > _measure(known):
             best[trial.candidate] = trial
     relu = next((trial for trial in best.values() if is_relu(trial)), None)
     rows = [_row(trial, confirmed, relu) for trial in best.values()]
@@ -119,6 +119,11 @@ def winner(rows: Iterable[Row]) -> Row | None:
     if fresh:
         return max(fresh, key=lambda row: row.confirmation.score)  # type: ignore[union-attr,return-value]
     return finished[0] if finished else None
+
+
+def _measure(trial: Trial) -> tuple[float, int, bool]:
+    """How much a trial was given: of several of one candidate the one with most counts."""
+    return trial.budget, len(trial.outcomes), not trial.cached
 
 
 def _order(row: Row) -> tuple[bool, float, float, int]:
