@@ -22,9 +22,9 @@ import pyarrow.parquet as pq
 
 from symact.errors import InputError
 from symact.expr.grammar import Grammar, parse_grammar
-from symact.expr.identity import FunctionIndex
 from symact.expr.space import Space
 from symact.expr.tree import Expr, parse
+from symact.optimize.functions import Functions
 
 FORMAT = 1
 _KEY = b"symact"
@@ -78,30 +78,24 @@ class Table:
         return [parse(text, self.grammar) for text in self.expressions]
 
     @cached_property
-    def _rows(self) -> tuple[FunctionIndex, dict[int, int]]:
-        index = FunctionIndex(self.grammar)
-        rows: dict[int, int] = {}
+    def _rows(self) -> dict[Any, int]:
+        rows: dict[Any, int] = {}
         for row, expression in enumerate(self.parsed):
-            rows.setdefault(index.add(expression), row)
-        return index, rows
+            rows.setdefault(self._functions.key(expression), row)
+        return rows
 
-    @cached_property
-    def _found(self) -> dict[Expr, int | None]:
-        return {}
+    @property
+    def _functions(self) -> Functions:
+        return Functions.of(self.space)
 
     def row_of(self, expression: Expr) -> int | None:
         """The first row that is the same function; None if there is none."""
-        found = self._found
-        if expression not in found:
-            index, rows = self._rows
-            number = index.find(expression)
-            found[expression] = None if number is None else rows.get(number)
-        return found[expression]
+        return self._rows.get(self._functions.key(expression))
 
     @cached_property
     def representatives(self) -> np.ndarray:
         """The rows that are the first of their function, ``(functions,)``."""
-        return np.array(sorted(self._rows[1].values()), dtype=int)
+        return np.array(sorted(self._rows.values()), dtype=int)
 
     @cached_property
     def noise(self) -> float:

@@ -56,6 +56,7 @@ class Optimizer(ABC):
         self.functions = Functions.of(space)
         self.told = 0
         self.known: dict[Any, None] = {}
+        self._finite: dict[Any, bool] = {}
 
     def ask(self, count: int) -> list[Candidate]:
         """Up to `count` candidates of the space: distinct functions, none told before.
@@ -81,6 +82,26 @@ class Optimizer(ABC):
     def key(self, candidate: Candidate) -> Any:
         """What is equal for candidates that are the same function at every site."""
         return self.functions.key(candidate)
+
+    def is_finite(self, expression: Expr) -> bool:
+        """Whether the features call it finite at initialization; True where they do not say."""
+        if self.features is None:
+            return True
+        key = self.key(expression)
+        if key not in self._finite:
+            found = self.features([expression])
+            self._finite[key] = bool(found["finite"][0]) if "finite" in found else True
+        return self._finite[key]
+
+    def finite_only(self, stream: Iterator[Expr]) -> Iterator[Expr]:
+        """What is usable and finite at initialization; ends after `PATIENCE` others in a row."""
+        refused = 0
+        for expression in stream:
+            if self.functions.usable(expression) and self.is_finite(expression):
+                refused = 0
+                yield expression
+            elif (refused := refused + 1) >= PATIENCE:
+                return
 
     def generator(self, *key: int) -> np.random.Generator:
         """A generator of its own for every (seed, key)."""

@@ -38,6 +38,8 @@ MUTATIONS: Mapping[str, float] = {
     "reshape": 0.5,
 }
 
+MOST_CHILDREN = 20_000  # bred for one `ask` before the rest of it is drawn at random
+
 
 class ScoreFitness(base.Fitness):
     """Higher scores are better."""
@@ -113,13 +115,12 @@ class Evolution(Optimizer):
         if population < 1 or tournament < 1 or initial < 0 or not 0 <= crossover <= 1:
             raise InputError("evolution: population and tournament are at least 1, crossover lies in [0, 1]")
         self.algorithm, self.population, self.tournament = algorithm, int(population), int(tournament)
-        self.initial, self.crossover, self.finite = int(initial), float(crossover), finite and features is not None
+        self.initial, self.crossover, self.finite = int(initial), float(crossover), finite
         self._names = [name for name in vary.MUTATIONS if mutations.get(name, 0.0) > 0]
         weights = np.array([mutations[name] for name in self._names], dtype=float)
         self._weights = weights / weights.sum() if len(weights) else weights
         self._individuals: list[Individual] = []
         self._archive = tools.ParetoFront()
-        self._finite: dict[Any, bool] = {}
 
     @property
     def front(self) -> list[tuple[Expr, float, float]]:
@@ -151,17 +152,14 @@ class Evolution(Optimizer):
 
     def _propose(self) -> Iterator[Candidate]:
         if len(self._individuals) < max(1, self.initial):
-            yield from filter(self._passes, self.functions.draws(self.seed))
-            return
-        breeders = self.breeders()
-        attempt = 0
-        while True:
-            child = self._child(breeders, self.generator(self.told, attempt))
-            attempt += 1
-            if self.functions.usable(child) and self._passes(child):
-                yield child
-            elif attempt % 1_000 == 0:
-                return
+            stream = self.functions.draws(self.seed)
+        else:
+            stream = self._children(self.breeders())
+        yield from self.finite_only(stream) if self.finite else filter(self.functions.usable, stream)
+
+    def _children(self, breeders: list[Individual]) -> Iterator[Expr]:
+        for attempt in range(MOST_CHILDREN):
+            yield self._child(breeders, self.generator(self.told, attempt))
 
     def _child(self, breeders: list[Individual], generator: np.random.Generator) -> Expr:
         with python_random(generator):
@@ -186,16 +184,6 @@ class Evolution(Optimizer):
             if mutant is not None:
                 return mutant
         return vary.mutate(expression, self.space, generator)
-
-    def _passes(self, expression: Expr) -> bool:
-        if not self.finite:
-            return True
-        key = self.key(expression)
-        if key not in self._finite:
-            assert self.features is not None
-            found = self.features([expression])
-            self._finite[key] = bool(found["finite"][0]) if "finite" in found else True
-        return self._finite[key]
 
 
 @contextmanager

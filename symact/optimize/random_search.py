@@ -24,20 +24,11 @@ class RandomSearch(Optimizer):
 
     def __init__(self, space: Space, seed: int = 0, *, features: Features | None = None, finite: bool = False):
         super().__init__(space, seed, features=features)
-        self.finite = finite and features is not None
-        self._finite: dict[object, bool] = {}
+        self.finite = finite
 
     def _propose(self) -> Iterator[Candidate]:
-        for expression in self.functions.draws(self.seed):
-            if self.key(expression) not in self.known and (not self.finite or self._is_finite(expression)):
-                yield expression
-
-    def _is_finite(self, expression: Candidate) -> bool:
-        key = self.key(expression)
-        if key not in self._finite:
-            assert self.features is not None
-            self._finite[key] = bool(self.features([expression])["finite"][0])  # type: ignore[list-item]
-        return self._finite[key]
+        draws = self.functions.draws(self.seed)
+        yield from self.finite_only(draws) if self.finite else draws
 
     def _learn(self, trial: Trial) -> None:
         """Nothing to learn: what was told is not drawn again."""

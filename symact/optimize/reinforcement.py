@@ -45,6 +45,7 @@ class Reinforcement(Optimizer):
         value: weight of the value loss.
         discount: gamma.
         trace: lambda of generalized advantage estimation.
+        finite: what is not finite at initialization, by `features`, is not asked but has the lowest reward at once.
         elite: so many of the best known candidates join every batch (priority queue training,
             Abolafia et al. 2018, arXiv:1801.03526); 0 for plain PPO.
     """
@@ -63,19 +64,20 @@ class Reinforcement(Optimizer):
         epochs: int = 4,
         minibatch: int = 8,
         clip: float = 0.2,
-        learning_rate: float = 5e-3,
+        learning_rate: float = 1e-2,
         hidden: int = 64,
         entropy: float = 0.01,
         value: float = 0.5,
         discount: float = 1.0,
         trace: float = 0.95,
+        finite: bool = True,
         elite: int = 0,
     ):
         super().__init__(space, seed, features=features)
         self.settings: dict[str, Any] = {
             "algorithm": algorithm, "reward": reward, "actors": actors, "epochs": epochs, "minibatch": minibatch,
             "clip": clip, "learning_rate": learning_rate, "hidden": hidden, "entropy": entropy, "value": value,
-            "discount": discount, "trace": trace, "elite": elite,
+            "discount": discount, "trace": trace, "finite": finite, "elite": elite,
         }  # fmt: skip
         check_settings(self.name, self.settings, {"algorithm": ("ppo", "reinforce"), "reward": ("rank", "score")})
         self.emission = Emission(space)
@@ -84,7 +86,7 @@ class Reinforcement(Optimizer):
         self._scores: list[float | None] = []  # one per trial told
         self._first: dict[Any, int] = {}  # key of a function -> its first trial
         self._sequences: dict[Any, Partial] = {}
-        self._batch: list[tuple[Partial, int]] = []  # (sequence, trial)
+        self._batch: list[tuple[Partial, int | None]] = []  # (sequence, trial)
         self._since = 0  # trials told when the batch began
         # The policy's sequences since its last update, and the generator that draws more of them.
         self._drawn: tuple[list[Partial], np.random.Generator] | None = None
@@ -92,8 +94,8 @@ class Reinforcement(Optimizer):
     # Proposing.
 
     def _propose(self) -> Iterator[Candidate]:
-        for partial in self._rollouts():
-            yield self.emission.expression(partial)
+        spelled = map(self.emission.expression, self._rollouts())
+        yield from self.finite_only(spelled) if self.settings["finite"] else spelled
 
     def _rollouts(self) -> Iterator[Partial]:
         """Endless sequences of the policy as it stands, keyed by (seed, trials told at its last update)."""
@@ -124,23 +126,29 @@ class Reinforcement(Optimizer):
             self._since = self.told + 1
             self._drawn = None
 
-    def _repeats(self) -> list[tuple[Partial, int]]:
-        """The rollouts of this batch that were known before: no training, but a reward."""
+    def _repeats(self) -> list[tuple[Partial, int | None]]:
+        """The rollouts of this batch that needed no training, but have a reward: known, or not finite."""
         asked = {trial for _, trial in self._batch}
-        repeats: list[tuple[Partial, int]] = []
+        repeats: list[tuple[Partial, int | None]] = []
         stream = self._rollouts()
         for _ in range(4 * self.settings["actors"]):
             partial = next(stream)
-            trial = self._first.get(self.key(self.emission.expression(partial)))
-            if trial is None or not asked:
+            expression = self.emission.expression(partial)
+            trial = self._first.get(self.key(expression))
+            if not asked:
                 break
             if trial in asked:
                 asked.discard(trial)
-            elif trial < self._since:
+            elif trial is not None and trial < self._since:
                 repeats.append((partial, trial))
+            elif trial is None and not self._trainable(expression):
+                repeats.append((partial, None))
         return repeats
 
-    def _elite(self) -> list[tuple[Partial, int]]:
+    def _trainable(self, expression: Expr) -> bool:
+        return not self.settings["finite"] or (self.functions.usable(expression) and self.is_finite(expression))
+
+    def _elite(self) -> list[tuple[Partial, int | None]]:
         if not self.settings["elite"]:
             return []
         good = [(self._scores[self._first[key]], key) for key in self._sequences]
@@ -157,12 +165,14 @@ class Reinforcement(Optimizer):
         scores = torch.tensor([float(lowest) if s is None else s for s in self._scores])
         return ((scores - scores.mean()) / spread).clamp(-3, 3)
 
-    def _update(self, batch: list[tuple[Partial, int]]) -> None:
+    def _update(self, batch: list[tuple[Partial, int | None]]) -> None:
         settings = self.settings
         rollouts = Rollouts.of([partial for partial, _ in batch], self.emission.tokens)
         if not rollouts.alive.any():
             return
-        rewards = self._rewards()[[trial for _, trial in batch]]
+        told = self._rewards()
+        lowest = told.min()
+        rewards = torch.stack([lowest if trial is None else told[trial] for _, trial in batch])
         with torch.no_grad():
             old_logp, values, _ = evaluate(self.controller, rollouts)
             advantage, targets = advantages(rewards, values, rollouts.alive, settings["discount"], settings["trace"])

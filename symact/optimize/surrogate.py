@@ -97,9 +97,7 @@ class Surrogate(Optimizer):
     def _propose(self) -> Iterator[Candidate]:
         fitted = self._fitted()
         if fitted is None:
-            for expression in self.functions.draws(self.seed):
-                if self.landscape.describe([expression]).finite[0]:
-                    yield expression
+            yield from self.finite_only(self.functions.draws(self.seed))
             return
         model, used = fitted
         expressions, rows = self._candidates(model, used)
