@@ -129,6 +129,8 @@ class NativeKernel:
             grad = grad.to(x.dtype).expand_as(x).contiguous(memory_format=_memory_format(x))
         result = torch.empty_like(x)
         size = x.numel()
+        if not size:
+            return (result, *map(torch.zeros_like, parameters))
         threads = 1 if size < 2 * self._grain else min(torch.get_num_threads(), size // self._grain)
         kind, addresses = _TYPES[x.dtype], (x.data_ptr(), grad.data_ptr(), result.data_ptr())
         sums: list[Tensor] = []
