@@ -8,7 +8,7 @@ namespace symact {
 int Graph::constant(double value) {
     for (int i = 0; i < size(); i++)
         if (is_value(i, value)) return i;
-    nodes.push_back(Node{OP_const, {NONE, NONE, NONE, NONE}, value});
+    nodes.push_back(Node{OP_const, {NONE, NONE, NONE, NONE, NONE}, value});
     return size() - 1;
 }
 
@@ -64,8 +64,8 @@ public:
         for (std::size_t p = 0; p < order_.size(); p++) {
             const Node& node = graph_.nodes[order_[p]];
             if (node.op == OP_input || node.op == OP_const) continue;
-            Step step{static_cast<int16_t>(node.op), 0, 0, 0, 0, 0, 0};
-            int16_t* places[] = {&step.a, &step.b, &step.c, &step.d};
+            Step step{static_cast<int16_t>(node.op), 0, 0, 0, 0, 0, 0, 0};
+            int16_t* places[] = {&step.a, &step.b, &step.c, &step.d, &step.e};
             for (int i = 0; i < arity(node.op); i++) {
                 *places[i] = static_cast<int16_t>(slot_[node.arguments[i]]);
                 release(node.arguments[i], static_cast<int>(p));
@@ -77,7 +77,7 @@ public:
         }
         for (int k = 0; k < code_.outputs; k++) {
             auto from = static_cast<int16_t>(slot_[graph_.outputs[k]]), to = static_cast<int16_t>(code_.inputs + k);
-            if (from != to) code_.steps.push_back({OP_copy, to, from, 0, 0, 0, 0});
+            if (from != to) code_.steps.push_back({OP_copy, to, from, 0, 0, 0, 0, 0});
         }
     }
 
@@ -127,9 +127,9 @@ private:
 
 Bytecode compile(int inputs, const std::vector<Source>& sources, const std::vector<int>& outputs, bool fused) {
     Graph graph{inputs, outputs, {}};
-    for (int i = 0; i < inputs; i++) graph.nodes.push_back(Node{OP_input, {NONE, NONE, NONE, NONE}});
+    for (int i = 0; i < inputs; i++) graph.nodes.push_back(Node{OP_input, {NONE, NONE, NONE, NONE, NONE}});
     for (const Source& s : sources)
-        graph.nodes.push_back(Node{s.op, {s.arguments[0], s.arguments[1], s.arguments[2], NONE}, s.value});
+        graph.nodes.push_back(Node{s.op, {s.arguments[0], s.arguments[1], s.arguments[2], NONE, NONE}, s.value});
     if (fused) fuse(graph);
     Bytecode code;
     code.inputs = inputs;

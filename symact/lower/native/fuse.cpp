@@ -45,23 +45,22 @@ const std::vector<Row>& rows() {
         product("mul(mul(v, sigmoid(u)), sigmoid_minus(u))", OP_sigmoid_slope),
         product("mul(mul(v, 0.3989422804014327), gauss_half(u))", OP_ndtr_slope),
         product("mul(mul(v, sech_squared(softplus(u))), sigmoid(u))", OP_tanh_softplus_slope),
-        // With e = exp(u), d = e*(e + 2) + 2, t = tanh_softplus: e*((e + 2)*s + e*s), s = v/d - t*v/d.
+        // With e = exp(u), d = e*(e + 2) + 2 and s = v*(2/d)/d.
         product("where(lt(u, 20), mul(e, add(mul(add(e, 2), s), mul(e, s))), 0)", OP_tanh_softplus_slope),
     };
     return table;
 }
 
-// s = v/d - t*v/d in the last row; gives v.
+// The s of the last row, whose d is that of u; gives v.
 int mish_adjoint(const Graph& g, int s, int u) {
-    static const Pattern form("sub(div(v, d), div(mul(t, v), d))");
+    static const Pattern form("div(mul(v, div(2, d)), d)");
     static const Pattern bottom("add(mul(exp(min(u, 20)), add(exp(min(u, 20)), 2)), 2)");
     int found[26];
     std::fill_n(found, 26, NONE);
     if (!form.match(g, s, found)) return NONE;
-    int v = found['v' - 'a'], t = found['t' - 'a'], d = found['d' - 'a'];
+    int v = found['v' - 'a'], d = found['d' - 'a'];
     std::fill_n(found, 26, NONE);
-    bool good = g.is(t, OP_tanh_softplus) && g.argument(t, 0) == u && bottom.match(g, d, found);
-    return good && found['u' - 'a'] == u ? v : NONE;
+    return bottom.match(g, d, found) && found['u' - 'a'] == u ? v : NONE;
 }
 
 void recognize(Graph& g, int i) {
@@ -220,6 +219,26 @@ void pair_up(Graph& g) {
         }
 }
 
+// clip(u*b + c, d, e) of constants, with the line itself where it is needed again.
+void clip_lines(Graph& g) {
+    const int count = g.size();
+    for (int i = g.inputs; i < count; i++) {
+        if (!g.is(i, OP_clip) || g.nodes[i].uses == 0) continue;
+        int line = g.argument(i, 0), low = g.argument(i, 1), high = g.argument(i, 2);
+        for (int side : {0, 1}) {
+            if (!g.is(line, OP_add) || !g.is(i, OP_clip)) continue;
+            int offset = g.argument(line, side), product = g.argument(line, 1 - side);
+            if (!g.is(offset, OP_const) || !g.is(product, OP_mul) || !g.single(product)) continue;
+            int which = g.is(g.argument(product, 0), OP_const) ? 0 : 1;
+            int slope = g.argument(product, which), u = g.argument(product, 1 - which);
+            if (!g.is(slope, OP_const)) continue;
+            bool alone = g.single(line);
+            g.become(i, alone ? OP_clip_line : OP_clip_line_pair, u, slope, offset, low, high);
+            if (!alone) g.become(line, OP_second, i);
+        }
+    }
+}
+
 void multiply_in(Graph& g) {
     static constexpr int ROWS[][2] = {
 #define X(name, function) {OP_##name, OP_times_##name},
@@ -291,6 +310,7 @@ void fuse(Graph& g) {
     for (int i = g.inputs; i < g.size(); i++)
         if (g.is(i, OP_neg)) g.become(i, OP_mul, g.argument(i, 0), g.constant(-1.0));
     g.count_uses();
+    clip_lines(g);
     pair_up(g);
     g.count_uses();
     multiply_in(g);

@@ -80,17 +80,32 @@ void choice(const Step& s, const Frame& t) {
 }
 
 void clip(const Step& s, const Frame& t) {
-    Operand a(t, s.a), b(t, s.b), c(t, s.c);
+    Operand a(t, s.a);
+    F b = load(t.at[s.b]), c = load(t.at[s.c]);
     float* y = t.at[s.y];
-    for (int64_t i = 0; i < t.n; i += WIDTH) store(y + i, below(c[i], above(b[i], a[i])));
+    for (int64_t i = 0; i < t.n; i += WIDTH) store(y + i, below(c, above(b, a[i])));
 }
 
 void where_inside(const Step& s, const Frame& t) {
-    Operand a(t, s.a), b(t, s.b), c(t, s.c), d(t, s.d);
+    Operand a(t, s.a), d(t, s.d);
+    F b = load(t.at[s.b]), c = load(t.at[s.c]);
     float* y = t.at[s.y];
     for (int64_t i = 0; i < t.n; i += WIDTH) {
         F v = a[i];
-        store(y + i, select(less(b[i], v) & less(v, c[i]), d[i], F{}));
+        store(y + i, select(less(b, v) & less(v, c), d[i], F{}));
+    }
+}
+
+template <bool BOTH>
+void clip_line(const Step& s, const Frame& t) {
+    Operand a(t, s.a);
+    // A slope, an offset and bounds are constants.
+    F b = load(t.at[s.b]), c = load(t.at[s.c]), d = load(t.at[s.d]), e = load(t.at[s.e]);
+    float *y = t.at[s.y], *z = t.at[s.z];
+    for (int64_t i = 0; i < t.n; i += WIDTH) {
+        F line = a[i] * b + c;
+        store(y + i, below(e, above(d, line)));
+        if (BOTH) store(z + i, line);
     }
 }
 
@@ -227,7 +242,8 @@ using namespace SYMACT_ISA;
 extern const Machine JOIN(SYMACT_ISA, _machine) = {
     TEXT(SYMACT_ISA),
     {SYMACT_UNARY(UNARY) SYMACT_BINARY(BINARY) SYMACT_ISA::where, SYMACT_UNARY_MORE(UNARY)
-         SYMACT_TIMES(TIMES) SYMACT_CHOICE(CHOICE) SYMACT_ISA::clip, SYMACT_ISA::where_inside, SYMACT_PAIRS(PAIR) CHAIN2(0), CHAIN2(1), CHAIN2(2), TREE(0), TREE(1), TREE(2), CHAIN3(0), CHAIN3(1),
+         SYMACT_TIMES(TIMES) SYMACT_CHOICE(CHOICE) SYMACT_ISA::clip, SYMACT_ISA::where_inside,
+         SYMACT_ISA::clip_line<false>, SYMACT_ISA::clip_line<true>, SYMACT_PAIRS(PAIR) CHAIN2(0), CHAIN2(1), CHAIN2(2), TREE(0), TREE(1), TREE(2), CHAIN3(0), CHAIN3(1),
      CHAIN3(2)},
     SYMACT_ISA::read_bfloat16,
     SYMACT_ISA::write_bfloat16,

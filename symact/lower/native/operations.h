@@ -57,6 +57,8 @@ enum Operation : int16_t {
 #undef X
     OP_clip,          // min(max(a, b), c), NaN kept
     OP_where_inside,  // b < a < c ? d : 0
+    OP_clip_line,     // a*b + c, clipped to [d, e]
+    OP_clip_line_pair,  // the same, and a*b + c
 #define X(first, second, function) OP_##function,
     SYMACT_PAIRS(X)
 #undef X
@@ -71,9 +73,9 @@ enum Operation : int16_t {
 };
 constexpr int OP_public = OP_where + 1;
 
-// One step of a compiled program: y = op(a, b, c, d), all numbers of slots; a pair gives z too.
+// One step of a compiled program: y = op(a, b, c, d, e), all numbers of slots; a pair gives z too.
 struct Step {
-    int16_t op, y, a, b, c, d, z;
+    int16_t op, y, a, b, c, d, e, z;
 };
 
 // Where the slots are while a block of n values is worked on; n is a multiple of 16. Slots that hold one

@@ -1,0 +1,245 @@
+"""Time activations forward and backward on CPU: ours against ATen, eager torch, torch.compile, timm and sympytorch.
+
+All columns of a row are timed in turn in one process, so that a busy machine slows them alike. With
+one thread the clock is the CPU time of the thread; with more it is the wall clock. Output is one JSON
+document: medians and quartiles in nanoseconds per element (microseconds per call for latencies).
+
+    python runs/kernel_speed/measure.py --section functions > results/functions.json
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import platform
+import statistics
+import sys
+import time
+from collections.abc import Callable
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+import symact
+
+Function = Callable[[Tensor], Tensor]
+
+
+def hard_sigmoid(x: Tensor) -> Tensor:
+    return torch.clamp(0.2 * x + 0.5, 0, 1)
+
+
+# Text -> (plain torch, ATen's own or None); the first nine are the ones whose geometric mean is told.
+FUNCTIONS: dict[str, tuple[Function, Function | None]] = {
+    "x*sigmoid(x)": (lambda x: x * torch.sigmoid(x), F.silu),
+    "x*tanh(softplus(x))": (lambda x: x * torch.tanh(F.softplus(x)), F.mish),
+    "gelu(x)": (F.gelu, F.gelu),
+    "erfc(softplus(x))**2": (lambda x: torch.erfc(F.softplus(x)) ** 2, None),
+    "-x*sigmoid(x)*hard_sigmoid(x)": (lambda x: -x * torch.sigmoid(x) * hard_sigmoid(x), None),
+    "asinh(elu(swish(x)))": (lambda x: torch.asinh(F.elu(F.silu(x))), None),
+    "selu(sinh(exp(atan(x))-1))": (lambda x: F.selu(torch.sinh(torch.exp(torch.atan(x)) - 1)), None),
+    "swish(x)*erfc(i0e(x))": (lambda x: F.silu(x) * torch.erfc(torch.special.i0e(x)), None),
+    "x*erfc(elu(x))": (lambda x: x * torch.erfc(F.elu(x)), None),
+    "elu(x)": (F.elu, F.elu),
+    "softplus(x)": (F.softplus, F.softplus),
+    "tanh(x)": (torch.tanh, torch.tanh),
+}
+
+
+def others(text: str) -> dict[str, Function]:
+    """Columns of other libraries for a function, where they are installed and have it."""
+    found: dict[str, Function] = {}
+    try:
+        from timm.layers.activations_me import mish_me, swish_me
+
+        if text in ("x*sigmoid(x)", "x*tanh(softplus(x))"):
+            found["timm"] = swish_me if text == "x*sigmoid(x)" else mish_me
+    except ImportError:
+        pass
+    try:
+        import sympy
+        import sympytorch
+
+        x = sympy.Symbol("x")
+        if text == "x*sigmoid(x)":
+            module = sympytorch.SymPyModule(expressions=[x / (1 + sympy.exp(-x))])
+            found["sympytorch"] = lambda t: module(x=t)[..., 0]
+    except ImportError:
+        pass
+    return found
+
+
+def summary(samples: list[float], scale: float) -> dict[str, float]:
+    low, middle, high = statistics.quantiles([s * scale for s in samples], n=4)
+    return {"median": round(middle, 3), "low": round(low, 3), "high": round(high, 3)}
+
+
+def rounds(columns: dict[str, Callable[[], None]], count: int, threads: int) -> dict[str, list[float]]:
+    """Seconds per call of each column, taken in turn."""
+    clock = time.thread_time if threads == 1 else time.perf_counter
+    times: dict[str, list[float]] = {name: [] for name in columns}
+    for call in columns.values():
+        call()
+        call()
+    for _ in range(count):
+        for name, call in columns.items():
+            start = clock()
+            call()
+            times[name].append(clock() - start)
+    return times
+
+
+def both_ways(function: Function, x: Tensor, g: Tensor, repeat: int = 1) -> Callable[[], None]:
+    def call() -> None:
+        for _ in range(repeat):
+            x.grad = None
+            function(x).backward(g)
+
+    return call
+
+
+def measure(texts: list[str], size: int, dtype: torch.dtype, threads: int, compiled: bool, count: int) -> dict:
+    """Rows of one size and dtype."""
+    torch.set_num_threads(threads)
+    generator = torch.Generator().manual_seed(0)
+    x = torch.randn(size, generator=generator).to(dtype).requires_grad_()
+    g = torch.randn(size, generator=generator).to(dtype)
+    repeat = max(1, 20000 // size)
+    rows = {}
+    for text in texts:
+        plain, native = FUNCTIONS[text]
+        functions: dict[str, Function] = {"ours": symact.compile(text)}
+        if native is not None:
+            functions["native"] = native
+        if plain is not native:
+            functions["eager"] = plain
+        if compiled:
+            torch._dynamo.reset()
+            functions["compile"] = torch.compile(plain)
+        if dtype == torch.float32:
+            functions.update(others(text))
+        times = rounds({n: both_ways(f, x, g, repeat) for n, f in functions.items()}, count, threads)
+        rows[text] = {name: summary(samples, 1e9 / size / repeat) for name, samples in times.items()}
+        print(text, {name: cell["median"] for name, cell in rows[text].items()}, file=sys.stderr, flush=True)
+    return rows
+
+
+def functions() -> dict:
+    rows = measure(list(FUNCTIONS), 1_000_000, torch.float32, 1, True, 15)
+    ratios = [row["ours"]["median"] / row["compile"]["median"] for row in list(rows.values())[:9]]
+    return {"rows": rows, "geometric_mean_of_compile": round(statistics.geometric_mean(ratios), 3)}
+
+
+def halves() -> dict:
+    texts = [t for t, (_, native) in FUNCTIONS.items() if native is not None]
+    return {"bfloat16": measure(texts, 1_000_000, torch.bfloat16, 1, False, 15)}
+
+
+def sizes() -> dict:
+    texts = ["x*sigmoid(x)", "x*tanh(softplus(x))", "x*erfc(elu(x))"]
+    return {
+        str(size): measure(texts, size, torch.float32, 1, False, 15 if size < 10**7 else 5)
+        for size in (10**3, 10**4, 10**5, 10**6, 10**7)
+    }
+
+
+def threads() -> dict:
+    texts = ["x*sigmoid(x)", "x*tanh(softplus(x))", "x*erfc(elu(x))"]
+    return {str(count): measure(texts, 4_000_000, torch.float32, count, False, 9) for count in (1, 2)}
+
+
+def latency() -> dict:
+    """1,000 new functions from text to their first value and gradient."""
+    names = ["sigmoid", "tanh", "erf", "exp", "atan", "softplus", "elu", "swish", "sin", "cosh"]
+    texts = [f"{a}({b}(x))*{c}(x)" for a in names for b in names for c in names]
+    symact.compile("x*sigmoid(x)")(torch.ones(1))
+    clock = time.thread_time
+    expressions = [symact.parse(text) for text in texts]
+    start = clock()
+    made = symact.compile_many(expressions)
+    compiled = clock() - start
+    kernels = [function._runner.kernel("cpu") for function in made]
+    return {
+        "functions": len(texts),
+        "seconds_from_expression_to_callable": round(compiled, 3),
+        "seconds_to_bytecode": round(clock() - start - compiled, 3),
+        "fused": sum(kernel is not None for kernel in kernels),
+    }
+
+
+def network(activation: Callable[[], nn.Module]) -> nn.Sequential:
+    layers: list[nn.Module] = []
+    for before, after in ((3, 32), (32, 32), (32, 64), (64, 64)):
+        layers += [nn.Conv2d(before, after, 3, padding=1), nn.BatchNorm2d(after), activation()]
+        if before != after and before != 3:
+            layers.append(nn.MaxPool2d(2))
+    return nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(64, 10))
+
+
+class Plain(nn.Module):
+    """A plain torch function as a module."""
+
+    def __init__(self, function: Function):
+        super().__init__()
+        self.function = function
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.function(x)
+
+
+def step() -> dict:
+    """A training step of a small CNN, and how much of it is more than the same step with no activation."""
+    torch.set_num_threads(1)
+    images, labels = torch.randn(64, 3, 32, 32), torch.randint(10, (64,))
+    result = {}
+    for text in ("x*sigmoid(x)", "x*tanh(softplus(x))", "x*erfc(elu(x))", "swish(x)*erfc(i0e(x))"):
+        plain, native = FUNCTIONS[text]
+        makers: dict[str, Callable[[], nn.Module]] = {"none": nn.Identity}
+        makers["ours"] = lambda text=text: symact.Activation(text)
+        makers["native" if native else "eager"] = lambda f=native or plain: Plain(f)
+        calls = {}
+        for name, maker in makers.items():
+            torch.manual_seed(0)
+            model = network(maker)
+            optimizer = torch.optim.SGD(model.parameters(), 0.01)
+
+            def call(model: nn.Module = model, optimizer: torch.optim.Optimizer = optimizer) -> None:
+                optimizer.zero_grad()
+                F.cross_entropy(model(images), labels).backward()
+                optimizer.step()
+
+            calls[name] = call
+        times = {name: statistics.median(samples) for name, samples in rounds(calls, 7, 1).items()}
+        result[text] = {
+            name: {"milliseconds": round(1e3 * t, 1), "share": round(max(0.0, 1 - times["none"] / t), 3)}
+            for name, t in times.items()
+        }
+        print(text, result[text], file=sys.stderr, flush=True)
+    return result
+
+
+SECTIONS = {f.__name__: f for f in (functions, halves, sizes, threads, latency, step)}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--section", choices=SECTIONS, required=True)
+    chosen = parser.parse_args().section
+    from symact.lower import native_library
+
+    about = {"machine": platform.machine(), "processor": processor(), "instruction_set": native_library.isa()}
+    about |= {"torch": torch.__version__, "python": platform.python_version()}
+    print(json.dumps({"section": chosen, **about, "result": SECTIONS[chosen]()}, indent=1))
+
+
+def processor() -> str:
+    try:
+        with open("/proc/cpuinfo") as file:
+            return next(line.split(":")[1].strip() for line in file if line.startswith("model name"))
+    except (OSError, StopIteration):
+        return platform.processor()
+
+
+if __name__ == "__main__":
+    main()
