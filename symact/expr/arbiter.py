@@ -20,6 +20,14 @@ VARIABLE_HEAD = -1
 _CACHED = 400_000
 _GLANCE = 192
 
+_LONGEST_KEY = 8192
+_UNDEFINED_KEY = 1 << (2 * _LONGEST_KEY)
+
+
+def apart(first: int, second: int) -> bool:
+    """Whether two keys differ by more than rounding."""
+    return abs(first - second) > (max(abs(first), abs(second)) >> 560) + 4
+
 
 @dataclass
 class Anchor:
@@ -80,6 +88,21 @@ class Arbiter:
             if shown == shown:
                 break
         return shown
+
+    def key(self, row: Row, field: Field, point: int) -> int | None:
+        """A value as a whole number of 2**-640, to order by; None where unknown or too large for that."""
+        bits = balls.PRECISIONS[0]
+        with balls.precision(bits):
+            value = self.value(row, field, point, bits)
+            if value is balls.UNDEFINED:
+                return _UNDEFINED_KEY
+            if value is balls.UNKNOWN or (value.rel_accuracy_bits() < bits - 60 and not value.contains(0)):
+                return None
+            mantissa, exponent = value.mid().man_exp()
+        shift = int(exponent) + bits
+        if int(mantissa).bit_length() + shift > _LONGEST_KEY:
+            return None
+        return int(mantissa) << shift if shift >= 0 else int(mantissa) >> -shift
 
     def same_at(self, first: Anchor, second: Row, field: Field, point: int) -> bool | None:
         """Whether two rows agree at one point: False is proved, True is to all bits, None stays undecided."""

@@ -157,10 +157,15 @@ def _ipow(a: Any, exponent: int) -> Any:
     return a if isinstance(a, Marker) else a**exponent
 
 
+def _null(last: bool, a: arb) -> bool:
+    """Whether a ball that holds zero is taken for zero: exactly so, or tiny at the last precision."""
+    return a.is_zero() or (last and a.contains(0) and a.abs_upper() < arb(2) ** (-(ctx.prec // 4)))
+
+
 def _div(last: bool, a: arb, b: arb) -> Any:
     if not b.contains(0):
         return _finite(a / b)
-    return UNDEFINED if last or b.is_zero() else UNKNOWN
+    return UNDEFINED if _null(last, b) else UNKNOWN
 
 
 def _finite(ball: arb) -> Any:
@@ -169,23 +174,27 @@ def _finite(ball: arb) -> Any:
 
 def _pow(last: bool, a: arb, b: arb) -> Any:
     if b.is_exact() and b.is_integer() and abs(b) <= _LARGEST_INTEGER_POWER:
-        return _integer_power(last, a, int(b.unique_fmpz()))
+        return _integer_power(last, a, int(str(b.unique_fmpz())))
     if a > 0:
         return _finite((b * a.log()).exp())
     if a < 0:
-        if not b.contains_integer():
-            return UNDEFINED
-        nearest = b.unique_fmpz()
-        if not last or nearest is None or abs(nearest) > _LARGEST_INTEGER_POWER:
-            return UNDEFINED if last else UNKNOWN
-        return _integer_power(last, a, int(nearest))
-    if not (last or a.is_zero()):
+        return _power_of_negative(last, a, b)
+    if not _null(last, a):
         return UNKNOWN
     if b > 0:
         return arb(0)
     if b < 0:
         return UNDEFINED
-    return arb(1) if last or b.is_zero() else UNKNOWN
+    return arb(1) if _null(last, b) else UNKNOWN
+
+
+def _power_of_negative(last: bool, a: arb, b: arb) -> Any:
+    if not b.contains_integer():
+        return UNDEFINED
+    nearest = b.unique_fmpz()
+    if nearest is None or abs(nearest) > _LARGEST_INTEGER_POWER or not _null(last, b - arb(nearest)):
+        return UNKNOWN
+    return _integer_power(last, a, int(nearest))
 
 
 def _integer_power(last: bool, a: arb, exponent: int) -> Any:
@@ -197,13 +206,13 @@ def _integer_power(last: bool, a: arb, exponent: int) -> Any:
 def _log(last: bool, a: arb) -> Any:
     if a > 0:
         return _finite(a.log())
-    return UNDEFINED if last or a <= 0 else UNKNOWN
+    return UNDEFINED if a <= 0 or _null(last, a) else UNKNOWN
 
 
 def _log1p(last: bool, a: arb) -> Any:
     if a > -1:
         return _finite(a.log1p())
-    return UNDEFINED if last or a <= -1 else UNKNOWN
+    return UNDEFINED if a <= -1 or _null(last, a + 1) else UNKNOWN
 
 
 def _sqrt(last: bool, a: arb) -> Any:
@@ -211,31 +220,31 @@ def _sqrt(last: bool, a: arb) -> Any:
         return a.sqrt()
     if a < 0:
         return UNDEFINED
-    return arb(0) if last else UNKNOWN
+    return arb(0) if _null(last, a) else UNKNOWN
 
 
 def _sign(last: bool, a: arb) -> Any:
     if a > 0 or a < 0:
         return arb(1) if a > 0 else arb(-1)
-    return arb(0) if last or a.is_zero() else UNKNOWN
+    return arb(0) if _null(last, a) else UNKNOWN
 
 
 def _less(last: bool, a: arb, b: arb) -> Any:
     if a < b or a >= b:
         return arb(int(a < b))
-    return arb(0) if last else UNKNOWN
+    return arb(0) if _null(last, a - b) else UNKNOWN
 
 
 def _less_equal(last: bool, a: arb, b: arb) -> Any:
     if a <= b or a > b:
         return arb(int(a <= b))
-    return arb(1) if last else UNKNOWN
+    return arb(1) if _null(last, a - b) else UNKNOWN
 
 
 def _equal(last: bool, a: arb, b: arb) -> Any:
     if not a.overlaps(b):
         return arb(0)
-    return arb(1) if last or (a - b).is_zero() else UNKNOWN
+    return arb(1) if _null(last, a - b) else UNKNOWN
 
 
 def _unequal(last: bool, a: arb, b: arb) -> Any:

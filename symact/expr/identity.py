@@ -68,11 +68,10 @@ def enumerate_classes(
     """
     if equivalence not in EQUIVALENCES:
         raise InputError(f"unknown equivalence {equivalence!r}; expected {', '.join(EQUIVALENCES)}")
-    if not isinstance(space, Space):
-        space = grammar.space(space)  # type: ignore[attr-defined]
+    chosen: Space = space if isinstance(space, Space) else grammar.space(space)  # type: ignore[attr-defined]
     with np.errstate(all="ignore"):
-        found = _found(grammar, space, equivalence, progress or (lambda done, total: None))
-    return _table(grammar, space, equivalence, found)
+        found = _found(grammar, chosen, equivalence, progress or (lambda done, total: None))
+    return _table(grammar, chosen, equivalence, found)
 
 
 class Found:

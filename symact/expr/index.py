@@ -17,12 +17,11 @@ import numpy as np
 from symact.errors import InputError
 from symact.expr.fields import ANCHORS, POINTS, Slot
 from symact.expr.kernels import Array
-from symact.expr.partition import CERTIFIED, CLOSE, NUMERIC, PROVED, Candidates, Functions
+from symact.expr.partition import CERTIFIED, NUMERIC, PROVED, Candidates, Functions
+from symact.expr.proposals import ALL, BITS, CLOSE
 from symact.expr.tree import Expr
 from symact.expr.vocabulary import VARIABLE, Parameter, Vocabulary
 
-_ALL = 2**ANCHORS - 1
-_BITS = 1 << np.arange(ANCHORS)
 _MOST_RENAMINGS = 120
 
 
@@ -142,7 +141,7 @@ class FunctionIndex:
     def _lookup(self, asked: Candidates) -> int | None:
         trusted = int(asked.prints.trusted[0])
         anchors = asked.prints.anchors[0]
-        if trusted == _ALL:
+        if trusted == ALL:
             total = float(anchors.sum())
             start = bisect_left(self._full, (total - CLOSE, -1))
             numbers = list(self._partial)
@@ -155,7 +154,7 @@ class FunctionIndex:
         if not numbers:
             return None
         rows = np.array(numbers)
-        common = (self._trusted[rows] & trusted)[:, None] & _BITS != 0
+        common = (self._trusted[rows] & trusted)[:, None] & BITS != 0
         near = (np.abs(self._anchors[rows] - anchors) <= CLOSE) | ~common
         for number in sorted(rows[near.all(axis=1) & common.any(axis=1)].tolist()):
             if not self._functions.certify or self._functions.equal(self._members[number], asked):
@@ -171,7 +170,7 @@ class FunctionIndex:
             self._trusted = np.concatenate([self._trusted, np.empty_like(self._trusted)])
         self._anchors[number] = member.prints.anchors[0]
         self._trusted[number] = member.prints.trusted[0]
-        if member.prints.trusted[0] == _ALL:
+        if member.prints.trusted[0] == ALL:
             insort(self._full, (float(member.prints.anchors[0].sum()), number))
         else:
             self._partial.append(number)

@@ -10,6 +10,7 @@ agree. So cancellation, overflow and underflow on the way to a value show at its
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -26,6 +27,13 @@ TRUSTED_HUGE, TRUSTED_TINY = 1e290, 1e-290
 _DISTURBANCE = 2.0**-50
 _INTEGERS_BELOW = 2.0**31
 _SELU_SCALE, _SELU_ALPHA = 1.0507009873554804934193349852946, 1.6732632423543772848170429916717
+
+
+@lru_cache(maxsize=8)
+def _noise(points: int) -> Array:
+    generator = np.random.default_rng(20260101)
+    steps = generator.integers(1, 4, size=(251, points)) * generator.choice([-1, 1], size=(251, points))
+    return 1.0 + steps * _DISTURBANCE
 
 
 # Steps that round nothing: values made by these alone are exact if their arguments are.
@@ -51,9 +59,7 @@ class Saturation:
         if doubled:
             self.huge[points:] = _DISTURBED_HUGE
             self.tiny[points:] = _DISTURBED_TINY
-        generator = np.random.default_rng(20260101)
-        steps = generator.integers(1, 4, size=(251, points)) * generator.choice([-1, 1], size=(251, points))
-        self.noise = 1.0 + steps * _DISTURBANCE
+            self.noise = _noise(points)
 
     def disturb(self, values: Array, first_row: int, exact: Array | None = None) -> None:
         """Disturb the second half of ``(rows, columns)`` in place, except where `exact` ``(rows, points)`` says so."""
@@ -332,7 +338,7 @@ FLOAT32: dict[str, Callable[..., Array]] = {
     "ne": lambda a, b: (a != b).astype(np.float32),
     "and": lambda a, b: ((a != 0) & (b != 0)).astype(np.float32),
     "or": lambda a, b: ((a != 0) | (b != 0)).astype(np.float32),
-    "where": lambda c, a, b: np.where(c != 0, a, b),
+    "where": lambda c, a, b: np.asarray(np.where(c != 0, a, b)),
     "exp": np.exp,
     "expm1": np.expm1,
     "log": np.log,

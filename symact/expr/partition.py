@@ -9,27 +9,23 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
-from scipy.sparse import coo_matrix
-from scipy.sparse.csgraph import connected_components
 
-from symact.expr.arbiter import VARIABLE_HEAD, Anchor, Arbiter, Row
+from symact.expr.arbiter import VARIABLE_HEAD, Anchor, Arbiter, Row, apart
+from symact.expr.cells import hidden_points
 from symact.expr.fields import ANCHORS, POINTS, Dag, Field, Fingerprints, fingerprint, project_one, sample_points
 from symact.expr.kernels import TRUSTED_HUGE, TRUSTED_TINY, Array
+from symact.expr.proposals import ALL, MEETING, SAME, propose
 from symact.expr.saturation import revealing
 
-# Distances of projections. Rounding stays below the first; between the two lies the gray zone.
-SAME, CLOSE = 4e-12, 1e-8
 DENSE = 256
 _PER_ANCHOR = POINTS // ANCHORS
 _MIDDLES = np.arange(_PER_ANCHOR // 2, POINTS, _PER_ANCHOR)
-_ALL = 2**ANCHORS - 1
-_BITS = 1 << np.arange(ANCHORS)
-# Anchors where every row is made known, so that all rows can be compared somewhere.
-MEETING = [2, 5]
 _DENSE_TOLERANCE = 1e-7
 _CHUNK = 4096
+_CUTS = 8
 
 PROVED, CERTIFIED, NUMERIC = 0, 1, 2
 EVIDENCE = ("proved", "certified", "numeric")
@@ -118,6 +114,7 @@ class Functions:
         self.arbiter = Arbiter(self.dag)
         self._extremes = np.zeros((64, ANCHORS), np.float32)
         self._kinked = np.zeros(64, bool)
+        self._narrow_fields: list[Field] = []
         self._calm_rows = np.ones((64, ANCHORS), bool)
         self.variable = self.describe(VARIABLE_HEAD, np.zeros((1, 0), np.int64), self.base.values)
 
@@ -165,10 +162,12 @@ class Functions:
                 for column in columns:
                     np.maximum(extremes, self._extremes[column], out=extremes)
                     kinked |= self._kinked[column]
-                    calm &= self._calm_rows[column]
                 inputs = [self.base.values[column][:, _MIDDLES] for column in columns]
                 inputs += [self.base.slot(slot)[:, _MIDDLES] for slot in known.slots]
-                calm &= revealing(known.tape, known.arity, inputs, first[:, _MIDDLES])
+                shown, matters = revealing(known.tape, known.arity, inputs, first[:, _MIDDLES])
+                calm &= shown
+                for column, mattering in zip(columns, matters, strict=True):
+                    calm &= self._calm_rows[column] | ~mattering
         return Candidates(heads, arguments, prints, extremes, kinked, undefined, calm)
 
     def repair(self, rows: Candidates) -> None:
@@ -194,11 +193,24 @@ class Functions:
         apart = np.flatnonzero(_apart(values[0], values[1]))
         common = int(pair.prints.trusted[0] & pair.prints.trusted[1])
         distance = abs(pair.prints.anchors[0].sum() - pair.prints.anchors[1].sum())
-        if len(apart) or common != _ALL or distance > SAME:
+        if len(apart) or common != ALL or distance > SAME:
             places = [(self.base, int(m)) for m in _MIDDLES] + [(self.dense, int(p)) for p in apart[:3]]
         else:
             places = [self._calmest(pair, 0, 1), *self._hidden(pair, np.arange(2))]
+        places += self._narrow(pair)
         return self.arbiter.same(self.arbiter.anchor(pair.row(0)), pair.row(1), places) is True
+
+    def _narrow(self, pair: Candidates) -> list[tuple[Field, int]]:
+        """Points in cells of two rows that the dense points miss."""
+        if not pair.kinked.any():
+            return []
+        points = hidden_points(self.dag, [pair.row(0), pair.row(1)], self.dense)
+        if not points:
+            return []
+        field = Field(self.dag, np.array(points), seed=3, doubled=False)
+        # The arbiter knows fields by their identity, so they have to stay.
+        self._narrow_fields.append(field)
+        return [(field, number) for number in range(len(points))]
 
     def classify(self, rows: Candidates, settled: int = 0) -> Classes:
         """Class the rows; of each class the label is new, in order of its first member.
@@ -234,7 +246,9 @@ class Functions:
                 evidence[members] = NUMERIC
                 continue
             evidence[members] = CERTIFIED
-            self._settle(rows, members, labels, open_points, np.where(doubtful[members], -members - 1, tight[members]), settled)
+            self._settle(
+                rows, members, labels, open_points, np.where(doubtful[members], -members - 1, tight[members]), settled
+            )
         return _finished(labels, evidence)
 
     def _dense_differences(self, rows: Candidates, order: Array, starts: Array, ends: Array) -> dict[int, list[int]]:
@@ -323,7 +337,7 @@ class Functions:
         if left:
             extra = sorted({p for member in [first, *left] for p in dense.get(member, ())})
             order = rows.extremes[members].max(axis=0).argsort()
-            places = [spread[i] for i in order] + hidden + [(self.dense, p) for p in extra[:8]]
+            places = [spread[i] for i in order[:4]] + [(self.dense, p) for p in extra[:8]] + hidden
             self._separate(rows, np.array(left), labels, places, settled)
 
     def _lost(self, rows: Candidates, first: int, second: int) -> list[tuple[Field, int]]:
@@ -337,7 +351,7 @@ class Functions:
     ) -> None:
         """Rows that are not their group's first: cut at many points into classes of their own."""
         groups = [left]
-        for place in places:
+        for place in places[:_CUTS]:
             groups = [part for group in groups for part in self._split(rows, group, place)]
         for group in groups:
             representatives: list[tuple[int, Anchor]] = []
@@ -357,11 +371,12 @@ class Functions:
         """A group, cut where ball values at one place are clearly apart; unknown values cut nothing."""
         if len(group) <= 2:
             return [group]
-        sizes = np.array([self.arbiter.approximate(rows.row(int(member)), *place) for member in group])
-        if np.isnan(sizes).any():
+        keys = [self.arbiter.key(rows.row(int(member)), *place) for member in group]
+        if any(key is None for key in keys):
             return [group]
-        order = np.argsort(sizes, kind="stable")
-        return np.split(group[order], np.flatnonzero(np.diff(sizes[order]) > CLOSE) + 1)
+        order = sorted(range(len(keys)), key=keys.__getitem__)  # type: ignore[arg-type]
+        cuts = [0, *(n + 1 for n, (i, j) in enumerate(pairwise(order)) if apart(keys[i], keys[j])), len(order)]
+        return [group[order[start:end]] for start, end in pairwise(cuts)]
 
 
 def _spans(order: Array, starts: Array, ends: Array) -> Array:
@@ -403,67 +418,6 @@ def _calmness(rows: Candidates, order: Array, starts: Array, ends: Array) -> Arr
     calm = np.logical_and.reduceat(rows.calm[members], offsets, axis=0)
     kinked = np.logical_or.reduceat(rows.kinked[members], offsets)
     return np.where(kinked, calm.all(axis=1), calm.any(axis=1))
-
-
-def propose(prints: Fingerprints) -> tuple[Array, Array, Array]:
-    """Fingerprints -> (labels of proposed groups, which rows are not trusted everywhere, labels of tight clusters)."""
-    count = len(prints)
-    doubtful = prints.trusted != _ALL
-    full = np.flatnonzero(~doubtful)
-    sums = prints.anchors[full].sum(axis=1)
-    order = np.argsort(sums, kind="stable")
-    gaps = np.diff(sums[order])
-    rows = full[order]
-    labels, tight = np.empty(count, np.int64), np.empty(count, np.int64)
-    labels[rows] = np.cumsum(np.r_[0, gaps > CLOSE])[: len(rows)]
-    tight[rows] = np.cumsum(np.r_[0, gaps > SAME])[: len(rows)]
-    partial = np.flatnonzero(doubtful)
-    tight[partial] = len(full) + np.arange(len(partial))
-    if len(partial):
-        labels[partial] = len(full) + np.arange(len(partial))
-        pairs = _partial_pairs(prints, labels)
-        graph = coo_matrix((np.ones(len(pairs), np.int8), labels[pairs].T), shape=(count, count))
-        labels = connected_components(graph, directed=False)[1].astype(np.int64)[labels]
-    return labels, doubtful, tight
-
-
-def _partial_pairs(prints: Fingerprints, labels: Array) -> Array:
-    """Pairs ``(pairs, 2)`` of a row that is not trusted everywhere and a row that it may be equal to.
-
-    All rows are compared at the anchors that `Functions.repair` sees to; what falls together there must
-    agree wherever both are trusted.
-    """
-    common = sum(1 << j for j in MEETING)
-    met = np.flatnonzero((prints.trusted & common) == common)
-    sums = prints.anchors[met][:, MEETING].sum(axis=1)
-    order = np.argsort(sums, kind="stable")
-    met = met[order]
-    starts = np.flatnonzero(np.r_[True, np.diff(sums[order]) > CLOSE])
-    ends = np.r_[starts[1:], len(met)]
-    partial = prints.trusted != _ALL
-    here = np.add.reduceat(partial[met].astype(np.int64), starts) > 0 if len(met) else np.empty(0, bool)
-    found = [np.empty((0, 2), np.int64)]
-    for start, end in zip(starts[here & (ends - starts > 1)], ends[here & (ends - starts > 1)], strict=True):
-        run = met[start:end]
-        # One row speaks for all that are known to be near it.
-        others = run[np.unique(labels[run], return_index=True)[1]]
-        found.append(_agreeing(prints, run[partial[run]], others))
-    lost = np.flatnonzero((prints.trusted & common) != common)
-    if len(lost):
-        everything = np.unique(labels, return_index=True)[1]
-        found.append(_agreeing(prints, lost, everything))
-    return np.concatenate(found)
-
-
-def _agreeing(prints: Fingerprints, rows: Array, others: Array) -> Array:
-    """Pairs of `rows` with `others` that are near at every anchor that both trust, and trust at least one."""
-    pairs = []
-    for row in rows.tolist():
-        shared = (prints.trusted[others] & prints.trusted[row])[:, None] & _BITS != 0
-        near = np.abs(prints.anchors[others] - prints.anchors[row]) <= CLOSE
-        good = others[(near | ~shared).all(axis=1) & shared.any(axis=1)]
-        pairs.append(np.stack([np.full(len(good), row), good], axis=1))
-    return np.concatenate(pairs) if pairs else np.empty((0, 2), np.int64)
 
 
 def _finished(labels: Array, evidence: Array) -> Classes:

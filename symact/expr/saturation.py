@@ -19,46 +19,57 @@ _STEP = 2.0**-16
 _SENSITIVE = 1e-9
 # ... and these approach another function exponentially fast: exp(-2*11) is 3e-10.
 _EXPONENTIAL = frozenset(
-    ["sinh", "cosh", "tanh", "sigmoid", "logsigmoid", "softplus", "elu", "selu", "swish", "expm1", "erf", "erfc", "erfcx", "ndtr", "log_ndtr", "gelu", "logcosh"]
-)
-_LARGEST, _LARGEST_ALGEBRAIC, _SMALLEST = 11.0, 1e4, 2.0**-16
-# These only add, multiply or choose: what they hide, insensitivity shows; exp and the like need bounds.
-_ARITHMETIC = frozenset(
-    ["const", "add", "sub", "mul", "div", "neg", "ipow", "pow", "abs", "sign", "max", "min", "lt", "le", "eq", "ne", "and", "or", "where", "exp", "relu", "heaviside", "sqrt"]
-)
+    ["sinh", "cosh", "tanh", "sigmoid", "logsigmoid", "softplus", "elu", "selu", "swish", "expm1", "erf", "erfc"]
+) | {"erfcx", "ndtr", "log_ndtr", "gelu", "logcosh"}
+_LARGEST, _LARGEST_ALGEBRAIC = 11.0, 1e4
+# Below this tanh(x) and atan(x), equal to third order, differ by less than 1e-11 of their size.
+_SMALLEST = 2.0**-8
+# Steps that choose, and those that may stand beside them without hiding anything.
 _CHOOSING = frozenset(["max", "min", "where", "lt", "le", "eq", "ne", "and", "or", "abs", "sign", "relu", "heaviside"])
-_BOUNDS = {count: Saturation(count, doubled=False) for count in (8,)}
+_CHOICES = _CHOOSING | {"add", "sub", "mul", "neg"}
+# These only add, multiply or choose: what they hide, insensitivity shows; all others need the bounds.
+_ARITHMETIC = _CHOICES | {"div", "ipow", "pow", "exp", "sqrt"}
+_TIE = 1e-9
 
 
-def revealing(tape: Tape, arity: int, inputs: Sequence[Array], values: Array) -> Array:
-    """Where results ``(rows, points)`` show their arguments.
+def revealing(tape: Tape, arity: int, inputs: Sequence[Array], values: Array) -> tuple[Array, list[Array]]:
+    """Where results show their arguments, and where each argument matters at all.
 
     Args:
         tape: of the operator.
         arity: how many of the inputs are arguments.
         inputs: ``(rows, points)`` each, or broadcastable; arguments, then parameters.
-        values: the results.
+        values: the results ``(rows, points)``.
+
+    Returns:
+        ``(rows, points)`` bool: every argument that matters shows; and one such array per argument: it matters. The
+        branch that max does not take, or x in relu(x) for negative x, does not.
     """
-    names = {step.name for step in tape.steps[: tape.value_steps]}
-    bounds = _BOUNDS[values.shape[1]]
+    names = {step.name for step in tape.steps[: tape.value_steps]} - {"const"}
+    bounds = Saturation(values.shape[1], doubled=False)
     good = np.ones(values.shape, bool)
-    choosing = not names.isdisjoint(_CHOOSING)
+    matters = []
+    pure = not names.isdisjoint(_CHOOSING) and names <= _CHOICES
     size = np.abs(values)
     for number in range(arity):
         argument = inputs[number]
+        magnitude = np.abs(argument)
         moved = list(inputs)
         moved[number] = argument * (1 + _STEP)
         change = np.abs(run(tape, moved, bounds) - values)
-        sensitive = change > _SENSITIVE * _STEP * size
-        if choosing:
-            # A branch that is not taken hides its argument rightly, unless two branches tie.
-            sensitive |= change == 0
-        good &= sensitive | (argument == 0) | np.isnan(values)
-        if not names <= _ARITHMETIC or len(names - {"const"}) > 1:
+        good_here = (change > _SENSITIVE * _STEP * size) | (argument == 0) | np.isnan(values)
+        if not names <= _ARITHMETIC or len(names) > 1:
             largest = _LARGEST if not names.isdisjoint(_EXPONENTIAL | {"exp"}) else _LARGEST_ALGEBRAIC
-            magnitude = np.abs(argument)
-            good &= (magnitude < largest) & ((magnitude > _SMALLEST) | (magnitude == 0)) | np.isnan(magnitude)
-    if choosing and arity == 2:
-        difference = np.abs(inputs[0] - inputs[1])
-        good &= (difference > 1e-9 * np.abs(inputs[0])) | (difference == 0)
-    return good
+            good_here &= ((magnitude < largest) & (magnitude > _SMALLEST)) | (magnitude == 0) | np.isnan(magnitude)
+        mattering = np.ones(values.shape, bool)
+        if pure:
+            # 0.2*x + 0.5 forgets a tiny x too; that is no choice.
+            mattering = (change != 0) | ((magnitude < _SMALLEST) & (len(names) > 1))
+        good &= good_here | ~mattering
+        matters.append(mattering)
+    if pure and arity == 2:
+        tied = (np.abs(inputs[0] - inputs[1]) <= _TIE * np.abs(inputs[0])) & (inputs[0] != inputs[1])
+        good &= ~tied
+        # What ties must both be known well.
+        matters = [mattering | tied | (inputs[0] == inputs[1]) for mattering in matters]
+    return good, matters

@@ -11,9 +11,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from scipy import special
 
-from symact.expr.fields import Field, Slot
 from symact.expr.kernels import FLOAT32, Array
-from symact.expr.partition import Functions
 from symact.expr.tape import Tape, tape_of
 from symact.expr.tree import Expr
 from symact.expr.vocabulary import NO_GRAMMAR, VARIABLE, Parameter, Vocabulary
@@ -82,13 +80,13 @@ def _stepped(
     zero = np.zeros_like(arguments[0][0])
     if len(arguments) + len(parameters) != len(tape.inputs):
         return arguments[0]
-    values = [a[0] for a in arguments] + [zero + np.float32(p.init) for p in parameters]
+    values = [a[0] for a in arguments] + [np.full_like(zero, p.init) for p in parameters]
     slopes = [a[1] for a in arguments] + [zero for _ in parameters]
     for step in tape.steps[: tape.value_steps]:
         a = [values[n] for n in step.arguments]
         d = [slopes[n] for n in step.arguments]
         if step.name == "const":
-            value, slope = zero + np.float32(float(step.constant)), zero  # type: ignore[arg-type]
+            value, slope = np.full_like(zero, float(step.constant)), zero  # type: ignore[arg-type]
         elif step.name == "ipow":
             exponent = np.float32(step.constant)
             value, slope = a[0] ** exponent, exponent * a[0] ** (exponent - 1) * d[0]
@@ -169,5 +167,3 @@ SLOPES: dict[str, Callable[[Array, list[Array], list[Array]], Array]] = {
     "sinc": _chain(lambda y, a: np.where(a == 0, 0, (np.cos(a) - y) / np.where(a == 0, 1, a))),
     "heaviside": _flat,
 }
-
-__all__ = ["REACH", "SLOPES", "Field", "Functions", "Slot", "domain", "screen"]

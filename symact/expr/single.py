@@ -137,7 +137,9 @@ def hashes(outputs: Array) -> Array:
     keys = np.empty(len(outputs), np.uint64)
     for start in range(0, len(outputs), _BLOCK):
         block = outputs[start : start + _BLOCK]
-        bits = np.ascontiguousarray(np.where(np.isnan(block), np.float32(np.nan), block)).view(np.uint32).astype(np.uint64)
+        bits = (
+            np.ascontiguousarray(np.where(np.isnan(block), np.float32(np.nan), block)).view(np.uint32).astype(np.uint64)
+        )
         bits *= bits + _MIXERS[1]
         keys[start : start + _BLOCK] = ((bits ^ (bits >> np.uint64(29))) * _MIXERS[0]).sum(axis=1)
     return keys

@@ -222,8 +222,10 @@ class TestAnyGrammar:
         assert known == [index.add(expression) for expression in grammar.space("small")]
 
     def test_partial_functions_keep_their_domain(self):
-        grammar = small_grammar('sqrt = "sqrt(x)"\nsquare = "x**2"\nlog = "log(x)"\nexp = "exp(x)"\nabs = "abs(x)"\nid = "x"',
-                                '["unary(unary(x))"]')
+        grammar = small_grammar(
+            'sqrt = "sqrt(x)"\nsquare = "x**2"\nlog = "log(x)"\nexp = "exp(x)"\nabs = "abs(x)"\nid = "x"',
+            '["unary(unary(x))"]',
+        )
         known = classes_of(enumerate_classes(grammar, "all"))
         assert known["sqrt(square(x))"] == known["abs(id(x))"]
         assert known["square(sqrt(x))"] == known["exp(log(x))"] != known["id(id(x))"]
