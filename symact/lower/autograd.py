@@ -17,6 +17,7 @@ from typing import Any
 import torch
 from torch import Tensor
 from torch.autograd import Function, forward_ad
+from torch.utils._python_dispatch import _disable_current_modes
 
 from symact.lower import backend, torch_code
 from symact.lower.gradient import backward
@@ -192,7 +193,8 @@ class Runner:
         """The largest |x| up to which float32 is enough, values and gradients; found at the first call."""
         if self._limit is None:
             kernel = self.kernel("cpu") if len(self.forward.inputs) == 1 else None
-            self._limit = joint_limit(self.forward, self.backward, kernel)
+            with _disable_current_modes():  # torch.export traces whatever runs, and this is no part of the model.
+                self._limit = joint_limit(self.forward, self.backward, kernel)
         return self._limit
 
     def exceeds(self, x: Tensor) -> bool:
