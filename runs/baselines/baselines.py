@@ -38,7 +38,7 @@ FUNCTIONS = {
 
 
 class AllCNNCSubset(CIFAR10AllCNNC):
-    """All-CNN-C at a quarter of its width on 5,000 images of CIFAR-10 for three epochs: what a CPU can do in a minute."""
+    """All-CNN-C at a quarter of its width on 5,000 images of CIFAR-10, three epochs: what a CPU can do in a minute."""
 
     name = "cifar10-allcnnc (quarter width, 5,000 images, 3 epochs)"
     config = replace(CIFAR10AllCNNC.config, epochs=3, batch=64, optimizer="adam", rate=1e-3, weight_decay=0.0)
