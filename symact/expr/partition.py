@@ -15,8 +15,18 @@ import numpy as np
 
 from symact.expr.arbiter import VARIABLE_HEAD, Anchor, Arbiter, Row, apart
 from symact.expr.cells import hidden_points
-from symact.expr.fields import ANCHORS, POINTS, Dag, Field, Fingerprints, fingerprint, project_one, sample_points
-from symact.expr.kernels import TRUSTED_HUGE, TRUSTED_TINY, Array
+from symact.expr.fields import (
+    ANCHORS,
+    POINTS,
+    Dag,
+    Field,
+    Fingerprints,
+    Head,
+    fingerprint,
+    project_one,
+    sample_points,
+)
+from symact.expr.kernels import TRUSTED_HUGE, TRUSTED_TINY, Array, Saturation, switch_values
 from symact.expr.proposals import ALL, MEETING, SAME, propose
 from symact.expr.saturation import revealing
 
@@ -115,6 +125,7 @@ class Functions:
         self._extremes = np.zeros((64, ANCHORS), np.float32)
         self._kinked = np.zeros(64, bool)
         self._narrow_fields: list[Field] = []
+        self._plain = Saturation(POINTS, doubled=False)
         self._calm_rows = np.ones((64, ANCHORS), bool)
         self.variable = self.describe(VARIABLE_HEAD, np.zeros((1, 0), np.int64), self.base.values)
 
@@ -156,7 +167,8 @@ class Functions:
         calm = np.full((len(values), ANCHORS), True)
         if head != VARIABLE_HEAD:
             known = self.dag.heads[head]
-            kinked |= bool(known.tape.switches)
+            if known.tape.switches:
+                kinked |= self._switching(known, arguments)
             if not known.tape.total:
                 columns = [arguments[:, i] for i in range(known.arity)]
                 for column in columns:
@@ -169,6 +181,17 @@ class Functions:
                 for column, mattering in zip(columns, matters, strict=True):
                     calm &= self._calm_rows[column] | ~mattering
         return Candidates(heads, arguments, prints, extremes, kinked, undefined, calm)
+
+    def _switching(self, head: Head, arguments: Array) -> Array:
+        """Which rows ``(rows, arity)`` have a switch that changes its sign, or rests at zero, among the sample points."""
+        inputs = [np.take(self.base.values, column, axis=0)[:, :POINTS] for column in arguments.T]
+        inputs += [self.base.slot(slot)[:, :POINTS] for slot in head.slots]
+        changing = np.zeros(len(arguments), bool)
+        for values in switch_values(head.tape, inputs, self._plain):
+            with np.errstate(invalid="ignore"):
+                one_sided = (values > 0).all(axis=1) | (values < 0).all(axis=1)
+            changing |= ~one_sided
+        return changing
 
     def repair(self, rows: Candidates) -> None:
         """Rows that float64 lost at the anchors where all rows meet get these values from ball arithmetic."""

@@ -67,6 +67,13 @@ def revealing(tape: Tape, arity: int, inputs: Sequence[Array], values: Array) ->
             mattering = (change != 0) | ((magnitude < _SMALLEST) & (len(names) > 1))
         good &= good_here | ~mattering
         matters.append(mattering)
+    # An undefined argument, or a factor that is zero, settles the result whatever the others are.
+    undefined = [np.isnan(argument) & np.isnan(values) for argument in inputs[:arity]]
+    zero = [(argument == 0) & (values == 0) for argument in inputs[:arity]] if "mul" in names and arity == 2 else []
+    for settled in filter(None, (undefined, zero)):
+        any_settled = np.logical_or.reduce(settled)
+        matters = [np.where(any_settled, own, mattering) for own, mattering in zip(settled, matters, strict=True)]
+        good |= any_settled
     if pure and arity == 2:
         tied = (np.abs(inputs[0] - inputs[1]) <= _TIE * np.abs(inputs[0])) & (inputs[0] != inputs[1])
         good &= ~tied
