@@ -172,7 +172,7 @@ class Runner:
             kernel = self._kernels[device] if self._current(device) else self.kernel(device)
             if kernel is not None and kernel.supports(x, parameters):
                 wide = self._limit != math.inf and self.exceeds(x)
-                if torch.is_grad_enabled() and (x.requires_grad or any([p.requires_grad for p in parameters])):
+                if torch.is_grad_enabled() and (x.requires_grad or any(p.requires_grad for p in parameters)):
                     return _apply_fused(self, kernel, wide, x, *parameters)
                 return self.wide_forward(kernel, x, parameters) if wide else kernel.forward(x, parameters)
         result: Tensor = _Plain.apply(self.forward, x, *[channelwise(p, x) for p in parameters])

@@ -89,7 +89,7 @@ class Emitter(Builder):
     def _simplify(self, name: str, arguments: tuple[int, ...]) -> int:
         offset, operations = len(self.inputs), self.operations
         heads = tuple([operations[a - offset].name if a >= offset else "" for a in arguments])
-        if all([head == "const" for head in heads]):
+        if all(head == "const" for head in heads):
             folded = fold(name, [operations[a - offset].value for a in arguments])
             if folded is not None:
                 return self.const(folded)

@@ -30,7 +30,7 @@ class Dual(NamedTuple):
     slope: Any
 
 
-class Undefined(ArithmeticError):
+class UndefinedError(ArithmeticError):
     """The function is not defined at this point, or its derivative is not."""
 
 
@@ -131,7 +131,7 @@ class Evaluation:
         """Value and derivative of `node`.
 
         Raises:
-            Undefined: where the function is.
+            UndefinedError: where the function is.
         """
         done = self._done.get(node)
         if done is None:
@@ -172,7 +172,7 @@ class Evaluation:
             inner.symbols["x"] = x
             return inner(_definition(row.name))
         if row.name == "log" and x.value <= 0:
-            raise Undefined(f"log({x.value})")
+            raise UndefinedError(f"log({x.value})")
         value, slope = _ELEMENTARY[row.name]
         return Dual(value(x.value), slope(x.value) * x.slope if x.slope != 0 else mpf(0))
 
@@ -194,7 +194,7 @@ def _power(base: Dual, exponent: Any, evaluate: Evaluation) -> Dual:
     power = evaluate(exponent)
     whole = mpmath.isint(power.value)
     if (base.value < 0 and not whole) or (base.value == 0 and power.value < 0):
-        raise Undefined(f"{base.value}**{power.value}")
+        raise UndefinedError(f"{base.value}**{power.value}")
     value = (
         base.value ** int(power.value) if whole and abs(power.value) < 1e6 else mpmath.power(base.value, power.value)
     )
@@ -221,7 +221,7 @@ def evaluate(formula: sympy.Expr, x: float, parameters: Mapping[str, float] | No
         with mp.workprec(bits):
             try:
                 found = Evaluation(symbols)(formula)
-            except (Undefined, ZeroDivisionError):
+            except (UndefinedError, ZeroDivisionError):
                 found = None
             if (
                 found is not None

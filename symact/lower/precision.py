@@ -28,13 +28,46 @@ def grid() -> np.ndarray:
     """The magnitudes that are tried, ascending: 0, then 1e-30 to 1e30, densest between 0.1 and 100."""
     decades = [10.0**e * m for e in range(-30, 30) for m in (1.0, 3.3)]
     middle = np.geomspace(0.05, 130.0, 90)
-    return np.unique(np.float32([0.0, *decades, 1e30, *middle, 88.0, 89.0, 104.0, 150.0]).astype(np.float64))
+    return np.unique(
+        np.array([0.0, *decades, 1e30, *middle, 88.0, 89.0, 104.0, 150.0], dtype=np.float32).astype(np.float64)
+    )
 
 
 # Exponent of what stands for infinity in saturated Programs.
 _LARGEST = 300
 _BOUNDED = frozenset(
-    ["abs", "neg", "sign", "max", "min", "lt", "le", "eq", "where", "sin", "cos", "tanh", "atan", "asinh", "sigmoid", "erf", "erfc", "ndtr", "i0e", "i1e", "sinc", "sinc_grad", "i1e_ratio", "i0e_minus_i1e", "const", "sqrt", "hypot1", "softplus", "logsigmoid", "logcosh"]
+    [
+        "abs",
+        "neg",
+        "sign",
+        "max",
+        "min",
+        "lt",
+        "le",
+        "eq",
+        "where",
+        "sin",
+        "cos",
+        "tanh",
+        "atan",
+        "asinh",
+        "sigmoid",
+        "erf",
+        "erfc",
+        "ndtr",
+        "i0e",
+        "i1e",
+        "sinc",
+        "sinc_grad",
+        "i1e_ratio",
+        "i0e_minus_i1e",
+        "const",
+        "sqrt",
+        "hypot1",
+        "softplus",
+        "logsigmoid",
+        "logcosh",
+    ]
 )
 _EXPONENTIAL = frozenset(("exp", "expm1", "sinh", "cosh", "erfcx", "erfcx_grad"))
 

@@ -50,7 +50,36 @@ def _softsign(x: Value) -> Value:
 _SELU_SCALE, _SELU_ALPHA = 1.0507009873554804934193349852946, 1.6732632423543772848170429916717
 
 # Functions of the formula language that are one operation of the same name.
-_SAME = ["abs", "sign", "exp", "expm1", "log", "log1p", "sin", "cos", "tan", "sinh", "cosh", "tanh", "asinh", "atan", "erf", "erfc", "i0e", "i1e", "max", "min", "sigmoid", "logsigmoid", "softplus", "erfcx", "ndtr", "log_ndtr", "logcosh", "sinc"]
+_SAME = [
+    "abs",
+    "sign",
+    "exp",
+    "expm1",
+    "log",
+    "log1p",
+    "sin",
+    "cos",
+    "tan",
+    "sinh",
+    "cosh",
+    "tanh",
+    "asinh",
+    "atan",
+    "erf",
+    "erfc",
+    "i0e",
+    "i1e",
+    "max",
+    "min",
+    "sigmoid",
+    "logsigmoid",
+    "softplus",
+    "erfcx",
+    "ndtr",
+    "log_ndtr",
+    "logcosh",
+    "sinc",
+]
 
 ROWS: dict[str, Row] = {
     **{name: _operation(name) for name in _SAME},
@@ -158,8 +187,7 @@ class Lowering:
         value = self(exponent)
         number = value.builder.number(value.number)
         if number is not None and abs(number) <= 64 and (2 * number).is_integer():
-            numerator, denominator = (2 * number).as_integer_ratio()
-            return rational_power(base, *((numerator // 2, 1) if number.is_integer() else (int(2 * number), 2)))
+            return rational_power(base, int(2 * number), 2)
         return call("pow", base, value)
 
     def _piecewise(self, node: sympy.Piecewise) -> Value:
@@ -174,6 +202,8 @@ class Lowering:
 
 def rational_power(base: Value, numerator: int, denominator: int) -> Value:
     """`base**(numerator/denominator)` for denominator 1 or 2, by repeated squaring."""
+    if numerator % denominator == 0:
+        numerator, denominator = numerator // denominator, 1
     if numerator < 0:
         return 1.0 / rational_power(base, -numerator, denominator)
     whole, half = divmod(numerator, denominator)

@@ -100,9 +100,27 @@ def test_the_branch_not_taken_leaves_no_nan(text: str) -> None:
     assert found.isfinite().all()
 
 
-SMOOTH = ["x*sigmoid(x)", "gelu(x)", "mish(x)", "logcosh(x)", "erfcx(x)", "log_ndtr(x)", "i0e(x)*x", "i1e(x)", "sinc(x)",
-          "asinh(x)*tanh(x)", "x/sqrt(1+x**2)", "exp(-x**2)*erfc(x)", "softplus(x)**1.5", "x**3/(1+exp(-x))", "atan(x)*cosh(x/3)",
-          "1/cosh(x)", "log(cosh(x))", "expm1(x)/x", "1/tanh(x)-1/x"]  # fmt: skip
+SMOOTH = [
+    "x*sigmoid(x)",
+    "gelu(x)",
+    "mish(x)",
+    "logcosh(x)",
+    "erfcx(x)",
+    "log_ndtr(x)",
+    "i0e(x)*x",
+    "i1e(x)",
+    "sinc(x)",
+    "asinh(x)*tanh(x)",
+    "x/sqrt(1+x**2)",
+    "exp(-x**2)*erfc(x)",
+    "softplus(x)**1.5",
+    "x**3/(1+exp(-x))",
+    "atan(x)*cosh(x/3)",
+    "1/cosh(x)",
+    "log(cosh(x))",
+    "expm1(x)/x",
+    "1/tanh(x)-1/x",
+]
 
 
 @pytest.mark.parametrize("text", SMOOTH)

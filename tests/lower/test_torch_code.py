@@ -19,10 +19,20 @@ from symact.lower.reference import MEANING
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 NAMED = {
-    "relu": "relu(x)", "elu": "elu(x)", "selu": "selu(x)", "swish": "x*sigmoid(x)", "gelu": "gelu(x)", "mish": "mish(x)",
-    "softplus": "softplus(x)", "softsign": "softsign(x)", "hardswish": "hardswish(x)", "logcosh": "logcosh(x)",
-    "erfcx": "erfcx(x)", "leakyrelu": "where(x > 0, x, 0.01*x)", "bent": "(sqrt(x**2 + 1) - 1)/2 + x",
-}  # fmt: skip
+    "relu": "relu(x)",
+    "elu": "elu(x)",
+    "selu": "selu(x)",
+    "swish": "x*sigmoid(x)",
+    "gelu": "gelu(x)",
+    "mish": "mish(x)",
+    "softplus": "softplus(x)",
+    "softsign": "softsign(x)",
+    "hardswish": "hardswish(x)",
+    "logcosh": "logcosh(x)",
+    "erfcx": "erfcx(x)",
+    "leakyrelu": "where(x > 0, x, 0.01*x)",
+    "bent": "(sqrt(x**2 + 1) - 1)/2 + x",
+}
 
 
 def text(name: str) -> str:
@@ -49,8 +59,37 @@ def single(name: str) -> Program:
     return builder.build(builder.emit(name, *range(OPERATIONS[name].arity)))
 
 
-POINTS = [0.0, 1e-30, 1e-10, 1e-4, 0.03, 0.5, 0.97, 1.0, 1.6, 2.0, 2.4, 3.3, 5.0, 7.7, 9.0, 12.0, 15.9, 16.1, 19.0, 30.0, 60.0, 88.0, 90.0,
-          105.0, 1e3, 1e5, 1e10, 1e20, 1e30]  # fmt: skip
+POINTS = [
+    0.0,
+    1e-30,
+    1e-10,
+    1e-4,
+    0.03,
+    0.5,
+    0.97,
+    1.0,
+    1.6,
+    2.0,
+    2.4,
+    3.3,
+    5.0,
+    7.7,
+    9.0,
+    12.0,
+    15.9,
+    16.1,
+    19.0,
+    30.0,
+    60.0,
+    88.0,
+    90.0,
+    105.0,
+    1e3,
+    1e5,
+    1e10,
+    1e20,
+    1e30,
+]
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)
