@@ -1,6 +1,7 @@
 // The kernels of one instruction set: for each operation a loop over a block, and the conversions of blocks.
 #include "operations.h"
 #include "power.h"
+#include "special.h"
 
 #define JOIN2(a, b) a##b
 #define JOIN(a, b) JOIN2(a, b)
@@ -243,7 +244,8 @@ extern const Machine JOIN(SYMACT_ISA, _machine) = {
     TEXT(SYMACT_ISA),
     {SYMACT_UNARY(UNARY) SYMACT_BINARY(BINARY) SYMACT_ISA::where, SYMACT_UNARY_MORE(UNARY)
          SYMACT_TIMES(TIMES) SYMACT_CHOICE(CHOICE) SYMACT_ISA::clip, SYMACT_ISA::where_inside,
-         SYMACT_ISA::clip_line<false>, SYMACT_ISA::clip_line<true>, SYMACT_PAIRS(PAIR) CHAIN2(0), CHAIN2(1), CHAIN2(2), TREE(0), TREE(1), TREE(2), CHAIN3(0), CHAIN3(1),
+         SYMACT_ISA::clip_line<false>, SYMACT_ISA::clip_line<true>, SYMACT_PAIRS(PAIR)
+     CHAIN2(0), CHAIN2(1), CHAIN2(2), TREE(0), TREE(1), TREE(2), CHAIN3(0), CHAIN3(1),
      CHAIN3(2)},
     SYMACT_ISA::read_bfloat16,
     SYMACT_ISA::write_bfloat16,

@@ -114,7 +114,8 @@ int symact_run(void* program, int type, int64_t size, int threads, const void* x
     std::vector<Parameter> list;
     const int count = code.inputs - 1 - (grad ? 1 : 0);
     for (int k = 0; k < count; k++)
-        list.push_back({reinterpret_cast<const void*>(parameters[3 * k]), parameters[3 * k + 1], parameters[3 * k + 2]});
+        list.push_back({reinterpret_cast<const void*>(parameters[3 * k]), parameters[3 * k + 1],
+                        parameters[3 * k + 2]});
     Job job{static_cast<Type>(type), size, x, grad, list.data(), y, parameter_grads, threads};
     return run(*current, code, job);
 } catch (const std::bad_alloc&) {

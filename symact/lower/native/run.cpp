@@ -62,7 +62,8 @@ public:
         int64_t need = lines + block_ * (slots - static_cast<int64_t>(code_.constants.size()));
         for (int k = 0; k < parameters_; k++) need += periodic(k) ? job_.parameters[k].channels : 0;
         need = (need * static_cast<int64_t>(sizeof(T)) + 63) / 64 * 64;
-        char* memory = arena.take(static_cast<std::size_t>(need) + 3 * sizeof(int64_t) * static_cast<std::size_t>(slots));
+        const auto tables = 3 * sizeof(int64_t) * static_cast<std::size_t>(slots);
+        char* memory = arena.take(static_cast<std::size_t>(need) + tables);
         if (!memory) return false;
         T* next = reinterpret_cast<T*>(memory);
         at_ = reinterpret_cast<T**>(memory + need);
@@ -253,7 +254,8 @@ bool run_typed(const Machine& machine, const Bytecode& code, const Job& job) {
         for (int64_t c = 0; c < job.parameters[k].channels; c++, place++) {
             if (!job.parameter_grads[k]) continue;
             double total = 0.0;
-            for (int number = 0; number < parts; number++) total += sums[static_cast<std::size_t>(width * number + place)];
+            for (int number = 0; number < parts; number++)
+                total += sums[static_cast<std::size_t>(width * number + place)];
             job.parameter_grads[k][c] = total;
         }
     }

@@ -47,7 +47,8 @@ private:
         {
             std::lock_guard<std::mutex> lock(guard_);
             try {
-                for (; threads_ < count - 1; threads_++) std::thread(&Pool::serve, this, threads_ + 1, generation_).detach();
+                for (; threads_ < count - 1; threads_++)
+                    std::thread(&Pool::serve, this, threads_ + 1, generation_).detach();
             } catch (const std::system_error&) {
                 return false;
             }
