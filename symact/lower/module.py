@@ -11,6 +11,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.parameter import is_lazy
 
 from symact.errors import InputError
 from symact.expr.tree import Expr, parse
@@ -105,7 +106,9 @@ class Activation(nn.Module):
     Args:
         expr: an expression or its text.
         grammar: the grammar whose operators and parameters it names.
-        channels: number of channels, for parameters per channel; those with `per = "channel"` need it.
+        channels: number of channels; then every parameter has one value per channel. Without it, a
+            parameter with `per = "channel"` takes its shape at the first call (as in `nn.LazyLinear`):
+            call the model once before its parameters are given to an optimizer.
         inplace: accepted for the sake of `nn.ReLU(inplace=True)`; the result is a new tensor.
     """
 
@@ -122,13 +125,33 @@ class Activation(nn.Module):
         self._declared: tuple[Parameter, ...] = self.expr.parameters
         self._names = []
         for parameter in self._declared:
-            if parameter.per == "channel" and channels is None:
-                raise InputError(f"{parameter.name} is a parameter per channel: give Activation(..., channels=C)")
-            shape = () if channels is None else (channels,)
             name = parameter.name if not hasattr(self, parameter.name) else parameter.name + "_"
             self._names.append(name)
-            self.register_parameter(name, nn.Parameter(torch.full(shape, float(parameter.init))))
+            if parameter.per == "channel" and channels is None:
+                self.register_parameter(name, nn.UninitializedParameter())
+            else:
+                shape = () if channels is None else (channels,)
+                self.register_parameter(name, nn.Parameter(torch.full(shape, float(parameter.init))))
+        self._waiting = self._uninitialized()
         self._runner = Runner(lower(self.expr))
+
+    def _uninitialized(self) -> bool:
+        return any(is_lazy(getattr(self, name)) for name in self._names)
+
+    def _initialize(self, shape: torch.Size) -> None:
+        """Give parameters per channel their shape, and their initial values."""
+        for name, declared in zip(self._names, self._declared, strict=True):
+            parameter = getattr(self, name)
+            if is_lazy(parameter):
+                parameter.materialize(shape)
+                nn.init.constant_(parameter, float(declared.init))
+        self._waiting = False
+
+    def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *rest: Any) -> None:
+        saved = next((state_dict[prefix + n] for n in self._names if prefix + n in state_dict), None)
+        if self._waiting and saved is not None and not is_lazy(saved):
+            self._initialize(saved.shape)
+        super()._load_from_state_dict(state_dict, prefix, *rest)
 
     def _values(self) -> tuple[Tensor, ...]:
         if not self._names:
@@ -141,6 +164,8 @@ class Activation(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """The activation at `x`: any shape, floating dtype and layout."""
+        if self._waiting:
+            self._initialize(torch.Size([x.shape[min(1, x.dim() - 1)]]))
         return self._runner(_checked(x), self._values())
 
     def mixture_parameters(self) -> list[nn.Parameter]:
@@ -149,6 +174,8 @@ class Activation(nn.Module):
 
     def constants(self) -> dict[str, float | list[float]]:
         """Parameter name -> the value that enters the formula; a list where it is per channel."""
+        if self._waiting:
+            return {declared.name: declared.init for declared in self._declared}
         values = [value.detach().cpu().double().tolist() for value in self._values()]
         return {declared.name: value for declared, value in zip(self._declared, values, strict=True)}
 

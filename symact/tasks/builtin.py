@@ -22,6 +22,7 @@ from typing import Any, ClassVar
 import numpy as np
 import torch
 from torch import nn
+from torch.nn.parameter import is_lazy
 
 from symact.records import Outcome, Status
 from symact.tasks import networks
@@ -89,8 +90,12 @@ class ImageTask:
         activations = [make_activation() for _ in range(self.sites)]
         waiting = iter(activations)
         reseed(seed, self.device)
-        model = self.network(lambda: next(waiting))
-        return model.to(self.device), activations
+        model = self.network(lambda: next(waiting)).to(self.device)
+        if any(is_lazy(parameter) for parameter in model.parameters()):
+            with torch.no_grad():
+                model.eval()(self.dataset.train.x[:2])
+            model.train()
+        return model, activations
 
     def evaluate(
         self, make_activation: MakeActivation, seed: int, budget: float = 1.0, schedule: str = "joint"

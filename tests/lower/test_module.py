@@ -283,3 +283,16 @@ def test_where_float32_is_not_enough_float64_runs() -> None:
     assert y[0].item() == pytest.approx(1e25, rel=1e-6)
     assert x.grad[0].item() == pytest.approx(1.0)
     assert math.isfinite(module._runner.limit())
+
+
+def test_a_parameter_per_channel_takes_its_shape_at_the_first_call():
+    expr = parse("mul(scale(tanh(x)),scale(x))", load_grammar("pangaea"))
+    module = Activation(expr)
+    assert module.constants() == {"alpha_1": 1.0, "alpha_2": 1.0}
+    fresh = copy.deepcopy(module)
+    module(torch.randn(2, 5, 3)).sum().backward()
+    assert module.alpha_1.shape == module.alpha_1.grad.shape == (5,)
+    with torch.no_grad():
+        module.alpha_2.fill_(3.0)
+    fresh.load_state_dict(module.state_dict())
+    assert fresh.constants() == module.constants()
