@@ -183,7 +183,7 @@ class Functions:
         return Candidates(heads, arguments, prints, extremes, kinked, undefined, calm)
 
     def _switching(self, head: Head, arguments: Array) -> Array:
-        """Which rows ``(rows, arity)`` have a switch that changes its sign, or rests at zero, among the sample points."""
+        """Which rows ``(rows, arity)`` have a switch that changes sign, or rests at zero, among the sample points."""
         inputs = [np.take(self.base.values, column, axis=0)[:, :POINTS] for column in arguments.T]
         inputs += [self.base.slot(slot)[:, :POINTS] for slot in head.slots]
         changing = np.zeros(len(arguments), bool)
@@ -306,8 +306,11 @@ class Functions:
         """Points to compare clear members at beside the calmest: with switches, the ends of whatever is hidden."""
         if not rows.kinked[members].any():
             return []
-        hidden = np.flatnonzero(~rows.calm[members].all(axis=0)).tolist()
-        return [(self.base, p) for j in hidden for p in (j * _PER_ANCHOR, (j + 1) * _PER_ANCHOR - 1)]
+        return self._ends(np.flatnonzero(~rows.calm[members].all(axis=0)).tolist())
+
+    def _ends(self, anchors: list[int]) -> list[tuple[Field, int]]:
+        """The first and the last sample point of some anchors."""
+        return [(self.base, p) for j in anchors for p in (j * _PER_ANCHOR, (j + 1) * _PER_ANCHOR - 1)]
 
     def _calmest(self, rows: Candidates, first: int, second: int) -> tuple[Field, int]:
         """The sample point where the arguments of two rows are of the most moderate size."""
@@ -338,17 +341,25 @@ class Functions:
             settled: so many of the first rows are known to be different.
         """
         clear = np.flatnonzero(tight >= 0)
-        at = 0 if members[0] < settled or not len(clear) else int(clear[0])
+        calm = rows.calm[members]
+        at = 0 if members[0] < settled or not len(clear) else int(clear[calm[clear].sum(axis=1).argmax()])
         first = int(members[at])
         anchor = self.arbiter.anchor(rows.row(first))
-        hidden = self._hidden(rows, members)
         spread = [(self.base, int(m)) for m in _MIDDLES]
+        shown = calm & calm[at]
+        kinked = rows.kinked[members] | rows.kinked[first]
+        plain = np.where(kinked, shown.all(axis=1), shown.any(axis=1)) & (tight == tight[at]) & (tight >= 0)
         left = []
-        for member, near in zip(members.tolist(), tight.tolist(), strict=True):
+        for number, member in enumerate(members.tolist()):
             if member == first:
                 continue
-            places = [self._calmest(rows, first, member), *hidden]
+            if plain[number] and member not in dense and member >= settled:
+                labels[member] = labels[first]
+                continue
+            hidden = np.flatnonzero(~shown[number]).tolist() if kinked[number] else []
+            places = [self._calmest(rows, first, member), *self._ends(hidden)]
             places += [(self.dense, p) for p in dense.get(member, ())]
+            near = tight[number]
             if near < 0 or tight[at] < 0:
                 places += self._lost(rows, first, member)
             elif near != tight[at]:
@@ -357,10 +368,11 @@ class Functions:
                 left.append(member)
             else:
                 labels[member] = labels[first]
+        hidden = np.flatnonzero(~calm.all(axis=0)).tolist()
         if left:
             extra = sorted({p for member in [first, *left] for p in dense.get(member, ())})
             order = rows.extremes[members].max(axis=0).argsort()
-            places = [spread[i] for i in order[:4]] + [(self.dense, p) for p in extra[:8]] + hidden
+            places = [spread[i] for i in order[:4]] + [(self.dense, p) for p in extra[:8]] + self._ends(hidden)
             self._separate(rows, np.array(left), labels, places, settled)
 
     def _lost(self, rows: Candidates, first: int, second: int) -> list[tuple[Field, int]]:
