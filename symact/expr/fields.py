@@ -19,7 +19,7 @@ from symact.expr.kernels import Array, Saturation, run
 from symact.expr.tape import Step, Tape, tape_of
 from symact.expr.vocabulary import Operator, Parameter, Vocabulary
 
-POINTS, ANCHORS = 64, 8
+POINTS, ANCHORS, DENSE = 64, 8, 256
 _BLOCK = 256
 
 
@@ -303,3 +303,15 @@ def project(features: Array) -> Array:
 def project_one(features: Array, anchor: int) -> float:
     """One anchor of one row from its features ``(POINTS / ANCHORS,)``."""
     return float(features @ _WEIGHTS[anchor])
+
+
+def dense_points(low: float, high: float, count: int = DENSE) -> Array:
+    """A grid that no sample point is on, finer around zero where the interval is long."""
+    generator = np.random.default_rng(20260104)
+    places = (np.arange(count) + generator.uniform(0.2, 0.8, count)) / count
+    even = low + (high - low) * places
+    if not low < 0 < high or high - low <= 20:
+        return even
+    scale = 2.0
+    bent = np.sinh(np.arcsinh(low / scale) + (np.arcsinh(high / scale) - np.arcsinh(low / scale)) * places) * scale
+    return np.sort(np.where(np.arange(count) % 2, even, bent))

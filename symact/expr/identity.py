@@ -24,12 +24,13 @@ import pyarrow.parquet as parquet
 
 from symact.errors import InputError
 from symact.expr import texts
+from symact.expr.candidates import Candidates
 from symact.expr.fields import POINTS
 from symact.expr.index import FunctionIndex
 from symact.expr.kernels import Array
 from symact.expr.levels import Levels, Wanted
 from symact.expr.members import Members, enumerable, members, representatives, simplest, simplicity
-from symact.expr.partition import EVIDENCE, NUMERIC, Candidates, Functions
+from symact.expr.partition import EVIDENCE, NUMERIC, Functions
 from symact.expr.screening import domain, screen
 from symact.expr.shape import Shape
 from symact.expr.single import POINTS as SINGLE_POINTS

@@ -15,9 +15,10 @@ from collections.abc import Iterator
 import numpy as np
 
 from symact.errors import InputError
+from symact.expr.candidates import Candidates
 from symact.expr.fields import ANCHORS, POINTS, Slot
 from symact.expr.kernels import Array
-from symact.expr.partition import CERTIFIED, NUMERIC, PROVED, Candidates, Functions
+from symact.expr.partition import CERTIFIED, NUMERIC, PROVED, Functions
 from symact.expr.proposals import ALL, BITS, CLOSE
 from symact.expr.tree import Expr
 from symact.expr.vocabulary import VARIABLE, Parameter, Vocabulary

@@ -12,9 +12,10 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from symact.expr.candidates import Candidates
 from symact.expr.fields import slots_of
 from symact.expr.kernels import Array, run_float32
-from symact.expr.partition import Candidates, Functions
+from symact.expr.partition import Functions
 from symact.expr.shape import Shape
 from symact.expr.vocabulary import Operator, Vocabulary
 
@@ -87,11 +88,13 @@ class Levels:
         """Row numbers for every place: known rows first, then the wanted ones, equal functions sharing a row."""
         known = len(self._known)
         rows = Candidates.joined([self._known, self.describe(wanted)])
-        labels = self.functions.classify(rows, settled=known).labels
+        classes = self.functions.classify(rows, settled=known)
+        labels = classes.labels
         first = np.unique(labels, return_index=True)[1]
         new = first[first >= known]
         numbers = np.arange(len(rows))
         numbers[new] = self.functions.adopt(rows[new])
+        self.functions.record(numbers[first], classes.evidence)
         order = np.argsort(numbers[new])
         self._known = Candidates.joined([self._known, rows[new[order]]])
         return numbers[first[labels]]

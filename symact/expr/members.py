@@ -6,10 +6,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from symact.expr.candidates import Candidates
 from symact.expr.fields import Field, sample_points
 from symact.expr.kernels import Array
 from symact.expr.levels import Levels
-from symact.expr.partition import Candidates, Functions
+from symact.expr.partition import Functions
 from symact.expr.shape import Shape
 from symact.expr.space import Space
 from symact.expr.texts import enumeration_axes

@@ -7,21 +7,21 @@ a dense grid and settled, at its calmest points, in ball arithmetic; so is every
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
 
-from symact.expr.arbiter import VARIABLE_HEAD, Anchor, Arbiter, Row, apart
+from symact.expr.arbiter import VARIABLE_HEAD, Anchor, Arbiter, apart
+from symact.expr.candidates import Candidates
 from symact.expr.cells import hidden_points
 from symact.expr.fields import (
     ANCHORS,
     POINTS,
     Dag,
     Field,
-    Fingerprints,
     Head,
+    dense_points,
     fingerprint,
     project_one,
     sample_points,
@@ -30,7 +30,6 @@ from symact.expr.kernels import TRUSTED_HUGE, TRUSTED_TINY, Array, Saturation, s
 from symact.expr.proposals import ALL, MEETING, SAME, propose
 from symact.expr.saturation import revealing
 
-DENSE = 256
 _PER_ANCHOR = POINTS // ANCHORS
 _MIDDLES = np.arange(_PER_ANCHOR // 2, POINTS, _PER_ANCHOR)
 _DENSE_TOLERANCE = 1e-7
@@ -39,64 +38,6 @@ _CUTS = 8
 
 PROVED, CERTIFIED, NUMERIC = 0, 1, 2
 EVIDENCE = ("proved", "certified", "numeric")
-
-
-@dataclass
-class Candidates:
-    """Rows with what is needed to class them.
-
-    Attributes:
-        heads: ``(rows,)``; -1 is `x` itself.
-        arguments: ``(rows, width)`` rows of the dag, unused places -1.
-        prints: their fingerprints.
-        extremes: ``(rows, ANCHORS)``: how large or small (in powers of two) any value on the way became.
-        kinked: ``(rows,)``: whether some part of it has switches.
-        undefined: ``(rows,)`` number of sample points where it is undefined.
-        calm: ``(rows, ANCHORS)``: no operation on the way hides its arguments there, see `revealing`.
-    """
-
-    heads: Array
-    arguments: Array
-    prints: Fingerprints
-    extremes: Array
-    kinked: Array
-    undefined: Array
-    calm: Array
-
-    def __len__(self) -> int:
-        return len(self.heads)
-
-    def __getitem__(self, rows: Array | slice) -> Candidates:
-        return Candidates(
-            self.heads[rows],
-            self.arguments[rows],
-            self.prints[rows],
-            self.extremes[rows],
-            self.kinked[rows],
-            self.undefined[rows],
-            self.calm[rows],
-        )
-
-    def row(self, index: int) -> Row:
-        """One of them, as the arbiter takes it."""
-        return int(self.heads[index]), tuple(int(a) for a in self.arguments[index] if a >= 0)
-
-    @staticmethod
-    def joined(parts: Sequence[Candidates]) -> Candidates:
-        """Rows one after another."""
-        width = max(part.arguments.shape[1] for part in parts)
-        padded = [
-            np.pad(part.arguments, ((0, 0), (0, width - part.arguments.shape[1])), constant_values=-1) for part in parts
-        ]
-        return Candidates(
-            np.concatenate([part.heads for part in parts]),
-            np.concatenate(padded),
-            Fingerprints.joined([part.prints for part in parts]),
-            np.concatenate([part.extremes for part in parts]),
-            np.concatenate([part.kinked for part in parts]),
-            np.concatenate([part.undefined for part in parts]),
-            np.concatenate([part.calm for part in parts]),
-        )
 
 
 @dataclass
@@ -127,6 +68,7 @@ class Functions:
         self._narrow_fields: list[Field] = []
         self._plain = Saturation(POINTS, doubled=False)
         self._calm_rows = np.ones((64, ANCHORS), bool)
+        self._proof = np.zeros(64, np.int8)
         self.variable = self.describe(VARIABLE_HEAD, np.zeros((1, 0), np.int64), self.base.values)
 
     def candidates(self, head: int, arguments: Array) -> Candidates:
@@ -145,6 +87,7 @@ class Functions:
             self._extremes = np.concatenate([self._extremes, np.zeros_like(self._extremes)])
             self._kinked = np.concatenate([self._kinked, np.zeros_like(self._kinked)])
             self._calm_rows = np.concatenate([self._calm_rows, np.ones_like(self._calm_rows)])
+            self._proof = np.concatenate([self._proof, np.zeros_like(self._proof)])
         if self.certify:
             self._extremes[rows] = chosen.extremes
             self._kinked[rows] = chosen.kinked
@@ -152,15 +95,20 @@ class Functions:
         self.base.extend()
         return rows
 
+    def record(self, rows: Array, evidence: Array) -> None:
+        """Remember by what the classes of rows of the dag were made."""
+        np.maximum.at(self._proof, rows, evidence)
+
     def describe(self, head: int, arguments: Array, values: Array) -> Candidates:
         """What is kept of rows with these values ``(rows, columns)``."""
         first = values[:, :POINTS]
         prints = fingerprint(values, self.base.bounds)
         undefined = np.isnan(first).sum(axis=1)
         heads, kinked = np.full(len(values), head), np.zeros(len(values), bool)
+        proof = np.zeros(len(values), np.int8)
         if not self.certify:
             nothing = np.zeros((len(heads), 0), np.float32)
-            return Candidates(heads, arguments, prints, nothing, kinked, undefined, nothing)
+            return Candidates(heads, arguments, prints, nothing, kinked, undefined, nothing, proof)
         with np.errstate(divide="ignore"):
             size = np.log2(np.abs(first[:, _MIDDLES]))
         extremes = np.where(np.isfinite(size), np.abs(size), 0).astype(np.float32)
@@ -172,6 +120,7 @@ class Functions:
             if not known.tape.total:
                 columns = [arguments[:, i] for i in range(known.arity)]
                 for column in columns:
+                    np.maximum(proof, self._proof[column], out=proof)
                     np.maximum(extremes, self._extremes[column], out=extremes)
                     kinked |= self._kinked[column]
                 inputs = [self.base.values[column][:, _MIDDLES] for column in columns]
@@ -180,7 +129,7 @@ class Functions:
                 calm &= shown
                 for column, mattering in zip(columns, matters, strict=True):
                     calm &= self._calm_rows[column] | ~mattering
-        return Candidates(heads, arguments, prints, extremes, kinked, undefined, calm)
+        return Candidates(heads, arguments, prints, extremes, kinked, undefined, calm, proof)
 
     def _switching(self, head: Head, arguments: Array) -> Array:
         """Which rows ``(rows, arity)`` have a switch that changes sign, or rests at zero, among the sample points."""
@@ -250,7 +199,7 @@ class Functions:
         order = np.argsort(labels, kind="stable")
         starts = np.flatnonzero(np.r_[True, np.diff(labels[order]) != 0])
         ends = np.r_[starts[1:], len(order)]
-        evidence = np.full(len(rows), PROVED, np.int8)
+        evidence = rows.proof.copy()
         # A group of settled rows alone has nothing to decide; members come in order, so its last one tells.
         open_groups = (ends - starts > 1) & (order[ends - 1] >= settled)
         for start in starts[(ends - starts > 1) & ~open_groups].tolist():
@@ -268,7 +217,7 @@ class Functions:
             if not open_points and not hard[number] and calm[number]:
                 evidence[members] = NUMERIC
                 continue
-            evidence[members] = CERTIFIED
+            np.maximum.at(evidence, members, CERTIFIED)
             self._settle(
                 rows, members, labels, open_points, np.where(doubtful[members], -members - 1, tight[members]), settled
             )
@@ -407,10 +356,11 @@ class Functions:
         if len(group) <= 2:
             return [group]
         keys = [self.arbiter.key(rows.row(int(member)), *place) for member in group]
-        if any(key is None for key in keys):
+        known = [key for key in keys if key is not None]
+        if len(known) < len(keys):
             return [group]
-        order = sorted(range(len(keys)), key=keys.__getitem__)  # type: ignore[arg-type]
-        cuts = [0, *(n + 1 for n, (i, j) in enumerate(pairwise(order)) if apart(keys[i], keys[j])), len(order)]
+        order = sorted(range(len(known)), key=known.__getitem__)
+        cuts = [0, *(n + 1 for n, (i, j) in enumerate(pairwise(order)) if apart(known[i], known[j])), len(order)]
         return [group[order[start:end]] for start, end in pairwise(cuts)]
 
 
@@ -427,18 +377,6 @@ def _apart(values: Array, others: Array) -> Array:
     apart = np.abs(values - others) > _DENSE_TOLERANCE * size
     apart &= (size < TRUSTED_HUGE) & (size > TRUSTED_TINY)
     return apart | (np.isnan(values) != np.isnan(others))
-
-
-def dense_points(low: float, high: float, count: int = DENSE) -> Array:
-    """A grid that no sample point is on, finer around zero where the interval is long."""
-    generator = np.random.default_rng(20260104)
-    places = (np.arange(count) + generator.uniform(0.2, 0.8, count)) / count
-    even = low + (high - low) * places
-    if not low < 0 < high or high - low <= 20:
-        return even
-    scale = 2.0
-    bent = np.sinh(np.arcsinh(low / scale) + (np.arcsinh(high / scale) - np.arcsinh(low / scale)) * places) * scale
-    return np.sort(np.where(np.arange(count) % 2, even, bent))
 
 
 def _calmness(rows: Candidates, order: Array, starts: Array, ends: Array) -> Array:

@@ -1,0 +1,74 @@
+"""`Candidates`: rows with everything that is kept of them once their values are gone."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from symact.expr.arbiter import Row
+from symact.expr.fields import Fingerprints
+from symact.expr.kernels import Array
+
+
+@dataclass
+class Candidates:
+    """Rows with what is needed to class them.
+
+    Attributes:
+        heads: ``(rows,)``; -1 is `x` itself.
+        arguments: ``(rows, width)`` rows of the dag, unused places -1.
+        prints: their fingerprints.
+        extremes: ``(rows, ANCHORS)``: how large or small (in powers of two) any value on the way became.
+        kinked: ``(rows,)``: whether some part of it has switches.
+        undefined: ``(rows,)`` number of sample points where it is undefined.
+        calm: ``(rows, ANCHORS)``: no operation on the way hides its arguments there, see `revealing`.
+        proof: ``(rows,)`` codes into `EVIDENCE`: by what the classes of its arguments were made.
+    """
+
+    heads: Array
+    arguments: Array
+    prints: Fingerprints
+    extremes: Array
+    kinked: Array
+    undefined: Array
+    calm: Array
+    proof: Array
+
+    def __len__(self) -> int:
+        return len(self.heads)
+
+    def __getitem__(self, rows: Array | slice) -> Candidates:
+        return Candidates(
+            self.heads[rows],
+            self.arguments[rows],
+            self.prints[rows],
+            self.extremes[rows],
+            self.kinked[rows],
+            self.undefined[rows],
+            self.calm[rows],
+            self.proof[rows],
+        )
+
+    def row(self, index: int) -> Row:
+        """One of them, as the arbiter takes it."""
+        return int(self.heads[index]), tuple(int(a) for a in self.arguments[index] if a >= 0)
+
+    @staticmethod
+    def joined(parts: Sequence[Candidates]) -> Candidates:
+        """Rows one after another."""
+        width = max(part.arguments.shape[1] for part in parts)
+        padded = [
+            np.pad(part.arguments, ((0, 0), (0, width - part.arguments.shape[1])), constant_values=-1) for part in parts
+        ]
+        return Candidates(
+            np.concatenate([part.heads for part in parts]),
+            np.concatenate(padded),
+            Fingerprints.joined([part.prints for part in parts]),
+            np.concatenate([part.extremes for part in parts]),
+            np.concatenate([part.kinked for part in parts]),
+            np.concatenate([part.undefined for part in parts]),
+            np.concatenate([part.calm for part in parts]),
+            np.concatenate([part.proof for part in parts]),
+        )
