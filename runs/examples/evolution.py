@@ -1,6 +1,6 @@
 """An evolutionary search as a file to change: your grammar, your task, your numbers.
 
-    python evolution.py [EVALUATIONS] [RUN_FOLDER]
+python evolution.py [EVALUATIONS] [RUN_FOLDER]
 """
 
 import sys

@@ -142,7 +142,7 @@ class Activation(nn.Module):
             name = parameter.name if not hasattr(self, parameter.name) else parameter.name + "_"
             self._names.append(name)
             if parameter.per == "channel" and channels is None:
-                self.register_parameter(name, nn.UninitializedParameter())
+                setattr(self, name, nn.UninitializedParameter())
             else:
                 shape = () if channels is None else (channels,)
                 self.register_parameter(name, nn.Parameter(torch.full(shape, float(parameter.init))))

@@ -115,15 +115,12 @@ def leaderboard(trials: Iterable[Trial], confirmations: Iterable[Trial] = ()) ->
 def winner(rows: Iterable[Row]) -> Row | None:
     """The function to take home: best on fresh seeds where there are any, else best in the search."""
     finished = [row for row in rows if row.trial.status is Status.finished]
-    fresh = [row for row in finished if row.confirmation is not None and row.confirmation.score is not None]
+    fresh = [
+        (c.score, -place, row) for place, row in enumerate(finished) if (c := row.confirmation) and c.score is not None
+    ]
     if fresh:
-        return max(fresh, key=lambda row: row.confirmation.score)  # type: ignore[union-attr,return-value]
+        return max(fresh, key=lambda item: item[:2])[2]
     return finished[0] if finished else None
-
-
-def _measure(trial: Trial) -> tuple[float, int, bool]:
-    """How much a trial was given: of several of one candidate the one with most counts."""
-    return trial.budget, len(trial.outcomes), not trial.cached
 
 
 def _order(row: Row) -> tuple[bool, float, float, int]:
