@@ -12,6 +12,7 @@ import pytest
 from symact.bench import Table, build, compare, import_act_bench, replay, summarize
 from symact.bench.building import partial
 from symact.bench.replaying import Replay, Search, baseline_rows
+from symact.bench.statistics import document as describe
 from symact.bench.statistics import evaluations_to_top, interval, regret
 from symact.errors import InputError
 from symact.expr.grammar import load_grammar, parse_grammar
@@ -110,7 +111,7 @@ def test_of_several_rows_of_one_function_the_first_counts(made):
 @pytest.mark.parametrize("start", ["baselines", "random"])
 @pytest.mark.parametrize("optimizer", ["random", "evolution", "rl", "surrogate"])
 def test_every_score_is_read_from_the_table(made, optimizer, start):
-    document = replay(optimizer, made, 20, 2, seed=1, start=start).document()
+    document = describe(replay(optimizer, made, 20, 2, seed=1, start=start))
     json.dumps(document, allow_nan=False)
     assert [document[key] for key in ("optimizer", "table", "evaluations")] == [optimizer, "made-up.parquet", 20]
     for search in document["repeats"]:
@@ -124,7 +125,7 @@ def test_every_score_is_read_from_the_table(made, optimizer, start):
 
 
 def test_baselines_come_first_in_the_words_of_the_table(made):
-    document = replay("random", made, 8, 1).document()
+    document = describe(replay("random", made, 8, 1))
     expected = [made.expressions[row] for row in baseline_rows(made)]
     assert "elu" in expected[0]
     assert document["repeats"][0]["expressions"][: len(expected)] == expected
@@ -132,7 +133,7 @@ def test_baselines_come_first_in_the_words_of_the_table(made):
 
 
 def test_a_replay_is_the_same_twice_and_another_with_another_seed(made):
-    first, again, other = (replay("evolution", made, 25, 2, seed=s).document()["repeats"] for s in (1, 1, 2))
+    first, again, other = (describe(replay("evolution", made, 25, 2, seed=s))["repeats"] for s in (1, 1, 2))
     assert first == again
     assert first != other
     assert first[0] != first[1]
@@ -234,7 +235,7 @@ def test_an_imported_table_replays(tmp_path):
     path = tmp_path / "act.json"
     path.write_text(json.dumps(RECORDS))
     import_act_bench(path, tmp_path / "t.parquet")
-    document = replay("random", str(tmp_path / "t.parquet"), 3, 1).document()
+    document = describe(replay("random", str(tmp_path / "t.parquet"), 3, 1))
     assert document["repeats"][0]["expressions"][0] == "add(relu(x),zero(x))"
     assert document["repeats"][0]["scores"][0] == 0.9
 

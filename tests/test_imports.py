@@ -71,7 +71,7 @@ def edges() -> list[tuple[str, str]]:
     return [
         (module, target)
         for module, path in MODULES.items()
-        for target in imported(path)
+        for target in sorted(imported(path))
         if target in MODULES and target != module and room(target)
     ]
 

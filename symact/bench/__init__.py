@@ -20,6 +20,7 @@ _PUBLIC = {
     "Table": "symact.bench.table",
     "summarize": "symact.bench.statistics",
     "compare": "symact.bench.statistics",
+    "document": "symact.bench.statistics",
 }
 
 __all__ = sorted(_PUBLIC)

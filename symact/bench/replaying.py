@@ -57,31 +57,6 @@ class Replay:
     start: str
     searches: tuple[Search, ...]
 
-    def document(self) -> dict[str, Any]:
-        """As JSON types: expressions in order of evaluation, their scores, and the summary."""
-        from symact.bench.statistics import summarize
-
-        repeats = [
-            {
-                "expressions": [self.table.expressions[row] for row in search.rows],
-                "scores": [None if np.isnan(score) else float(score) for score in search.scores],
-                "unseen": [None if np.isnan(score) else float(score) for score in search.unseen],
-                "seen_seeds": list(search.seen),
-                "start": search.start,
-                "rejected": search.rejected,
-            }
-            for search in self.searches
-        ]
-        return {
-            "optimizer": self.optimizer,
-            "table": self.table.path,
-            "evaluations": self.evaluations,
-            "start": self.start,
-            "noise": None if np.isnan(self.table.noise) else self.table.noise,
-            "repeats": repeats,
-            "summary": summarize(self),
-        }
-
 
 def replay(
     optimizer: str | type,

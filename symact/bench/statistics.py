@@ -84,6 +84,31 @@ def summarize(replay: Replay, after: Sequence[int] = AFTER, share: float = 0.01)
     return document
 
 
+def document(replay: Replay) -> dict[str, Any]:
+    """A replay as JSON types: expressions in order of evaluation, their scores, and the summary."""
+    table = replay.table
+    repeats = [
+        {
+            "expressions": [table.expressions[row] for row in search.rows],
+            "scores": [None if np.isnan(score) else float(score) for score in search.scores],
+            "unseen": [None if np.isnan(score) else float(score) for score in search.unseen],
+            "seen_seeds": list(search.seen),
+            "start": search.start,
+            "rejected": search.rejected,
+        }
+        for search in replay.searches
+    ]
+    return {
+        "optimizer": replay.optimizer,
+        "table": table.path,
+        "evaluations": replay.evaluations,
+        "start": replay.start,
+        "noise": None if np.isnan(table.noise) else table.noise,
+        "repeats": repeats,
+        "summary": summarize(replay),
+    }
+
+
 def compare(replay: Replay, other: Replay, share: float = 0.01, cap: float | None = None) -> dict[str, Any]:
     """Paired difference in evaluations to the top, mean over repeats that share start and seeds seen.
 

@@ -77,7 +77,7 @@ def replay(
             settings=settings,
             progress=lambda number, search: update(number + 1, repeats, ""),
         )
-    document = done.document()
+    document = bench.document(done)
     if as_json:
         console.document(document)
         return

@@ -37,7 +37,7 @@ def _plain(value: Any) -> Any:
 
 @contextmanager
 def bar(description: str, total: int | None = None) -> Iterator[Callable[[int, int | None, str], None]]:
-    """A progress bar on standard error; gives `update(done, total, note)`."""
+    """A progress bar on standard error, if that is a terminal; gives `update(done, total, note)`."""
     columns = (
         SpinnerColumn(),
         TextColumn("{task.description}"),
@@ -46,7 +46,7 @@ def bar(description: str, total: int | None = None) -> Iterator[Callable[[int, i
         TimeElapsedColumn(),
         TextColumn("{task.fields[note]}"),
     )
-    with Progress(*columns, console=ERR, transient=True) as progress:
+    with Progress(*columns, console=ERR, transient=True, disable=not ERR.is_terminal) as progress:
         task = progress.add_task(description, total=total, note="")
 
         def update(done: int, total: int | None = None, note: str = "") -> None:

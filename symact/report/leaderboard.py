@@ -123,6 +123,11 @@ def winner(rows: Iterable[Row]) -> Row | None:
     return finished[0] if finished else None
 
 
+def _measure(trial: Trial) -> tuple[float, int, bool]:
+    """How much a trial was given: of several of one candidate the one with most counts."""
+    return trial.budget, len(trial.outcomes), not trial.cached
+
+
 def _order(row: Row) -> tuple[bool, float, float, int]:
     trial = row.trial
     finished = trial.status is Status.finished and trial.score is not None
