@@ -116,6 +116,7 @@ def test_a_warm_start_predicts_before_anything_is_told():
     assert min(likeness(e, target) for e in warm) > max(likeness(e, target) for e in cold)
 
 
+@pytest.mark.slow
 def test_the_union_of_two_graphs_embeds_all_rows():
     members = [
         e for e in (SPACE.sample(np.random.default_rng(n)) for n in range(60)) if np.isfinite(outputs([e])).all()
