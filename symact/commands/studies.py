@@ -60,7 +60,8 @@ def view(run: Path) -> StudyView:
         ]
         trials = store.trials()
         facts.append(("time in training", f"{sum(trial.seconds for trial in trials):.0f} s of one worker"))
-        return StudyView(Path(run).resolve().name, trials, store.confirmations(), facts)
+        label = f"{settings.optimizer} on {settings.task.name} ({Path(run).resolve().name})"
+        return StudyView(label, trials, store.confirmations(), facts)
 
 
 def export(target: str, output: Path, grammar: str | None) -> None:
