@@ -96,7 +96,11 @@ class Arbiter:
             value = self.value(row, field, point, bits)
             if value is balls.UNDEFINED:
                 return _UNDEFINED_KEY
-            if value is balls.UNKNOWN or (value.rel_accuracy_bits() < bits - 60 and not value.contains(0)):
+            if (
+                value is balls.UNKNOWN
+                or not value.is_finite()
+                or (value.rel_accuracy_bits() < bits - 60 and not value.contains(0))
+            ):
                 return None
             mantissa, exponent = value.mid().man_exp()
         shift = int(exponent) + bits

@@ -138,7 +138,7 @@ def scale(value: Any) -> float:
     """A result as `fields.feature` reads float64, exponent plus mantissa; NaN where it is not known well enough."""
     if value is UNDEFINED:
         return FEATURE_UNDEFINED
-    if value is UNKNOWN or not _accurate(value):
+    if value is UNKNOWN or not value.is_finite() or not _accurate(value):
         return float("nan")
     if value.contains(0):
         return FEATURE_ZERO
@@ -154,7 +154,7 @@ def _accurate(ball: arb) -> bool:
 
 
 def _ipow(a: Any, exponent: int) -> Any:
-    return a if isinstance(a, Marker) else a**exponent
+    return a if isinstance(a, Marker) else _finite(a**exponent)
 
 
 def _null(last: bool, a: arb) -> bool:
