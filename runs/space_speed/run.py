@@ -71,7 +71,11 @@ def fresh(shapes: str, equivalence: str, repeats: int = 1) -> dict[str, Any]:
     process = context.Process(target=timed, args=(shapes, equivalence, sender, repeats))
     process.start()
     sender.close()
-    result: dict[str, Any] = receiver.recv()
+    try:
+        result: dict[str, Any] = receiver.recv()
+    except EOFError:
+        process.join()
+        raise SystemExit(f"the process that compiled {shapes} ended with exit code {process.exitcode}") from None
     process.join()
     return result
 
