@@ -148,7 +148,7 @@ class _Compiler:
         return self._emitted[step]
 
     def const(self, value: sympy.Expr | int) -> int:
-        return self.emit("const", constant=sympy.sympify(value))
+        return self.emit("const", constant=sympy.Integer(value) if isinstance(value, int) else value)
 
     def switch(self, name: str, arguments: tuple[int, ...]) -> int:
         """The value number of a switch; it is made after the result so that values alone can skip it."""

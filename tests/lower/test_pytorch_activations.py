@@ -63,6 +63,6 @@ def test_formula_equals_pytorch(name: str, fused: bool) -> None:
     ulp = 4 * 2.0**-23
     scale = SCALES.get(name, 0.0)
     assert ((ours - wanted).abs() <= ulp * wanted.abs().clamp_min(scale) + 1e-7).all()
-    assert ((our_slope - wanted_slope).abs() <= ulp * wanted_slope.abs().clamp_min(1.0)).all(), (
-        points()[(our_slope - wanted_slope).abs() > ulp]
-    )
+    assert ((our_slope - wanted_slope).abs() <= ulp * wanted_slope.abs().clamp_min(1.0)).all(), points()[
+        (our_slope - wanted_slope).abs() > ulp
+    ]
