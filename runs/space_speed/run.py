@@ -1,6 +1,6 @@
 """Time and memory of compiling a grammar into its distinct functions, beside two other ways of doing it.
 
-    flock /tmp/bench.lock python runs/space_speed/run.py
+    python runs/space_speed/run.py
 
 Writes results.json, results.md and growth.png beside itself. Every timing of a space is one fresh process that first
 compiles a small space (so that imports and tables are warm), then times the whole job with its file.
