@@ -32,6 +32,11 @@ from symact.expr.saturation import revealing
 
 _PER_ANCHOR = POINTS // ANCHORS
 _MIDDLES = np.arange(_PER_ANCHOR // 2, POINTS, _PER_ANCHOR)
+# The middle of each anchor and its outer end, where operators are asked whether they hide something.
+_PER_PROBE = 2
+_PROBES = np.stack(
+    [_MIDDLES, np.where(_MIDDLES < POINTS // 2, _MIDDLES - _PER_ANCHOR // 2, _MIDDLES + _PER_ANCHOR // 2 - 1)], axis=1
+).ravel()
 _DENSE_TOLERANCE = 1e-7
 _CHUNK = 4096
 _CUTS = 8
@@ -123,12 +128,12 @@ class Functions:
                     np.maximum(proof, self._proof[column], out=proof)
                     np.maximum(extremes, self._extremes[column], out=extremes)
                     kinked |= self._kinked[column]
-                inputs = [self.base.values[column][:, _MIDDLES] for column in columns]
-                inputs += [self.base.slot(slot)[:, _MIDDLES] for slot in known.slots]
-                shown, matters = revealing(known.tape, known.arity, inputs, first[:, _MIDDLES])
-                calm &= shown
+                inputs = [np.take(self.base.values, column, axis=0)[:, _PROBES] for column in columns]
+                inputs += [self.base.slot(slot)[:, _PROBES] for slot in known.slots]
+                shown, matters = revealing(known.tape, known.arity, inputs, first[:, _PROBES])
                 for column, mattering in zip(columns, matters, strict=True):
-                    calm &= self._calm_rows[column] | ~mattering
+                    shown &= np.repeat(self._calm_rows[column], _PER_PROBE, axis=1) | ~mattering
+                calm &= shown.reshape(len(values), ANCHORS, _PER_PROBE).all(axis=2)
         return Candidates(heads, arguments, prints, extremes, kinked, undefined, calm, proof)
 
     def _switching(self, head: Head, arguments: Array) -> Array:
