@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import Iterator, Sequence
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -82,12 +83,16 @@ class Surrogate(Optimizer):
         self.regressor, self.embedding, self.explore = regressor, embedding, float(explore)
         self.targets, self.initial, self.length = targets, max(1, int(initial)), float(length)
         self.pool, self.warm_noise = int(pool), float(warm_noise)
-        self.landscape = Landscape.of(self.functions, features)
         if embedding == "umap" and self.functions.members is None:
             raise InputError("surrogate: embedding='umap' needs a space that can be listed; use embedding='metric'")
         self._scores: list[float | None] = []
         self._expressions: list[Expr] = []
         self._warm = [(parse(text, space.grammar), score) for text, score in warm_start]
+
+    @cached_property
+    def landscape(self) -> Landscape:
+        """Made at first use: a study can measure features only when it has been opened."""
+        return Landscape.of(self.functions, self.features)
 
     def _learn(self, trial: Trial) -> None:
         if isinstance(trial.candidate, Expr) and trial.outcomes and trial.status != "rejected":

@@ -378,6 +378,13 @@ def test_features_are_measured_once_per_function_and_kept(space, tmp_path):
     assert len(measured) == len(set(measured)), "a resume measured again"
 
 
+def test_the_surrogate_measures_features_when_its_study_is_open(space, stub, tmp_path):
+    with Study(space, stub("Featured"), "surrogate", run=tmp_path / "run", confirm=0) as study:
+        assert study.store.features() == {}, "features cannot be stored before there is a store"
+        study.run(16)
+        assert study.store.features()
+
+
 # Without batches.
 
 
