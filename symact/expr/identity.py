@@ -1,7 +1,7 @@
 """Which expressions of a space are the same function, with what evidence, and which one stands for each.
 
 In: a grammar and one of its spaces. Out: a table with one row per expression (`enumerate_classes`), or the
-list of distinct usable functions (`distinct`). "Same" is defined in docs/identity.md: same domain and same
+list of distinct usable functions (`distinct`). "Same" means the same domain and the same
 values almost everywhere on the grammar's interval, for all values of the parameters.
 
 The representative of a class is its simplest member: fewest operators that do something (an operator that
