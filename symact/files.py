@@ -10,6 +10,19 @@ from pathlib import Path
 from symact.errors import InputError
 
 
+def check_output(path: Path | str, suffixes: tuple[str, ...]) -> None:
+    """Refuse an output file before the work for it begins.
+
+    Raises:
+        InputError: its suffix is not one of `suffixes`, or its folder does not exist.
+    """
+    path = Path(path)
+    if path.suffix.lower() not in suffixes:
+        raise InputError(f"{path}: the file name must end in {' or '.join(suffixes)}")
+    if not path.resolve().parent.is_dir():
+        raise InputError(f"{path}: the folder {path.resolve().parent} does not exist")
+
+
 def write_text(path: Path | str, text: str) -> None:
     """Write UTF-8 text under a temporary name, then rename.
 

@@ -187,5 +187,5 @@ class Table:
             return cls(
                 columns["expression"], scores, columns["statuses"], metrics, fisher, finite, about, str(path)
             )  # fmt: skip
-        except (KeyError, ValueError, TypeError) as error:
-            raise InputError(f"{path}: not a table of `symact bench build` or `import` ({error!r})") from None
+        except (KeyError, ValueError, TypeError):
+            raise InputError(f"{path}: not a table that `symact bench build` or `bench import` wrote") from None

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from symact.errors import InputError
+from symact.files import check_output
 from symact.report import console
 
 
@@ -20,7 +21,7 @@ def build(
     """
     from symact import bench
 
-    _parquet(output)
+    check_output(output, (".parquet",))
     with console.bar(f"{task}, {grammar}") as update:
         table = bench.build(
             task,
@@ -43,7 +44,7 @@ def import_table(source: Path, layer_weights: str | None, output: Path) -> None:
     """
     from symact import bench
 
-    _parquet(output)
+    check_output(output, (".parquet",))
     table = bench.import_act_bench(source, layer_weights=_weights(layer_weights))
     table.write(output)
     console.say(f"wrote {output}: {len(table)} functions")
@@ -110,10 +111,3 @@ def _weights(text: str | None) -> list[float] | None:
         return [float(part) for part in text.split(",")]
     except ValueError:
         raise InputError(f"--layer-weights {text}: expected numbers separated by commas") from None
-
-
-def _parquet(output: Path) -> None:
-    if output.suffix != ".parquet":
-        raise InputError(f"{output}: the table is written as Parquet; give --output FILE.parquet")
-    if not output.resolve().parent.is_dir():
-        raise InputError(f"{output}: the folder {output.resolve().parent} does not exist")

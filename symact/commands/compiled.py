@@ -7,7 +7,7 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-from symact.errors import InputError
+from symact.files import check_output
 from symact.report import console
 
 
@@ -36,6 +36,9 @@ def show_expression(
     from symact.expr.tree import parse
     from symact.expr.vocabulary import NO_GRAMMAR
 
+    for path, suffixes in ((output, (".py", ".onnx")), (plot, (".png", ".svg", ".pdf"))):
+        if path is not None:
+            check_output(path, suffixes)
     grammar = load_grammar(grammar_name) if grammar_name else NO_GRAMMAR
     expr = parse(text, grammar)
     report = _checked(expr) if check else None
@@ -120,10 +123,8 @@ def show_grammar(name: str, space_name: str | None, equivalence: str, output: Pa
 
     grammar = load_grammar(name.strip())
     space = grammar.space(space_name)
-    if output is not None and output.suffix != ".parquet":
-        raise InputError(f"{output}: the table is written as Parquet; give --output FILE.parquet")
-    if output is not None and not output.resolve().parent.is_dir():
-        raise InputError(f"{output}: the folder {output.resolve().parent} does not exist")
+    if output is not None:
+        check_output(output, (".parquet",))
     start = time.perf_counter()
     with console.bar(f"{grammar.name}/{space.name}", space.count()) as update:
         table = enumerate_classes(grammar, space, equivalence, progress=lambda done, total: update(done, total, ""))

@@ -63,7 +63,10 @@ def go_on(run: Path, evaluations: int | None, task: str | None, where: Mapping[s
     from symact.study import Study
 
     study = Study.resume(run, task=task, **where)
-    _finish(study, evaluations or study.store.goal(), run, as_json)
+    goal, done = evaluations or study.store.goal(), sum(1 for trial in study.trials if not trial.cached)
+    if done >= goal:
+        console.note(f"{run}: {done} functions are evaluated already; --evaluations is the new total")
+    _finish(study, goal, run, as_json)
 
 
 def _finish(study: Any, evaluations: int, folder: Path, as_json: bool) -> None:

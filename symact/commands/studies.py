@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from symact.errors import InputError, SymactError
+from symact.errors import FormulaError, InputError, SymactError
 from symact.expr.tree import Expr, candidate_text
+from symact.files import check_output
 from symact.report import console
 from symact.report.leaderboard import Row, leaderboard, winner
 from symact.report.page import StudyView, write_page
@@ -30,8 +31,7 @@ def write_report(runs: Sequence[Path], output: Path | None) -> None:
 
     views = [view(run) for run in runs]
     target = output if output is not None else Path(runs[0]) / "report.html"
-    if target.suffix.lower() not in (".html", ".htm"):
-        raise InputError(f"{target}: a report is an HTML page; give --output FILE.html")
+    check_output(target, (".html", ".htm"))
     with console.bar("drawing the report"):
         write_page(views, target)
     console.say(f"wrote {target}")
@@ -70,6 +70,7 @@ def export(target: str, output: Path, grammar: str | None) -> None:
     from symact.expr.tree import parse
     from symact.lower.export import write
 
+    check_output(output, (".py", ".onnx"))
     if Path(target.strip()).is_dir():
         best = best_row(Path(target.strip()))
         expr = best.trial.candidate
@@ -79,7 +80,10 @@ def export(target: str, output: Path, grammar: str | None) -> None:
             )
         constants = next((dict(o.constants[0]) for o in best.trial.outcomes if o.constants), {})
     else:
-        expr, constants = parse(target, load_grammar(grammar) if grammar else None), {}
+        try:
+            expr, constants = parse(target, load_grammar(grammar) if grammar else None), {}
+        except FormulaError as error:
+            raise InputError(f"{target.strip()}: no run folder, and no expression either: {error}") from None
     write(expr, output, constants)
     console.say(f"wrote {output}: {expr}")
 

@@ -94,7 +94,7 @@ def load(settings: TaskSettings, file: str, data: str | None) -> Any:
     else:
         cls = getattr(_module(settings, file), settings.name, None)
         if not isinstance(cls, type):
-            raise InputError(f"task file: it has no class {settings.name!r}")
+            raise InputError(f"{file or 'task file'}: it has no class {settings.name!r}")
     try:
         task = cls(data=data) if _takes(cls, "data") else cls()
     except InputError:
@@ -138,5 +138,7 @@ def _module(settings: TaskSettings, file: str) -> ModuleType:
         if not isinstance(error, Exception):
             raise
         place = f" (line {error.lineno})" if isinstance(error, SyntaxError) else ""
-        raise InputError(f"task file: cannot be imported: {type(error).__name__}: {error}{place}") from error
+        raise InputError(
+            f"{file or 'task file'}: cannot be imported: {type(error).__name__}: {error}{place}"
+        ) from error
     return module
