@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from symact.errors import FormulaError, InputError, SymactError
 from symact.expr.tree import Expr, candidate_text
 from symact.files import check_output
 from symact.report import console
 from symact.report.leaderboard import Row, leaderboard, winner
-from symact.report.page import StudyView, write_page
 from symact.store.database import Store, holds_study
 
 
@@ -28,6 +28,7 @@ def show_top(run: Path, shown: int, as_json: bool) -> None:
 
 def write_report(runs: Sequence[Path], output: Path | None) -> None:
     """Write the HTML page of one or more run folders; by default into the first of them."""
+    from symact.report.page import write_page
 
     views = [view(run) for run in runs]
     target = output if output is not None else Path(runs[0]) / "report.html"
@@ -37,8 +38,10 @@ def write_report(runs: Sequence[Path], output: Path | None) -> None:
     console.say(f"wrote {target}")
 
 
-def view(run: Path) -> StudyView:
-    """What a page shows of one run folder."""
+def view(run: Path) -> Any:
+    """What a page shows of one run folder, a `StudyView`."""
+    from symact.report.page import StudyView
+
     with Store.open(run) as store:
         settings = store.settings
         grammar_name = getattr(store.grammar, "name", "")

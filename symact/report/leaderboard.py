@@ -13,7 +13,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from scipy import stats
+from scipy.special import stdtrit
 
 from symact.expr.tree import Expr, candidate_text
 from symact.records import Status, Trial
@@ -85,7 +85,8 @@ def paired_difference(scores: Sequence[float], reference: Sequence[float]) -> Di
         return None
     mean = math.fsum(pairs) / len(pairs)
     variance = math.fsum((p - mean) ** 2 for p in pairs) / (len(pairs) - 1)
-    half = float(stats.t.ppf((1 + CONFIDENCE) / 2, len(pairs) - 1)) * math.sqrt(variance / len(pairs))
+    quantile = float(stdtrit(len(pairs) - 1, (1 + CONFIDENCE) / 2))
+    half = quantile * math.sqrt(variance / len(pairs))
     return Difference(mean, mean - half, mean + half, len(pairs))
 
 
