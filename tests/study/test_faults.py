@@ -43,12 +43,12 @@ def test_twenty_kills_at_random_moments_lose_nothing():
     assert counts["evaluations lost or changed"] == counts["processes left behind"] == 0
 
 
-def test_ctrl_c_ends_the_driver_and_what_finished_is_kept(tmp_path):
+def test_ctrl_c_ends_within_seconds_and_what_finished_is_kept(tmp_path):
     with driver.started(**spec(tmp_path / "run")) as process:
         wait_for(process, 12)
         process.send_signal(signal.SIGINT)
-        process.stdout.read()
-        process.wait(timeout=20)
+        # Within seconds; the bound is wide enough for a machine with other work.
+        process.communicate(timeout=20)
     with Store.open(tmp_path / "run") as store:
         assert len(store.trials()) >= 12
     Study.resume(tmp_path / "run", task=spec("")["task"]).close()
