@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 from pathlib import Path
@@ -41,6 +42,56 @@ def test_twenty_kills_at_random_moments_lose_nothing():
     counts = json.loads(found.stdout)
     assert counts["kills"] == 20
     assert counts["evaluations lost or changed"] == counts["processes left behind"] == 0
+    assert counts["stored evaluations trained again"] == 0
+    assert counts["trials told by drivers and compared"] > 20
+
+
+@pytest.fixture
+def drill(tmp_path, monkeypatch):
+    """The drill with a study of 20 functions that it has looked at once."""
+    monkeypatch.syspath_prepend(str(DRILL.parent))
+    import drill as script
+
+    made = script.Drill(tmp_path, 0, 0, 0)
+    with script.new_study(str(made.run), str(made.signs), 0) as study:
+        for trial in study.run(20):
+            made.told[trial.number] = (trial.number, str(trial.candidate), trial.status.value, trial.score)
+    made.compare()
+    assert len(made.seen) == 20
+    return made
+
+
+@pytest.mark.parametrize(
+    ("statements", "message"),
+    [
+        (["DELETE FROM evaluations WHERE number = 19"], r"evaluation \(19, 0\) was .* is None"),
+        (["UPDATE evaluations SET seconds = seconds + 1 WHERE number = 3"], "a row was changed"),
+    ],
+)
+def test_the_drill_notices_what_is_lost_or_changed(drill, statements, message):
+    with sqlite3.connect(drill.run / "study.db") as connection:
+        for statement in statements:
+            connection.execute(statement)
+    with pytest.raises((AssertionError, InputError), match=message):
+        drill.compare()
+
+
+def test_the_drill_notices_an_evaluation_that_was_lost_and_done_again(drill):
+    from symact.store import Store
+
+    with Store.open(drill.run) as store:
+        before = [trial.scores for trial in store.trials()]
+    with sqlite3.connect(drill.run / "study.db") as connection:
+        connection.execute("DELETE FROM evaluations WHERE number = 19")
+        connection.execute("DELETE FROM told WHERE number >= 16")
+    with Study.resume(drill.run, 20, task=f"{DRILL.parent / 'task.py'}:Sleeper") as study:
+        assert [trial.scores for trial in study.trials] == before, "the same trials: only the witnesses can tell"
+    with pytest.raises(AssertionError, match=r"evaluation \(19, 0\) was"):
+        drill.compare()
+    drill.seen.clear()
+    drill.told[20] = (20, "x", "finished", 0.5)
+    with pytest.raises(AssertionError, match="trial 20 was told and is not stored"):
+        drill.compare()
 
 
 def test_ctrl_c_ends_within_seconds_and_what_finished_is_kept(tmp_path):
