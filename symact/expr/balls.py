@@ -154,7 +154,20 @@ def _accurate(ball: arb) -> bool:
 
 
 def _ipow(a: Any, exponent: int) -> Any:
-    return a if isinstance(a, Marker) else _finite(a**exponent)
+    return a if isinstance(a, Marker) else _finite(_whole_power(a, exponent))
+
+
+def _whole_power(a: arb, exponent: int) -> arb:
+    """``a**exponent`` for a positive exponent; the library's power of a ball that holds zero is not finite."""
+    if not a.contains(0) or a.is_zero():
+        return a**exponent
+    result, square = arb(1), a
+    while exponent:
+        if exponent & 1:
+            result *= square
+        exponent >>= 1
+        square = square * square if exponent else square
+    return result
 
 
 def _null(last: bool, a: arb) -> bool:
@@ -199,8 +212,8 @@ def _power_of_negative(last: bool, a: arb, b: arb) -> Any:
 
 def _integer_power(last: bool, a: arb, exponent: int) -> Any:
     if exponent < 0:
-        return _div(last, arb(1), a**-exponent)
-    return _finite(a**exponent)
+        return _div(last, arb(1), _whole_power(a, -exponent))
+    return _finite(_whole_power(a, exponent))
 
 
 def _log(last: bool, a: arb) -> Any:
