@@ -63,7 +63,7 @@ def go_on(run: Path, evaluations: int | None, task: str | None, where: Mapping[s
     from symact.study import Study
 
     study = Study.resume(run, task=task, **where)
-    goal, done = evaluations or study.store.goal(), sum(1 for trial in study.trials if not trial.cached)
+    goal, done = evaluations or study.store.goal(), study.evaluations
     if done >= goal:
         console.note(f"{run}: {done} functions are evaluated already; --evaluations is the new total")
     _finish(study, goal, run, as_json)
@@ -76,6 +76,10 @@ def _finish(study: Any, evaluations: int, folder: Path, as_json: bool) -> None:
     except KeyboardInterrupt:
         console.note(f"stopped; everything finished is kept. Go on with: symact resume {folder}")
         raise
+    if study.exhausted:
+        console.note(
+            f"the space is used up: {study.evaluations} of {evaluations} functions were evaluated, and it has no other"
+        )
     show_top(folder, SHOWN, as_json)
     if not as_json:
         console.say(f"all of it: symact top {folder} -n 0; a page: symact report {folder}; take the best home: ")

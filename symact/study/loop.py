@@ -164,7 +164,7 @@ class Study:
             task, file = setup.same_task(store, task)
             space = Space(store.grammar, made.space, [parse_shape(text) for text in made.shapes])
             place = Place(executor, workers, ray_address, cpus, gpus)
-            study._begin(space, made, task, file, optimizer or made.optimizer, place, lambda: store)
+            study._begin(space, made, task, file, optimizer or made.optimizer, place, lambda: store, resumed=True)
         except BaseException:
             store.close()
             raise
@@ -181,10 +181,11 @@ class Study:
         optimizer: str | type,
         place: Place,
         make_store: Callable[[], Store],
+        resumed: bool = False,
     ) -> None:
         """Check everything that can be wrong, then open the store: nothing is left half-made."""
         self.space, self.settings, self.exhausted = space, settings, False
-        cls = setup.optimizer_class(optimizer)
+        cls = setup.optimizer_class(optimizer, resumed)
         setup.check_place(settings, place)
         self.task = task if settings.task.kind == "object" else tasks.load(settings.task, file, settings.data)
         work = WorkerSettings(
@@ -335,6 +336,11 @@ class Study:
         if not self._ledger.is_complete(number):
             seed = training_seed(self.settings.seed, repeat)
             self._ledger.finish(Evaluation(number, repeat, seed, outcome, seconds))
+
+    @property
+    def evaluations(self) -> int:
+        """Distinct functions evaluated so far, failures and baselines included; promotions do not count."""
+        return self._ledger.counted
 
     @property
     def trials(self) -> list[Trial]:

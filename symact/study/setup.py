@@ -17,20 +17,27 @@ def optimizer_name(optimizer: str | type) -> str:
     return optimizer if isinstance(optimizer, str) else str(getattr(optimizer, "name", "") or optimizer.__name__)
 
 
-def optimizer_class(optimizer: str | type) -> type:
+def optimizer_class(optimizer: str | type, resumed: bool = False) -> type:
     """The class of an optimizer given by name or as a class.
+
+    Args:
+        optimizer: the name or the class.
+        resumed: the name is that of a stored study, which may have begun with a class of its user.
 
     Raises:
         InputError: there is none of that name.
     """
     if not isinstance(optimizer, str):
         return optimizer
-    if optimizer not in OPTIMIZERS:
+    if optimizer in OPTIMIZERS:
+        return OPTIMIZERS[optimizer]
+    known = ", ".join(OPTIMIZERS)
+    if resumed:
         raise InputError(
-            f"unknown optimizer {optimizer!r}; known are {', '.join(OPTIMIZERS)} "
-            "(a study with a class of your own is resumed with `optimizer=`)"
+            f"the study began with an optimizer of its own, {optimizer!r} (known are {known}); "
+            "resume it from Python and give the class: Study.resume(run, optimizer=...)"
         )
-    return OPTIMIZERS[optimizer]
+    raise InputError(f"unknown optimizer {optimizer!r}; known are {known}")
 
 
 def make_optimizer(cls: type, space: Any, settings: Settings, features: Any, task: Any) -> Any:
