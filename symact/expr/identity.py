@@ -26,6 +26,7 @@ from symact.errors import InputError
 from symact.expr import texts
 from symact.expr.candidates import Candidates
 from symact.expr.fields import POINTS
+from symact.expr.grammar import Grammar, load_grammar
 from symact.expr.index import FunctionIndex
 from symact.expr.kernels import Array
 from symact.expr.levels import Levels, Wanted
@@ -49,13 +50,16 @@ Progress: TypeAlias = Callable[[int, int], object]
 
 
 def enumerate_classes(
-    grammar: Vocabulary, space: Space | str | None = None, equivalence: str = "exact", progress: Progress | None = None
+    grammar: Vocabulary | Path | str,
+    space: Space | str | None = None,
+    equivalence: str = "exact",
+    progress: Progress | None = None,
 ) -> pa.Table:
     """Every expression of a space with its class.
 
     Args:
-        grammar: as loaded.
-        space: a space or its name; None for the grammar's first.
+        grammar: as loaded, or a path or name that `load_grammar` takes.
+        space: a space of that grammar or its name; None for the grammar's first.
         equivalence: `exact`; `sampled`, by float64 at sample points alone; or `float32`, equal float32
             outputs at 1,000 clipped normal points (arXiv:2301.05785).
         progress: called with (done, total) expressions, at the end with (total, total).
@@ -65,14 +69,30 @@ def enumerate_classes(
         (everywhere, partly or nowhere), evidence (proved, certified or numeric); rows in enumeration order.
 
     Raises:
-        InputError: an unknown space or equivalence.
+        InputError: an unknown space or equivalence; no such grammar.
     """
+    if isinstance(grammar, (str, Path)):
+        grammar = load_grammar(grammar)
+    if not isinstance(grammar, Vocabulary):
+        raise InputError(f"enumerate_classes needs a grammar, or its path or name, not {type(grammar).__name__}")
     if equivalence not in EQUIVALENCES:
         raise InputError(f"unknown equivalence {equivalence!r}; expected {', '.join(EQUIVALENCES)}")
-    chosen: Space = space if isinstance(space, Space) else grammar.space(space)  # type: ignore[attr-defined]
+    chosen = _space(grammar, space)
     with np.errstate(all="ignore"):
         found = _found(grammar, chosen, equivalence, progress or (lambda done, total: None))
     return _table(grammar, chosen, equivalence, found)
+
+
+def _space(grammar: Vocabulary, space: Space | str | None) -> Space:
+    if isinstance(space, Space):
+        if space.grammar is not grammar and space.grammar.text != grammar.text:
+            raise InputError(
+                f"the space {space.name!r} belongs to grammar {space.grammar.name!r}, not {grammar.name!r}"
+            )
+        return space
+    if space is not None and not isinstance(space, str) or not isinstance(grammar, Grammar):
+        raise InputError(f"expected a space or the name of one of the grammar's spaces, not {type(space).__name__}")
+    return grammar.space(space)
 
 
 class Found:

@@ -285,6 +285,27 @@ class TestTable:
         assert read.column_names == ["index", "expression", "class_id", "representative", "domain", "evidence"]
         assert read["expression"].to_pylist() == bench["expression"].to_pylist()
 
+    def test_grammars_and_spaces_may_be_named(self, tmp_path):
+        path = tmp_path / "own.toml"
+        path.write_text(load_grammar("first").text)
+        small = load_grammar("first").space("small")
+        tables = [enumerate_classes("first", "small"), enumerate_classes(path, small), enumerate_classes(path, "small")]
+        assert all(table.equals(tables[0]) for table in tables)
+
+    @pytest.mark.parametrize(
+        ("grammar", "space", "message"),
+        [
+            ("aquasrf", "bench", "did you mean 'aquasurf'"),
+            ("aquasurf", "wide", "no space 'wide'"),
+            ("aquasurf", 3, "not int"),
+            (3, "bench", "not int"),
+            ("ramachandran", AQUASURF.space("bench"), "belongs to grammar 'aquasurf'"),
+        ],
+    )
+    def test_what_is_no_grammar_or_space_is_an_input_error(self, grammar, space, message):
+        with pytest.raises(InputError, match=message):
+            enumerate_classes(grammar, space)
+
     def test_progress_ends_at_the_total(self):
         seen: list[tuple[int, int]] = []
         enumerate_classes(AQUASURF, "bench", progress=lambda done, total: seen.append((done, total)))
