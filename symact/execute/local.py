@@ -16,6 +16,7 @@ from typing import Any
 
 from symact.errors import InputError, SymactError
 from symact.execute import processes
+from symact.execute.interrupts import uninterrupted
 from symact.execute.job import Job, Result, WorkerSettings, perform
 from symact.execute.keeper import ONE_THREAD, Lines, command
 from symact.expr.vocabulary import Vocabulary
@@ -44,8 +45,11 @@ class InProcess:
         self._jobs.append(job)
 
     def next(self, seconds: float | None = None) -> Result | None:
-        """The result of the oldest job, or None without any."""
-        if not self._jobs:
+        """The result of the oldest job, or None without any.
+
+        Nothing here can keep to a number of `seconds`, but with 0 no job is begun: none has finished then.
+        """
+        if not self._jobs or seconds == 0:
             return None
         if not self._limited:
             self._limit_threads()
@@ -177,8 +181,10 @@ class WorkerProcesses:
             if not self._waiting and not any(slot.job for slot in self._slots):
                 return None
             left = None if deadline is None else max(0.0, deadline - time.monotonic())
-            for key, _ in self._selector.select(left):
-                self._listen(key.data)
+            ready = self._selector.select(left)
+            with uninterrupted():  # a result that was read from a pipe is nowhere else
+                for key, _ in ready:
+                    self._listen(key.data)
             if deadline is not None and time.monotonic() >= deadline and not self._results:
                 return None
         return self._results.popleft()

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from symact.errors import SymactError
+from symact.execute.interrupts import uninterrupted
 from symact.execute.job import Job, Result
 from symact.execute.place import Executor
 from symact.expr.tree import Expr, to_document
@@ -139,13 +140,17 @@ class Evaluator:
         return Job(number, repeat, seed, row.candidate, row.budget, schedule, kind)
 
     def _record(self, result: Result, watch: Watch | None) -> int:
-        job = result.job
+        job, complete = result.job, False
         evaluation = Evaluation(job.number, job.repeat, job.seed, result.outcome, result.seconds)
+        with uninterrupted():
+            if job.kind == "confirm":
+                self._ledger.confirm(evaluation)
+            else:
+                complete = self._ledger.finish(evaluation)
         if job.kind == "confirm":
-            self._ledger.confirm(evaluation)
             if watch is not None:
                 watch.step()
-        elif self._ledger.finish(evaluation):
+        elif complete:
             if watch is not None:
                 watch.report(self._ledger.trial(job.number))
         elif watch is not None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import datetime
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -194,17 +194,23 @@ class Study:
         self._evaluator = Evaluator(settings, space.grammar, lambda: start(place, work, self.task, space.grammar))
         self._features: FeatureCache | None = None
         features = self._measured if callable(getattr(self.task, "features", None)) else None
-        self.optimizer = setup.make_optimizer(cls, space, settings, features, self.task)
+        self._make_optimizer = lambda: setup.make_optimizer(cls, space, settings, features, self.task)
+        self.optimizer = self._make_optimizer()
         self.store = make_store()
         try:
-            self._ledger = Ledger(self.store)
-            self._evaluator.attach(self._ledger, str(getattr(self.optimizer, "schedule", "joint")))
-            members = Members(space, self._ledger.key)
-            random = lambda: OPTIMIZERS["random"](space, settings.seed)
-            self._asker = Asker(space, settings, self._ledger, self.optimizer, random, members)
+            self._recall()
         except BaseException:
             self.store.close()
             raise
+
+    def _recall(self) -> None:
+        """Learn from the store what was asked, evaluated and told; the optimizer is a fresh one."""
+        space, settings = self.space, self.settings
+        self._ledger, self._torn = Ledger(self.store), False
+        self._evaluator.attach(self._ledger, str(getattr(self.optimizer, "schedule", "joint")))
+        members = Members(space, self._ledger.key)
+        random = lambda: OPTIMIZERS["random"](space, settings.seed)
+        self._asker = Asker(space, settings, self._ledger, self.optimizer, random, members)
 
     def run(self, evaluations: int, progress: Report | None = None) -> list[Trial]:
         """Go on until that many distinct functions are evaluated, baselines and failures included.
@@ -225,22 +231,39 @@ class Study:
         """
         if evaluations < 1:
             raise InputError("evaluations: at least one")
-        self.store.acquire()
-        watch = Watch(self._ledger, evaluations, progress)
-        try:
-            if self.store.goal() != evaluations:
-                self.store.record_goal(evaluations)
-            watch.report()
-            (self._run_freely if self.settings.asynchronous else self._run_batches)(evaluations, watch)
-            self._evaluator.confirm(watch)
-        except KeyboardInterrupt:
-            self._evaluator.save_finished()
-            raise
-        finally:
-            self._evaluator.close()
-            with contextlib.suppress(InputError):
-                self.store.release()
+        with self._writing():
+            watch = Watch(self._ledger, evaluations, progress)
+            try:
+                if self.store.goal() != evaluations:
+                    self.store.record_goal(evaluations)
+                watch.report()
+                (self._run_freely if self.settings.asynchronous else self._run_batches)(evaluations, watch)
+                self._evaluator.confirm(watch)
+            except KeyboardInterrupt:
+                self._evaluator.save_finished()
+                raise
+            finally:
+                self._evaluator.close()
+                with contextlib.suppress(InputError):
+                    self.store.release()
         return self.trials
+
+    @contextlib.contextmanager
+    def _writing(self) -> Iterator[None]:
+        """Be the writer, with a memory that agrees with the store.
+
+        What ends the block early (Ctrl-C, a full disk) may have come between a record and its place in
+        memory. The store knows what is true, and is asked when the study goes on.
+        """
+        self.store.acquire()
+        if self._torn:
+            self.optimizer = self._make_optimizer()
+            self._recall()
+        try:
+            yield
+        except BaseException:
+            self._torn = True
+            raise
 
     def _run_batches(self, goal: int, watch: Watch) -> None:
         while True:
@@ -301,11 +324,11 @@ class Study:
 
         They are recorded as asked. What was asked before and not told comes first.
         """
-        self.store.acquire()
-        waiting = [n for n in self._ledger.open() if not self._ledger.is_complete(n)]
-        if len(waiting) < count:
-            waiting += self._asker.ask_by_hand(count - len(waiting), len(waiting))
-        return [self._ledger.candidate(number) for number in waiting[:count]]
+        with self._writing():
+            waiting = [n for n in self._ledger.open() if not self._ledger.is_complete(n)]
+            if len(waiting) < count:
+                waiting += self._asker.ask_by_hand(count - len(waiting), len(waiting))
+            return [self._ledger.candidate(number) for number in waiting[:count]]
 
     def tell(self, trials: Iterable[Trial]) -> None:
         """Record the outcomes of candidates that `ask` gave, and tell them to the optimizer.
@@ -316,20 +339,21 @@ class Study:
         Raises:
             InputError: a candidate was not asked for, or was told before.
         """
-        self.store.acquire()
-        waiting = {candidate_text(self._ledger.candidate(n)): n for n in reversed(self._ledger.open())}
-        numbers = []
-        for trial in trials:
-            number = waiting.pop(candidate_text(trial.candidate), None)
-            if number is None or self._ledger.is_complete(number):
-                raise InputError(f"{candidate_text(trial.candidate)}: was not asked for, or was told before")
-            for outcome in trial.outcomes[: self._ledger.rows[number].repeats]:
-                self._keep(number, outcome, trial.seconds / len(trial.outcomes))
-            if not self._ledger.is_complete(number):
-                raise InputError(f"{candidate_text(trial.candidate)}: one outcome for each of the repeats is needed")
-            numbers.append(number)
-        if numbers:
-            self._asker.tell(numbers)
+        with self._writing():
+            waiting = {candidate_text(self._ledger.candidate(n)): n for n in reversed(self._ledger.open())}
+            numbers = []
+            for trial in trials:
+                text = candidate_text(trial.candidate)
+                number = waiting.pop(text, None)
+                if number is None or self._ledger.is_complete(number):
+                    raise InputError(f"{text}: was not asked for, or was told before")
+                for outcome in trial.outcomes[: self._ledger.rows[number].repeats]:
+                    self._keep(number, outcome, trial.seconds / len(trial.outcomes))
+                if not self._ledger.is_complete(number):
+                    raise InputError(f"{text}: one outcome for each of the repeats is needed")
+                numbers.append(number)
+            if numbers:
+                self._asker.tell(numbers)
 
     def _keep(self, number: int, outcome: Outcome, seconds: float) -> None:
         repeat = self._ledger.next_repeat(number)

@@ -1,7 +1,7 @@
 """A process that runs a study, to be killed: `python driver.py SPEC`, SPEC a JSON document.
 
 Begins the study where there is none and goes on with it where there is. Prints `N` whenever N
-functions have been evaluated, so that whoever kills it can wait for progress.
+functions have been evaluated, and the trial, so that whoever kills it can wait for progress and compare.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ sys.path.append(str(Path(__file__).parents[1] / "execute"))
 import stub_tasks
 
 from symact.expr.grammar import parse_grammar
+from symact.expr.tree import candidate_text
 from symact.store import holds_study
 from symact.study import Study
 
@@ -34,8 +35,15 @@ def follow(run: str, task: str, optimizer: str, evaluations: int, workers: int, 
     else:
         space = parse_grammar(stub_tasks.grammar_text(*modes)).space("wide")
         study = Study(space, task, optimizer, run=run, workers=workers, **options)
-    study.run(evaluations, lambda progress: print(progress.evaluations, progress.phase, flush=True))
+    study.run(evaluations, tell)
     return study
+
+
+def tell(progress) -> None:
+    """One line: how many, which phase, and the trial that has just finished as a JSON document."""
+    trial = progress.trial
+    row = None if trial is None else [trial.number, candidate_text(trial.candidate), trial.status, trial.scores]
+    print(progress.evaluations, progress.phase, json.dumps(row), flush=True)
 
 
 if __name__ == "__main__":

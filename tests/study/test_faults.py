@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -11,9 +12,13 @@ import sys
 from pathlib import Path
 
 import driver
+import psutil
 import pytest
 
 from symact.errors import InputError
+from symact.execute import processes
+from symact.expr.tree import candidate_text
+from symact.records import Outcome
 from symact.store import Store
 from symact.study import Study
 
@@ -27,10 +32,28 @@ def spec(run, task="Slow", **changes):
 
 
 def wait_for(process, evaluations):
+    """Read on until so many functions are evaluated; returns the trials that the driver told meanwhile."""
+    told = []
     for line in process.stdout:
-        if int(line.split()[0]) >= evaluations:
-            return
+        count, _, row = line.split(" ", 2)
+        told += [json.loads(row)] if json.loads(row) else []
+        if int(count) >= evaluations:
+            return told
     raise AssertionError(f"the driver ended by itself: {process.wait()}")
+
+
+def rows(trials):
+    return [[t.number, candidate_text(t.candidate), t.status.value, list(t.scores)] for t in trials]
+
+
+def family_of(pid):
+    """Living processes that the driver with this process id started, however they were adopted since."""
+    found = []
+    for process in psutil.process_iter():
+        with contextlib.suppress(psutil.Error):
+            if process.environ().get(processes.MARK, "").startswith(f"{pid}:") and process.pid != pid:
+                found.append(process)
+    return found
 
 
 @pytest.mark.slow
@@ -77,8 +100,6 @@ def test_the_drill_notices_what_is_lost_or_changed(drill, statements, message):
 
 
 def test_the_drill_notices_an_evaluation_that_was_lost_and_done_again(drill):
-    from symact.store import Store
-
     with Store.open(drill.run) as store:
         before = [trial.scores for trial in store.trials()]
     with sqlite3.connect(drill.run / "study.db") as connection:
@@ -94,15 +115,87 @@ def test_the_drill_notices_an_evaluation_that_was_lost_and_done_again(drill):
         drill.compare()
 
 
-def test_ctrl_c_ends_within_seconds_and_what_finished_is_kept(tmp_path):
-    with driver.started(**spec(tmp_path / "run")) as process:
-        wait_for(process, 12)
+@pytest.mark.parametrize("workers", [0, 2])
+def test_ctrl_c_keeps_every_finished_row_leaves_no_process_and_a_resume_goes_on_as_if_undisturbed(tmp_path, workers):
+    run, plan = tmp_path / "run", spec(tmp_path / "run", workers=workers)
+    with driver.started(**plan) as process:
+        told = wait_for(process, 13)
+        if workers:
+            assert len(family_of(process.pid)) >= 2 * workers, "no worker was running, so this test shows nothing"
         process.send_signal(signal.SIGINT)
         # Within seconds; the bound is wide enough for a machine with other work.
-        process.communicate(timeout=20)
-    with Store.open(tmp_path / "run") as store:
-        assert len(store.trials()) >= 12
-    Study.resume(tmp_path / "run", task=spec("")["task"]).close()
+        rest, _ = process.communicate(timeout=20)
+        told += [row for line in rest.splitlines() if (row := json.loads(line.split(" ", 2)[2]))]
+    assert process.returncode == -signal.SIGINT
+    assert family_of(process.pid) == []
+    with Store.open(run) as store:
+        kept, before = rows(store.trials()), store.evaluations()
+    assert sorted(told) == [row for row in kept if row in told], "a trial that was told is not stored as told"
+    assert len(kept) < 60, "the search went on after Ctrl-C"
+    with Study.resume(run, 60, task=plan["task"]) as study:
+        assert study.store.evaluations()[: len(before)] == before, "a stored evaluation changed"
+        found = rows(study.trials)
+    assert found == rows(Study(study.space, study.task, "random", confirm=0).run(60))
+
+
+def test_ctrl_c_does_not_begin_another_training(space):
+    """In this process the candidates of a batch wait in a queue; those must not be trained on the way out."""
+    begun = []
+
+    class Task:
+        def evaluate(self, make_activation, seed, budget=1.0):
+            begun.append(make_activation.candidate)
+            if len(begun) == 11:
+                raise KeyboardInterrupt
+            return Outcome.finished(len(begun))
+
+    study = Study(space, Task(), "random", confirm=0)
+    with pytest.raises(KeyboardInterrupt):
+        study.run(30)
+    assert len(begun) == 11
+    assert [t.score for t in study.trials] == list(range(1, 11))
+
+
+def test_ctrl_c_during_a_record_waits_until_it_is_on_disk(space, tmp_path, monkeypatch):
+    class Task:
+        def evaluate(self, make_activation, seed, budget=1.0):
+            return Outcome.finished(0.5)
+
+    record = Store.record_evaluation
+
+    def interrupted(self, evaluation):
+        if evaluation.number == 9:
+            os.kill(os.getpid(), signal.SIGINT)
+        record(self, evaluation)
+
+    with Study(space, Task(), "random", tmp_path / "run", confirm=0) as study:
+        monkeypatch.setattr(Store, "record_evaluation", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            study.run(30)
+        assert [e.number for e in study.store.evaluations()] == list(range(10))
+
+
+@pytest.mark.parametrize("where", ["record_batch", "record_told", "record_evaluation"])
+@pytest.mark.parametrize("kept", [True, False])
+def test_a_study_goes_on_in_the_same_process_after_ctrl_c_at_any_step(space, stub, tmp_path, monkeypatch, where, kept):
+    """As in a notebook: stopped between a record and its place in memory, or before the record."""
+    task = stub("Quick")
+    whole = rows(Study(space, task, "evolution", confirm=0).run(40))
+    record, calls = getattr(Store, where), []
+
+    def interrupted(self, *arguments):
+        calls.append(arguments)
+        if len(calls) == 3 and not kept:
+            raise KeyboardInterrupt
+        record(self, *arguments)
+        if len(calls) == 3:
+            raise KeyboardInterrupt
+
+    with Study(space, task, "evolution", tmp_path / "run", confirm=0) as study:
+        monkeypatch.setattr(Store, where, interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            study.run(40)
+        assert rows(study.run(40)) == whole
 
 
 def test_a_second_driver_is_refused_while_the_first_runs_and_readers_are_not(tmp_path):
