@@ -12,7 +12,7 @@ PACKAGE = Path(__file__).parents[1] / "symact"
 # A room may import the rooms of lower floors, and itself; rooms of one floor never each other.
 FLOORS = (
     ("errors", "records"),
-    ("files",),
+    ("files", "registry"),
     ("expr",),
     ("lower",),
     ("tasks", "store"),
@@ -32,7 +32,7 @@ NEVER = {
     "store": {"tasks", "lower"},
     "report": {"bench", "study", "optimize", "execute"},
 }
-NO_TORCH = ("errors", "records", "files", "expr", "store")
+NO_TORCH = ("errors", "records", "files", "registry", "expr", "store")
 
 
 def modules() -> dict[str, Path]:

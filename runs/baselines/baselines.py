@@ -17,7 +17,8 @@ from pathlib import Path
 import torch
 
 import symact
-from symact.tasks.builtin import TASKS, CIFAR10AllCNNC
+from symact.tasks import TASKS
+from symact.tasks.builtin import CIFAR10AllCNNC
 from symact.tasks.data import Dataset, images
 from symact.tasks.networks import MakeActivation, all_cnn_c
 

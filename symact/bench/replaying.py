@@ -114,8 +114,6 @@ def replay(
 def _factory(optimizer: str | type) -> tuple[str, type]:
     if not isinstance(optimizer, str):
         return getattr(optimizer, "name", "") or optimizer.__name__, optimizer
-    if optimizer not in OPTIMIZERS:
-        raise InputError(f"unknown optimizer {optimizer!r}; expected one of {', '.join(OPTIMIZERS)}")
     factory = OPTIMIZERS[optimizer]
     if factory.schedule != "joint":
         raise InputError(

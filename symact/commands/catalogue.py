@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
-
 from symact.report import console
 
 
@@ -11,7 +9,7 @@ def show_tasks(as_json: bool) -> None:
     """List the built-in tasks with the first line of what they say of themselves."""
     from symact.tasks import TASKS
 
-    rows = [(name, (inspect.getdoc(TASKS[name]) or "").split("\n")[0]) for name in TASKS]
+    rows = [(name, TASKS.summary(name)) for name in TASKS]
     if as_json:
         console.document({"tasks": [{"name": name, "description": text} for name, text in rows]})
     else:

@@ -17,6 +17,7 @@ from typing import Any
 
 from symact.errors import InputError
 from symact.store import TaskSettings
+from symact.tasks import TASKS
 
 MAXIMUM_BYTES = 1_000_000
 
@@ -51,7 +52,7 @@ def describe(task: Any) -> tuple[TaskSettings, str]:
     if not colon:
         if task.endswith(".py"):
             raise InputError(f"task {task!r}: name the class in the file as well, such as {task}:MyTask")
-        return TaskSettings(kind="name", name=_known(task)), ""
+        return TaskSettings(kind="name", name=TASKS.checked(task)), ""
     path = Path(file)
     if not file.endswith(".py") or not name.isidentifier():
         raise InputError(f"task {task!r}: expected the name of a task, or FILE.py:Class")
@@ -68,14 +69,6 @@ def describe(task: Any) -> tuple[TaskSettings, str]:
     return TaskSettings(kind="file", name=name, text=text, sha256=sha256), str(path.resolve())
 
 
-def _known(name: str) -> str:
-    from symact.tasks import TASKS
-
-    if name not in TASKS:
-        raise InputError(f"unknown task {name!r}; known are {', '.join(TASKS)}, or name your own as FILE.py:Class")
-    return name
-
-
 def load(settings: TaskSettings, file: str, data: str | None) -> Any:
     """The task itself: an instance of the named class, ready to evaluate.
 
@@ -88,9 +81,7 @@ def load(settings: TaskSettings, file: str, data: str | None) -> Any:
         InputError: the class is missing, cannot be made or has no `evaluate`.
     """
     if settings.kind == "name":
-        from symact.tasks import TASKS
-
-        cls: Any = TASKS[_known(settings.name)]
+        cls: Any = TASKS[settings.name]
     else:
         cls = getattr(_module(settings, file), settings.name, None)
         if not isinstance(cls, type):

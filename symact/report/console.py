@@ -10,7 +10,7 @@ import json
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich import box
 from rich.console import Console
@@ -19,7 +19,9 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn
 from rich.table import Table
 
 from symact.records import Status
-from symact.report.leaderboard import Row
+
+if TYPE_CHECKING:
+    from symact.report.leaderboard import Row
 
 # Where output is piped there is no window to fit into.
 OUT = Console(highlight=False, width=None if sys.stdout.isatty() else 132)

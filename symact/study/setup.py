@@ -29,15 +29,12 @@ def optimizer_class(optimizer: str | type, resumed: bool = False) -> type:
     """
     if not isinstance(optimizer, str):
         return optimizer
-    if optimizer in OPTIMIZERS:
-        return OPTIMIZERS[optimizer]
-    known = ", ".join(OPTIMIZERS)
-    if resumed:
+    if resumed and optimizer not in OPTIMIZERS:
         raise InputError(
-            f"the study began with an optimizer of its own, {optimizer!r} (known are {known}); "
+            f"the study began with an optimizer of its own, {optimizer!r} (known are {', '.join(OPTIMIZERS)}); "
             "resume it from Python and give the class: Study.resume(run, optimizer=...)"
         )
-    raise InputError(f"unknown optimizer {optimizer!r}; known are {known}")
+    return OPTIMIZERS[optimizer]
 
 
 def make_optimizer(cls: type, space: Any, settings: Settings, features: Any, task: Any) -> Any:

@@ -1,4 +1,4 @@
-"""Room 3, Activation -> Outcome: data, networks, training, features and the named tasks.
+"""Room 3, Activation -> Outcome: data, networks, training, features and the named tasks (`TASKS`).
 
 The names are imported when they are first used, so that what needs no torch does not load it.
 """
@@ -8,9 +8,31 @@ from __future__ import annotations
 import importlib
 from typing import Any
 
+from symact.registry import Registry
+
+TASKS = Registry(
+    "task",
+    {
+        "digits-deep": "symact.tasks.builtin:DigitsDeep",
+        "fashion14-deep": "symact.tasks.builtin:Fashion14Deep",
+        "mnist14-deep": "symact.tasks.builtin:MNIST14Deep",
+        "fashion-cnn": "symact.tasks.builtin:FashionCNN",
+        "mnist-cnn": "symact.tasks.builtin:MNISTCNN",
+        "kmnist-cnn": "symact.tasks.builtin:KMNISTCNN",
+        "cifar10-allcnnc": "symact.tasks.builtin:CIFAR10AllCNNC",
+        "cifar100-allcnnc": "symact.tasks.builtin:CIFAR100AllCNNC",
+        "cifar10-resnet20": "symact.tasks.builtin:CIFAR10ResNet20",
+        "cifar10-resnet56": "symact.tasks.builtin:CIFAR10ResNet56",
+        "cifar100-resnet56": "symact.tasks.builtin:CIFAR100ResNet56",
+        "imagenette-mobilevitv2": "symact.tasks.builtin:ImagenetteMobileViT",
+        "imagenette-coatnet": "symact.tasks.builtin:ImagenetteCoAtNet",
+        "imagenet-resnet50": "symact.tasks.builtin:ImageNetResNet50",
+    },
+    hint="your own as FILE.py:Class",
+)
+
 # Public name -> the module that defines it.
 _PUBLIC = {
-    "TASKS": "symact.tasks.builtin",
     "ImageTask": "symact.tasks.builtin",
     "Phase": "symact.tasks.train",
     "TrainConfig": "symact.tasks.train",
@@ -19,7 +41,7 @@ _PUBLIC = {
     "Split": "symact.tasks.data",
 }
 
-__all__ = sorted(_PUBLIC)
+__all__ = sorted(["TASKS", *_PUBLIC])
 
 
 def __getattr__(name: str) -> Any:

@@ -1,4 +1,4 @@
-"""The named tasks: `TASKS`, name -> class.
+"""The named tasks, the classes behind `TASKS`.
 
 A task says how good an activation is: `evaluate(make_activation, seed, budget, schedule)` trains a
 network and gives an `Outcome` whose score is the accuracy on the validation split. `ImageTask` is what
@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cached_property, lru_cache
 from typing import Any, ClassVar
@@ -395,24 +395,3 @@ class ImageNetResNet50(ImageTask):
 
     def network(self, make_activation: MakeActivation) -> nn.Module:
         return networks.resnet50(make_activation, self.dataset.classes)
-
-
-TASKS: dict[str, Callable[..., Any]] = {
-    task.name: task
-    for task in (
-        DigitsDeep,
-        Fashion14Deep,
-        MNIST14Deep,
-        FashionCNN,
-        MNISTCNN,
-        KMNISTCNN,
-        CIFAR10AllCNNC,
-        CIFAR100AllCNNC,
-        CIFAR10ResNet20,
-        CIFAR10ResNet56,
-        CIFAR100ResNet56,
-        ImagenetteMobileViT,
-        ImagenetteCoAtNet,
-        ImageNetResNet50,
-    )
-}

@@ -15,7 +15,8 @@ from symact.errors import InputError
 from symact.expr.vocabulary import Parameter, Vocabulary
 from symact.lower.module import Activation
 from symact.records import Status
-from symact.tasks.builtin import TASKS, ImageTask
+from symact.tasks import TASKS
+from symact.tasks.builtin import ImageTask
 
 # Networks that a CPU cannot train in a test; they are built and evaluated at a tiny budget in `test_networks.py`.
 LARGE = {name for name in TASKS if name.startswith(("cifar", "image"))}

@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from symact.errors import InputError
-from symact.tasks.builtin import TASKS
+from symact.tasks import TASKS
 from symact.tasks.folder import FolderImages, imagenet
 from symact.tasks.train import Phase, TrainConfig, Turn, measure_accuracy, train
 

@@ -9,8 +9,7 @@ import torch
 from torch import nn
 
 from symact.errors import InputError
-from symact.tasks import networks
-from symact.tasks.builtin import TASKS
+from symact.tasks import TASKS, networks
 from symact.tasks.data import Dataset, Split
 
 

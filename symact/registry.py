@@ -1,0 +1,87 @@
+"""A registry: names of classes that are imported when they are looked up.
+
+Listing names, and what each is in one line, imports none of them: `symact tasks` needs no torch.
+"""
+
+from __future__ import annotations
+
+import ast
+import difflib
+import importlib
+import importlib.util
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from symact.errors import InputError
+
+
+class UnknownNameError(InputError, KeyError):
+    """A name that is not in a registry: an `InputError` for people, a `KeyError` for code."""
+
+    __str__ = Exception.__str__
+
+
+class Registry(Mapping[str, Any]):
+    """Name -> class; reads like a dict, and imports on look-up.
+
+    Args:
+        kind: what the classes are, in one word, for messages.
+        classes: name -> "module:Class".
+        hint: what else a user may give instead of a name, for the message on an unknown one.
+    """
+
+    def __init__(self, kind: str, classes: Mapping[str, str], hint: str = ""):
+        self.kind, self.hint, self._classes = kind, hint, dict(classes)
+
+    def __getitem__(self, name: str) -> Any:
+        """The class.
+
+        Raises:
+            UnknownNameError: there is no such name.
+        """
+        module, attribute = self._place(name)
+        return getattr(importlib.import_module(module), attribute)
+
+    def summary(self, name: str) -> str:
+        """The first line of the class' docstring, read from its source.
+
+        Raises:
+            UnknownNameError: there is no such name.
+        """
+        module, attribute = self._place(name)
+        spec = importlib.util.find_spec(module)
+        if spec is None or spec.loader is None:
+            return ""
+        source = spec.loader.get_source(module) or ""  # type: ignore[attr-defined]
+        classes = (node for node in ast.parse(source).body if isinstance(node, ast.ClassDef))
+        found = next((node for node in classes if node.name == attribute), None)
+        return ((ast.get_docstring(found) if found else None) or "").split("\n")[0]
+
+    def checked(self, name: str) -> str:
+        """The name itself; imports nothing.
+
+        Raises:
+            UnknownNameError: there is no such name; the message lists those there are.
+        """
+        if name not in self:
+            near = difflib.get_close_matches(str(name), self._classes, 1)
+            guess = f"; did you mean {near[0]!r}?" if near else ";"
+            known = ", ".join(self._classes) + (f", or {self.hint}" if self.hint else "")
+            raise UnknownNameError(f"unknown {self.kind} {name!r}{guess} known are {known}")
+        return name
+
+    def _place(self, name: str) -> tuple[str, str]:
+        module, _, attribute = self._classes[self.checked(name)].partition(":")
+        return module, attribute
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._classes)
+
+    def __len__(self) -> int:
+        return len(self._classes)
+
+    def __contains__(self, name: object) -> bool:
+        return isinstance(name, str) and name in self._classes
+
+    def __repr__(self) -> str:
+        return f"{self.kind}s: {', '.join(self._classes)}"
