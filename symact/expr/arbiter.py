@@ -13,7 +13,7 @@ from typing import Any, TypeAlias
 from flint import arb
 
 from symact.expr import balls
-from symact.expr.fields import Dag, Field
+from symact.expr.fields import Dag, Field, Slot
 
 Row: TypeAlias = tuple[int, tuple[int, ...]]
 VARIABLE_HEAD = -1
@@ -37,6 +37,17 @@ class Anchor:
     values: dict[tuple[int, int, int], Any]
 
 
+class Place:
+    """One point of a field, with the balls of the parameters there and, per precision, of rows of the dag."""
+
+    __slots__ = ("parameters", "rows", "x")
+
+    def __init__(self, field: Field, point: int):
+        self.x = arb(float(field.x[point]))
+        self.parameters: dict[Slot, arb] = {}
+        self.rows: dict[int, dict[int, Any]] = {bits: {0: self.x} for bits in (_GLANCE, *balls.PRECISIONS)}
+
+
 class Arbiter:
     """Ball values of rows at the points of one or more fields.
 
@@ -46,35 +57,43 @@ class Arbiter:
 
     def __init__(self, dag: Dag):
         self.dag = dag
-        self._cache: dict[tuple[int, int, int], dict[int, Any]] = {}
+        self._places: dict[tuple[int, int], Place] = {}
+        self._runners: list[balls.Runner] = []
+        self._nodes: dict[int, Row] = {}
         self._stored = 0
-        self.comparisons = 0
 
     def value(self, row: Row, field: Field, point: int, bits: int) -> Any:
         """The ball, or marker, of a row at point number `point` of `field`; the precision is the caller's."""
-        head, arguments = row
-        if head == VARIABLE_HEAD:
-            return arb(float(field.x[point]))
-        return self._apply(head, arguments, field, point, bits)
+        place = self._places.get((id(field), point))
+        if place is None:
+            place = self._places[(id(field), point)] = Place(field, point)
+        if row[0] == VARIABLE_HEAD:
+            return place.x
+        return self._apply(row, place, place.rows[bits], bits, (field, point))
 
-    def _apply(self, head: int, arguments: Sequence[int], field: Field, point: int, bits: int) -> Any:
-        known = self.dag.heads[head]
-        inputs = [] if known.tape.total else [self._shared(a, field, point, bits) for a in arguments]
-        if known.tape.total:
-            inputs = [balls.UNDEFINED] * known.arity
-        inputs += [arb(float(field.slot(slot)[0, point])) for slot in known.slots]
-        return balls.evaluate(known.tape, inputs, last=bits == balls.PRECISIONS[-1])
-
-    def _shared(self, row: int, field: Field, point: int, bits: int) -> Any:
-        if row == 0:
-            return arb(float(field.x[point]))
-        known = self._cache.setdefault((id(field), point, bits), {})
-        found = known.get(row)
-        if found is None:
-            head, arguments = self.dag.node(row)
-            found = known[row] = self._apply(head, arguments, field, point, bits)
-            self._stored += 1
-        return found
+    def _apply(self, row: Row, place: Place, known: dict[int, Any], bits: int, where: tuple[Field, int]) -> Any:
+        number, arguments = row
+        while len(self._runners) <= number:
+            self._runners.append(balls.runner(self.dag.heads[len(self._runners)].tape))
+        head = self.dag.heads[number]
+        if head.tape.total:
+            inputs: list[Any] = [balls.UNDEFINED] * head.arity
+        else:
+            inputs = []
+            for argument in arguments:
+                value = known.get(argument)
+                if value is None:
+                    node = self._nodes.get(argument)
+                    if node is None:
+                        node = self._nodes[argument] = self.dag.node(argument)
+                    value = known[argument] = self._apply(node, place, known, bits, where)
+                    self._stored += 1
+                inputs.append(value)
+        for slot in head.slots:
+            if slot not in place.parameters:
+                place.parameters[slot] = arb(float(where[0].slot(slot)[0, where[1]]))
+            inputs.append(place.parameters[slot])
+        return self._runners[number](bits == balls.PRECISIONS[-1], *inputs)
 
     def anchor(self, row: Row) -> Anchor:
         """A row that others will be compared with."""
@@ -108,30 +127,31 @@ class Arbiter:
             return None
         return int(mantissa) << shift if shift >= 0 else int(mantissa) >> -shift
 
-    def same_at(self, first: Anchor, second: Row, field: Field, point: int) -> bool | None:
-        """Whether two rows agree at one point: False is proved, True is to all bits, None stays undecided."""
-        self.comparisons += 1
-        verdict: bool | None = None
+    def same(self, first: Anchor, second: Row, places: Sequence[tuple[Field, int]]) -> bool | None:
+        """Whether two rows agree at all places that can be decided; None where none can.
+
+        False is proved at one place, True is agreement to all bits; what a precision leaves open meets the next one.
+        """
+        agreed: bool | None = None
+        undecided = places
         for bits in balls.PRECISIONS:
+            undecided, places = [], undecided
             with balls.precision(bits):
-                place = (id(field), point, bits)
-                if place not in first.values:
-                    first.values[place] = self.value(first.row, field, point, bits)
-                verdict = balls.same(first.values[place], self.value(second, field, point, bits))
-            if verdict is not None:
+                for field, point in places:
+                    key = (id(field), point, bits)
+                    value = first.values.get(key)
+                    if value is None:
+                        value = first.values[key] = self.value(first.row, field, point, bits)
+                    verdict = balls.same(value, self.value(second, field, point, bits))
+                    if verdict is False:
+                        return False
+                    if verdict is None:
+                        undecided.append((field, point))
+                    else:
+                        agreed = True
+            if not undecided:
                 break
         if self._stored > _CACHED:
-            self._cache.clear()
+            self._places.clear()
             self._stored = 0
-        return verdict
-
-    def same(self, first: Anchor, second: Row, places: Sequence[tuple[Field, int]]) -> bool | None:
-        """Whether two rows agree at all places that can be decided; None where none can."""
-        agreed: bool | None = None
-        for field, point in places:
-            verdict = self.same_at(first, second, field, point)
-            if verdict is False:
-                return False
-            if verdict is True:
-                agreed = True
         return agreed

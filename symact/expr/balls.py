@@ -7,10 +7,11 @@ zero is taken for zero: equality of constants is not decidable in general, and t
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import lru_cache
-from typing import Any
+from typing import Any, TypeAlias
 
 import sympy
 from flint import arb, ctx
@@ -31,7 +32,7 @@ class Marker:
 UNDEFINED, UNKNOWN = Marker("UNDEFINED"), Marker("UNKNOWN")
 
 # Bits, raised until a comparison is decided; the last one decides that what overlaps is equal.
-PRECISIONS = (640, 2560, 40_960)
+PRECISIONS = (640, 2560, 8192, 20_480, 40_960)
 
 # How `scale` shows what has no exponent, and the sign.
 FEATURE_ZERO, FEATURE_NEGATIVE, FEATURE_UNDEFINED = -1023.0, 77.7, 3333.3
@@ -57,47 +58,94 @@ def evaluate(tape: Tape, inputs: Sequence[Any], last: bool = False) -> Any:
         inputs: one ball or marker per input.
         last: take a ball that holds zero for zero where a decision hangs on it.
     """
-    plan = _plan(tape)
-    if len(plan) == 1 and plan[0][2] is None and plan[0][0] not in _DECIDING:
-        function, arguments, _ = plan[0]
-        operands = [inputs[a] for a in arguments]
-        for operand in operands:
-            if operand.__class__ is Marker:
-                break
-        else:
-            result = function(*operands)
-            return result if result.is_finite() else UNKNOWN
-    values = list(inputs)
-    for function, arguments, constant in plan:
-        if constant is not None:
-            values.append(
-                _constant(constant, ctx.prec) if function is None else function(values[arguments[0]], constant)
-            )
-            continue
-        operands = [values[a] for a in arguments]
-        if function is _where:
-            values.append(_where(*operands))
-        elif any(operand is UNDEFINED for operand in operands):
-            values.append(UNDEFINED)
-        elif any(operand is UNKNOWN for operand in operands):
-            values.append(UNKNOWN)
-        elif function in _DECIDING:
-            values.append(function(last, *operands))
-        else:
-            result = function(*operands)
-            values.append(result if result.is_finite() else UNKNOWN)
-    return values[tape.output]
+    return runner(tape)(last, *inputs)
 
 
-def _plan(tape: Tape) -> list[tuple[Any, tuple[int, ...], Any]]:
+def runner(tape: Tape) -> Runner:
+    """A tape as one function of `last` and its inputs, at whatever precision is current when it is called."""
     # A tape is hashed by all its steps; its identity is much quicker to look up, and the tape is kept alive with it.
-    known = _PLANS.get(id(tape))
+    known = _RUNNERS.get(id(tape))
     if known is None or known[0] is not tape:
-        known = _PLANS[id(tape)] = (tape, _planned(tape))
+        known = _RUNNERS[id(tape)] = (tape, _compiled(tape))
     return known[1]
 
 
-_PLANS: dict[int, tuple[Tape, list[tuple[Any, tuple[int, ...], Any]]]] = {}
+Runner: TypeAlias = Callable[..., Any]
+_RUNNERS: dict[int, tuple[Tape, Runner]] = {}
+
+
+def _compiled(tape: Tape) -> Runner:
+    """Most operators are one step of their inputs in order: these need no loop."""
+    plan = _planned(tape)
+    function, arguments, constant = plan[0] if len(plan) == 1 else (None, (), None)
+    if function is None or function is _where or arguments != tuple(range(len(tape.inputs))):
+        return _walker(plan, tape.output)
+    if constant is not None:
+        return _raised(constant)
+    if len(arguments) == 1:
+        return _decided(function) if function in _DECIDING else _unary(function)
+    return _decided_by_two(function) if function in _DECIDING else _binary(function)
+
+
+def _raised(exponent: int) -> Runner:
+    return lambda last, a: _ipow(a, exponent)
+
+
+def _unary(function: Callable[[arb], arb]) -> Runner:
+    def run(last: bool, a: Any) -> Any:
+        if a.__class__ is Marker:
+            return a
+        result = function(a)
+        return result if result.is_finite() else UNKNOWN
+
+    return run
+
+
+def _binary(function: Callable[[arb, arb], arb]) -> Runner:
+    def run(last: bool, a: Any, b: Any) -> Any:
+        if a.__class__ is Marker or b.__class__ is Marker:
+            return UNDEFINED if a is UNDEFINED or b is UNDEFINED else UNKNOWN
+        result = function(a, b)
+        return result if result.is_finite() else UNKNOWN
+
+    return run
+
+
+def _decided(function: Callable[..., Any]) -> Runner:
+    return lambda last, a: a if a.__class__ is Marker else function(last, a)
+
+
+def _decided_by_two(function: Callable[..., Any]) -> Runner:
+    def run(last: bool, a: Any, b: Any) -> Any:
+        if a.__class__ is Marker or b.__class__ is Marker:
+            return UNDEFINED if a is UNDEFINED or b is UNDEFINED else UNKNOWN
+        return function(last, a, b)
+
+    return run
+
+
+def _walker(plan: list[tuple[Any, tuple[int, ...], Any]], output: int) -> Runner:
+    def run(last: bool, *inputs: Any) -> Any:
+        values = list(inputs)
+        for function, arguments, constant in plan:
+            if constant is not None:
+                values.append(
+                    _constant(constant, ctx.prec) if function is None else function(values[arguments[0]], constant)
+                )
+                continue
+            operands = [values[a] for a in arguments]
+            markers = [operand for operand in operands if operand.__class__ is Marker]
+            if function is _where:
+                values.append(_where(*operands))
+            elif markers:
+                values.append(UNDEFINED if any(marker is UNDEFINED for marker in markers) else UNKNOWN)
+            elif function in _DECIDING:
+                values.append(function(last, *operands))
+            else:
+                values.append(_finite(function(*operands)))
+        return values[output]
+
+    return run
 
 
 def _planned(tape: Tape) -> list[tuple[Any, tuple[int, ...], Any]]:
@@ -150,11 +198,16 @@ def scale(value: Any) -> float:
 
 
 def _accurate(ball: arb) -> bool:
-    return ball.rel_accuracy_bits() >= ctx.prec // 4 or ball.abs_upper() < arb(2) ** (-(ctx.prec // 4))
+    return ball.rel_accuracy_bits() >= ctx.prec // 4 or ball.abs_upper() < _tiny(ctx.prec)
+
+
+@lru_cache(maxsize=16)
+def _tiny(bits: int) -> arb:
+    return arb(2) ** (-(bits // 4))
 
 
 def _ipow(a: Any, exponent: int) -> Any:
-    return a if isinstance(a, Marker) else _finite(_whole_power(a, exponent))
+    return a if a.__class__ is Marker else _finite(_whole_power(a, exponent))
 
 
 def _whole_power(a: arb, exponent: int) -> arb:
@@ -172,7 +225,7 @@ def _whole_power(a: arb, exponent: int) -> arb:
 
 def _null(last: bool, a: arb) -> bool:
     """Whether a ball that holds zero is taken for zero: exactly so, or tiny at the last precision."""
-    return a.is_zero() or (last and a.contains(0) and a.abs_upper() < arb(2) ** (-(ctx.prec // 4)))
+    return a.is_zero() or (last and a.contains(0) and a.abs_upper() < _tiny(ctx.prec))
 
 
 def _div(last: bool, a: arb, b: arb) -> Any:
@@ -328,17 +381,17 @@ def _heaviside(last: bool, a: arb) -> Any:
 
 # One row per step.
 BALLS: dict[str, Callable[..., Any]] = {
-    "add": lambda a, b: a + b,
-    "sub": lambda a, b: a - b,
-    "mul": lambda a, b: a * b,
+    "add": operator.add,
+    "sub": operator.sub,
+    "mul": operator.mul,
     "div": _div,
-    "neg": lambda a: -a,
+    "neg": operator.neg,
     "pow": _pow,
     "sqrt": _sqrt,
     "abs": abs,
     "sign": _sign,
-    "max": lambda a, b: a.max(b),
-    "min": lambda a, b: a.min(b),
+    "max": arb.max,
+    "min": arb.min,
     "lt": _less,
     "le": _less_equal,
     "eq": _equal,
@@ -346,20 +399,20 @@ BALLS: dict[str, Callable[..., Any]] = {
     "and": lambda a, b: arb(0) if a.is_zero() or b.is_zero() else arb(1),
     "or": lambda a, b: arb(0) if a.is_zero() and b.is_zero() else arb(1),
     "where": _where,
-    "exp": lambda a: a.exp(),
-    "expm1": lambda a: a.expm1(),
+    "exp": arb.exp,
+    "expm1": arb.expm1,
     "log": _log,
     "log1p": _log1p,
-    "sin": lambda a: a.sin(),
-    "cos": lambda a: a.cos(),
-    "tan": lambda a: a.tan(),
-    "sinh": lambda a: a.sinh(),
-    "cosh": lambda a: a.cosh(),
-    "tanh": lambda a: a.tanh(),
-    "asinh": lambda a: a.asinh(),
-    "atan": lambda a: a.atan(),
-    "erf": lambda a: a.erf(),
-    "erfc": lambda a: a.erfc(),
+    "sin": arb.sin,
+    "cos": arb.cos,
+    "tan": arb.tan,
+    "sinh": arb.sinh,
+    "cosh": arb.cosh,
+    "tanh": arb.tanh,
+    "asinh": arb.asinh,
+    "atan": arb.atan,
+    "erf": arb.erf,
+    "erfc": arb.erfc,
     "erfcx": lambda a: (a * a).exp() * a.erfc(),
     "i0e": lambda a: abs(a).bessel_i(arb(0), True),
     "i1e": _i1e,

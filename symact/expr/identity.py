@@ -90,7 +90,7 @@ def _space(grammar: Vocabulary, space: Space | str | None) -> Space:
                 f"the space {space.name!r} belongs to grammar {space.grammar.name!r}, not {grammar.name!r}"
             )
         return space
-    if space is not None and not isinstance(space, str) or not isinstance(grammar, Grammar):
+    if (space is not None and not isinstance(space, str)) or not isinstance(grammar, Grammar):
         raise InputError(f"expected a space or the name of one of the grammar's spaces, not {type(space).__name__}")
     return grammar.space(space)
 
