@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import uuid
 from pathlib import Path
 
 import psutil
@@ -12,17 +13,21 @@ sys.path.append(str(Path(__file__).parent))
 
 
 @pytest.fixture
-def family():
-    """Fails a test that leaves workers or their children behind."""
-    before = {p.pid for p in psutil.process_iter()}
+def family(monkeypatch):
+    """Fails a test that leaves workers or their children behind; other searches on the machine do not matter."""
+    tag = uuid.uuid4().hex
+    monkeypatch.setenv("SYMACT_TEST", tag)
     yield
-    marked = [p for p in psutil.process_iter() if p.pid not in before and _is_ours(p)]
+    marked = [p for p in psutil.process_iter() if _is_ours(p, tag)]
     _, living = psutil.wait_procs(marked, timeout=10)
     assert not living, f"left behind: {living}"
 
 
-def _is_ours(process):
+def _is_ours(process, tag):
+    """A worker, keeper or child of one that a driver of this test started."""
     try:
-        return "SYMACT_DRIVER" in process.environ() and process.status() != psutil.STATUS_ZOMBIE
+        environment = process.environ()
+        ours = environment.get("SYMACT_TEST") == tag and "SYMACT_DRIVER" in environment
+        return ours and process.status() != psutil.STATUS_ZOMBIE
     except psutil.Error:
         return False
