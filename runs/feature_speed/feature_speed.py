@@ -3,8 +3,10 @@
     python runs/feature_speed/feature_speed.py [--data DIR] [--batch 64]
 
 Both sides get the same network, batch and torch's autograd, on one thread, one after the other. The baseline is the
-published procedure written plainly: patches by shifting the image (all positions, the strided ones picked after),
-second moments, `scipy.linalg.eigh`, every sum of two logarithms in a list, a histogram of the list.
+published procedure written plainly: one backward pass per layer, patches by shifting the image (all positions, the
+strided ones picked after), a column of ones before them (`numpy.ones`, which makes the matrix double precision, as
+published; `single` keeps it in single), second moments by `numpy.matmul`, `scipy.linalg.eigh`, every sum of two
+logarithms in a list, a histogram of the list.
 """
 
 from __future__ import annotations
@@ -25,14 +27,15 @@ from torch.nn import functional
 
 import symact
 from symact.tasks import TASKS
-from symact.tasks.fisher import EDGES, FisherProbe, gradient_factor, input_factor, log_spectrum, observe, pairwise_cdf
+from symact.tasks.fisher import EDGES, FisherProbe, log_spectrum, observe, pairwise_cdf
+from symact.tasks.moments import gradient_factor, input_factor
 from symact.tasks.networks import all_cnn_c
 
 HERE = Path(__file__).parent
 
 
-def patches(x: np.ndarray, layer: nn.Conv2d) -> np.ndarray:
-    """Rows of patches of an image batch ``(n, height, width, channels)``."""
+def patches(x: np.ndarray, layer: nn.Conv2d, ones: type) -> np.ndarray:
+    """Rows of patches of an image batch ``(n, height, width, channels)``, after a column of ones."""
     kernel, stride, padding = layer.kernel_size[0], layer.stride[0], layer.padding[0]
     x = np.pad(x, ((0, 0), (padding, padding), (padding, padding), (0, 0)))
     shifted = []
@@ -45,33 +48,60 @@ def patches(x: np.ndarray, layer: nn.Conv2d) -> np.ndarray:
     height, width = x.shape[1] - kernel + 1, x.shape[2] - kernel + 1
     kept = (np.indices((height, width)) % stride == 0).all(0).ravel()
     rows = rows[:, kept].reshape(-1, kernel * kernel * x.shape[3])
-    return np.concatenate([np.ones((len(rows), 1), rows.dtype), rows], axis=1)
+    return np.concatenate([np.ones((len(rows), 1), ones), rows], axis=1)
 
 
-def plain_spectra(model: nn.Module, x: torch.Tensor, y: torch.Tensor) -> list[tuple[np.ndarray, np.ndarray]]:
-    """Logarithms of the eigenvalues of both factors of every layer; one backward pass per layer."""
-    seen: list[tuple[nn.Module, torch.Tensor, torch.Tensor]] = []
-    handles = [
-        module.register_forward_hook(lambda m, i, o: seen.append((m, i[0], o)))
-        for module in model.modules()
-        if isinstance(module, (nn.Linear, nn.Conv2d))
-    ]
-    loss = functional.cross_entropy(model(x), y)
-    for handle in handles:
-        handle.remove()
-    spectra = []
-    for layer, inputs, output in seen:
-        (gradient,) = torch.autograd.grad(loss, output, retain_graph=True)
+class Plain:
+    """AQuaSurF's way; `seconds` adds up the CPU time of each step over the calls.
+
+    Args:
+        ones: type of the column of ones, and so of all that follows from it.
+    """
+
+    def __init__(self, model: nn.Module, x: torch.Tensor, y: torch.Tensor, ones: type = np.float64):
+        self.model, self.x, self.y, self.ones = model, x, y, ones
+        self.seconds: dict[str, float] = {}
+
+    def step(self, name: str, function: Callable[[], object]) -> object:
+        start = time.process_time()
+        result = function()
+        self.seconds[name] = self.seconds.get(name, 0.0) + time.process_time() - start
+        return result
+
+    def __call__(self) -> list[np.ndarray]:
+        """The distribution of every layer."""
+        seen: list[tuple[nn.Module, torch.Tensor, torch.Tensor]] = []
+        handles = [
+            module.register_forward_hook(lambda m, i, o: seen.append((m, i[0], o)))
+            for module in self.model.modules()
+            if isinstance(module, (nn.Linear, nn.Conv2d))
+        ]
+        loss = self.step("forward and backward", lambda: functional.cross_entropy(self.model(self.x), self.y))
+        for handle in handles:
+            handle.remove()
+        found = []
+        for layer, inputs, output in seen:
+            (gradient,) = self.step(
+                "forward and backward", lambda output=output: torch.autograd.grad(loss, output, retain_graph=True)
+            )
+            a, g = self.step("factors", lambda where=(layer, inputs, gradient): self.factors(*where))
+            with np.errstate(all="ignore"):
+                spectra = self.step(
+                    "eigenvalues", lambda pair=(a, g): [np.log(scipy.linalg.eigh(m, eigvals_only=True)) for m in pair]
+                )
+            found.append(self.step("distribution of the sums", lambda spectra=spectra: plain_cdf(*spectra)))
+        return found
+
+    def factors(self, layer: nn.Module, inputs: torch.Tensor, gradient: torch.Tensor) -> tuple[np.ndarray, np.ndarray]:
+        """Second moments of inputs and gradients."""
+        inputs = inputs.detach()
         if isinstance(layer, nn.Conv2d):
-            rows = patches(inputs.detach().permute(0, 2, 3, 1).numpy(), layer)
+            rows = patches(inputs.permute(0, 2, 3, 1).numpy(), layer, self.ones)
             flat = gradient.permute(0, 2, 3, 1).reshape(-1, gradient.shape[1]).numpy()
         else:
-            rows = np.concatenate([np.ones((len(inputs), 1), np.float32), inputs.detach().numpy()], axis=1)
+            rows = np.concatenate([np.ones((len(inputs), 1), self.ones), inputs.numpy()], axis=1)
             flat = gradient.numpy()
-        a, g = np.matmul(rows.T, rows) / len(x), np.matmul(flat.T, flat) / len(flat)
-        with np.errstate(all="ignore"):
-            spectra.append(tuple(np.log(scipy.linalg.eigh(m, eigvals_only=True)) for m in (a, g)))
-    return spectra
+        return np.matmul(rows.T, rows) / len(inputs), np.matmul(flat.T, flat) / len(flat)
 
 
 def plain_cdf(a: np.ndarray, g: np.ndarray) -> np.ndarray:
@@ -92,25 +122,39 @@ def timed(function: Callable[[], object], repeats: int) -> float:
     return statistics.median(seconds)
 
 
-def all_cnn(batch: int, repeats: int) -> dict[str, float]:
-    """Whole road and the road from spectra to the distributions, both sides, All-CNN-C."""
+STEPS = ("forward and backward", "factors", "eigenvalues", "distribution of the sums")
+
+
+def all_cnn(batch: int, repeats: int) -> dict[str, dict[str, float]]:
+    """CPU seconds of the whole road and of its steps on All-CNN-C, each side."""
     torch.manual_seed(0)
     x, y = torch.randn(batch, 3, 32, 32), torch.randint(0, 10, (batch,))
     model = all_cnn_c(lambda: nn.ReLU(), dropout=False)
     probe = FisherProbe(x, y)
-    row = {"ours": timed(lambda: probe(model), repeats)}
-    row["AQuaSurF's way"] = timed(lambda: [plain_cdf(a, g) for a, g in plain_spectra(model, x, y)], repeats)
+    ours = {"whole": timed(lambda: probe(model), repeats)}
     records, gradients = observe(model, x, y)
-    row["ours: forward and backward"] = timed(lambda: observe(model, x, y), repeats)
-    row["ours: factors"] = timed(
-        lambda: [(input_factor(r), gradient_factor(r, g)) for r, g in zip(records, gradients, strict=True)], repeats
-    )
-    factors = [(input_factor(r), gradient_factor(r, g)) for r, g in zip(records, gradients, strict=True)]
-    row["ours: eigenvalues"] = timed(lambda: [log_spectrum(m) for pair in factors for m in pair], repeats)
+    pairs = list(zip(records, gradients, strict=True))
+    factors = [(input_factor(r), gradient_factor(r, g)) for r, g in pairs]
     spectra = [(log_spectrum(a), log_spectrum(g)) for a, g in factors]
-    row["ours: distribution of the sums"] = timed(lambda: [pairwise_cdf(a, g) for a, g in spectra], 5)
-    row["AQuaSurF's way: distribution of the sums"] = timed(lambda: [plain_cdf(a, g) for a, g in spectra], 3)
-    return row
+    steps = (
+        lambda: observe(model, x, y),
+        lambda: [(input_factor(r), gradient_factor(r, g)) for r, g in pairs[1:]],
+        # The probe knows the first layer's inputs already: they are the batch.
+        lambda: [log_spectrum(m) for pair in factors for m in pair],
+        lambda: [pairwise_cdf(a, g) for a, g in spectra],
+    )
+    ours |= {name: timed(step, repeats) for name, step in zip(STEPS, steps, strict=True)}
+    result = {"ours": ours}
+    for name, ones in (("AQuaSurF's way", np.float64), ("AQuaSurF's way, single", np.float32)):
+        plain = Plain(model, x, y, ones)
+        plain()
+        plain.seconds.clear()
+        for _ in range(repeats):
+            plain()
+        row = {step: seconds / repeats for step, seconds in plain.seconds.items()}
+        result[name] = {"whole": sum(row.values())} | row
+        result["ratio to " + name] = {step: result[name][step] / ours[step] for step in ours}
+    return result
 
 
 def deep(data: str | None, repeats: int = 40) -> dict[str, float]:
@@ -136,9 +180,7 @@ def main() -> None:
     torch.set_num_threads(1)
     results = {"machine": platform.machine(), "torch": torch.__version__, "numpy": np.__version__}
     results["new function"] = deep(arguments.data)
-    results[f"All-CNN-C, batch {arguments.batch}"] = row = all_cnn(arguments.batch, arguments.repeats)
-    row["ratio, whole"] = row["AQuaSurF's way"] / row["ours"]
-    row["ratio, sums"] = row["AQuaSurF's way: distribution of the sums"] / row["ours: distribution of the sums"]
+    results[f"All-CNN-C, batch {arguments.batch}"] = all_cnn(arguments.batch, arguments.repeats)
     (HERE / "results.json").write_text(json.dumps(results, indent=1))
     print(json.dumps(results, indent=1))
 

@@ -26,35 +26,18 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 import scipy.linalg
 import torch
-from scipy.linalg import blas
 from torch import nn
 from torch.nn import functional
 
+from symact.tasks.moments import LayerRecord, gradient_factor, input_factor
+
 # One bin per two units of the natural logarithm, as AQuaSurF's published CDFs.
 EDGES = np.linspace(-100.0, 100.0, 101)
-# Factors up to this size are accumulated in double precision, larger ones in single: their cost is
-# in the products, and half of that buys more than digits that the bins cannot show.
-DOUBLE_LIMIT = 512
-
-
-@dataclass
-class LayerRecord:
-    """What one layer saw: inputs and outputs of its calls, in order."""
-
-    name: str
-    module: nn.Linear | nn.Conv2d
-    inputs: list[torch.Tensor] = field(default_factory=list)
-    outputs: list[torch.Tensor] = field(default_factory=list)
-
-    @property
-    def weights(self) -> int:
-        """Number of weights, biases included."""
-        return sum(parameter.numel() for parameter in self.module.parameters())
 
 
 @dataclass(frozen=True)
@@ -151,27 +134,6 @@ def observe(
     return records, gradients
 
 
-def input_factor(record: LayerRecord) -> torch.Tensor:
-    """A, ``(d, d)``: second moment of the layer's inputs (patches), with a column of ones for a bias."""
-    moment = SecondMoment(record.module.bias is not None)
-    for x in record.inputs:
-        for columns in _input_columns(record.module, x.detach()):
-            moment.add(columns)
-    groups = record.module.groups if isinstance(record.module, nn.Conv2d) else 1
-    return moment.total() / (sum(len(x) for x in record.inputs) * groups)
-
-
-def gradient_factor(record: LayerRecord, gradients: list[torch.Tensor]) -> torch.Tensor:
-    """G, ``(outputs, outputs)``: second moment of the loss gradient over examples and positions."""
-    moment, count = SecondMoment(False), 0
-    for gradient in gradients:
-        linear = isinstance(record.module, nn.Linear)
-        columns = gradient.flatten(0, -2).t() if linear else gradient.transpose(0, 1).flatten(1)
-        moment.add(columns)
-        count += columns.shape[1]
-    return moment.total() / count
-
-
 def log_spectrum(factor: torch.Tensor) -> np.ndarray:
     """Ascending natural logarithms of the eigenvalues of a symmetric positive matrix; -inf for rounding noise."""
     if factor.device.type == "cpu":
@@ -200,76 +162,6 @@ def pairwise_cdf(a: np.ndarray, b: np.ndarray, edges: np.ndarray = EDGES) -> np.
     # -inf (a zero eigenvalue) makes the target +inf: all of `a` lies below it.
     counts = np.searchsorted(a, targets.ravel(), side="left").reshape(targets.shape)
     return counts.sum(0) / (len(a) * len(b))
-
-
-def _input_columns(module: nn.Linear | nn.Conv2d, x: torch.Tensor) -> Iterator[torch.Tensor]:
-    """Columns ``(d, n)`` of a layer's input, in pieces of bounded memory."""
-    if isinstance(module, nn.Linear):
-        yield x.flatten(0, -2).t()
-        return
-    groups, kernel = module.groups, module.kernel_size
-    padding = module.padding
-    if isinstance(padding, str):
-        sizes = [d * (k - 1) for d, k in zip(module.dilation, kernel, strict=True)] if padding == "same" else [0, 0]
-        x = functional.pad(x, (sizes[1] // 2, sizes[1] - sizes[1] // 2, sizes[0] // 2, sizes[0] - sizes[0] // 2))
-        padding = (0, 0)
-    if max(kernel) == 1 and max(padding) == 0:
-        columns = x[:, :, :: module.stride[0], :: module.stride[1]].transpose(0, 1).flatten(1)
-        yield from columns.unflatten(0, (groups, -1))
-        return
-    for part in x.split(16):
-        # (n, channels * kernel, positions); channels come in order, so the rows of a group stand together.
-        patches = functional.unfold(part, kernel, module.dilation, padding, module.stride).unflatten(1, (groups, -1))
-        if groups > 1:
-            # Few numbers per patch: one product for all examples and groups.
-            yield patches.permute(2, 0, 1, 3).flatten(1)
-        else:
-            yield from patches[:, 0]
-
-
-class SecondMoment:
-    """Sum of ``columns columns^T`` over pieces, with a last row of ones if asked for.
-
-    In double precision where that is cheap; on a CPU by BLAS' symmetric update, which is half the work of a general
-    product and adds up in place.
-    """
-
-    def __init__(self, ones: bool):
-        self.ones = ones
-        self.moment: torch.Tensor | None = None
-        self.sums = torch.zeros(0)
-        self.count = 0
-
-    def add(self, columns: torch.Tensor) -> None:
-        """Add a piece ``(d, n)``."""
-        columns = columns.to(torch.float64 if len(columns) < DOUBLE_LIMIT else torch.float32)
-        if self.moment is None:
-            size = len(columns)
-            # BLAS updates a matrix in Fortran's order: the transpose of this one.
-            self.moment, self.sums = columns.new_zeros(size, size), columns.new_zeros(size)
-        if columns.device.type == "cpu":
-            symmetric = blas.dsyrk if columns.dtype == torch.float64 else blas.ssyrk
-            symmetric(1.0, columns.numpy().T, 1.0, self.moment.numpy().T, trans=1, overwrite_c=1)
-        else:
-            self.moment.addmm_(columns, columns.t())
-        if self.ones:
-            self.sums += columns.sum(1)
-            self.count += columns.shape[1]
-
-    def total(self) -> torch.Tensor:
-        """The sum, ``(d, d)`` or ``(d + 1, d + 1)``."""
-        assert self.moment is not None
-        moment = self.moment
-        if moment.device.type == "cpu":
-            # The update fills one triangle only.
-            moment = torch.tril(moment) + torch.tril(moment, -1).t()
-        if not self.ones:
-            return moment
-        whole = moment.new_empty(len(moment) + 1, len(moment) + 1)
-        whole[:-1, :-1] = moment
-        whole[-1, :-1] = whole[:-1, -1] = self.sums
-        whole[-1, -1] = self.count
-        return whole
 
 
 def _recorder(record: LayerRecord):  # type: ignore[no-untyped-def]

@@ -8,16 +8,8 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from symact.tasks.fisher import (
-    EDGES,
-    FisherProbe,
-    LayerRecord,
-    gradient_factor,
-    input_factor,
-    log_spectrum,
-    observe,
-    pairwise_cdf,
-)
+from symact.tasks.fisher import EDGES, FisherProbe, log_spectrum, observe, pairwise_cdf
+from symact.tasks.moments import LayerRecord, gradient_factor, input_factor
 
 
 def factors(record: LayerRecord, gradients: list[torch.Tensor]) -> torch.Tensor:
@@ -56,36 +48,6 @@ def test_spectrum_equals_that_of_the_explicitly_built_matrix() -> None:
         expected = np.searchsorted(np.sort(logs), EDGES[1:], side="left") / len(logs)
         # A value within rounding of a bin's edge may fall on either side.
         assert np.abs(features.cdf[row] - expected).max() <= 1.01 / len(logs)
-
-
-@pytest.mark.parametrize(
-    "layer",
-    [
-        nn.Conv2d(4, 6, 3, stride=2, padding=1),
-        nn.Conv2d(4, 6, 3, padding="same", dilation=2, bias=False),
-        nn.Conv2d(4, 6, (1, 3), groups=2),
-        nn.Conv2d(4, 6, 1, stride=2),
-        nn.Conv2d(4, 4, 3, groups=4, padding=1),
-        nn.Conv2d(4, 8, 1, groups=2),
-    ],
-)
-def test_input_factor_of_a_convolution_reproduces_its_output(layer: nn.Conv2d) -> None:
-    """w^T A w, averaged over groups, is the mean over examples of the sum over positions of the squared output."""
-    torch.manual_seed(0)
-    x = torch.randn(5, 4, 7, 7)
-    # The same filter in every group, so that the average over groups is what one filter sees.
-    one = torch.randn_like(layer.weight[:1])
-    bias = torch.randn(1) if layer.bias is not None else None
-    with torch.no_grad():
-        layer.weight.copy_(one.expand_as(layer.weight))
-        if bias is not None:
-            layer.bias.copy_(bias.expand_as(layer.bias))
-    record = LayerRecord("", layer, [x], [])
-    vector = one.flatten() if bias is None else torch.cat([one.flatten(), bias])
-    per_group = layer(x)[:, :: layer.out_channels // layer.groups]
-    expected = per_group.double().square().sum() / (5 * layer.groups)
-    vector = vector.double()
-    torch.testing.assert_close(vector @ input_factor(record).double() @ vector, expected, rtol=1e-5, atol=1e-6)
 
 
 def test_pairwise_cdf_is_the_histogram_of_all_sums() -> None:
