@@ -8,11 +8,10 @@ a dense grid and settled, at its calmest points, in ball arithmetic; so is every
 from __future__ import annotations
 
 from dataclasses import dataclass
-from itertools import pairwise
 
 import numpy as np
 
-from symact.expr.arbiter import VARIABLE_HEAD, Anchor, Arbiter, apart
+from symact.expr.arbiter import VARIABLE_HEAD, Arbiter
 from symact.expr.candidates import Candidates
 from symact.expr.cells import hidden_points
 from symact.expr.fields import (
@@ -29,17 +28,15 @@ from symact.expr.fields import (
 from symact.expr.kernels import TRUSTED_HUGE, TRUSTED_TINY, Array, Saturation, switch_values
 from symact.expr.proposals import ALL, MEETING, SAME, propose
 from symact.expr.saturation import revealing
+from symact.expr.settling import MIDDLES, PER_ANCHOR, Settling, spans
 
-_PER_ANCHOR = POINTS // ANCHORS
-_MIDDLES = np.arange(_PER_ANCHOR // 2, POINTS, _PER_ANCHOR)
 # The middle of each anchor and its outer end, where operators are asked whether they hide something.
 _PER_PROBE = 2
 _PROBES = np.stack(
-    [_MIDDLES, np.where(_MIDDLES < POINTS // 2, _MIDDLES - _PER_ANCHOR // 2, _MIDDLES + _PER_ANCHOR // 2 - 1)], axis=1
+    [MIDDLES, np.where(MIDDLES < POINTS // 2, MIDDLES - PER_ANCHOR // 2, MIDDLES + PER_ANCHOR // 2 - 1)], axis=1
 ).ravel()
 _DENSE_TOLERANCE = 1e-7
 _CHUNK = 4096
-_CUTS = 8
 
 PROVED, CERTIFIED, NUMERIC = 0, 1, 2
 EVIDENCE = ("proved", "certified", "numeric")
@@ -115,7 +112,7 @@ class Functions:
             nothing = np.zeros((len(heads), 0), np.float32)
             return Candidates(heads, arguments, prints, nothing, kinked, undefined, nothing, proof)
         with np.errstate(divide="ignore"):
-            size = np.log2(np.abs(first[:, _MIDDLES]))
+            size = np.log2(np.abs(first[:, MIDDLES]))
         extremes = np.where(np.isfinite(size), np.abs(size), 0).astype(np.float32)
         calm = np.full((len(values), ANCHORS), True)
         if head != VARIABLE_HEAD:
@@ -156,7 +153,7 @@ class Functions:
             for anchor in anchors:
                 if rows.prints.trusted[index] >> anchor & 1:
                     continue
-                points = range(anchor * _PER_ANCHOR, (anchor + 1) * _PER_ANCHOR)
+                points = range(anchor * PER_ANCHOR, (anchor + 1) * PER_ANCHOR)
                 features = np.array([self.arbiter.approximate(row, self.base, point) for point in points])
                 if not np.isnan(features).any():
                     rows.prints.anchors[index, anchor] = project_one(features, anchor)
@@ -171,9 +168,12 @@ class Functions:
         common = int(pair.prints.trusted[0] & pair.prints.trusted[1])
         distance = abs(pair.prints.anchors[0].sum() - pair.prints.anchors[1].sum())
         if len(apart) or common != ALL or distance > SAME:
-            places = [(self.base, int(m)) for m in _MIDDLES] + [(self.dense, int(p)) for p in apart[:3]]
+            places = [(self.base, int(m)) for m in MIDDLES] + [(self.dense, int(p)) for p in apart[:3]]
         else:
-            places = [self._calmest(pair, 0, 1), *self._hidden(pair, np.arange(2))]
+            settling = Settling(self.arbiter, self.base, self.dense, pair, np.zeros(2, np.int64), 0, {})
+            places = [(self.base, int(settling.calmest(np.array([0]), np.array([1]))[0]))]
+            if pair.kinked.any():
+                places += settling.ends(np.flatnonzero(~pair.calm.all(axis=0)).tolist())
         places += self._narrow(pair)
         return self.arbiter.same(self.arbiter.anchor(pair.row(0)), pair.row(1), places) is True
 
@@ -216,16 +216,15 @@ class Functions:
         mixed = np.concatenate([[0], np.cumsum((tight[order[1:]] != tight[order[:-1]]) | doubtful[order[1:]]), [0]])
         hard = (mixed[ends - 1] > mixed[starts]) | doubtful[order[starts]]
         hard |= order[np.minimum(starts + 1, len(order) - 1)] < settled
-        for number in range(len(starts)):
-            members = order[starts[number] : ends[number]]
-            open_points = {m: suspects[m] for m in members.tolist() if m in suspects} if suspects else {}
-            if not open_points and not hard[number] and calm[number]:
-                evidence[members] = NUMERIC
-                continue
-            np.maximum.at(evidence, members, CERTIFIED)
-            self._settle(
-                rows, members, labels, open_points, np.where(doubtful[members], -members - 1, tight[members]), settled
-            )
+        members = spans(order, starts, ends)
+        clear = ~hard & calm
+        if suspects:
+            offsets = np.cumsum(ends - starts) - (ends - starts)
+            clear &= ~np.logical_or.reduceat(np.isin(members, list(suspects)), offsets)
+        evidence[members] = np.maximum(evidence[members], np.repeat(np.where(clear, NUMERIC, CERTIFIED), ends - starts))
+        known = np.where(doubtful, -np.arange(len(rows)) - 1, tight)
+        settling = Settling(self.arbiter, self.base, self.dense, rows, known, settled, suspects)
+        settling.settle(order, starts[~clear], ends[~clear], labels)
         return _finished(labels, evidence)
 
     def _dense_differences(self, rows: Candidates, order: Array, starts: Array, ends: Array) -> dict[int, list[int]]:
@@ -235,7 +234,7 @@ class Functions:
         while at < len(starts):
             stop = max(at + 1, int(np.searchsorted(ends - starts[at], _CHUNK, side="right")))
             lengths = ends[at:stop] - starts[at:stop]
-            members = _spans(order, starts[at:stop], ends[at:stop])
+            members = spans(order, starts[at:stop], ends[at:stop])
             values = self._dense_values(rows, members)
             apart = _apart(values, values[np.repeat(np.cumsum(lengths) - lengths, lengths)])
             for index in np.flatnonzero(apart.any(axis=1)).tolist():
@@ -256,125 +255,6 @@ class Functions:
             values[where] = self.dense.apply(int(head), arguments)
         return values
 
-    def _hidden(self, rows: Candidates, members: Array) -> list[tuple[Field, int]]:
-        """Points to compare clear members at beside the calmest: with switches, the ends of whatever is hidden."""
-        if not rows.kinked[members].any():
-            return []
-        return self._ends(np.flatnonzero(~rows.calm[members].all(axis=0)).tolist())
-
-    def _ends(self, anchors: list[int]) -> list[tuple[Field, int]]:
-        """The first and the last sample point of some anchors."""
-        return [(self.base, p) for j in anchors for p in (j * _PER_ANCHOR, (j + 1) * _PER_ANCHOR - 1)]
-
-    def _calmest(self, rows: Candidates, first: int, second: int) -> tuple[Field, int]:
-        """The sample point where the arguments of two rows are of the most moderate size."""
-        arguments = [a for row in (first, second) for a in rows.row(row)[1]]
-        if not arguments:
-            return self.base, int(_MIDDLES[0])
-        values = np.abs(self.base.values[arguments, :POINTS])
-        size = np.where(values > 0, np.maximum(values, 1.0) + 1e-3 / values, 1.0).max(axis=0)
-        return self.base, int(np.nanargmin(np.where(np.isnan(size), np.inf, size)))
-
-    def _settle(
-        self,
-        rows: Candidates,
-        members: Array,
-        labels: Array,
-        dense: dict[int, list[int]],
-        tight: Array,
-        settled: int,
-    ) -> None:
-        """A group that float64 leaves open: members near its first are confirmed where it hides, the others at more.
-
-        Args:
-            rows: all rows.
-            members: of the group.
-            labels: of all rows; those of members that leave the group are changed.
-            dense: member -> points of the dense field where it seems to differ.
-            tight: per member, equal numbers for float64 values that agree to rounding; negative: not known well.
-            settled: so many of the first rows are known to be different.
-        """
-        clear = np.flatnonzero(tight >= 0)
-        calm = rows.calm[members]
-        at = 0 if members[0] < settled or not len(clear) else int(clear[calm[clear].sum(axis=1).argmax()])
-        first = int(members[at])
-        anchor = self.arbiter.anchor(rows.row(first))
-        spread = [(self.base, int(m)) for m in _MIDDLES]
-        shown = calm & calm[at]
-        kinked = rows.kinked[members] | rows.kinked[first]
-        plain = np.where(kinked, shown.all(axis=1), shown.any(axis=1)) & (tight == tight[at]) & (tight >= 0)
-        left = []
-        for number, member in enumerate(members.tolist()):
-            if member == first:
-                continue
-            if plain[number] and member not in dense and member >= settled:
-                labels[member] = labels[first]
-                continue
-            hidden = np.flatnonzero(~shown[number]).tolist() if kinked[number] else []
-            places = [self._calmest(rows, first, member), *self._ends(hidden)]
-            places += [(self.dense, p) for p in dense.get(member, ())]
-            near = tight[number]
-            if near < 0 or tight[at] < 0:
-                places += self._lost(rows, first, member)
-            elif near != tight[at]:
-                places += spread + [(self.base, p) for p in range(0, POINTS, _PER_ANCHOR // 2)]
-            if member < settled or not self.arbiter.same(anchor, rows.row(member), places):
-                left.append(member)
-            else:
-                labels[member] = labels[first]
-        hidden = np.flatnonzero(~calm.all(axis=0)).tolist()
-        if left:
-            extra = sorted({p for member in [first, *left] for p in dense.get(member, ())})
-            order = rows.extremes[members].max(axis=0).argsort()
-            places = [spread[i] for i in order[:4]] + [(self.dense, p) for p in extra[:8]] + self._ends(hidden)
-            self._separate(rows, np.array(left), labels, places, settled)
-
-    def _lost(self, rows: Candidates, first: int, second: int) -> list[tuple[Field, int]]:
-        """Up to two points where float64 does not know both rows."""
-        common = int(rows.prints.trusted[first] & rows.prints.trusted[second])
-        anchors = [j for j in range(ANCHORS) if not common >> j & 1]
-        return [(self.base, int(_MIDDLES[j])) for j in {*anchors[:1], *anchors[-1:]}]
-
-    def _separate(
-        self, rows: Candidates, left: Array, labels: Array, places: list[tuple[Field, int]], settled: int
-    ) -> None:
-        """Rows that are not their group's first: cut at many points into classes of their own."""
-        groups = [left]
-        for place in places[:_CUTS]:
-            groups = [part for group in groups for part in self._split(rows, group, place)]
-        for group in groups:
-            representatives: list[tuple[int, Anchor]] = []
-            for member in group.tolist():
-                row = rows.row(member)
-                for other, anchor in representatives:
-                    near = [self._calmest(rows, other, member), *places]
-                    if member >= settled and self.arbiter.same(anchor, row, near):
-                        labels[member] = labels[other]
-                        break
-                else:
-                    # Only uniqueness matters here: negative labels are free, one per row.
-                    labels[member] = -member - 1
-                    representatives.append((member, self.arbiter.anchor(row)))
-
-    def _split(self, rows: Candidates, group: Array, place: tuple[Field, int]) -> list[Array]:
-        """A group, cut where ball values at one place are clearly apart; unknown values cut nothing."""
-        if len(group) <= 2:
-            return [group]
-        keys = [self.arbiter.key(rows.row(int(member)), *place) for member in group]
-        known = [key for key in keys if key is not None]
-        if len(known) < len(keys):
-            return [group]
-        order = sorted(range(len(known)), key=known.__getitem__)
-        cuts = [0, *(n + 1 for n, (i, j) in enumerate(pairwise(order)) if apart(known[i], known[j])), len(order)]
-        return [group[order[start:end]] for start, end in pairwise(cuts)]
-
-
-def _spans(order: Array, starts: Array, ends: Array) -> Array:
-    """The parts of `order` from each start to its end, one after another."""
-    lengths = ends - starts
-    within = np.arange(lengths.sum()) - np.repeat(np.cumsum(lengths) - lengths, lengths)
-    return order[np.repeat(starts, lengths) + within]
-
 
 def _apart(values: Array, others: Array) -> Array:
     """Where two arrays clearly differ, or are defined differently; values outside the trusted range are passed over."""
@@ -391,7 +271,7 @@ def _calmness(rows: Candidates, order: Array, starts: Array, ends: Array) -> Arr
     """
     if not len(starts):
         return np.empty(0, bool)
-    members = _spans(order, starts, ends)
+    members = spans(order, starts, ends)
     offsets = np.cumsum(ends - starts) - (ends - starts)
     calm = np.logical_and.reduceat(rows.calm[members], offsets, axis=0)
     kinked = np.logical_or.reduceat(rows.kinked[members], offsets)
