@@ -58,13 +58,17 @@ class Candidates:
     @staticmethod
     def joined(parts: Sequence[Candidates]) -> Candidates:
         """Rows one after another."""
+        if len(parts) == 1:
+            return parts[0]
         width = max(part.arguments.shape[1] for part in parts)
-        padded = [
-            np.pad(part.arguments, ((0, 0), (0, width - part.arguments.shape[1])), constant_values=-1) for part in parts
-        ]
+        arguments = np.full((sum(map(len, parts)), width), -1, np.int64)
+        start = 0
+        for part in parts:
+            arguments[start : start + len(part), : part.arguments.shape[1]] = part.arguments
+            start += len(part)
         return Candidates(
             np.concatenate([part.heads for part in parts]),
-            np.concatenate(padded),
+            arguments,
             Fingerprints.joined([part.prints for part in parts]),
             np.concatenate([part.extremes for part in parts]),
             np.concatenate([part.kinked for part in parts]),

@@ -192,12 +192,14 @@ class Field:
             out = np.broadcast_to(out, (len(arguments), self.columns))
         return out
 
-    def applied(self, head: int, arguments: Array) -> Iterator[tuple[slice, Array]]:
-        """`apply` in blocks that stay in cache."""
+    def blocks(self, head: int, arguments: Array) -> list[tuple[int, Array, int]]:
+        """Rows of one head in parts whose values stay in cache: (head, arguments, number of the first)."""
         step = max(1, _BLOCK * 128 // self.columns)
-        for start in range(0, len(arguments), step):
-            part = slice(start, start + step)
-            yield part, self.apply(head, arguments[part], start)
+        return [(head, arguments[start : start + step], start) for start in range(0, len(arguments), step)]
+
+    def applied(self, head: int, arguments: Array) -> Iterator[Array]:
+        """`apply` block by block."""
+        return (self.apply(*block) for block in self.blocks(head, arguments))
 
     def store(self, values: Array) -> None:
         """Keep the values of the next rows."""
@@ -212,7 +214,7 @@ class Field:
     def extend(self) -> None:
         """Evaluate every row of the dag that has no values here yet."""
         for head, arguments, _ in self.dag.pieces(self.filled):
-            for _, values in self.applied(head, arguments):
+            for values in self.applied(head, arguments):
                 self.store(values)
 
 

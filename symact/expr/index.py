@@ -135,7 +135,7 @@ class FunctionIndex:
             arguments = tuple(sorted(arguments))
         row = self._rows.get((head, arguments))
         if row is None:
-            one = self._functions.candidates(head, np.array([arguments], np.int64))
+            one = self._functions.candidates([(head, np.array([arguments], np.int64))])
             row = self._rows[(head, arguments)] = int(self._functions.adopt(one)[0])
         return row
 

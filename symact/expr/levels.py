@@ -101,11 +101,9 @@ class Levels:
 
     def describe(self, wanted: Wanted) -> Candidates:
         """Evaluate the wanted rows and describe them, in order of their numbers."""
-        parts = []
-        for head, arguments in wanted.parts:
-            parts.append(self.functions.candidates(head, arguments))
-            self.tick(len(arguments))
-        return Candidates.joined(parts)
+        described = self.functions.candidates(wanted.parts)
+        self.tick(len(described))
+        return described
 
     @property
     def known(self) -> Candidates:

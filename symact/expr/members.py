@@ -178,7 +178,7 @@ def _truth(functions: Functions, field: Field, labels: Array, rows: Candidates, 
             truth[labels[which]] = field.values[0]
             continue
         arguments = rows.arguments[places[which], : functions.dag.heads[head].arity]
-        values = np.concatenate([v for _, v in field.applied(int(head), arguments)])
+        values = np.concatenate(list(field.applied(int(head), arguments)))
         truth[labels[which]] = np.clip(values, -_LARGEST, _LARGEST)
     return truth
 

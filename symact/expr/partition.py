@@ -7,7 +7,9 @@ a dense grid and settled, at its calmest points, in ball arithmetic; so is every
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 
@@ -25,6 +27,7 @@ from symact.expr.fields import (
     project_one,
     sample_points,
 )
+from symact.expr.hands import in_threads
 from symact.expr.kernels import TRUSTED_HUGE, TRUSTED_TINY, Array, Saturation, switch_values
 from symact.expr.proposals import ALL, MEETING, SAME, propose
 from symact.expr.saturation import revealing
@@ -37,6 +40,9 @@ _PROBES = np.stack(
 ).ravel()
 _DENSE_TOLERANCE = 1e-7
 _CHUNK = 4096
+# So many blocks make a task of a thread.
+_SHARE = 8
+_Item = TypeVar("_Item")
 
 PROVED, CERTIFIED, NUMERIC = 0, 1, 2
 EVIDENCE = ("proved", "certified", "numeric")
@@ -73,10 +79,14 @@ class Functions:
         self._proof = np.zeros(64, np.int8)
         self.variable = self.describe(VARIABLE_HEAD, np.zeros((1, 0), np.int64), self.base.values)
 
-    def candidates(self, head: int, arguments: Array) -> Candidates:
-        """Describe rows ``(rows, arity)`` of one head without keeping their values."""
-        parts = [self.describe(head, arguments[part], values) for part, values in self.base.applied(head, arguments)]
-        return Candidates.joined(parts)
+    def candidates(self, wanted: Sequence[tuple[int, Array]]) -> Candidates:
+        """Describe rows, given as heads with arguments ``(rows, arity)``, without keeping their values."""
+        blocks = [block for head, arguments in wanted for block in self.base.blocks(head, arguments)]
+
+        def described(share: Sequence[tuple[int, Array, int]]) -> Candidates:
+            return Candidates.joined([self.describe(h, a, self.base.apply(h, a, start)) for h, a, start in share])
+
+        return Candidates.joined(in_threads(described, _shares(blocks)))
 
     def adopt(self, chosen: Candidates) -> Array:
         """Make rows part of the dag, with values; gives their row numbers."""
@@ -245,15 +255,26 @@ class Functions:
 
     def _dense_values(self, rows: Candidates, members: Array) -> Array:
         values = np.empty((len(members), self.dense.columns))
+        blocks = []
         heads = rows.heads[members]
-        for head in np.unique(heads):
+        for head in np.unique(heads).tolist():
             where = np.flatnonzero(heads == head)
             if head == VARIABLE_HEAD:
                 values[where] = self.dense.values[0]
                 continue
             arguments = rows.arguments[members[where], : self.dag.heads[head].arity]
-            values[where] = self.dense.apply(int(head), arguments)
+            blocks += [(head, part, where[start:]) for _, part, start in self.dense.blocks(head, arguments)]
+
+        def evaluate(share: Sequence[tuple[int, Array, Array]]) -> None:
+            for head, arguments, where in share:
+                values[where[: len(arguments)]] = self.dense.apply(head, arguments)
+
+        in_threads(evaluate, _shares(blocks))
         return values
+
+
+def _shares(blocks: Sequence[_Item]) -> list[Sequence[_Item]]:
+    return [blocks[start : start + _SHARE] for start in range(0, len(blocks), _SHARE)]
 
 
 def _apart(values: Array, others: Array) -> Array:
