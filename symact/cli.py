@@ -16,7 +16,7 @@ from typing import Annotated, Any, NoReturn
 
 import typer
 
-from symact.errors import InputError, SymactError
+from symact.errors import InputError, SymactError, printable
 
 app = typer.Typer(
     name="symact",
@@ -338,6 +338,7 @@ def _usage_error(error: Exception) -> int:
 
 
 def _complain(message: str, code: int, hint: str = "") -> int:
+    message = printable(message, "\n")
     print(f"symact: {message}" + (f"\n{hint}" if hint else ""), file=sys.stderr)
     return code
 

@@ -10,10 +10,27 @@ from __future__ import annotations
 from pathlib import Path
 
 
+def printable(text: str, keep: str = "") -> str:
+    """`text` with everything that a terminal would obey (escapes, directions, line ends) written out.
+
+    Messages and tables quote the files of strangers.
+
+    Args:
+        text: any text.
+        keep: characters to leave as they are.
+    """
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() or c in keep else c.encode("unicode_escape").decode() for c in text)
+
+
 class SymactError(Exception):
-    """The work failed: exit code 1."""
+    """The work failed: exit code 1. Whatever the message quotes, it is printable."""
 
     exit_code = 1
+
+    def __init__(self, message: object = ""):
+        super().__init__(printable(str(message), "\n"))
 
 
 class InputError(SymactError):

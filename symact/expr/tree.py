@@ -8,6 +8,8 @@ second one node that holds the whole formula as its author wrote it. Both print 
 from __future__ import annotations
 
 import ast
+import re
+import sys
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, replace
 from typing import Any, NamedTuple
@@ -184,15 +186,40 @@ def from_document(document: dict[str, Any], vocabulary: Vocabulary) -> Expr | tu
     """The inverse of `to_document`.
 
     Raises:
-        FormulaError: an expression cannot be read.
+        FormulaError: it is no such document, or an expression of it cannot be read.
     """
+    texts = document.get("expressions") if isinstance(document, dict) else None
+    if not isinstance(texts, list) or not texts:
+        raise FormulaError("a candidate is a document with a list of expressions")
     if document.get("grammar") is False:  # built-in functions are meant, whatever the grammar calls by their names
         vocabulary = NO_GRAMMAR
-    own = {p["name"]: Parameter(**{**p, "range": tuple(p["range"])}) for p in document.get("parameters", ())}
+    parameters = document.get("parameters", [])
+    if not isinstance(parameters, list):
+        raise FormulaError("the parameters of a candidate are a list")
+    own = {parameter.name: parameter for parameter in map(_parameter, parameters)}
     if own:
         vocabulary = replace(vocabulary, parameters={**vocabulary.parameters, **own})
-    parsed = tuple(parse(text, vocabulary) for text in document["expressions"])
+    parsed = tuple(parse(text, vocabulary) for text in texts)
     return parsed[0] if len(parsed) == 1 else parsed
+
+
+def _parameter(document: Any) -> Parameter:
+    """A parameter that travels with a candidate, as the grammar's reader would have taken it."""
+    wanted = {"name", "init", "per", "positive", "share", "range", "mixture"}
+    if not isinstance(document, dict) or set(document) != wanted:
+        raise FormulaError(f"a parameter has {', '.join(sorted(wanted))}")
+    name, init, ends = document["name"], document["init"], document["range"]
+    if not isinstance(name, str) or not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]{0,63}", name) or name == "x":
+        raise FormulaError(f"{str(name)[:70]!r} is not the name of a parameter")
+    numbers = [init, *ends] if isinstance(ends, list) and len(ends) == 2 else []
+    if len(numbers) != 3 or not all(type(n) in (int, float) and abs(n) <= sys.float_info.max for n in numbers):
+        raise FormulaError(f"the parameter {name!r} has no finite init and range")
+    if not all(type(document[flag]) is bool for flag in ("positive", "share", "mixture")):
+        raise FormulaError(f"positive, share and mixture of the parameter {name!r} are true or false")
+    low, high = map(float, ends)
+    if document["per"] not in ("layer", "channel") or not low < high or (document["positive"] and min(init, low) <= 0):
+        raise FormulaError(f"the parameter {name!r} cannot be as it is described")
+    return Parameter(**{**document, "init": float(init), "range": (low, high)})
 
 
 def parse(text: str, grammar: Vocabulary | None = None) -> Expr:

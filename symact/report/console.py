@@ -12,12 +12,12 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from rich import box
+from rich import box, markup
 from rich.console import Console
-from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
+from symact.errors import printable
 from symact.records import Status
 
 if TYPE_CHECKING:
@@ -26,6 +26,11 @@ if TYPE_CHECKING:
 # Where output is piped there is no window to fit into.
 OUT = Console(highlight=False, width=None if sys.stdout.isatty() else 132)
 ERR = Console(stderr=True, highlight=False)
+
+
+def escape(text: str) -> str:
+    """`text` as it stands, whoever wrote it: no markup of rich's, no escape sequence of the terminal's."""
+    return markup.escape(printable(text, "\n"))
 
 
 def document(value: Any) -> None:
@@ -62,7 +67,7 @@ def top(rows: Sequence[Row], shown: int, title: str = "") -> None:
     finished = [row for row in rows if row.trial.status is Status.finished]
     failed = [row for row in rows if row.trial.status is not Status.finished]
     table = Table(
-        title=title or None, title_justify="left", title_style="bold", header_style="bold", box=box.SIMPLE_HEAD
+        title=escape(title) or None, title_justify="left", title_style="bold", header_style="bold", box=box.SIMPLE_HEAD
     )
     table.add_column("#", justify="right")
     table.add_column("function", overflow="fold")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import sys
 from collections.abc import Mapping
 from typing import Any
 
@@ -62,7 +63,7 @@ def from_document(document: Any) -> Outcome:
     score, reason, metrics, constants = (document[key] for key in ("score", "reason", "metrics", "constants"))
     status = Status(document["status"])
     if status is Status.finished:
-        if isinstance(score, bool) or not isinstance(score, int | float) or not math.isfinite(score):
+        if not _is_number(score):
             raise ValueError("a finished outcome has a finite score")
         score = float(score)
     elif score is not None:
@@ -71,12 +72,29 @@ def from_document(document: Any) -> Outcome:
         raise ValueError("reason is a text, metrics a mapping, constants a list")
     if not all(isinstance(site, dict) and all(map(_is_constant, site.values())) for site in constants):
         raise ValueError("constants are one mapping per site of numbers or lists of numbers")
+    if _is_deeper(metrics, MAXIMUM_DEPTH):
+        raise ValueError(f"metrics nested more than {MAXIMUM_DEPTH} deep")
     return Outcome(status, score, reason, metrics, tuple(constants))
 
 
 def _is_constant(value: Any) -> bool:
     values = value if isinstance(value, list) else [value]
-    return all(v is None or (isinstance(v, int | float) and not isinstance(v, bool)) for v in values)
+    return all(v is None or _is_number(v) for v in values)
+
+
+def _is_number(value: Any) -> bool:
+    """Whether it is a number that float64 can hold."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return False
+    return abs(value) <= sys.float_info.max  # also False for NaN
+
+
+def _is_deeper(value: Any, depth: int) -> bool:
+    if isinstance(value, dict):
+        value = list(value.values())
+    if not isinstance(value, list):
+        return False
+    return depth < 0 or any(_is_deeper(item, depth - 1) for item in value if isinstance(item, dict | list))
 
 
 def dump(value: Any) -> str:
@@ -88,15 +106,28 @@ def load(text: str) -> Any:
     """The value of a JSON text.
 
     Raises:
-        ValueError: it is not JSON, holds NaN, nests too deep or is too long.
+        ValueError: it is not JSON, holds NaN or a number beyond float64, nests too deep or is too long.
     """
     if len(text) > MAXIMUM_CHARACTERS:
         raise ValueError(f"longer than {MAXIMUM_CHARACTERS} characters")
     try:
-        return json.loads(text, parse_constant=_refuse)
+        return json.loads(text, parse_constant=_refuse, parse_float=_finite, parse_int=_whole)
     except RecursionError:
         raise ValueError("nested too deep") from None
 
 
 def _refuse(name: str) -> Any:
     raise ValueError(f"{name} is not JSON")
+
+
+def _finite(text: str) -> float:
+    value = float(text)
+    if not math.isfinite(value):
+        raise ValueError(f"the number {text[:40]} is beyond float64")
+    return value
+
+
+def _whole(text: str) -> int:
+    if len(text) > 300:
+        raise ValueError(f"a number of {len(text)} digits is beyond float64")
+    return int(text)
