@@ -21,7 +21,7 @@ from torch.utils._python_dispatch import _disable_current_modes
 
 from symact.lower import backend, torch_code
 from symact.lower.gradient import backward
-from symact.lower.precision import joint_limit, limit, saturated
+from symact.lower.precision import joint_limit, limit, wide
 from symact.lower.program import Program
 
 
@@ -43,7 +43,7 @@ def _evaluate(program: Program, inputs: tuple[Tensor, ...]) -> Any:
     dtype = inputs[0].dtype
     working = torch.float64 if any(t.dtype == torch.float64 for t in inputs) else torch.float32
     if working is torch.float32 and _needs_float64(program, inputs[0]):
-        program, working = saturated(program), torch.float64
+        program, working = wide(program), torch.float64
     outputs = torch_code.function(program)(*[t.to(working) for t in inputs])
     if isinstance(outputs, tuple):
         return tuple(output.to(dtype) for output in outputs)
@@ -210,7 +210,7 @@ class Runner:
     def wide(self) -> Runner:
         """The same function for float64 tensors, with nothing that overflows to NaN."""
         if self._wide is None:
-            self._wide = Runner(saturated(self.forward), saturated(self.backward))
+            self._wide = Runner(wide(self.forward), wide(self.backward))
             self._wide._limit = math.inf
         return self._wide
 

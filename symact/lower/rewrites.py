@@ -58,6 +58,11 @@ def _square(values: Any, found: dict[str, int]) -> bool:
 _PARTIAL = frozenset(("log", "log1p", "sqrt", "pow", "div", "tan"))
 
 
+def _near(values: Any, found: dict[str, int]) -> bool:
+    """c and d lie well within the bound that the row sets."""
+    return max(abs(values.number(found[name])) for name in "cd") < 1e3 and _unbounded(values, found)
+
+
 def _total(values: Any, found: dict[str, int]) -> bool:
     """u is defined everywhere, so that nothing is defined anew where it cancels."""
     stack, seen = [found["u"]], set()
@@ -81,9 +86,12 @@ def _unbounded(values: Any, found: dict[str, int]) -> bool:
 
 _LOG_2 = "0.6931471805599453"
 _HALF_ROOT = "0.7071067811865476"
+_TURN = "1.5707963267948966"
+_CLIPPED = "max(min(u, 1e4), -1e4)"
 
 # Signs and constants move to one place, so that the rows below meet one form of each pattern.
 _NORMAL = (
+    _row(f"abs(u + c) - abs(u + d) -> abs({_CLIPPED} + c) - abs({_CLIPPED} + d)", _near),
     _row("u - c -> u + (-c)"),
     _row("0 - u -> -u"),
     _row("u + 0 -> u"),
@@ -115,6 +123,13 @@ _EXPONENTIALS = (
     _row("exp(u) - 1 -> expm1(u)"),
     _row("1 - exp(u) -> -expm1(u)"),
     _row("expm1(u) + 1 -> exp(u)"),
+    _row("where(w, u, expm1(v)) + 1 -> where(w, u + 1, exp(v))"),
+    _row("log1p(where(w, u, expm1(v))) -> where(w, log1p(u), v)"),
+    _row("log(where(w, u, exp(v))) -> where(w, log(u), v)"),
+    _row("1/where(w, u, exp(v)) -> where(w, 1/u, exp(-v))"),
+    _row("sigmoid(u) + (-0.5) -> 0.5*tanh(0.5*u)"),
+    _row("0.5 - sigmoid(u) -> -0.5*tanh(0.5*u)"),
+    _row("1 - sigmoid(u)*sigmoid(u) -> sigmoid(-u)*(sigmoid(u) + 1)"),
     _row("exp(u)/(exp(u) + c) -> sigmoid(u - log(c))", _positive),
     _row("(v*exp(u))/(exp(u) + c) -> v*sigmoid(u - log(c))", _positive),
     _row("expm1(u)/(exp(u) + 1) -> tanh(0.5*u)"),
@@ -213,6 +228,9 @@ _HYPERBOLIC = (
     _row("asinh(sinh(u)) -> u"),
     _row("sinh(asinh(u)) -> u"),
     _row("tan(atan(u)) -> u"),
+    _row(f"{_TURN} - atan(u) -> where(1 < u, atan(1/u), {_TURN} - atan(min(u, 2)))", _unbounded),
+    _row(f"atan(u) + (-{_TURN}) -> where(1 < u, -atan(1/u), atan(min(u, 2)) + (-{_TURN}))", _unbounded),
+    _row(f"atan(u) + {_TURN} -> where(u < -1, -atan(1/u), atan(max(u, -2)) + {_TURN})", _unbounded),
 )
 
 _ERRORS = (
@@ -223,8 +241,14 @@ _ERRORS = (
     _row("2 - erfc(u) -> erfc(-u)"),
     _row("erfc(u) - 1 -> -erf(u)"),
     _row("1 - ndtr(u) -> ndtr(-u)"),
+    _row(f"ndtr(u) + (-0.5) -> 0.5*erf({_HALF_ROOT}*u)"),
+    _row(f"0.5 - ndtr(u) -> -0.5*erf({_HALF_ROOT}*u)"),
+    _row("1 - erf(u)*erf(u) -> erfc(u)*erfc(-u)"),
+    _row("1 - ndtr(u)*ndtr(u) -> ndtr(-u)*(ndtr(u) + 1)"),
     _row("exp(u*u)*erfc(u) -> erfcx(u)"),
     _row("exp(u*u)*erfc(-u) -> erfcx(-u)"),
+    _row("(v*exp(u*u))*erfc(u) -> v*erfcx(u)"),
+    _row("(v*erfc(u))*exp(u*u) -> v*erfcx(u)"),
     _row("exp(c*(u*u))*erfc(d*u) -> erfcx(d*u)", _square),
     _row(f"exp(0.5*(u*u))*ndtr(-u) -> 0.5*erfcx({_HALF_ROOT}*u)"),
     _row(f"exp(0.5*(u*u))*ndtr(u) -> 0.5*erfcx(-{_HALF_ROOT}*u)"),
@@ -289,6 +313,7 @@ _QUOTIENTS = (
     _row("u/v - w/v -> (u - w)/v"),
     _row("u/v + w/v -> (u + w)/v"),
     _row("1 - u/(u + c) -> c/(u + c)"),
+    _row("1 - u/(abs(u) + 1) -> ((abs(u) - u) + 1)/(abs(u) + 1)"),
     _row("u - u*v -> u*(1 - v)"),
     _row("v/(u*u) -> (v/u)/u"),
 )

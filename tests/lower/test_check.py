@@ -18,7 +18,7 @@ from symact.lower.module import CompiledFunction
 from symact.lower.module import compile as compile_expression
 from symact.lower.passes import STAGES, lower
 from symact.lower.precise import evaluate
-from symact.lower.precision import limit, saturated
+from symact.lower.precision import limit, wide
 
 
 def test_check_finds_small_errors_where_there_are_small_errors() -> None:
@@ -56,11 +56,11 @@ def test_the_limit_of_float32_is_where_it_overflows() -> None:
     assert 1e18 < limit(lower(parse("x**2/(1 + x**2)"))) < 1e20
 
 
-def test_saturated_programs_have_no_nan_from_overflow() -> None:
+def test_wide_programs_have_no_nan_from_overflow() -> None:
     from symact.lower import torch_code
 
     x = torch.tensor([1e4, -1e4], dtype=torch.float64)
-    slopes = torch_code.function(saturated(backward(lower(parse("x*tanh(exp(x))")))))(x, torch.ones_like(x))
+    slopes = torch_code.function(wide(backward(lower(parse("x*tanh(exp(x))")))))(x, torch.ones_like(x))
     assert slopes.tolist() == [1.0, 0.0]
 
 
