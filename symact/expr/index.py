@@ -1,29 +1,66 @@
 """`FunctionIndex`: which of the functions seen so far an expression is.
 
-In: expressions, of operators or formulas, one by one. Out: the number of their function, counted in order
-of appearance. A search asks it before it trains anything. The rules are those of `identity`: fingerprints
-propose, dense points and ball arithmetic dispose.
+In: expressions, of operators or formulas, one by one or many at once. Out: the number of their function, counted
+in order of appearance. A search asks it before it trains anything. Most questions are answered by structure; a
+new structure costs its fingerprint; only where that meets a known one is anything compared: by the rules of
+`rewriting`, then on dense points and in ball arithmetic.
 """
 
 from __future__ import annotations
 
 import itertools
-import math
-from bisect import bisect_left, insort
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
 from symact.errors import InputError
-from symact.expr.candidates import Candidates
-from symact.expr.fields import ANCHORS, POINTS, Slot
+from symact.expr.fields import ANCHORS, Fingerprints, Slot
+from symact.expr.judge import Judge
 from symact.expr.kernels import Array
-from symact.expr.partition import CERTIFIED, NUMERIC, PROVED, Functions
+from symact.expr.partition import CERTIFIED, NUMERIC, PROVED
 from symact.expr.proposals import ALL, BITS, CLOSE
+from symact.expr.sketches import MEETING_BITS, Catalogue, Sketches, Slots
 from symact.expr.tree import Expr
-from symact.expr.vocabulary import VARIABLE, Parameter, Vocabulary
+from symact.expr.vocabulary import Parameter, Vocabulary
 
 _MOST_RENAMINGS = 120
+_AT_ONCE = 4096
+# The number of the slot that one parameter gets when the others of its family have 0.
+_OTHER = 1
+
+
+class _Member:
+    """The first expression of a function, or one that is asked for.
+
+    Attributes:
+        expr: the expression.
+        families: of its parameters: what they are -> their names, in order of first mention.
+        slots: each parameter by name, numbered within its family.
+        marks: per parameter, the fingerprint when it alone differs from the others of its family; None where that
+            changes nothing. Not known until it is needed.
+    """
+
+    __slots__ = ("expr", "families", "marks", "slots")
+
+    def __init__(self, expr: Expr, parameters: tuple[Parameter, ...]):
+        self.expr = expr
+        self.families: dict[tuple, list[str]] = {}
+        for parameter in parameters:
+            self.families.setdefault(Slot.family_of(parameter), []).append(parameter.name)
+        self.slots: Slots = {
+            name: Slot(family, number) for family, names in self.families.items() for number, name in enumerate(names)
+        }
+        self.marks: dict[str, Fingerprints | None] | None = None
+
+    @property
+    def exchangeable(self) -> bool:
+        """Whether several parameters are of one family."""
+        return any(len(names) > 1 for names in self.families.values())
+
+    @property
+    def alike(self) -> Slots:
+        """All parameters of a family being one."""
+        return {name: Slot(family, 0) for family, names in self.families.items() for name in names}
 
 
 class FunctionIndex:
@@ -41,16 +78,14 @@ class FunctionIndex:
         if equivalence not in ("exact", "sampled"):
             raise InputError(f"an index of functions knows 'exact' and 'sampled', not {equivalence!r}")
         self.grammar = grammar
-        self._functions = Functions(grammar.interval, certify=equivalence == "exact")
+        self._certify = equivalence == "exact"
+        self._sketches = Sketches(grammar.interval)
+        self._judge = Judge(grammar.interval, self._certify)
+        self._catalogue = Catalogue()
         self._numbers: dict[Expr, int] = {}
-        self._rows: dict[tuple[int, tuple[int, ...]], int] = {}
-        self._described: dict[int, Candidates] = {}
+        self._by_row: dict[int, int] = {}
+        self._members: list[_Member] = []
         self._evidence: list[int] = []
-        self._members: list[Candidates] = []
-        self._full: list[tuple[float, int]] = []
-        self._partial: list[int] = []
-        self._anchors = np.empty((64, ANCHORS))
-        self._trusted = np.empty(64, np.int64)
 
     def __len__(self) -> int:
         """Functions known."""
@@ -58,144 +93,161 @@ class FunctionIndex:
 
     def add(self, expr: Expr) -> int:
         """The number of the function that `expr` is; a new one when it was not known."""
-        found = self.find(expr)
-        if found is None:
-            found = self._insert(self._describe(expr, next(_renamings(expr.parameters))))
-            self._numbers[expr] = found
-        return found
+        return self._number(expr, insert=True)  # type: ignore[return-value]
 
     def find(self, expr: Expr) -> int | None:
         """The number of the function that `expr` is, or None when no such function was added."""
-        known = self._numbers.get(expr)
-        if known is not None:
-            return known
+        return self._number(expr, insert=False)
+
+    def add_different(self, expressions: Sequence[Expr]) -> list[int]:
+        """The numbers of many expressions that are known to be different functions, such as those of a store.
+
+        They are taken at their word, all at once and an order of magnitude quicker than one by one; an
+        expression that is known already keeps its number.
+        """
+        new = [expr for expr in dict.fromkeys(expressions) if expr not in self._numbers]
         with np.errstate(all="ignore"):
-            for slots in _renamings(expr.parameters):
-                number = self._lookup(self._describe(expr, slots))
-                if number is not None:
-                    self._numbers[expr] = number
-                    self._evidence[number] = CERTIFIED if self._functions.certify else NUMERIC
-                    return number
-        return None
+            self._load(new)
+        return [self._numbers[expr] for expr in expressions]
 
     def domain(self, expr: Expr) -> str:
         """Where an expression is defined on the interval: `everywhere` (almost), `partly` or `nowhere`."""
-        with np.errstate(all="ignore"):
-            return _domain(self._describe(expr, next(_renamings(expr.parameters))))
+        return self._judge.domain(expr, _Member(expr, expr.parameters).slots)
 
     def domain_of(self, number: int) -> str:
         """The domain of a function that was added."""
-        return _domain(self._members[number])
+        return self.domain(self._members[number].expr)
 
     def evidence(self) -> Array:
         """``(functions,)`` codes into `partition.EVIDENCE`: by what the expressions added were told apart or merged."""
         return np.array(self._evidence, np.int8)
 
-    def _describe(self, expr: Expr, slots: dict[str, Slot]) -> Candidates:
-        row = self._row(expr, slots)
-        if row == 0:
-            return self._functions.variable
-        if row not in self._described:
-            head, arguments = self._functions.dag.node(row)
-            described = self._functions.describe(
-                head, np.array([arguments]), self._functions.base.values[row : row + 1]
-            )
-            if self._functions.certify:
-                self._functions.repair(described)
-            self._described[row] = described
-        return self._described[row]
-
-    def _row(self, expr: Expr, slots: dict[str, Slot]) -> int:
-        bindings = iter(expr.bindings())
-
-        def walk(node: Expr) -> int:
-            if node.operator is VARIABLE:
-                return 0
-            uses = next(bindings).parameters
-            own = tuple(slots[uses[p.name].name] for p in node.operator.parameters)
-            arguments = [walk(argument) for argument in node.arguments]
-            head = self._functions.dag.head(node.operator, own)
-            if node.operator.kind != "nary":
-                return self._step(head, tuple(arguments))
-            row = arguments[0]
-            for argument in arguments[1:]:
-                row = self._step(head, (row, argument))
-            return row
-
+    def _number(self, expr: Expr, insert: bool) -> int | None:
+        known = self._numbers.get(expr)
+        if known is not None:
+            return known
+        if self._sketches.full:
+            self._sketches.forget()
+            self._by_row = {}
         with np.errstate(all="ignore"):
-            return walk(expr)
+            asked = _Member(expr, self._sketches.parameters(expr))
+            row = self._row(asked)
+            known = self._by_row.get(row)
+            if known is None:
+                prints = self._prints(asked)
+                known = self._lookup(asked, prints)
+                if known is None and insert:
+                    known = self._insert(asked, prints)
+        if known is not None:
+            self._numbers[expr] = self._by_row[row] = known
+        return known
 
-    def _step(self, head: int, arguments: tuple[int, ...]) -> int:
-        known = self._functions.dag.heads[head]
-        if known.alias is not None:
-            return arguments[known.alias]
-        if known.tape.total:
-            arguments = (0,) * known.arity
-        elif known.commutative:
-            arguments = tuple(sorted(arguments))
-        row = self._rows.get((head, arguments))
-        if row is None:
-            one = self._functions.candidates([(head, np.array([arguments], np.int64))])
-            row = self._rows[(head, arguments)] = int(self._functions.adopt(one)[0])
-        return row
+    def _row(self, asked: _Member) -> int:
+        if asked.exchangeable:
+            return self._sketches.row_under(asked.expr, asked.slots)
+        return self._sketches.row(asked.expr)
 
-    def _lookup(self, asked: Candidates) -> int | None:
-        trusted = int(asked.prints.trusted[0])
-        anchors = asked.prints.anchors[0]
-        if trusted == ALL:
-            total = float(anchors.sum())
-            start = bisect_left(self._full, (total - CLOSE, -1))
-            numbers = list(self._partial)
-            for near, number in self._full[start:]:
-                if near > total + CLOSE:
-                    break
-                numbers.append(number)
-        else:
-            numbers = list(range(len(self._members)))
-        if not numbers:
-            return None
-        rows = np.array(numbers)
-        common = (self._trusted[rows] & trusted)[:, None] & BITS != 0
-        near = (np.abs(self._anchors[rows] - anchors) <= CLOSE) | ~common
-        for number in sorted(rows[near.all(axis=1) & common.any(axis=1)].tolist()):
-            if not self._functions.certify or self._functions.equal(self._members[number], asked):
-                return int(number)
+    def _prints(self, asked: _Member) -> Fingerprints:
+        """The fingerprint with all parameters of a family being one: exchanging them does not change it."""
+        prints = self._sketches.print_of(self._sketches.row(asked.expr))
+        if self._certify and int(prints.trusted[0]) & MEETING_BITS != MEETING_BITS:
+            return self._judge.prints(asked.expr, asked.alike)
+        return prints
+
+    def _lookup(self, asked: _Member, prints: Fingerprints) -> int | None:
+        for number in self._catalogue.near(prints.anchors[0], int(prints.trusted[0])):
+            how = self._compared(self._members[number], asked)
+            if how is not None:
+                self._evidence[number] = max(self._evidence[number], how)
+                return number
         return None
 
-    def _insert(self, member: Candidates) -> int:
-        number = len(self._members)
+    def _compared(self, member: _Member, asked: _Member) -> int | None:
+        """By what evidence two expressions are one function, or None."""
+        ways = list(itertools.islice(self._renamings(member, asked), _MOST_RENAMINGS))
+        if not self._certify:
+            return NUMERIC if any(self._alike_in_float64(member, asked, others) for others in ways) else None
+        for others in ways:
+            if self._judge.proved(member.expr, member.slots, asked.expr, others):
+                return PROVED
+        for others in ways:
+            if self._judge.equal(member.expr, member.slots, asked.expr, others):
+                return CERTIFIED
+        return None
+
+    def _alike_in_float64(self, member: _Member, asked: _Member, others: Slots) -> bool:
+        if not member.exchangeable and not asked.exchangeable:
+            return True
+        rows = self._sketches.row_under(member.expr, member.slots), self._sketches.row_under(asked.expr, others)
+        return _near(*[self._sketches.print_of(row) for row in rows])
+
+    def _renamings(self, member: _Member, asked: _Member) -> Iterator[Slots]:
+        """Slots for the parameters of `asked`, such that it may be `member`."""
+        if not member.exchangeable and not asked.exchangeable:
+            yield asked.slots
+            return
+        ours, theirs = self._marks(member), self._marks(asked)
+        choices = []
+        for family, names in asked.families.items():
+            active = [name for name in names if theirs[name] is not None]
+            places = [name for name in member.families.get(family, []) if ours[name] is not None]
+            spare = [name for name in names if theirs[name] is None]
+            free = len(member.families.get(family, []))
+            options = []
+            for order in itertools.permutations(range(max(len(active), len(places))), len(active)):
+                slots, fits = {}, True
+                for name, at in zip(active, order, strict=True):
+                    slot = member.slots[places[at]] if at < len(places) else Slot(family, free + at)
+                    slots[name] = slot
+                    fits &= at >= len(places) or _near(theirs[name], ours[places[at]])
+                if fits:
+                    # What changes nothing may stand anywhere.
+                    slots.update({name: Slot(family, free + len(names) + i) for i, name in enumerate(spare)})
+                    options.append(slots)
+                if len(options) == _MOST_RENAMINGS:
+                    break
+            choices.append(options)
+        for chosen in itertools.product(*choices):
+            yield {name: slot for slots in chosen for name, slot in slots.items()}
+
+    def _marks(self, member: _Member) -> dict[str, Fingerprints | None]:
+        if member.marks is None:
+            member.marks = {}
+            base = self._sketches.row_under(member.expr, member.alike)
+            for name, slot in member.slots.items():
+                row = self._sketches.row_under(member.expr, {**member.alike, name: Slot(slot.family, _OTHER)})
+                prints = [self._sketches.print_of(r) for r in (base, row)]
+                same = row == base or (all(int(p.trusted[0]) == ALL for p in prints) and _near(*prints))
+                member.marks[name] = None if same else prints[1]
+        return member.marks
+
+    def _load(self, expressions: Sequence[Expr]) -> None:
+        """Insert expressions that are different functions."""
+        for start in range(0, len(expressions), _AT_ONCE):
+            if self._sketches.full:
+                self._sketches.forget()
+                self._by_row = {}
+            part = expressions[start : start + _AT_ONCE]
+            anchors = np.empty((len(part), ANCHORS))
+            trusted = np.empty(len(part), np.int64)
+            for numbers, prints in self._sketches.warm(part):
+                anchors[numbers], trusted[numbers] = prints.anchors, prints.trusted
+            for number, expr in enumerate(part):
+                member = _Member(expr, self._sketches.parameters(expr))
+                prints = Fingerprints(anchors[number : number + 1], trusted[number : number + 1])
+                if self._certify and int(trusted[number]) & MEETING_BITS != MEETING_BITS:
+                    prints = self._judge.prints(expr, member.alike)
+                self._numbers[expr] = self._by_row[self._row(member)] = self._insert(member, prints)
+
+    def _insert(self, member: _Member, prints: Fingerprints) -> int:
         self._members.append(member)
-        self._evidence.append(PROVED if self._functions.certify else NUMERIC)
-        if number == len(self._trusted):
-            self._anchors = np.concatenate([self._anchors, np.empty_like(self._anchors)])
-            self._trusted = np.concatenate([self._trusted, np.empty_like(self._trusted)])
-        self._anchors[number] = member.prints.anchors[0]
-        self._trusted[number] = member.prints.trusted[0]
-        if member.prints.trusted[0] == ALL:
-            insort(self._full, (float(member.prints.anchors[0].sum()), number))
-        else:
-            self._partial.append(number)
-        return number
+        self._evidence.append(PROVED if self._certify else NUMERIC)
+        return self._catalogue.add(prints.anchors[0], int(prints.trusted[0]))
 
 
-def _domain(described: Candidates) -> str:
-    undefined = int(described.undefined[0])
-    return "everywhere" if undefined == 0 else "nowhere" if undefined == POINTS else "partly"
-
-
-def _renamings(parameters: tuple[Parameter, ...]) -> Iterator[dict[str, Slot]]:
-    """Every way to number the parameters of each family; order of first mention comes first."""
-    families: dict[tuple, list[str]] = {}
-    for parameter in parameters:
-        families.setdefault(Slot.family_of(parameter), []).append(parameter.name)
-    count = math.prod(math.factorial(len(names)) for names in families.values())
-    orders = [
-        list(itertools.permutations(names)) if count <= _MOST_RENAMINGS else [tuple(names)]
-        for names in families.values()
-    ]
-    for chosen in itertools.product(*orders):
-        yield {
-            name: Slot(family, number)
-            for family, names in zip(families, chosen, strict=True)
-            for number, name in enumerate(names)
-        }
+def _near(first: Fingerprints | None, second: Fingerprints | None) -> bool:
+    """Whether two fingerprints agree where both are trusted."""
+    if first is None or second is None:
+        return first is second
+    common = (int(first.trusted[0]) & int(second.trusted[0]) & BITS) != 0
+    return bool(((np.abs(first.anchors[0] - second.anchors[0]) <= CLOSE) | ~common).all())

@@ -1,0 +1,184 @@
+"""`Judge`: whether two single expressions are the same function, first by rules, then in ball arithmetic.
+
+In: expressions and which parameter of one is which of the other. Out: the verdict, and by what it was reached.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from symact.expr import balls
+from symact.expr.candidates import Candidates
+from symact.expr.cells import hidden_points
+from symact.expr.fields import Field, Fingerprints, Slot
+from symact.expr.forms import Form
+from symact.expr.normal import Normal
+from symact.expr.partition import Functions
+from symact.expr.sketches import Slots
+from symact.expr.tape import tape_of
+from symact.expr.tree import Expr
+from symact.expr.vocabulary import VARIABLE, Operator
+
+_MOST_ROWS, _MOST_FORMS = 20_000, 150_000
+# At so many points of each kind balls are asked whether a function is defined.
+_ASKED = 8
+
+
+class Judge:
+    """Compares expressions.
+
+    Args:
+        interval: (low, high), where functions are compared.
+        certify: settle by rules and balls; else agreement of float64 values is enough.
+    """
+
+    def __init__(self, interval: tuple[float, float], certify: bool = True):
+        self.interval, self.certify = interval, certify
+        self._normal = Normal()
+        self._forms: dict[tuple[Operator, tuple[Slot, ...], tuple[Form, ...]], Form] = {}
+        self._begin()
+
+    def _begin(self) -> None:
+        self._functions = Functions(self.interval, certify=self.certify)
+        self._rows: dict[tuple[int, tuple[int, ...]], int] = {}
+        self._fields: list[Field] = []
+        self._described: dict[int, Candidates] = {0: self._functions.variable}
+
+    def equal(self, first: Expr, slots: Slots, second: Expr, others: Slots) -> bool:
+        """Whether two expressions are the same function, decided in float64 and balls."""
+        self._refresh()
+        with np.errstate(all="ignore"):
+            pair = [self._description(expr, own) for expr, own in ((first, slots), (second, others))]
+            return pair[0] is pair[1] or self._functions.equal(*pair)
+
+    def prints(self, expr: Expr, slots: Slots) -> Fingerprints:
+        """The fingerprint of an expression, with what float64 lost at the common anchors from ball arithmetic."""
+        self._refresh()
+        with np.errstate(all="ignore"):
+            return self._description(expr, slots).prints
+
+    def form(self, expr: Expr, slots: Slots) -> Form:
+        """The normal form of an expression; forms of one moment can be compared."""
+        bindings = iter(expr.bindings())
+
+        def walk(node: Expr) -> Form:
+            if node.operator is VARIABLE:
+                return self._normal.x
+            uses = next(bindings).parameters
+            own = tuple(slots[uses[p.name].name] for p in node.operator.parameters)
+            return self._applied(node.operator, own, tuple([walk(argument) for argument in node.arguments]))
+
+        return walk(expr)
+
+    def proved(self, first: Expr, slots: Slots, second: Expr, others: Slots) -> bool:
+        """Whether the rules prove two expressions to be the same function."""
+        if len(self._normal) > _MOST_FORMS:
+            self._normal = Normal()
+            self._forms = {}
+        return self.form(first, slots) is self.form(second, others)
+
+    def domain(self, expr: Expr, slots: Slots) -> str:
+        """Where an expression is defined on the interval: `everywhere` (almost), `partly` or `nowhere`.
+
+        The rules tell it where they can; else it is asked at the sample points, on a grid, and in cells between
+        sign changes that both miss, and what float64 says there is confirmed in balls.
+        """
+        form = self.form(expr, slots)
+        if form.kind == "nowhere" or not form.tags:
+            return "nowhere" if form.kind == "nowhere" else "everywhere"
+        self._refresh()
+        with np.errstate(all="ignore"):
+            row = self._row(expr, slots)
+            functions = self._functions
+            functions.dense.extend()
+            cells = hidden_points(functions.dag, [functions.dag.node(row)], functions.dense)
+            fields = [functions.base, functions.dense, Field(functions.dag, np.array(cells or [0.0]), 3, False)]
+            fields[2].extend()
+            # The arbiter knows fields by their identity, so this one has to stay.
+            self._fields.append(fields[2])
+            defined, undefined = [], []
+            for field in fields if cells else fields[:2]:
+                lost = np.isnan(field.values[row, : len(field.x)])
+                defined += [(field, int(point)) for point in np.flatnonzero(~lost)]
+                undefined += [(field, int(point)) for point in np.flatnonzero(lost)]
+            some = self._confirmed(row, defined, False) or self._confirmed(row, undefined, False)
+            none = self._confirmed(row, undefined, True) or self._confirmed(row, defined, True)
+        return "partly" if some and none else "nowhere" if none else "everywhere"
+
+    def _confirmed(self, row: int, places: list[tuple[Field, int]], undefined: bool) -> bool:
+        """Whether balls say so at one of some places, spread over all."""
+        spread = [places[i] for i in np.linspace(0, len(places) - 1, min(len(places), _ASKED)).astype(int)]
+        return any(self._undefined(row, field, point) is undefined for field, point in spread)
+
+    def _undefined(self, row: int, field: Field, point: int) -> bool | None:
+        """Whether a row is undefined at a point; None where no precision tells."""
+        node = self._functions.dag.node(row)
+        for bits in balls.PRECISIONS:
+            with balls.precision(bits):
+                value = self._functions.arbiter.value(node, field, point, bits)
+            if value is not balls.UNKNOWN:
+                return value is balls.UNDEFINED
+        return None
+
+    def _refresh(self) -> None:
+        if self._functions.dag.size > _MOST_ROWS:
+            self._begin()
+
+    def _applied(self, operator: Operator, slots: tuple[Slot, ...], arguments: tuple[Form, ...]) -> Form:
+        place = (operator, slots, arguments)
+        found = self._forms.get(place)
+        if found is None:
+            tape = tape_of(operator)
+            own = [self._normal.slot(slot, slot.family[4][0] >= 0) for slot in slots]
+            if operator.kind == "nary":
+                found = arguments[0]
+                for argument in arguments[1:]:
+                    found = self._normal.tape(tape, [found, argument, *own])
+            else:
+                found = self._normal.tape(tape, [*arguments, *own])
+            self._forms[place] = found
+        return found
+
+    def _description(self, expr: Expr, slots: Slots) -> Candidates:
+        row = self._row(expr, slots)
+        if row not in self._described:
+            functions = self._functions
+            head, arguments = functions.dag.node(row)
+            described = functions.describe(head, np.array([arguments]), functions.base.values[row : row + 1])
+            if functions.certify:
+                functions.repair(described)
+            self._described[row] = described
+        return self._described[row]
+
+    def _row(self, expr: Expr, slots: Slots) -> int:
+        bindings = iter(expr.bindings())
+
+        def walk(node: Expr) -> int:
+            if node.operator is VARIABLE:
+                return 0
+            uses = next(bindings).parameters
+            own = tuple(slots[uses[p.name].name] for p in node.operator.parameters)
+            arguments = [walk(argument) for argument in node.arguments]
+            head = self._functions.dag.head(node.operator, own)
+            if node.operator.kind != "nary":
+                return self._step(head, tuple(arguments))
+            row = arguments[0]
+            for argument in arguments[1:]:
+                row = self._step(head, (row, argument))
+            return row
+
+        return walk(expr)
+
+    def _step(self, head: int, arguments: tuple[int, ...]) -> int:
+        known = self._functions.dag.heads[head]
+        if known.alias is not None:
+            return arguments[known.alias]
+        if known.tape.total:
+            arguments = (0,) * known.arity
+        elif known.commutative:
+            arguments = tuple(sorted(arguments))
+        row = self._rows.get((head, arguments))
+        if row is None:
+            one = self._functions.candidates([(head, np.array([arguments], np.int64))])
+            row = self._rows[(head, arguments)] = int(self._functions.adopt(one)[0])
+        return row
