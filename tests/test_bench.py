@@ -185,6 +185,25 @@ def test_a_given_best_does_not_count_as_found(made):
     assert evaluations_to_top(made, search_of([1, 2, 3, order[0]], made), 0.01) == 2
 
 
+def test_every_seed_of_a_table_is_seen_equally_often(made):
+    seen = [search.seen for search in replay("random", made, 9, 8, seed=3).searches]
+    assert sorted(seen) == sorted([(0,), (1,), (2,), (3,)] * 2)
+    assert seen[:4] != seen[4:] or seen != sorted(seen)
+    pairs = [search.seen for search in replay("random", made, 9, 4, seen=2).searches]
+    assert sorted(sum(pairs, ())) == [0, 0, 1, 1, 2, 2, 3, 3]
+
+
+def test_searches_that_share_what_they_see_are_no_independent_draws():
+    values, groups = [1.0] * 10 + [9.0] * 10, [0] * 10 + [1] * 10
+    _, low, high = interval(values, np.mean)
+    _, wide_low, wide_high = interval(values, np.mean, groups=groups)
+    assert low > 2.0
+    assert high < 8.0
+    assert (wide_low, wide_high) == (1.0, 9.0)
+    # Groups of one are the ordinary bootstrap.
+    assert interval(values, np.mean, groups=range(20)) == interval(values, np.mean)
+
+
 def test_intervals_hold_the_statistic():
     value, low, high = interval([1, 2, 3, 4, 100.0])
     assert (value, low <= 3 <= high) == (3.0, True)

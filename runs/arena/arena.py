@@ -2,8 +2,9 @@
 
     python runs/arena/arena.py TABLE.parquet --output runs/arena/fashion14-deep.json
 
-A search sees one of the table's seeds and is judged on the others. Prints a Markdown table and writes
-the same numbers, with intervals and every single search, as JSON.
+A search sees one of the table's seeds and is judged on the others. Writes the statistics with intervals and
+every single search as JSON, and the same as a Markdown table beside it. Started again, it goes on with the
+contestants that its output does not have.
 """
 
 from __future__ import annotations
@@ -11,9 +12,12 @@ from __future__ import annotations
 import argparse
 import json
 import time
+from functools import cache
 from pathlib import Path
 
-from symact.bench import Table, compare, replay, summarize
+import numpy as np
+
+from symact.bench import Replay, Table, compare, replay, summarize
 from symact.bench.replaying import baseline_rows
 from symact.bench.statistics import AFTER
 
@@ -28,16 +32,19 @@ CONTESTANTS: dict[str, tuple[str, dict]] = {
     "rl (PPO)": ("rl", {}),
     "rl (REINFORCE)": ("rl", {"algorithm": "reinforce"}),
     "surrogate (gp)": ("surrogate", {}),
-    "surrogate (gp, no exploration)": ("surrogate", {"explore": 0.0}),
-    "surrogate (knn, metric)": (
-        "surrogate",
-        {"regressor": "knn", "explore": 0.0, "views": {"outputs": 1.0, "fisher": 1.0}},
-    ),
-    "surrogate (knn, UMAP union)": ("surrogate", {"regressor": "knn", "embedding": "umap", "explore": 0.0}),
+    "surrogate (gp), batches of 8": ("surrogate", {}),
+    "surrogate (gp, exploring)": ("surrogate", {"explore": 0.3}),
+    "surrogate (gp, outputs and shape)": ("surrogate", {"views": {"outputs": 1.0, "shape": 1.0}}),
+    "surrogate (knn)": ("surrogate", {"regressor": "knn"}),
+    "surrogate (knn, UMAP union)": ("surrogate", {"regressor": "knn", "embedding": "umap"}),
+    "surrogate (svr)": ("surrogate", {"regressor": "svr"}),
     "surrogate (forest)": ("surrogate", {"regressor": "forest"}),
-    "surrogate (svr)": ("surrogate", {"regressor": "svr", "explore": 0.0}),
 }
-SLOW = {"surrogate (forest)", "rl (PPO)", "rl (REINFORCE)"}
+BATCHES = {"surrogate (gp), batches of 8": 8}
+HEAD = """| start | contestant | evaluations to the top 1 % | against random: ratio of means; paired difference \
+| median regret after 10 | 25 | 50 | 100 |
+|---|---|---|---|---|---|---|---|
+"""
 
 
 def main() -> None:
@@ -45,39 +52,56 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("table")
     parser.add_argument("--output", required=True, help="FILE.json")
-    parser.add_argument("--repeats", type=int, default=40)
-    parser.add_argument("--slow-repeats", type=int, default=20, help="for the contestants that learn slowly")
+    parser.add_argument("--repeats", type=int, default=20)
     parser.add_argument("--evaluations", type=int, default=100, help="beyond the start")
     parser.add_argument("--only", default="", help="part of a contestant's name")
     arguments = parser.parse_args()
     table = Table.read(arguments.table)
-    document: dict = {
+    output = Path(arguments.output)
+    document = json.loads(output.read_text()) if output.exists() else {
         "table": {k: v for k, v in table.about.items() if k != "grammar"},
         "functions": len(table),
         "seeds": table.seeds,
         "noise": table.noise,
         "finite_share": None if table.finite is None else float(table.finite.mean()),
         "rows": [],
-    }
-    output = Path(arguments.output)
+    }  # fmt: skip
+    evaluations = arguments.evaluations + max(1, len(baseline_rows(table)))
+
+    @cache
+    def searches(name: str, start: str) -> Replay:
+        optimizer, settings = CONTESTANTS[name]
+        batch = BATCHES.get(name, 1)
+        return replay(
+            optimizer, table, evaluations, arguments.repeats, seed=1, start=start, batch=batch, settings=settings
+        )
+
+    finished = {(row["name"], row["start"]) for row in document["rows"]}
     for start in ("baselines", "random"):
         for name, (optimizer, settings) in CONTESTANTS.items():
-            if arguments.only not in name and name != "random":
+            if arguments.only not in name or (name, start) in finished:
                 continue
-            repeats = arguments.slow_repeats if name in SLOW else arguments.repeats
-            begun = time.perf_counter()
-            evaluations = arguments.evaluations + max(1, len(baseline_rows(table)))
-            done = replay(optimizer, table, evaluations, repeats, seed=1, start=start, settings=settings)
+            begun = time.process_time()
+            done = searches(name, start)
             row = {
-                "name": name, "optimizer": optimizer, "settings": settings, "start": start, "repeats": repeats,
-                **summarize(done), "seconds": time.perf_counter() - begun,
+                "name": name, "optimizer": optimizer, "settings": settings, "start": start,
+                "repeats": arguments.repeats, **summarize(done), "cpu_seconds": time.process_time() - begun,
+                "winners": [table.expressions[s.rows[int(best)]] for s in done.searches if (best := _best(s)) >= 0],
             }  # fmt: skip
             if name != "random":
-                # The same seeds and starts as the contestant's, so that searches can be compared in pairs.
-                row["versus_random"] = compare(done, replay("random", table, evaluations, repeats, seed=1, start=start))
+                row["versus_random"] = compare(done, searches("random", start))
             document["rows"].append(row)
+            names = list(CONTESTANTS)
+            document["rows"].sort(key=lambda r: (r["start"], names.index(r["name"])))
             output.write_text(json.dumps(document, indent=1) + "\n")
+            output.with_suffix(".md").write_text(HEAD + "".join(markdown(r) + "\n" for r in document["rows"]))
             print(markdown(row), flush=True)
+
+
+def _best(search) -> int:
+    """The position of the function that a search names: the best by what it was told; -1 if all failed."""
+    told = search.scores
+    return -1 if np.isnan(told).all() else int(np.nanargmax(told))
 
 
 def markdown(row: dict) -> str:

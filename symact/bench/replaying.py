@@ -2,8 +2,8 @@
 
 A candidate meets its row by function identity and is printed in the row's own words; of several rows
 of one function the first counts. A candidate that is not in the table is told `rejected` and not
-counted. The search sees the mean over some of the table's seeds, drawn anew for every repeat; what
-it found is judged on the others.
+counted. The search sees the mean over some of the table's seeds, other ones in every repeat and each
+equally often; what it found is judged on the others.
 """
 
 from __future__ import annotations
@@ -77,7 +77,7 @@ def replay(
         optimizer: a name in `OPTIMIZERS`, or a class.
         table: a table or its file.
         evaluations: of one search, the start and failures included.
-        repeats: searches; each has its own seed and its own draw of the table's seeds.
+        repeats: searches; each has its own seed and sees its own part of the table's seeds.
         seed: of all of it.
         start: `baselines`, those that the table has; or `random`, as many functions drawn at random, the
             same ones for every optimizer.
@@ -102,13 +102,19 @@ def replay(
     for repeat in range(repeats):
         generator = np.random.default_rng([0x7265706C, seed % 2**63, repeat])
         visible = table.seeds if seen is None or table.seeds == 1 else min(seen, table.seeds)
-        shown = np.sort(generator.permutation(table.seeds)[:visible])
+        shown = _shown(table.seeds, visible, seed, repeat)
         first = _start(table, start, generator)
         search = runner.run(first, shown, int(generator.integers(2**62)))
         searches.append(search)
         if progress:
             progress(repeat, search)
     return Replay(name, table, evaluations, start, tuple(searches))
+
+
+def _shown(seeds: int, visible: int, seed: int, repeat: int) -> np.ndarray:
+    """The seeds that a search sees: random ones, in such an order that all are seen equally often."""
+    order = np.random.default_rng([0x7365656E, seed % 2**63, repeat // seeds]).permutation(seeds)
+    return np.sort(np.roll(order, -(repeat % seeds))[:visible])
 
 
 def _factory(optimizer: str | type) -> tuple[str, type]:

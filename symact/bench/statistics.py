@@ -4,7 +4,8 @@ The target is fixed before a search is looked at: the best rows of the table by 
 seeds that this search did not see (all seeds if it saw all). A row that failed on any of them is
 never among the best. Regret after n evaluations is the best such mean less that of the row which the
 search itself would name after n: the best by what it was told. Intervals are percentile bootstraps
-over searches.
+over searches; searches that have both the start and the seeds seen in common are no independent draws,
+so the bootstrap draws such groups first, and then searches within them.
 """
 
 from __future__ import annotations
@@ -55,16 +56,45 @@ def evaluations_to_top(table: Table, search: Search, share: float = 0.01) -> flo
     return float("inf")
 
 
-def interval(values: Sequence[float], statistic: Any = np.median, level: float = 0.95) -> tuple[float, float, float]:
-    """A statistic of values over searches with its bootstrap interval: (value, low, high)."""
+def interval(
+    values: Sequence[float], statistic: Any = np.median, level: float = 0.95, groups: Sequence[Any] | None = None
+) -> tuple[float, float, float]:
+    """A statistic of values over searches with its bootstrap interval: (value, low, high).
+
+    Args:
+        values: one per search.
+        statistic: of an array along an axis.
+        level: of the interval.
+        groups: of each search; None: every search is one of its own.
+    """
     sample = np.asarray(values, dtype=float)
-    generator = np.random.default_rng(0)
-    draws = sample[generator.integers(len(sample), size=(_RESAMPLES, len(sample)))]
+    drawn = sample[_resampled(list(range(len(sample)) if groups is None else groups))]
     with np.errstate(invalid="ignore"):
-        resampled = np.sort(np.nan_to_num(statistic(draws, axis=1), nan=np.inf, posinf=np.inf))
+        resampled = np.sort(np.nan_to_num(statistic(drawn, axis=1), nan=np.inf, posinf=np.inf))
     tail = (1 - level) / 2
     low, high = resampled[int(tail * _RESAMPLES)], resampled[int((1 - tail) * _RESAMPLES) - 1]
     return float(statistic(sample)), float(low), float(high)
+
+
+def _resampled(groups: list[Any]) -> np.ndarray:
+    """Positions of the searches of each resample, ``(resamples, searches)``: groups first, then within them."""
+    generator = np.random.default_rng(0)
+    members: dict[Any, list[int]] = {}
+    for position, group in enumerate(groups):
+        members.setdefault(group, []).append(position)
+    names = list(members)
+    sizes = np.array([len(members[name]) for name in names])
+    places = np.zeros((len(names), sizes.max()), dtype=int)
+    for row, name in enumerate(names):
+        places[row, : sizes[row]] = members[name]
+    # Every group is replaced by one drawn, and each of its searches by one of that.
+    drawn = generator.integers(len(names), size=(_RESAMPLES, len(names)))[:, [names.index(group) for group in groups]]
+    return places[drawn, (generator.random(drawn.shape) * sizes[drawn]).astype(int)]
+
+
+def grouped(replay: Replay) -> list[Any]:
+    """A mark of each search, equal for searches of one start that see the same seeds."""
+    return [(tuple(search.rows[: search.start].tolist()), search.seen) for search in replay.searches]
 
 
 def summarize(replay: Replay, after: Sequence[int] = AFTER, share: float = 0.01) -> dict[str, Any]:
@@ -72,15 +102,21 @@ def summarize(replay: Replay, after: Sequence[int] = AFTER, share: float = 0.01)
     table = replay.table
     regrets = [regret(table, search) for search in replay.searches]
     reached = [evaluations_to_top(table, search, share) for search in replay.searches]
-    document: dict[str, Any] = {"searches": len(replay.searches), "regret": {}}
+    groups = grouped(replay)
+    document: dict[str, Any] = {"searches": len(replay.searches), "groups": len(set(groups)), "regret": {}}
     for count in after:
         at = [values[min(count, len(values) - 1)] for values in regrets if len(values) > count]
         if len(at) == len(regrets):
-            document["regret"][str(count)] = _row(interval(at))
-    document["evaluations_to_top"] = _row(interval(reached)) | {"share": share, "each": list(map(_number, reached))}
+            document["regret"][str(count)] = _row(interval(at, groups=groups))
+    document["evaluations_to_top"] = _row(interval(reached, groups=groups)) | {
+        "share": share,
+        "each": list(map(_number, reached)),
+    }
     winners = [search.rows[int(np.nan_to_num(search.scores, nan=-np.inf).argmax())] for search in replay.searches]
     values = [unseen_scores(table, s)[row] for s, row in zip(replay.searches, winners, strict=True)]
-    document["winner_unseen"] = _row(interval([v if np.isfinite(v) else np.nan for v in values], np.nanmedian))
+    document["winner_unseen"] = _row(
+        interval([v if np.isfinite(v) else np.nan for v in values], np.nanmedian, groups=groups)
+    )
     return document
 
 
@@ -126,7 +162,7 @@ def compare(replay: Replay, other: Replay, share: float = 0.01, cap: float | Non
     ]
     mine, theirs = np.array(pairs).T
     return {
-        "difference": _row(interval(mine - theirs, np.mean)),
+        "difference": _row(interval(mine - theirs, np.mean, groups=grouped(replay))),
         "ratio_of_means": float(mine.mean() / max(theirs.mean(), 1e-12)),
         "ratio_of_medians": float(np.median(mine) / max(np.median(theirs), 1e-12)),
     }

@@ -123,18 +123,6 @@ class Description:
         fisher = None if self.fisher is None else self.fisher[at]
         return Description(self.outputs[at], fisher, self.shape[at], self.finite[at])
 
-    def joined(self, other: Description) -> Description:
-        """These rows and then those."""
-        fisher = None
-        if self.fisher is not None and other.fisher is not None:
-            fisher = np.concatenate([self.fisher, other.fisher])
-        return Description(
-            np.concatenate([self.outputs, other.outputs]),
-            fisher,
-            np.concatenate([self.shape, other.shape]),
-            np.concatenate([self.finite, other.finite]),
-        )
-
     def coordinates(self, views: Mapping[str, float]) -> np.ndarray:
         """All views side by side, ``(n, columns)``, for regressors that need coordinates."""
         parts = [getattr(self, view) * weight for view, weight in views.items() if weight and self._has(view)]

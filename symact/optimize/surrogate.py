@@ -8,7 +8,6 @@ are sampled and mutated from the best, screened by their outputs, and only then 
 
 from __future__ import annotations
 
-import weakref
 from collections.abc import Iterator, Sequence
 from functools import cached_property
 from typing import Any
@@ -20,13 +19,12 @@ from symact.expr import vary
 from symact.expr.space import Space
 from symact.expr.tree import Expr, parse
 from symact.optimize.base import Candidate, Features, Optimizer, check_settings, rank_values, score_of
-from symact.optimize.description import VIEWS, Description, Frame, Raw
-from symact.optimize.functions import Functions
+from symact.optimize.description import VIEWS
+from symact.optimize.landscape import Landscape
 from symact.optimize.regressors import Forest, GaussianProcess, NearestNeighbours, Regressor, Rows, SupportVectors
 from symact.records import Trial
 
-REFERENCE = 256  # functions that set the units of a space that is sampled
-CHUNK = 64
+CHUNK = 64  # functions of a sampled space whose features are asked for at a time
 LARGEST = 1_000  # trials that a regressor learns from: the best and the newest, so that it stays quick
 
 
@@ -64,7 +62,7 @@ class Surrogate(Optimizer):
         regressor: str = "gp",
         embedding: str = "metric",
         views: dict[str, float] | None = None,
-        explore: float = 0.3,
+        explore: float = 0.0,
         targets: str = "rank",
         initial: int = 6,
         length: float = 1.0,
@@ -76,8 +74,7 @@ class Surrogate(Optimizer):
         choices = {"regressor": ("gp", "knn", "forest", "svr"), "embedding": ("metric", "umap")}
         given = {"regressor": regressor, "embedding": embedding, "targets": targets}
         check_settings(self.name, given, choices | {"targets": ("rank", "score")})
-        default = {"outputs": 1.0, "fisher": 1.0} if embedding == "umap" else {"outputs": 1.0, "shape": 1.0}
-        self.views = dict(default if views is None else views)
+        self.views = dict({"outputs": 1.0, "fisher": 1.0} if views is None else views)
         if not set(self.views) <= set(VIEWS) or not any(self.views.values()):
             raise InputError(f"surrogate: views weigh {', '.join(VIEWS)}; got {views!r}")
         self.regressor, self.embedding, self.explore = regressor, embedding, float(explore)
@@ -105,21 +102,19 @@ class Surrogate(Optimizer):
             yield from self.finite_only(self.functions.draws(self.seed))
             return
         model, used = fitted
-        expressions, rows = self._candidates(model, used)
+        expressions, rows = self._candidates(used)
         if not len(rows):
             return
-        mean, spread = model.predict(rows)
-        value = mean if spread is None else mean + self.explore * spread
-        taken: list[int] = []
+        mean, spread = model.predict(rows, spread=self.explore > 0)
+        value = np.array(mean if spread is None else mean + self.explore * spread, dtype=float)
         # One after another: what is near a function just proposed waits, since that one will tell about it.
-        while len(taken) < len(rows):
+        for _ in range(len(rows)):
             best = int(np.argmax(value))
-            if not np.isfinite(value[best]):
-                return
-            taken.append(best)
             yield expressions[best]
-            near = np.exp(-rows.distances(rows.take(np.array([best])))[:, 0] / self.length)
-            value = value - 0.5 * (float(spread[best]) if spread is not None else 0.0) * near
+            chosen = rows.take(np.array([best]))
+            doubt = model.predict(chosen)[1]
+            if doubt is not None:
+                value -= 0.5 * float(doubt[0]) * np.exp(-rows.distances(chosen)[:, 0] / self.length)
             value[best] = -np.inf
 
     # What the regressor learns from.
@@ -167,130 +162,50 @@ class Surrogate(Optimizer):
         return GaussianProcess(self.length)
 
     def _rows(self, expressions: list[Expr]) -> Rows:
-        if self.embedding == "umap":
-            embedding, described = self.landscape.embedded(expressions, tuple(v for v in self.views if self.views[v]))
-            return Rows(described, self.views, embedding)
-        return Rows(self.landscape.describe(expressions), self.views)
+        made = self.landscape.embedded if self.embedding == "umap" else self.landscape.rows
+        return made(expressions, self.features, self.views)
 
     # What may be proposed.
 
-    def _candidates(self, model: Regressor, used: Rows) -> tuple[list[Expr], Rows]:
+    def _candidates(self, used: Rows) -> tuple[list[Expr], Rows]:
         members = self.functions.members
         if members is not None:
-            rows = self._rows(members)
-            open_ = [
-                i for i in np.flatnonzero(rows.description.finite).tolist() if self.key(members[i]) not in self.known
-            ]
-            return [members[i] for i in open_], rows.take(np.array(open_, dtype=int))
-        pool = self._pool()
-        keep = self._screened(pool, used)
-        described = self.landscape.describe(keep)
-        finite = np.flatnonzero(described.finite)
-        return [keep[i] for i in finite], Rows(described.take(finite), self.views)
+            listed = [member for member in members if self.key(member) not in self.known]
+        else:
+            listed = self._screened(self._pool(), used)
+        rows = self._rows(listed)
+        finite = np.flatnonzero(rows.description.finite)
+        return [listed[i] for i in finite], rows.take(finite)
 
     def _pool(self) -> list[Expr]:
-        """Samples of the space, and mutants of the best known functions, that are not known."""
+        """Usable samples of the space, and mutants of the best known functions; a known function may be among them."""
         generator = self.generator(1, self.told)
         order = np.argsort(-rank_values(self._scores), kind="stable")
         parents = [self._expressions[i] for i in order[:16] if self._expressions[i] in self.space]
-        found: dict[Any, Expr] = {}
-        for attempt in range(4 * self.pool):
-            if len(found) >= self.pool:
+        drawn: dict[Expr, None] = {}
+        for attempt in range(2 * self.pool):
+            if len(drawn) >= self.pool:
                 break
             if parents and attempt % 4:
                 parent = parents[int(generator.integers(len(parents)))]
-                expression = vary.mutate(parent, self.space, generator)
+                drawn.setdefault(vary.mutate(parent, self.space, generator))
             else:
-                expression = self.space.sample(generator)
-            if self.functions.usable(expression) and (key := self.key(expression)) not in self.known:
-                found.setdefault(key, expression)
-        return list(found.values())
+                drawn.setdefault(self.space.sample(generator))
+        known = set(self._expressions)
+        return [expression for expression in drawn if expression not in known and self.functions.usable(expression)]
 
     def _screened(self, pool: list[Expr], used: Rows) -> list[Expr]:
-        """The part of a pool that is promising by its outputs alone, and so worth its features."""
-        if self.landscape.features is None or len(pool) <= CHUNK:
-            return pool
+        """The part of a pool that is promising by its outputs alone, and so worth its identity and its features."""
         views = {"outputs": 1.0}
         expressions, targets, noise = self._known()
-        finite = np.flatnonzero(self.landscape.describe(expressions).finite)
-        rows = Rows(used.description, views)
-        model = GaussianProcess(self.length).fit(rows, targets[finite], noise[finite])
-        mean, spread = model.predict(Rows(self.landscape.describe(pool, full=False), views))
-        best = np.argsort(-(mean + self.explore * spread), kind="stable")[:CHUNK]
-        return [pool[i] for i in best]
-
-
-class Landscape:
-    """Descriptions of the functions of one space under one source of features, each made once."""
-
-    def __init__(self, functions: Functions, features: Features | None):
-        self.features = features
-        members = functions.members
-        if members is None:
-            members = [expression for expression, _ in zip(functions.draws(0), range(REFERENCE), strict=False)]
-        raw = self._raw(members, True)
-        self._frame = Frame(raw)
-        described = self._frame(raw)
-        self._members = {expression: row for row, expression in enumerate(members)}
-        self._described = described
-        self._others: dict[Expr, Description] = {}
-        self._embeddings: dict[tuple[str, ...], np.ndarray] = {}
-
-    _CACHE: weakref.WeakKeyDictionary[Any, dict[int, tuple[Functions, Landscape]]] = weakref.WeakKeyDictionary()
-
-    @classmethod
-    def of(cls, functions: Functions, features: Features | None) -> Landscape:
-        """The landscape, made once per process for the same functions and the same source."""
-        source = getattr(features, "__self__", features) if features is not None else functions
-        try:
-            made = cls._CACHE.setdefault(source, {})
-        except TypeError:  # a source that cannot be referred to weakly is described anew
-            return cls(functions, features)
-        if id(functions) not in made or made[id(functions)][0] is not functions:
-            made[id(functions)] = (functions, cls(functions, features))
-        return made[id(functions)][1]
-
-    def _raw(self, expressions: Sequence[Expr], full: bool) -> Raw:
-        listed = list(expressions)
-        return Raw.of(listed, self.features(listed) if self.features is not None and full else None)
-
-    def describe(self, expressions: Sequence[Expr], full: bool = True) -> Description:
-        """Descriptions, ``(n,)`` rows; without `full` the outputs only, and no features are asked for."""
-        if not full:
-            return self._frame(self._raw(expressions, False))
-        new = [e for e in dict.fromkeys(expressions) if e not in self._members and e not in self._others]
-        if new:
-            described = self._frame(self._raw(new, True))
-            for row, expression in enumerate(new):
-                self._others[expression] = described.take([row])
-        if not any(expression in self._others for expression in expressions):
-            return self._described.take([self._members[expression] for expression in expressions])
-        parts = [self._others.get(e) or self._described.take([self._members[e]]) for e in expressions]
-        return _concatenated(parts)
-
-    def embedded(self, expressions: Sequence[Expr], views: tuple[str, ...]) -> tuple[np.ndarray, Description]:
-        """UMAP coordinates; a function outside the space, or not finite, is not finite here."""
-        if views not in self._embeddings:
-            from symact.optimize.embedding import umap_union
-
-            finite = np.flatnonzero(self._described.finite)
-            coordinates = np.zeros((len(self._described), 2))
-            if len(finite) > 3:
-                coordinates[finite] = umap_union(self._described.take(finite), views)
-            self._embeddings[views] = coordinates
-        described = self.describe(expressions)
-        places = [self._members.get(expression) for expression in expressions]
-        inside = np.array([place is not None for place in places], dtype=bool)
-        coordinates = self._embeddings[views][[place or 0 for place in places]]
-        seen = Description(described.outputs, described.fisher, described.shape, described.finite & inside)
-        return coordinates, seen
-
-
-def _concatenated(parts: Sequence[Description]) -> Description:
-    fisher = [part.fisher for part in parts if part.fisher is not None]
-    return Description(
-        np.concatenate([part.outputs for part in parts]),
-        np.concatenate(fisher) if len(fisher) == len(parts) else None,
-        np.concatenate([part.shape for part in parts]),
-        np.concatenate([part.finite for part in parts]),
-    )
+        finite = np.flatnonzero(self.landscape.describe(expressions, self.features).finite)
+        model = GaussianProcess(self.length).fit(Rows(used.description, views), targets[finite], noise[finite])
+        mean, spread = model.predict(Rows(self.landscape.glance(pool), views), spread=self.explore > 0)
+        best = np.argsort(-(mean if spread is None else mean + self.explore * spread), kind="stable")
+        found: dict[Any, Expr] = {}
+        for place in best.tolist():
+            if len(found) >= CHUNK:
+                break
+            if (key := self.key(pool[place])) not in self.known:
+                found.setdefault(key, pool[place])
+        return list(found.values())

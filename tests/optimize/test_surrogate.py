@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import gc
+import weakref
+
 import numpy as np
 import pytest
 
@@ -10,7 +13,9 @@ from symact.expr.grammar import load_grammar
 from symact.expr.tree import parse
 from symact.optimize.description import POINTS, Frame, Raw, outputs
 from symact.optimize.embedding import umap_union
-from symact.optimize.regressors import Forest, GaussianProcess, NearestNeighbours, Rows, SupportVectors
+from symact.optimize.functions import Functions
+from symact.optimize.landscape import Landscape
+from symact.optimize.regressors import Columns, Forest, GaussianProcess, NearestNeighbours, Rows, SupportVectors
 from symact.optimize.surrogate import Surrogate
 from symact.records import Outcome, Trial
 
@@ -105,6 +110,49 @@ def test_a_batch_is_not_a_heap_of_twins():
     asked = outputs(optimizer.ask(8))
     apart = np.sqrt(((asked[:, None] - asked[None]) ** 2).mean(-1))[np.triu_indices(8, 1)]
     assert np.median(apart) > 0.02
+
+
+class Source:
+    """A task's measurements: twice as much Fisher information for a longer name."""
+
+    def measure(self, listed):
+        level = np.array([len(str(e)) % 5 / 10 for e in listed])
+        fisher = np.linspace(0, 1, 100)[None, None] * np.ones((len(listed), 2, 1)) + level[:, None, None]
+        return {"fisher": fisher, "fisher_weights": np.ones(2), "finite": np.ones(len(listed), dtype=bool)}
+
+
+def test_remembered_distances_are_the_distances():
+    source, functions = Source(), Functions.of(SPACE)
+    landscape = Landscape.of(functions, source.measure)
+    views = {"outputs": 1.0, "fisher": 0.5}
+    foreign = expressions("x*tanh(x) + x", "relu(x)**2 - x")
+    one = landscape.rows([*functions.members[10:40], *foreign], source.measure, views)
+    other = landscape.rows([foreign[1], *functions.members[25:60:3], foreign[0]], source.measure, views)
+    expected = one.description.distances(other.description, views)
+    for _ in range(2):
+        assert np.allclose(one.distances(other), expected, rtol=1e-5, atol=1e-6)
+    assert np.allclose(one.take([0, -1]).distances(other.take([2])), expected[[0, -1]][:, [2]], rtol=1e-5)
+
+
+def test_few_columns_are_kept_and_others_measured_again():
+    members = Functions.of(SPACE).members[:30]
+    description, _ = described(members)
+    rows, columns = Rows(description, VIEWS), Columns(Rows(description, VIEWS), largest=4)
+    everything = rows.distances(rows)
+    for others in ([1, 2, 3], [3, 9, 9, 1], list(range(12)), [11, 0]):
+        assert np.allclose(columns(np.arange(30), np.array(others)), everything[:, others], rtol=1e-5)
+    assert len(columns._kept) <= 12
+
+
+def test_a_landscape_is_made_once_and_goes_with_its_source():
+    functions, source = Functions.of(SPACE), Source()
+    landscape = Landscape.of(functions, source.measure)
+    assert Landscape.of(functions, source.measure) is landscape
+    assert Landscape.of(functions, Source().measure) is not landscape
+    kept = [weakref.ref(source), weakref.ref(landscape)]
+    del source, landscape
+    gc.collect()
+    assert [reference() for reference in kept] == [None, None]
 
 
 def test_a_warm_start_predicts_before_anything_is_told():
