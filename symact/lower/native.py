@@ -87,6 +87,11 @@ class NativeKernel:
         # The library outlives its kernels, so handles are given back whenever that is.
         weakref.finalize(self, _release, library, forward, backward).atexit = False
 
+    @property
+    def handles(self) -> tuple[int, int]:
+        """The library's handles of the forward and the backward Program, good while this object lives."""
+        return self._forward, self._backward
+
     def supports(self, x: Tensor, parameters: tuple[Tensor, ...]) -> bool:
         """Whether these tensors can be given to `forward` and `backward`."""
         if type(x) not in _TENSORS or x.dtype not in _TYPES or not _plain(x):

@@ -13,6 +13,7 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import hashlib
+import itertools
 import logging
 import os
 import platform
@@ -39,7 +40,8 @@ _KERNELS: dict[str, tuple[str, ...]] = {
 }
 _WIDE = "-mprefer-vector-width=512"
 _PLAIN = ("library", "run", "bytecode", "fuse", "patterns", "doubles")
-
+# Compiled once per instruction set; sums of products may be contracted in matrix products.
+_PER_ISA: dict[str, tuple[str, ...]] = {"kernels": (), "chain": ("-ffp-contract=fast",)}
 
 # Stands at the end of a complete ELF file: one that was cut short would kill the process that maps it.
 _END = b"symact-library-is-complete" if sys.platform == "linux" else b""
@@ -74,7 +76,8 @@ def _key(compiler: list[str]) -> str:
     except (OSError, subprocess.SubprocessError) as error:
         raise BuildError(f"the compiler {shlex.join(compiler)} does not run: {error}") from error
     digest = hashlib.sha256()
-    parts: list[bytes] = [version, shlex.join(compiler).encode(), repr((_FLAGS, _KERNELS, _variants())).encode()]
+    flags = repr((_FLAGS, _KERNELS, _PER_ISA, _variants()))
+    parts: list[bytes] = [version, shlex.join(compiler).encode(), flags.encode()]
     for source in sorted(SOURCES.iterdir()):
         if source.suffix in (".cpp", ".h"):
             parts += [source.name.encode(), source.read_bytes()]
@@ -160,10 +163,10 @@ def _compile(compiler: list[str], target: Path) -> None:
         for stem in _PLAIN:
             objects.append(str(folder / f"{stem}.o"))
             commands.append([*compiler, *_FLAGS, "-c", str(SOURCES / f"{stem}.cpp"), "-o", objects[-1]])
-        for isa in _variants():
-            objects.append(str(folder / f"{isa}.o"))
-            flags = [*_FLAGS, *_KERNELS[isa], *(extra if isa == "avx512" else []), f"-DSYMACT_ISA={isa}"]
-            commands.append([*compiler, *flags, "-c", str(SOURCES / "kernels.cpp"), "-o", objects[-1]])
+        for isa, (stem, more) in itertools.product(_variants(), _PER_ISA.items()):
+            objects.append(str(folder / f"{stem}-{isa}.o"))
+            flags = [*_FLAGS, *_KERNELS[isa], *(extra if isa == "avx512" else []), f"-DSYMACT_ISA={isa}", *more]
+            commands.append([*compiler, *flags, "-c", str(SOURCES / f"{stem}.cpp"), "-o", objects[-1]])
         _run_all(commands)
         made = folder / target.name
         # Common code stands first: of functions that several objects hold, the linker keeps the first.

@@ -1,28 +1,22 @@
 """Loss and gradient of a network: by autograd for any module, by hand for a chain of linear layers.
 
-On small networks most of a training step is autograd's bookkeeping. `gradient_function` gives, for an
-`nn.Sequential` of `nn.Linear` and `symact.Activation`, a backward pass written out over the flat
-gradient buffer, which calls the activations' kernels directly; for every other network it gives
-`torch.autograd.grad`. Both compute the same numbers up to rounding.
-
-An activation runs in double precision where single is not enough for full accuracy. A chain trains in single
-precision, as everybody does, and repeats a step as the activation would have it when the loss or the
-gradient is not finite: what can be trained is not lost, and few steps pay for it.
+On small networks most of a training step is autograd's bookkeeping. For an `nn.Sequential` of `nn.Linear` and
+`symact.Activation`, `gradient_function` gives a backward pass written out over the flat gradient buffer: in one native
+call (`native_chain.py`) where the network is small and the library is there, else as `Chain`, which says the same in
+torch. For every other network it gives `torch.autograd.grad`. All compute the same numbers up to rounding, and an
+activation runs in double precision wherever the module itself would.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 
 import torch
 from torch import nn
 from torch.nn import functional
 
-from symact.lower import torch_code
-from symact.lower.autograd import Runner
 from symact.lower.module import Activation
-from symact.lower.passes import lower
+from symact.tasks.native_chain import NativeChain, gradient_views, runner_of
 from symact.tasks.optimizers import FlatParameters
 
 # (x, y) -> the mean loss, and its gradient as a flat tensor that the next call may overwrite.
@@ -39,16 +33,21 @@ def gradient_function(model: nn.Module, flat: FlatParameters, smoothing: float, 
         mixed: bfloat16 autocast, on CUDA only.
     """
     device = flat.buffer.device.type
-    if is_chain(model) and not mixed:
-        return Chain(model, flat, smoothing)
+    chain = (NativeChain.of(model, flat, smoothing) or Chain(model, flat, smoothing)) if is_chain(model) else None
     autocast = torch.autocast(device, torch.bfloat16, enabled=mixed and device == "cuda")
 
     def compute(x: torch.Tensor, y: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        if chain is not None and _plain_rows(x):
+            return chain(x, y)
         with autocast:
             loss = mean_loss(model(x), y, smoothing)
         return loss.detach(), flat.gradient(loss)
 
     return compute
+
+
+def _plain_rows(x: torch.Tensor) -> bool:
+    return x.dim() == 2 and x.dtype == torch.float32
 
 
 def mean_loss(output: torch.Tensor, y: torch.Tensor, smoothing: float = 0.0) -> torch.Tensor:
@@ -93,34 +92,18 @@ class Chain:
         self.smoothing = smoothing
         # Row k is the wanted distribution for label k; made when the number of classes is seen.
         self.targets: torch.Tensor | None = None
-        views: dict[int, torch.Tensor] = {}
-        offset = 0
-        for parameter in flat.parameters:
-            end = offset + parameter.numel()
-            views[id(parameter)] = self.gradient[offset:end].view_as(parameter)
-            offset = end
+        views = gradient_views(flat, self.gradient)
         self.links: list[Link] = []
-        # Some function needs double precision somewhere; nearly always single precision does as well.
-        self.doubtful = False
         for module in model.children():
             if isinstance(module, nn.Linear):
                 self.links.append(_Linear(module, views))
             elif isinstance(module, Activation):
-                link = _Activation(module, views)
-                self.links.append(link)
-                self.doubtful |= link.runner.limit() != math.inf
+                self.links.append(_Activation(module, views))
 
     def __call__(self, x: torch.Tensor, y: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Mean loss of the batch, and the flat gradient (overwritten by the next call)."""
         with torch.no_grad():
-            loss = self._differentiate(x, y)
-            if self.doubtful and not math.isfinite(loss.item() + self.gradient.sum().item()):
-                for link in self.links:
-                    link.careful = True
-                loss = self._differentiate(x, y)
-                for link in self.links:
-                    link.careful = False
-        return loss, self.gradient
+            return self._differentiate(x, y), self.gradient
 
     def _differentiate(self, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
         value = x
@@ -144,26 +127,24 @@ def scores_function(model: nn.Module) -> Callable[[torch.Tensor], torch.Tensor]:
     """The model as a function for evaluation; a chain is computed as in training."""
     if not is_chain(model):
         return model
-    links = Chain(model, FlatParameters([]), 0.0).links
+    native = NativeChain.of(model, FlatParameters([]), 0.0)
+    links = [] if native else Chain(model, FlatParameters([]), 0.0).links
 
     def scores(x: torch.Tensor) -> torch.Tensor:
-        value = x
+        if not _plain_rows(x):
+            output: torch.Tensor = model(x)
+            return output
+        if native is not None:
+            return native.scores(x)
         for link in links:
-            value = link.forward(value)
-        # A value that single precision could not hold is asked again of the modules themselves.
-        return value if math.isfinite(value.sum().item()) else model(x)
+            x = link.forward(x)
+        return x
 
     return scores
 
 
 class Link:
-    """One module of a chain: `forward` keeps what `backward` needs.
-
-    Attributes:
-        careful: use double precision where the activation itself would.
-    """
-
-    careful = False
+    """One module of a chain: `forward` keeps what `backward` needs."""
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """The module's output."""
@@ -194,37 +175,34 @@ class _Linear(Link):
 
 
 class _Activation(Link):
-    """A `symact.Activation` without autograd: its kernel in single precision, and when `careful` as the module does."""
+    """A `symact.Activation` without autograd: its kernel, in the precision that the module would choose."""
 
     def __init__(self, module: Activation, views: dict[int, torch.Tensor]):
         parameters = list(module.parameters())
         self.values = tuple(parameter.detach() for parameter in parameters)
         self.views = [views.get(id(parameter)) for parameter in parameters]
-        self.runner = Runner(lower(module.expr))
+        self.runner = runner_of(module)
         self.kernel = self.runner.kernel("cpu")
-        self.function = torch_code.function(self.runner.forward) if self.kernel is None else None
-        self.derivative = torch_code.function(self.runner.backward) if self.kernel is None else None
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        self.x, self.wide = x, self.careful and self.runner.exceeds(x)
-        if self.kernel is not None:
-            if self.wide:
-                return self.runner.wide_forward(self.kernel, x, self.values)
-            return self.kernel.forward(x, self.values)
-        assert self.function is not None
-        output: torch.Tensor = self.function(x, *self.values)
-        return output if output.shape == x.shape else output.expand_as(x)
+        self.x, self.wide = x, self.kernel is not None and self.runner.exceeds(x)
+        if self.kernel is None:
+            output: torch.Tensor = self.runner(x, self.values)
+            return output if output.shape == x.shape else output.expand_as(x)
+        if self.wide:
+            return self.runner.wide_forward(self.kernel, x, self.values)
+        return self.kernel.forward(x, self.values)
 
     def backward(self, grad: torch.Tensor, needs_input: bool) -> torch.Tensor | None:
-        if self.kernel is not None:
-            if self.wide:
-                found = self.runner.wide_backward(self.kernel, grad, self.x, self.values)
-            else:
-                found = self.kernel.backward(grad, self.x, self.values)
+        if self.kernel is None:
+            leaves = [tensor.detach().requires_grad_() for tensor in (self.x, *self.values)]
+            with torch.enable_grad():
+                output = self.runner(leaves[0], tuple(leaves[1:]))
+            found = torch.autograd.grad(output, leaves, grad, materialize_grads=True)
+        elif self.wide:
+            found = self.runner.wide_backward(self.kernel, grad, self.x, self.values)
         else:
-            assert self.derivative is not None
-            found = self.derivative(self.x, *self.values, grad)
-            found = found if isinstance(found, tuple) else (found,)
+            found = self.kernel.backward(grad, self.x, self.values)
         for view, gradient in zip(self.views, found[1:], strict=True):
             if view is not None:
                 view.copy_(gradient if gradient.shape == view.shape else gradient.sum_to_size(view.shape))

@@ -2,17 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import pytest
 import torch
 from torch import nn
 
 from symact.expr.vocabulary import Parameter, Vocabulary
+from symact.lower.backend import only_plain
 from symact.lower.module import Activation
 from symact.tasks import chain
 from symact.tasks.chain import Chain, gradient_function, is_chain, mean_loss, scores_function
+from symact.tasks.data import Split
+from symact.tasks.native_chain import NativeChain, runner_of
 from symact.tasks.networks import mlp
 from symact.tasks.optimizers import FlatParameters
+from symact.tasks.train import Phase, TrainConfig, Turn, train
 
+# A sigmoid at -95 times a hyperbolic sine of 95 is a half; single precision has neither.
+NARROW = "sigmoid(-abs(x))*sinh(x)"
 LEARNED = Vocabulary(name="learned", parameters={"beta": Parameter("beta", 0.7)})
 
 
@@ -26,17 +35,96 @@ def network(text: str) -> nn.Sequential:
     return mlp(lambda: Activation(text, LEARNED), 12, [8, 8, 8], 5)
 
 
+def native(model: nn.Module, flat: FlatParameters, smoothing: float) -> NativeChain:
+    made = NativeChain.of(model, flat, smoothing)
+    assert made is not None
+    return made
+
+
+@pytest.mark.parametrize("way", [Chain, native])
 @pytest.mark.parametrize("text", ["relu(x)", "x*sigmoid(beta*x)", "tanh(x)", "x*erfc(elu(x))", "beta", "1"])
 @pytest.mark.parametrize("smoothing", [0.0, 0.1])
-def test_chain_agrees_with_autograd(text: str, smoothing: float) -> None:
+def test_chain_agrees_with_autograd(way: Callable[..., Any], text: str, smoothing: float) -> None:
     x, y = batch()
     model = network(text)
     flat = FlatParameters(list(model.parameters()))
     assert is_chain(model)
-    loss, gradient = Chain(model, flat, smoothing)(x, y)
+    loss, gradient = way(model, flat, smoothing)(x, y)
     expected = mean_loss(model(x), y, smoothing)
     torch.testing.assert_close(loss, expected.detach(), rtol=1e-5, atol=1e-6)
     torch.testing.assert_close(gradient, flat.gradient(expected), rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize("widths", [[1, 3], [16, 32, 33], [47, 5, 96], []])
+@pytest.mark.parametrize("rows", [1, 7, 40])
+def test_native_products_are_right_in_every_shape(widths: list[int], rows: int) -> None:
+    torch.manual_seed(0)
+    model = mlp(lambda: Activation("tanh(x)"), 37, widths, 19)
+    x, y = torch.randn(rows, 37), torch.randint(0, 19, (rows,))
+    flat = FlatParameters(list(model.parameters()))
+    step = native(model, flat, 0.0)
+    loss, gradient = step(x, y)
+    expected = mean_loss(model(x), y)
+    torch.testing.assert_close(loss, expected.detach(), rtol=1e-5, atol=1e-6)
+    torch.testing.assert_close(gradient, flat.gradient(expected), rtol=1e-4, atol=1e-6)
+    torch.testing.assert_close(step.scores(x), model(x).detach(), rtol=1e-5, atol=1e-5)
+
+
+def test_native_chain_takes_parameters_per_channel_and_layers_without_bias() -> None:
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Linear(12, 8, bias=False), Activation("x*sigmoid(beta*x)", LEARNED, channels=8))
+    model = nn.Sequential(*model, nn.Linear(8, 5))
+    with torch.no_grad():
+        model[1].beta.copy_(torch.linspace(-1, 2, 8))
+    x, y = batch()
+    flat = FlatParameters(list(model.parameters()))
+    loss, gradient = native(model, flat, 0.0)(x, y)
+    expected = mean_loss(model(x), y)
+    torch.testing.assert_close(loss, expected.detach())
+    torch.testing.assert_close(gradient, flat.gradient(expected), rtol=1e-4, atol=1e-6)
+
+
+def test_native_chain_names_a_label_that_is_no_class() -> None:
+    x, y = batch()
+    model = network("tanh(x)")
+    with pytest.raises(IndexError, match="number of classes, 5"):
+        native(model, FlatParameters([]), 0.0)(x, y + 1)
+
+
+def test_large_networks_and_plain_torch_are_left_to_torch() -> None:
+    wide = mlp(lambda: Activation("tanh(x)"), 600, [600], 5)
+    assert is_chain(wide)
+    assert NativeChain.of(wide, FlatParameters([]), 0.0) is None
+    with only_plain():
+        assert NativeChain.of(network("x*sigmoid(beta*x)"), FlatParameters([]), 0.0) is None
+        test_chain_agrees_with_autograd(Chain, "x*sigmoid(beta*x)", 0.0)
+
+
+@pytest.mark.parametrize("text", ["relu(x)", "x*sigmoid(beta*x)", NARROW, "x/asinh(x) - 1"])
+def test_three_ways_train_along_the_same_curve(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    generator = torch.Generator().manual_seed(3)
+    x, y = torch.randn(160, 12, generator=generator) * 3, torch.randint(0, 5, (160,), generator=generator)
+    config = TrainConfig(epochs=4, batch=32)
+
+    def curve() -> list[float]:
+        model = network(text)
+        phases = [Phase("joint", 4, (Turn(list(model.parameters()), Split(x, y), config.rate),))]
+        return [row["train_loss"] for row in train(model, phases, config, 0).curve]
+
+    found = curve()
+    monkeypatch.setattr(NativeChain, "of", lambda *_: None)
+    assert curve() == pytest.approx(found, rel=1e-4)
+    monkeypatch.setattr(chain, "is_chain", lambda model: False)
+    assert curve() == pytest.approx(found, rel=1e-4)
+
+
+def test_rows_of_sequences_are_left_to_autograd() -> None:
+    model = network("tanh(x)")
+    flat = FlatParameters(list(model.parameters()))
+    x, y = torch.randn(3, 4, 12), torch.randint(0, 5, (3, 4))
+    loss, _ = gradient_function(model, flat, 0.0, False)(x, y)
+    torch.testing.assert_close(loss, mean_loss(model(x), y).detach())
+    assert scores_function(model)(x).shape == (3, 4, 5)
 
 
 def test_parameters_left_out_get_no_gradient_and_stay_apart() -> None:
@@ -76,15 +164,34 @@ def test_gradient_function_of_any_network_agrees_with_the_chain(monkeypatch: pyt
     torch.testing.assert_close(gradient, slow_gradient, rtol=1e-4, atol=1e-6)
 
 
-def test_a_step_that_single_precision_cannot_hold_is_repeated_in_double() -> None:
+def test_the_examples_need_double_precision() -> None:
+    assert 80 < runner_of(Activation(NARROW)).limit() < 95
+    assert runner_of(Activation("x/asinh(x) - 1")).limit() < 1e-3
+
+
+@pytest.mark.parametrize("way", [Chain, native])
+def test_a_chain_computes_in_double_precision_where_the_module_does(way: Callable[..., Any]) -> None:
     x, y = batch()
-    # From 89 on both overflow in single precision; their quotient is tanh.
-    model, expected = network("sinh(x)/cosh(x)"), network("tanh(x)")
-    for chosen in (model, expected):
-        with torch.no_grad():
-            chosen[0].weight.mul_(150)
-    assert model[0](x).abs().max() > 95
-    results = [Chain(m, FlatParameters(list(m.parameters())), 0.0)(x, y) for m in (model, expected)]
-    torch.testing.assert_close(results[0][0], results[1][0], rtol=1e-4, atol=1e-5)
-    torch.testing.assert_close(results[0][1], results[1][1], rtol=1e-3, atol=1e-5)
-    torch.testing.assert_close(scores_function(model)(x), expected(x), rtol=1e-4, atol=1e-4)
+    model = network(NARROW)
+    with torch.no_grad():
+        model[0].weight.mul_(150)
+        assert model[0](x).abs().max() > 95
+    assert torch.isfinite(model(x)).all()
+    flat = FlatParameters(list(model.parameters()))
+    loss, gradient = way(model, flat, 0.0)(x, y)
+    expected = mean_loss(model(x), y)
+    torch.testing.assert_close(loss, expected.detach(), rtol=1e-5, atol=1e-6)
+    torch.testing.assert_close(gradient, flat.gradient(expected), rtol=1e-4, atol=1e-6)
+    torch.testing.assert_close(scores_function(model)(x), model(x), rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("way", [Chain, native])
+def test_double_precision_gives_parameters_their_gradient(way: Callable[..., Any]) -> None:
+    x, y = batch()
+    model = network(f"beta*({NARROW})")
+    with torch.no_grad():
+        model[0].weight.mul_(150)
+    flat = FlatParameters(list(model.parameters()))
+    assert runner_of(model[1]).limit() < 95
+    _, gradient = way(model, flat, 0.0)(x, y)
+    torch.testing.assert_close(gradient, flat.gradient(mean_loss(model(x), y)), rtol=1e-4, atol=1e-6)
