@@ -231,13 +231,14 @@ class _Product:
     def take(self, form: Form, exponent: int) -> None:
         """One more factor."""
         kind = form.kind
+        # Whatever cancels later, what the factor needs to be defined stays.
+        self.tags |= form.tags
         if kind == "restricted":
-            form, self.tags = opened(form, self.tags)
-            self.take(form, exponent)
+            self.take(form.data[0], exponent)
         elif kind == "nowhere":
             self.nowhere = True
         elif exponent == 0:
-            self.tags |= form.tags
+            pass
         elif kind == "const":
             self._number(form.data, exponent)
         elif kind == "product":
@@ -261,7 +262,6 @@ class _Product:
     def _plain(self, form: Form, exponent: int) -> None:
         if exponent < 0 and not form.nonzero:
             self.zeros[form] = None
-        self.tags |= form.tags
         self.factors[form] = self.factors.get(form, 0) + exponent
 
     def _call(self, form: Form, exponent: int) -> None:
@@ -273,7 +273,6 @@ class _Product:
             self._plain(form, exponent % 2)
             self.take(form.data[1], exponent - exponent % 2)
         elif name == "sqrt":
-            self.tags |= form.tags
             self._plain(form, exponent % 2)
             self.take(form.data[1], exponent // 2)
         elif name == "cos" and exponent > 1:

@@ -168,7 +168,7 @@ class Sketches:
     def warm(self, expressions: Sequence[Expr]) -> Iterator[tuple[Array, Fingerprints]]:
         """Fingerprints of many rows at once: (numbers of expressions, their fingerprints), level by level.
 
-        Values of inner rows are kept while they are needed, at most a few hundred thousand.
+        The values of all rows below them are held meanwhile, one KiB each.
         """
         wanted: dict[int, list[int]] = {}
         for number, expr in enumerate(expressions):
@@ -178,14 +178,14 @@ class Sketches:
                 head = self._nodes[part[0]][0] if part[0] else -1
                 values = self._of_rows(head, part)
                 prints = self.prints(values)
-                if len(part) == 1:
-                    prints = Fingerprints(prints.anchors, prints.trusted)
                 for index, row in enumerate(part):
                     self._values[row] = values[index : index + 1].copy() if row else values[index : index + 1]
                 chosen = [(index, number) for index, row in enumerate(part) for number in wanted.get(row, ())]
                 if chosen:
                     indices = np.array([index for index, _ in chosen])
                     yield np.array([number for _, number in chosen]), prints[indices]
+        if len(self._values) > _MOST_VALUES:
+            self._values = {0: self._values[0]}
 
     def _of_rows(self, head: int, rows: list[int]) -> Array:
         if head < 0:
