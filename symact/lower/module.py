@@ -8,6 +8,7 @@ from __future__ import annotations
 import gc
 import html
 from collections.abc import Iterable
+from functools import lru_cache
 from typing import Any
 
 import torch
@@ -21,6 +22,7 @@ from symact.lower import torch_code
 from symact.lower.autograd import Runner
 from symact.lower.learned import formula_text
 from symact.lower.passes import lower
+from symact.lower.program import Program
 
 # The smallest value of a parameter that is declared positive.
 POSITIVE_FLOOR = 1e-6
@@ -38,6 +40,12 @@ def _checked(x: Any) -> Tensor:
     if x.is_complex():
         raise InputError(f"an activation is a real function; got a tensor of {x.dtype}")
     return x.to(torch.get_default_dtype())
+
+
+@lru_cache(maxsize=4096)
+def shared_runner(program: Program) -> Runner:
+    """What runs a Program: one for all sites of a network, so that the Program is examined once."""
+    return Runner(program)
 
 
 class CompiledFunction:
@@ -147,7 +155,7 @@ class Activation(nn.Module):
                 shape = () if channels is None else (channels,)
                 self.register_parameter(name, nn.Parameter(torch.full(shape, float(parameter.init))))
         self._waiting = self._uninitialized()
-        self._runner = Runner(lower(self.expr))
+        self._runner = shared_runner(lower(self.expr))
 
     def _uninitialized(self) -> bool:
         return any(is_lazy(getattr(self, name)) for name in self._names)

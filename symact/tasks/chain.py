@@ -15,8 +15,9 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from symact.lower.module import Activation
-from symact.tasks.native_chain import NativeChain, gradient_views, runner_of
+from symact.lower.module import Activation, shared_runner
+from symact.lower.passes import lower
+from symact.tasks.native_chain import NativeChain, gradient_views
 from symact.tasks.optimizers import FlatParameters
 
 # (x, y) -> the mean loss, and its gradient as a flat tensor that the next call may overwrite.
@@ -181,7 +182,7 @@ class _Activation(Link):
         parameters = list(module.parameters())
         self.values = tuple(parameter.detach() for parameter in parameters)
         self.views = [views.get(id(parameter)) for parameter in parameters]
-        self.runner = runner_of(module)
+        self.runner = shared_runner(lower(module.expr))
         self.kernel = self.runner.kernel("cpu")
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:

@@ -29,8 +29,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
-import scipy.linalg
 import torch
+from scipy.linalg import lapack
 from torch import nn
 from torch.nn import functional
 
@@ -73,13 +73,10 @@ class FisherProbe:
         weights = np.array([record.weights for record in records], dtype=np.int64)
         cdf = np.zeros((len(records), len(EDGES) - 1))
         for row, (record, gradient) in enumerate(zip(records, gradients, strict=True)):
-            if not all(bool(torch.isfinite(t).all()) for t in gradient):
+            inputs, outputs = self._input_spectrum(record), log_spectrum(gradient_factor(record, gradient))
+            if inputs is None or outputs is None:
                 return FisherFeatures(np.zeros_like(cdf), weights, False)
-            spectrum = self._input_spectrum(record)
-            if spectrum is None:
-                return FisherFeatures(np.zeros_like(cdf), weights, False)
-            output = log_spectrum(gradient_factor(record, gradient))
-            cdf[row] = pairwise_cdf(spectrum, output)
+            cdf[row] = pairwise_cdf(inputs, outputs)
         return FisherFeatures(cdf, weights, True)
 
     def _input_spectrum(self, record: LayerRecord) -> np.ndarray | None:
@@ -91,11 +88,8 @@ class FisherProbe:
         key = (record.name, tuple(module.weight.shape), shape, module.bias is None)
         if own and key in self._known:
             return self._known[key]
-        factor = input_factor(record)
-        if not bool(torch.isfinite(factor).all()):
-            return None
-        spectrum = log_spectrum(factor)
-        if own:
+        spectrum = log_spectrum(input_factor(record))
+        if own and spectrum is not None:
             self._known[key] = spectrum
         return spectrum
 
@@ -134,11 +128,23 @@ def observe(
     return records, gradients
 
 
-def log_spectrum(factor: torch.Tensor) -> np.ndarray:
-    """Ascending natural logarithms of the eigenvalues of a symmetric positive matrix; -inf for rounding noise."""
+def log_spectrum(factor: torch.Tensor) -> np.ndarray | None:
+    """Ascending natural logarithms of the eigenvalues of a symmetric positive matrix; -inf for rounding noise.
+
+    None where the matrix is not finite: a sum of squares is finite only if all of its terms are.
+    """
     if factor.device.type == "cpu":
-        values = scipy.linalg.eigvalsh(factor.numpy(), check_finite=False)
+        matrix = factor.numpy()
+        if not np.isfinite(matrix).all():
+            return None
+        # LAPACK itself: on small matrices SciPy's checks take longer than the eigenvalues.
+        solve = lapack.dsyevd if matrix.dtype == np.float64 else lapack.ssyevd
+        values, _, failed = solve(matrix, compute_v=0)
+        if failed:
+            return None
     else:
+        if not bool(torch.isfinite(factor).all()):
+            return None
         values = torch.linalg.eigvalsh(factor).cpu().numpy()
     values = values.astype(np.float64)
     # Products accumulated in double precision still carry the square of the activations' own error.

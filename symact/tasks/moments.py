@@ -20,6 +20,7 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
+import numpy as np
 import torch
 from scipy.linalg import blas
 from torch import nn
@@ -158,8 +159,11 @@ class SecondMoment:
         assert self.moment is not None
         moment = self.moment
         if moment.device.type == "cpu":
-            # The update fills one triangle only.
-            moment = torch.tril(moment) + torch.tril(moment, -1).t()
+            # The update fills one triangle only; the other is zero.
+            half = moment.numpy()
+            whole = half + half.T
+            np.fill_diagonal(whole, half.diagonal())
+            moment = torch.from_numpy(whole)
         return _bordered(moment, self.sums, self.count) if self.ones else moment
 
 

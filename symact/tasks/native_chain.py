@@ -17,11 +17,9 @@ import torch
 from torch import nn
 
 from symact.lower import native_library
-from symact.lower.autograd import Runner
-from symact.lower.module import Activation
+from symact.lower.module import Activation, shared_runner
 from symact.lower.native import NativeKernel
 from symact.lower.passes import lower
-from symact.lower.program import Program
 from symact.tasks.optimizers import FlatParameters
 
 # Weights up to which one thread without cache blocking is quicker than a library's products.
@@ -49,16 +47,6 @@ class _Link(ctypes.Structure):
         ("table", ctypes.c_void_p),
         ("places", ctypes.c_void_p),
     )
-
-
-def runner_of(module: Activation) -> Runner:
-    """What runs the activation: one for all sites of the same function, so that it is examined once."""
-    return _runner(lower(module.expr))
-
-
-@lru_cache(maxsize=64)
-def _runner(program: Program) -> Runner:
-    return Runner(program)
 
 
 def gradient_views(flat: FlatParameters, gradient: torch.Tensor) -> dict[int, torch.Tensor]:
@@ -166,7 +154,7 @@ def _linear(module: nn.Linear, views: dict[int, torch.Tensor]) -> _Link:
 
 
 def _activation(module: Activation, views: dict[int, torch.Tensor], width: int, keep: list[Any]) -> _Link | None:
-    runner, parameters = runner_of(module), list(module.parameters())
+    runner, parameters = shared_runner(lower(module.expr)), list(module.parameters())
     narrow = wide = runner.kernel("cpu")
     if runner.limit() < math.inf:
         wide = runner.wide().kernel("cpu") or narrow

@@ -65,6 +65,7 @@ def test_zero_eigenvalues_are_below_every_bin() -> None:
     matrix = torch.diag(torch.tensor([0.0, 1e-30, 1.0, 4.0], dtype=torch.float64))
     assert log_spectrum(matrix).tolist() == [-np.inf, -np.inf, 0.0, pytest.approx(np.log(4))]
     assert np.isneginf(log_spectrum(torch.zeros(3, 3))).all()
+    assert log_spectrum(torch.full((2, 2), torch.inf)) is None
 
 
 class Explode(nn.Module):
