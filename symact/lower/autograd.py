@@ -20,6 +20,7 @@ from torch.autograd import Function, forward_ad
 from torch.utils._python_dispatch import _disable_current_modes
 
 from symact.lower import backend, torch_code
+from symact.lower.expansion import expanded
 from symact.lower.gradient import backward
 from symact.lower.precision import joint_limit, limit, wide
 from symact.lower.program import Program
@@ -152,6 +153,8 @@ class Runner:
 
     def __init__(self, program: Program, slopes: Program | None = None):
         self.forward, self.backward = program, backward(program) if slopes is None else slopes
+        # What kernels run: the Programs, or the same by their series near 0, where float32 needs that.
+        self._forms = self.forward, self.backward
         self._kernels: dict[str, backend.Kernel | None] = {}
         self._version = backend.version
         self._limit: float | None = None
@@ -186,21 +189,37 @@ class Runner:
         if self._version != backend.version:
             self._kernels, self._version = {}, backend.version
         if device not in self._kernels:
-            self._kernels[device] = backend.kernel(device, self.forward, self.backward)
+            self._kernels[device] = backend.kernel(device, *self._forms)
         return self._kernels[device]
 
     def limit(self) -> float:
         """The largest |x| up to which float32 is enough, values and gradients; found at the first call."""
         if self._limit is None:
-            kernel = self.kernel("cpu") if len(self.forward.inputs) == 1 else None
             with _disable_current_modes():  # torch.export traces whatever runs, and this is no part of the model.
-                self._limit = joint_limit(self.forward, self.backward, kernel)
+                self._limit = self._find_limit()
         return self._limit
+
+    def _find_limit(self) -> float:
+        kernel = self.kernel("cpu") if len(self.forward.inputs) == 1 else None
+        found = joint_limit(self.forward, self.backward, kernel)
+        forms = (expanded(self.forward), expanded(self.backward)) if kernel is not None and found < 1.0 else self._forms
+        other = backend.kernel("cpu", *forms) if forms != self._forms else None
+        if other is not None:
+            better = joint_limit(self.forward, self.backward, other)
+            if better > found:
+                self._forms, found = forms, better
+                self._kernels.clear()
+        return found
 
     def exceeds(self, x: Tensor) -> bool:
         """Whether `x` has values at which float32 is not enough."""
-        bound = self._limit if self._limit is not None else self.limit()
-        if bound == math.inf or x.dtype == torch.float64 or not x.numel():
+        first = self._limit is None
+        bound = self.limit()
+        if x.dtype == torch.float64 or not x.numel():
+            return False
+        if first and self._forms[1] is not self.backward:
+            return True  # The caller holds the kernel of the Programs as they were.
+        if bound == math.inf:
             return False
         if x.is_cuda:
             return bound < 1e4

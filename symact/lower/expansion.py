@@ -21,12 +21,14 @@ from symact.lower.program import Program
 
 # Number of terms: series are arrays of coefficients of x**0, x**1, ...; those of a Program's values start
 # at x**-POLES instead, since sums of poles may be finite.
-TERMS, POLES = 26, 8
+TERMS, POLES = 36, 8
+# Terms that are used: quotients lose some at the end.
+USED = 28
 # Terms of a sum that cancel to less than this part of them are zero.
 _ROUNDING = 1e-14
 _RADII = (0.5, 0.25, 0.1, 0.03, 0.01)
 # Terms that may count at the edge, relative to the largest, and how well series and Program agree there.
-_NEGLIGIBLE, _AGREEMENT = 1e-9, 1e-6
+_NEGLIGIBLE, _AGREEMENT = 1e-8, 1e-6
 
 Series = np.ndarray
 
@@ -238,10 +240,15 @@ class _Side:
 
     Args:
         side: 1.0 on the right, -1.0 on the left.
+
+    Attributes:
+        poles: whether what is not 0 at 0 was divided by what is.
+        removable: whether 0 was divided by 0 there.
     """
 
     def __init__(self, side: float):
         self.side = side
+        self.poles = self.removable = False
         self.rows: dict[str, Callable[..., Series]] = {
             "add": _add,
             "sub": lambda a, b: _add(a, -b),
@@ -298,15 +305,16 @@ class _Side:
         top, bottom = _leading(a), _leading(b)
         if bottom == len(b) or top - bottom < -POLES:
             raise NoSeriesError
+        self.poles |= bottom > POLES
+        self.removable |= min(bottom, top) > POLES
         if top == len(a):
             return a
         quotient = _ratio(np.append(a[top:], np.zeros(top)), np.append(b[bottom:], np.zeros(bottom)))
         return np.append(np.zeros(POLES + top - bottom), quotient)[: len(a)]
 
 
-def _run(program: Program, side: float) -> list[Series]:
+def _run(program: Program, rows: _Side) -> list[Series]:
     """The series of the outputs at `grad` 1; a value that has none may stand in a branch that is not taken."""
-    rows = _Side(side)
     values: list[Series | None] = [_padded(np.append([0.0, 1.0], np.zeros(TERMS - 2)))]
     values += [rows.constant(1.0) for _ in program.inputs[1:]]
     for operation in program.operations:
@@ -327,9 +335,9 @@ def _run(program: Program, side: float) -> list[Series]:
         except NoSeriesError:
             values.append(None)
     outputs = [values[output] for output in program.outputs]
-    if any(output is None or output[:POLES].any() for output in outputs):
+    if any(output is None for output in outputs):
         raise NoSeriesError
-    return [output[POLES:] for output in outputs if output is not None]
+    return [output for output in outputs if output is not None]
 
 
 def _quotients(program: Program) -> bool:
@@ -338,20 +346,19 @@ def _quotients(program: Program) -> bool:
     return any(o.name == "div" and o.arguments[1] not in constant for o in program.operations)
 
 
-def _radius(sides: list[Series]) -> float:
-    """How far the terms fall off fast enough."""
+def _radius(sides: list[Series]) -> tuple[float, int]:
+    """How far the terms fall off fast enough, and how many of them count there; 0 where they do not."""
     for radius in _RADII:
-        sizes = [np.abs(series) * radius ** np.arange(TERMS) for series in sides]
-        # The last terms may be lost to quotients; those before them show how the series falls.
-        if all(s[TERMS // 2 :].max() <= _NEGLIGIBLE * max(s.max(), 1e-30) for s in sizes):
-            return radius
-    return 0.0
+        sizes = np.array([np.abs(series) * radius ** np.arange(USED) for series in sides])
+        small = (sizes <= _NEGLIGIBLE * np.maximum(sizes.max(1, keepdims=True), 1e-30)).all(0)
+        if small[-4:].all():
+            return radius, int(np.flatnonzero(~small).max(initial=0)) + 1
+    return 0.0, 0
 
 
 def _polynomial(x: Value, series: Series) -> Value:
-    terms = series[: TERMS // 2]
-    total: Value = x * 0.0 + float(terms[-1])
-    for coefficient in terms[-2::-1]:
+    total: Value = x * 0.0 + float(series[-1])
+    for coefficient in series[-2::-1]:
         total = total * x + float(coefficient)
     return total
 
@@ -366,13 +373,21 @@ def expanded(program: Program) -> Program:
     names = program.inputs[1:]
     if names not in ((), ("grad",)) or len(program.outputs) != 1 or not _quotients(program):
         return program
+    sides = _Side(1.0), _Side(-1.0)
     try:
-        right, left = _run(program, 1.0)[0], _run(program, -1.0)[0]
+        right, left = (_run(program, side)[0] for side in sides)
     except NoSeriesError:
         return program
-    radius = _radius([right, left])
-    if not radius or not _agrees(program, right, left, radius):
+    poles = max(POLES - min(_leading(right), _leading(left)), 0)
+    if not any(side.removable or (side.poles and not poles) for side in sides):
         return program
+    right, left = (series[POLES - poles :][:USED] for series in (right, left))
+    radius, count = _radius([right, left])
+    right, left = right[:count], left[:count]
+    if not radius or not _agrees(program, right, left, radius, poles):
+        return program
+    # At 0 itself a value that the Program has is right, and its slope is the declared one.
+    defined = math.isfinite(float(_values(program, [0.0])[0]))
     builder = Emitter(program.inputs, stable=False)
     inputs = builder.inputs_as_values()
     x = inputs[0]
@@ -380,20 +395,26 @@ def expanded(program: Program) -> Program:
     value = _polynomial(near, right)
     if not np.array_equal(right, left):
         value = call("where", call("lt", x, 0.0), _polynomial(near, left), value)
+    for _ in range(poles):
+        value = value / near
     if names:
         value = value * inputs[1]
     main = Value(builder, builder.inline(program, tuple(range(len(inputs))))[0])
-    return builder.build(call("where", call("lt", call("abs", x), radius), value, main).number)
+    result = call("where", call("lt", call("abs", x), radius), value, main)
+    return builder.build((call("where", call("eq", x, 0.0), main, result) if defined else result).number)
 
 
-def _agrees(program: Program, right: Series, left: Series, radius: float) -> bool:
-    points = radius * np.array([0.6, 0.8, 1.0])
-    x = torch.tensor([*points, *-points], dtype=torch.float64)
+def _values(program: Program, points: list[float]) -> torch.Tensor:
+    """The Program in float64, at `grad` 1."""
+    x = torch.tensor(points, dtype=torch.float64)
     with torch.no_grad():
-        found = torch_code.function(program)(x, *[torch.ones(()).double() for _ in program.inputs[1:]])
-    powers = np.arange(TERMS // 2)
-    exact = [
-        (s[: TERMS // 2] * p**powers).sum() for s, p in [(right, p) for p in points] + [(left, -p) for p in points]
-    ]
+        found: torch.Tensor = torch_code.function(program)(x, *[torch.ones(()).double() for _ in program.inputs[1:]])
+    return found.expand(len(x))
+
+
+def _agrees(program: Program, right: Series, left: Series, radius: float, poles: int) -> bool:
+    points = [radius * part for part in (0.6, 0.8, 1.0, -0.6, -0.8, -1.0)]
+    powers = np.arange(len(right)) - float(poles)
+    exact = [((right if p > 0 else left) * np.float64(p) ** powers).sum() for p in points]
     wanted = torch.tensor(exact, dtype=torch.float64)
-    return bool(((found.expand(len(x)) - wanted).abs() <= _AGREEMENT * (wanted.abs() + 1e-3)).all())
+    return bool(((_values(program, points) - wanted).abs() <= _AGREEMENT * (wanted.abs() + 1e-3)).all())

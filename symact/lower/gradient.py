@@ -76,7 +76,7 @@ def _pow(g: Value, y: Value, a: Value, b: Value) -> tuple[Value | Adjoint | None
     if not _constant(a):
         slope = g * b * call("pow", a, b - 1.0)
         base = slope if _constant(b) else _masked(slope, call("eq", b, 0.0), False)
-    if not _constant(b):
+    if not _constant(b) and _number(a) != 0:
         change = g * y * call("log", a)
         exponent = change if _constant(a) else _masked(change, call("eq", a, 0.0), False)
     return base, exponent
