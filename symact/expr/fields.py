@@ -154,10 +154,11 @@ class Field:
         x: ``(points,)``.
         seed: of the parameters' values at the points.
         doubled: see `kernels`.
+        still: every parameter has one value at all points, so that the points lie on a line.
     """
 
-    def __init__(self, dag: Dag, x: Array, seed: int = 1, doubled: bool = True):
-        self.dag, self.x, self.seed = dag, x, seed
+    def __init__(self, dag: Dag, x: Array, seed: int = 1, doubled: bool = True, still: bool = False):
+        self.dag, self.x, self.seed, self.still = dag, x, seed, still
         self.bounds = Saturation(len(x), doubled)
         self.columns = 2 * len(x) if doubled else len(x)
         self._values = np.empty((64, self.columns))
@@ -166,13 +167,16 @@ class Field:
         self.filled = 1
 
     def slot(self, slot: Slot) -> Array:
-        """The values of a parameter at the points, ``(1, columns)``: one per stratum of its range, shuffled."""
+        """The values of a parameter at the points, ``(1, columns)``: one per stratum of its range, shuffled; or one."""
         if slot not in self._slots:
             low, high = slot.family[4]
             generator = np.random.default_rng([self.seed, slot.number, *_digest(slot.family)])
             count = len(self.x)
-            strata = (generator.permutation(count) + generator.uniform(0.05, 0.95, count)) / count
-            values = low + (high - low) * strata
+            if self.still:
+                places = np.full(count, generator.uniform(0.1, 0.9))
+            else:
+                places = (generator.permutation(count) + generator.uniform(0.05, 0.95, count)) / count
+            values = low + (high - low) * places
             self._slots[slot] = np.tile(values, self.columns // count)[None]
         return self._slots[slot]
 

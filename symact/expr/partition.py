@@ -16,6 +16,7 @@ import numpy as np
 from symact.expr.arbiter import VARIABLE_HEAD, Arbiter
 from symact.expr.candidates import Candidates
 from symact.expr.cells import hidden_points
+from symact.expr.crossings import Crossings
 from symact.expr.fields import (
     ANCHORS,
     POINTS,
@@ -31,7 +32,7 @@ from symact.expr.hands import in_threads
 from symact.expr.kernels import TRUSTED_HUGE, TRUSTED_TINY, Array, Saturation, switch_values
 from symact.expr.proposals import ALL, MEETING, SAME, propose
 from symact.expr.saturation import revealing
-from symact.expr.settling import MIDDLES, PER_ANCHOR, Settling, spans
+from symact.expr.settling import MIDDLES, PER_ANCHOR, Point, Settling, spans
 
 # The middle of each anchor and its outer end, where operators are asked whether they hide something.
 _PER_PROBE = 2
@@ -42,6 +43,8 @@ _DENSE_TOLERANCE = 1e-7
 _CHUNK = 4096
 # So many blocks make a task of a thread.
 _SHARE = 8
+# Parameters are held at as many values as there are seeds.
+_LINES = (11, 12)
 _Item = TypeVar("_Item")
 
 PROVED, CERTIFIED, NUMERIC = 0, 1, 2
@@ -74,6 +77,7 @@ class Functions:
         self._extremes = np.zeros((64, ANCHORS), np.float32)
         self._kinked = np.zeros(64, bool)
         self._narrow_fields: list[Field] = []
+        self._lines: list[Crossings] = []
         self._plain = Saturation(POINTS, doubled=False)
         self._calm_rows = np.ones((64, ANCHORS), bool)
         self._proof = np.zeros(64, np.int8)
@@ -173,14 +177,14 @@ class Functions:
         """Whether two single rows are the same function."""
         pair = Candidates.joined([first, second])
         self.dense.extend()
-        values = self._dense_values(pair, np.arange(2))
+        values = self._dense_values(self.dense, pair, np.arange(2))
         apart = np.flatnonzero(_apart(values[0], values[1]))
         common = int(pair.prints.trusted[0] & pair.prints.trusted[1])
         distance = abs(pair.prints.anchors[0].sum() - pair.prints.anchors[1].sum())
         if len(apart) or common != ALL or distance > SAME:
             places = [(self.base, int(m)) for m in MIDDLES] + [(self.dense, int(p)) for p in apart[:3]]
         else:
-            settling = Settling(self.arbiter, self.base, self.dense, pair, np.zeros(2, np.int64), 0, {})
+            settling = Settling(self.arbiter, self.base, pair, np.zeros(2, np.int64), 0, {}, lambda *_: [])
             places = [(self.base, int(settling.calmest(np.array([0]), np.array([1]))[0]))]
             if pair.kinked.any():
                 places += settling.ends(np.flatnonzero(~pair.calm.all(axis=0)).tolist())
@@ -210,7 +214,6 @@ class Functions:
             return _finished(propose(rows.prints)[0], np.full(len(rows), NUMERIC, np.int8))
         self.repair(rows)
         labels, doubtful, tight = propose(rows.prints)
-        self.dense.extend()
         order = np.argsort(labels, kind="stable")
         starts = np.flatnonzero(np.r_[True, np.diff(labels[order]) != 0])
         ends = np.r_[starts[1:], len(order)]
@@ -221,7 +224,7 @@ class Functions:
             members = order[start : ends[np.searchsorted(starts, start)]]
             labels[members[1:]] = -members[1:] - 1
         starts, ends = starts[open_groups], ends[open_groups]
-        suspects = self._dense_differences(rows, order, starts, ends)
+        suspects = self._suspects(rows, order, starts, ends)
         calm = _calmness(rows, order, starts, ends)
         mixed = np.concatenate([[0], np.cumsum((tight[order[1:]] != tight[order[:-1]]) | doubtful[order[1:]]), [0]])
         hard = (mixed[ends - 1] > mixed[starts]) | doubtful[order[starts]]
@@ -233,44 +236,93 @@ class Functions:
             clear &= ~np.logical_or.reduceat(np.isin(members, list(suspects)), offsets)
         evidence[members] = np.maximum(evidence[members], np.repeat(np.where(clear, NUMERIC, CERTIFIED), ends - starts))
         known = np.where(doubtful, -np.arange(len(rows)) - 1, tight)
-        settling = Settling(self.arbiter, self.base, self.dense, rows, known, settled, suspects)
+
+        def differences(first: int, second: int) -> list[Point]:
+            return self._pair_differences(rows, first, second)
+
+        settling = Settling(self.arbiter, self.base, rows, known, settled, suspects, differences)
         settling.settle(order, starts[~clear], ends[~clear], labels)
         return _finished(labels, evidence)
 
-    def _dense_differences(self, rows: Candidates, order: Array, starts: Array, ends: Array) -> dict[int, list[int]]:
-        """Row -> points of the dense field where it leaves the first row of its group."""
-        found: dict[int, list[int]] = {}
+    def _suspects(self, rows: Candidates, order: Array, starts: Array, ends: Array) -> dict[int, list[Point]]:
+        """Row -> points where it must be compared: those where it leaves its group, those in cells without any."""
+        found: dict[int, list[Point]] = {}
+        for field in self._dense_fields():
+            self._dense_differences(field, rows, order, starts, ends, found)
+        members = spans(order, starts, ends)
+        for line in self._lines:
+            numbers, x = line.hidden(rows, members)
+            if not len(x):
+                continue
+            places, at = np.unique(x, return_inverse=True)
+            field = line.at(places)
+            # The arbiter knows fields by their identity, so they have to stay.
+            self._narrow_fields.append(field)
+            for number, place in zip(numbers.tolist(), at.tolist(), strict=True):
+                found.setdefault(number, []).append((field, place))
+        return found
+
+    def _dense_fields(self) -> list[Field]:
+        """Dense points with all kinds of parameters, then lines of fixed ones; without parameters there is one line."""
+        if any(head.slots for head in self.dag.heads):
+            if not self._lines or not self._lines[0].dense.still:
+                lines = [Field(self.dag, self.dense.x, seed, doubled=False, still=True) for seed in _LINES]
+                self._lines = [Crossings(self.dag, line, np.empty(0)) for line in lines]
+            return [self.dense, *(line.dense for line in self._lines)]
+        if not self._lines:
+            self._lines = [Crossings(self.dag, self.dense, self.base.x)]
+        return [self.dense]
+
+    def _dense_differences(
+        self, field: Field, rows: Candidates, order: Array, starts: Array, ends: Array, found: dict[int, list[Point]]
+    ) -> None:
+        """Note the points of a dense field where rows leave the first one of their group."""
+        field.extend()
         at = 0
         while at < len(starts):
             stop = max(at + 1, int(np.searchsorted(ends - starts[at], _CHUNK, side="right")))
             lengths = ends[at:stop] - starts[at:stop]
             members = spans(order, starts[at:stop], ends[at:stop])
-            values = self._dense_values(rows, members)
+            values = self._dense_values(field, rows, members)
             apart = _apart(values, values[np.repeat(np.cumsum(lengths) - lengths, lengths)])
             for index in np.flatnonzero(apart.any(axis=1)).tolist():
                 points = np.flatnonzero(apart[index])
-                found[int(members[index])] = sorted({int(points[0]), int(points[len(points) // 2]), int(points[-1])})
+                found.setdefault(int(members[index]), []).extend(_some(field, points))
             at = stop
+
+    def _pair_differences(self, rows: Candidates, first: int, second: int) -> list[Point]:
+        """Some of the dense points where two rows seem to differ."""
+        found: list[Point] = []
+        for field in self._dense_fields():
+            values = self._dense_values(field, rows, np.array([first, second]))
+            points = np.flatnonzero(_apart(values[0], values[1]))
+            if len(points):
+                found += _some(field, points)
         return found
 
-    def _dense_values(self, rows: Candidates, members: Array) -> Array:
-        values = np.empty((len(members), self.dense.columns))
+    def _dense_values(self, field: Field, rows: Candidates, members: Array) -> Array:
+        values = np.empty((len(members), field.columns))
         blocks = []
         heads = rows.heads[members]
         for head in np.unique(heads).tolist():
             where = np.flatnonzero(heads == head)
             if head == VARIABLE_HEAD:
-                values[where] = self.dense.values[0]
+                values[where] = field.values[0]
                 continue
             arguments = rows.arguments[members[where], : self.dag.heads[head].arity]
-            blocks += [(head, part, where[start:]) for _, part, start in self.dense.blocks(head, arguments)]
+            blocks += [(head, part, where[start:]) for _, part, start in field.blocks(head, arguments)]
 
         def evaluate(share: Sequence[tuple[int, Array, Array]]) -> None:
             for head, arguments, where in share:
-                values[where[: len(arguments)]] = self.dense.apply(head, arguments)
+                values[where[: len(arguments)]] = field.apply(head, arguments)
 
         in_threads(evaluate, _shares(blocks))
         return values
+
+
+def _some(field: Field, points: Array) -> list[Point]:
+    """The first, the middle and the last of some points."""
+    return [(field, p) for p in sorted({int(points[0]), int(points[len(points) // 2]), int(points[-1])})]
 
 
 def _shares(blocks: Sequence[_Item]) -> list[Sequence[_Item]]:

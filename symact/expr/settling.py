@@ -7,9 +7,10 @@ what is left over is cut into classes of its own.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import TypeAlias
 
 import numpy as np
 
@@ -25,6 +26,9 @@ _CUTS = 8
 _CHUNK = 4096
 # So many members pay for a process of their own.
 _SHARE = 400
+
+
+Point: TypeAlias = tuple[Field, int]
 
 
 @dataclass
@@ -54,25 +58,25 @@ class Settling:
     Args:
         arbiter: computes balls.
         base: the sample points.
-        dense: the dense points.
         rows: all rows.
         tight: per row, a number that rows share whose float64 values agree to rounding; negative: not known well.
         settled: so many of the first rows are known to be different.
-        suspects: row -> points of the dense field where it leaves the first row of its group.
+        suspects: row -> further points where it must be compared with the first of its proposed group.
+        differences: of two rows, some of the dense points where they seem to differ.
     """
 
     def __init__(
         self,
         arbiter: Arbiter,
         base: Field,
-        dense: Field,
         rows: Candidates,
         tight: Array,
         settled: int,
-        suspects: dict[int, list[int]],
+        suspects: dict[int, list[Point]],
+        differences: Callable[[int, int], list[Point]],
     ):
-        self.arbiter, self.base, self.dense, self.rows = arbiter, base, dense, rows
-        self.tight, self.settled, self.suspects = tight, settled, suspects
+        self.arbiter, self.base, self.rows = arbiter, base, rows
+        self.tight, self.settled, self.suspects, self.differences = tight, settled, suspects, differences
         self._spread = [(base, int(m)) for m in MIDDLES]
 
     def settle(self, order: Array, starts: Array, ends: Array, labels: Array) -> None:
@@ -161,38 +165,41 @@ class Settling:
         if left:
             together = np.array(members)
             hidden = np.flatnonzero(~self.rows.calm[together].all(axis=0)).tolist()
-            extra = sorted({p for n in [at, *left] for p in self.suspects.get(members[n], ())})
+            extra = list(dict.fromkeys(p for n in [at, *left] for p in self.suspects.get(members[n], ())))
             order = self.rows.extremes[together].max(axis=0).argsort()
-            places = [self._spread[i] for i in order[:4]] + [(self.dense, p) for p in extra[:8]] + self.ends(hidden)
+            places = [self._spread[i] for i in order[:4]] + extra[:8] + self.ends(hidden)
             result[left] = self._separated(together[left], places)
         return result
 
-    def _places(self, group: Group, number: int) -> list[tuple[Field, int]]:
+    def _places(self, group: Group, number: int) -> list[Point]:
         """Where a member is compared with the first of its group."""
         member, near, well = group.members[number], group.tight[number], group.tight[group.first]
         places = [(self.base, group.calmest[number])]
         bits = group.hidden[number]
         if bits:
             places += self.ends([j for j in range(ANCHORS) if bits >> j & 1])
-        places += [(self.dense, p) for p in self.suspects.get(member, ())]
+        places += self.suspects.get(member, ())
+        first = group.members[group.first]
+        if first in self.suspects:
+            places += [*self.suspects[first], *self.differences(first, member)]
         if near < 0 or well < 0:
-            places += self._lost(group.members[group.first], member)
+            places += self._lost(first, member)
         elif near != well:
             places += self._spread + [(self.base, p) for p in range(0, POINTS, PER_ANCHOR // 2)]
         return places
 
-    def ends(self, anchors: list[int]) -> list[tuple[Field, int]]:
+    def ends(self, anchors: list[int]) -> list[Point]:
         """The first and the last sample point of some anchors."""
         return [(self.base, p) for j in anchors for p in (j * PER_ANCHOR, (j + 1) * PER_ANCHOR - 1)]
 
-    def _lost(self, first: int, second: int) -> list[tuple[Field, int]]:
+    def _lost(self, first: int, second: int) -> list[Point]:
         """Up to two points where float64 does not know both rows."""
         trusted = self.rows.prints.trusted
         common = int(trusted[first] & trusted[second])
         anchors = [j for j in range(ANCHORS) if not common >> j & 1]
         return [(self.base, int(MIDDLES[j])) for j in {*anchors[:1], *anchors[-1:]}]
 
-    def _separated(self, left: Array, places: list[tuple[Field, int]]) -> Array:
+    def _separated(self, left: Array, places: list[Point]) -> Array:
         """Labels of rows that are not their group's first: cut at many points into classes of their own."""
         groups = [left]
         for place in places[:_CUTS]:
@@ -204,15 +211,20 @@ class Settling:
             for member in group.tolist():
                 row = self.rows.row(member)
                 for other, anchor in representatives:
-                    calmest = int(self.calmest(np.array([other]), np.array([member]))[0])
-                    if member >= self.settled and self.arbiter.same(anchor, row, [(self.base, calmest), *places]):
+                    if member >= self.settled and self.arbiter.same(anchor, row, self._between(other, member, places)):
                         labels[member] = labels[other]
                         break
                 else:
                     representatives.append((member, self.arbiter.anchor(row)))
         return np.array([labels[int(member)] for member in left])
 
-    def _split(self, group: Array, place: tuple[Field, int]) -> list[Array]:
+    def _between(self, first: int, second: int, places: list[Point]) -> list[Point]:
+        """Where two rows are compared that both left their group."""
+        calmest = int(self.calmest(np.array([first]), np.array([second]))[0])
+        own = [point for row in (first, second) for point in self.suspects.get(row, ())]
+        return [(self.base, calmest), *places, *dict.fromkeys([*own, *self.differences(first, second)])]
+
+    def _split(self, group: Array, place: Point) -> list[Array]:
         """A group, cut where ball values at one place are clearly apart; unknown values cut nothing."""
         if len(group) <= 2:
             return [group]
