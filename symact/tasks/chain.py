@@ -10,6 +10,7 @@ activation runs in double precision wherever the module itself would.
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import nn
@@ -38,7 +39,7 @@ def gradient_function(model: nn.Module, flat: FlatParameters, smoothing: float, 
     autocast = torch.autocast(device, torch.bfloat16, enabled=mixed and device == "cuda")
 
     def compute(x: torch.Tensor, y: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        if chain is not None and _plain_rows(x):
+        if chain is not None and plain_rows(x):
             return chain(x, y)
         with autocast:
             loss = mean_loss(model(x), y, smoothing)
@@ -47,7 +48,8 @@ def gradient_function(model: nn.Module, flat: FlatParameters, smoothing: float, 
     return compute
 
 
-def _plain_rows(x: torch.Tensor) -> bool:
+def plain_rows(x: torch.Tensor) -> bool:
+    """What a chain takes: float32 rows ``(n, inputs)``."""
     return x.dim() == 2 and x.dtype == torch.float32
 
 
@@ -124,24 +126,28 @@ class Chain:
         return loss
 
 
-def scores_function(model: nn.Module) -> Callable[[torch.Tensor], torch.Tensor]:
-    """The model as a function for evaluation; a chain is computed as in training."""
-    if not is_chain(model):
-        return model
-    native = NativeChain.of(model, FlatParameters([]), 0.0)
-    links = [] if native else Chain(model, FlatParameters([]), 0.0).links
+def measure_function(model: nn.Module) -> Callable[[torch.Tensor, torch.Tensor], tuple[torch.Tensor | float, Any]]:
+    """(x, y) -> mean cross-entropy (without smoothing), and how many labels have the highest score.
 
-    def scores(x: torch.Tensor) -> torch.Tensor:
-        if not _plain_rows(x):
-            output: torch.Tensor = model(x)
-            return output
-        if native is not None:
-            return native.scores(x)
-        for link in links:
-            x = link.forward(x)
-        return x
+    A chain is computed as in training.
+    """
+    native, links = None, []
+    if is_chain(model):
+        native = NativeChain.of(model, FlatParameters([]), 0.0)
+        links = [] if native else Chain(model, FlatParameters([]), 0.0).links
 
-    return scores
+    def measure(x: torch.Tensor, y: torch.Tensor) -> tuple[torch.Tensor | float, Any]:
+        if native is not None and plain_rows(x):
+            return native.measure(x, y)
+        if links and plain_rows(x):
+            for link in links:
+                x = link.forward(x)
+            output = x
+        else:
+            output = model(x)
+        return mean_loss(output, y), (output.argmax(-1) == y).sum()
+
+    return measure
 
 
 class Link:

@@ -120,6 +120,17 @@ class NativeChain:
         self._run(x, y.contiguous(), loss.data_ptr(), None)
         return loss, self.gradient
 
+    def measure(self, x: torch.Tensor, y: torch.Tensor) -> tuple[float, int]:
+        """Mean loss, and how many rows have their highest score at their label.
+
+        Raises:
+            IndexError: a label is no class.
+        """
+        found, scores = torch.empty(2), torch.empty(len(x), self._outputs)
+        self._run(x, y.contiguous(), found.data_ptr(), scores.data_ptr())
+        loss, right = found.tolist()
+        return loss, round(right)
+
     def scores(self, x: torch.Tensor) -> torch.Tensor:
         """The model's output, ``(n, classes)``."""
         result = torch.empty(len(x), self._outputs)

@@ -22,7 +22,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from symact.tasks.chain import gradient_function, mean_loss, scores_function
+from symact.tasks.chain import gradient_function, measure_function
 from symact.tasks.data import Split
 from symact.tasks.optimizers import OPTIMIZERS, FlatParameters
 
@@ -160,15 +160,14 @@ def train(
 def measure_accuracy(model: nn.Module, data: Split, config: TrainConfig) -> tuple[float, float]:
     """Mean cross-entropy loss (without smoothing) and accuracy of `model` on `data`, in evaluation mode."""
     model.eval()
-    loss = torch.zeros((), device=data.y.device)
-    right = torch.zeros((), device=data.y.device)
+    loss: torch.Tensor | float = 0.0
+    right: torch.Tensor | int = 0
     with torch.inference_mode():
-        scores = scores_function(model)
+        measure = measure_function(model)
         for x, y in zip(data.x.split(config.evaluation_batch), data.y.split(config.evaluation_batch), strict=True):
-            output = scores(x)
-            loss += mean_loss(output, y) * len(y)
-            right += (output.argmax(-1) == y).sum()
-    return loss.item() / len(data), right.item() / data.y.numel()
+            mean, count = measure(x, y)
+            loss, right = loss + mean * len(y), right + count
+    return float(loss) / len(data), float(right) / data.y.numel()
 
 
 def _batches(

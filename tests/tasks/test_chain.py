@@ -16,7 +16,7 @@ from symact.lower.backend import only_plain
 from symact.lower.module import Activation
 from symact.lower.passes import lower
 from symact.tasks import chain
-from symact.tasks.chain import Chain, gradient_function, is_chain, mean_loss, scores_function
+from symact.tasks.chain import Chain, gradient_function, is_chain, mean_loss, measure_function
 from symact.tasks.data import Split
 from symact.tasks.native_chain import NativeChain
 from symact.tasks.networks import mlp
@@ -127,7 +127,7 @@ def test_rows_of_sequences_are_left_to_autograd() -> None:
     x, y = torch.randn(3, 4, 12), torch.randint(0, 5, (3, 4))
     loss, _ = gradient_function(model, flat, 0.0, False)(x, y)
     torch.testing.assert_close(loss, mean_loss(model(x), y).detach())
-    assert scores_function(model)(x).shape == (3, 4, 5)
+    assert measure_function(model)(x, y)[1] == (model(x).argmax(-1) == y).sum()
 
 
 def test_parameters_left_out_get_no_gradient_and_stay_apart() -> None:
@@ -186,7 +186,7 @@ def test_a_chain_takes_double_precision_when_the_module_does(way: Callable[..., 
         loss, gradient = way(model, flat, 0.0)(x * scale, y)
         torch.testing.assert_close(loss, expected.detach(), rtol=1e-5, atol=1e-6)
         torch.testing.assert_close(gradient, flat.gradient(expected), rtol=1e-4, atol=1e-6)
-        torch.testing.assert_close(scores_function(model)(x * scale), model(x * scale), rtol=1e-5, atol=1e-5)
+        assert measure_function(model)(x * scale, y)[0] == pytest.approx(expected.item(), rel=1e-5)
     finally:
         runner._limit, runner._wide = before
     plain = mean_loss(model(x * scale), y)
@@ -206,3 +206,24 @@ def test_what_single_precision_cannot_hold_is_trained_as_by_the_module(way: Call
     expected = mean_loss(model(x), y)
     torch.testing.assert_close(loss, expected.detach(), rtol=1e-5, atol=1e-6)
     torch.testing.assert_close(gradient, flat.gradient(expected), rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize("text", ["tanh(x)", NARROW])
+def test_evaluation_counts_as_the_module_does(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    x, y = batch(60)
+    model = network(text)
+    with torch.no_grad():
+        model[0].weight.mul_(150 if text == NARROW else 3)
+        expected = mean_loss(model(x), y).item(), int((model(x).argmax(1) == y).sum())
+    assert 0 < expected[1] < 60
+
+    def found() -> tuple[float, int]:
+        with torch.no_grad():
+            loss, right = measure_function(model)(x, y)
+        return float(loss), int(right)
+
+    assert found() == (pytest.approx(expected[0], rel=1e-5), expected[1])
+    monkeypatch.setattr(NativeChain, "of", lambda *_: None)
+    assert found() == (pytest.approx(expected[0], rel=1e-5), expected[1])
+    monkeypatch.setattr(chain, "is_chain", lambda _: False)
+    assert found() == (pytest.approx(expected[0], rel=1e-5), expected[1])

@@ -219,27 +219,33 @@ bool activate(Scratch& s, const Link& link, const float* x, const float* grad, f
     return done;
 }
 
-// Mean cross-entropy of scores (rows, classes) with smoothed labels, and its gradient; false for an unknown label.
+// Mean cross-entropy of scores (rows, classes) with smoothed labels, and its gradient or, without a place for that, after
+// the loss the number of rows whose label has the highest score; false for an unknown label.
 bool cross_entropy(const float* scores, const int64_t* labels, int64_t rows, int64_t classes, double smoothing,
                    float* loss, float* grad) {
     const float low = static_cast<float>(smoothing / classes), high = static_cast<float>(1 - smoothing) + low;
     double total = 0;
+    int64_t right = 0;
     for (int64_t r = 0; r < rows; r++) {
         const float* row = scores + r * classes;
-        float* out = grad + r * classes;
-        if (labels[r] < 0 || labels[r] >= classes) return false;
-        float top = row[0], sum = 0;
-        for (int64_t c = 1; c < classes; c++) top = row[c] > top ? row[c] : top;
-        for (int64_t c = 0; c < classes; c++) sum += out[c] = std::exp(row[c] - top);
+        const int64_t label = labels[r];
+        if (label < 0 || label >= classes) return false;
+        int64_t best = 0;
+        for (int64_t c = 1; c < classes; c++) best = row[c] > row[best] ? c : best;
+        right += best == label;
+        const float top = row[best];
+        float sum = 0;
+        for (int64_t c = 0; c < classes; c++) sum += std::exp(row[c] - top);
         const float logarithm = std::log(sum);
         for (int64_t c = 0; c < classes; c++) {
-            const float target = c == labels[r] ? high : low;
+            const float target = c == label ? high : low;
             // A class of no weight takes no part, even with a score of minus infinity.
             if (target != 0) total -= static_cast<double>(target * (row[c] - top - logarithm));
-            out[c] = (out[c] / sum - target) / rows;
+            if (grad) grad[r * classes + c] = (std::exp(row[c] - top - logarithm) - target) / rows;
         }
     }
-    *loss = static_cast<float>(total / rows);
+    loss[0] = static_cast<float>(total / rows);
+    if (!grad) loss[1] = static_cast<float>(right);
     return true;
 }
 
@@ -248,8 +254,9 @@ bool cross_entropy(const float* scores, const int64_t* labels, int64_t rows, int
 #define SYMACT_JOIN_(a, b) a##b
 #define SYMACT_JOIN(a, b) SYMACT_JOIN_(a, b)
 
-// Runs `count` links on x (rows, inputs of the first). With labels: writes the loss and all gradients; without: the
-// scores (rows, outputs of the last). 0 on success, 1 without memory, 2 for a label that is no class.
+// Runs `count` links on x (rows, inputs of the first). With labels: writes the loss and all gradients. With a place for
+// scores (rows, outputs of the last): writes those and no gradients; with labels too, the loss and how many are right.
+// 0 on success, 1 without memory, 2 for a label that is no class.
 extern "C" int SYMACT_JOIN(symact_chain_, SYMACT_ISA)(const Link* links, int count, int64_t rows, const float* x,
                                                       const int64_t* labels, double smoothing, float* loss,
                                                       float* scores) try {
@@ -265,7 +272,7 @@ extern "C" int SYMACT_JOIN(symact_chain_, SYMACT_ISA)(const Link* links, int cou
     const float* value = x;
     for (int k = 0; k < count; k++) {
         const Link& link = links[k];
-        float* y = !labels && k == count - 1 ? scores : s.values.data() + s.offsets[k];
+        float* y = scores && k == count - 1 ? scores : s.values.data() + s.offsets[k];
         if (link.weight) {
             linear_forward(s, link, value, y, rows);
         } else {
@@ -275,6 +282,8 @@ extern "C" int SYMACT_JOIN(symact_chain_, SYMACT_ISA)(const Link* links, int cou
         value = y;
     }
     if (!labels) return 0;
+    if (scores)
+        return cross_entropy(value, labels, rows, links[count - 1].outputs, smoothing, loss, nullptr) ? 0 : 2;
     for (auto& grad : s.grads) grow(grad, rows * widest);
     float *grad = s.grads[0].data(), *below = s.grads[1].data();
     if (!cross_entropy(value, labels, rows, links[count - 1].outputs, smoothing, loss, grad)) return 2;
