@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -80,9 +81,11 @@ def check_header(path: Path) -> int:
         InputError: there is no such file, or it is not a study, or of a newer version.
     """
     try:
-        with open(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC), "rb") as file:
-            header = file.read(100)
-            size = os.fstat(file.fileno()).st_size
+        # A pipe that nobody writes to would keep us waiting; it is no regular file, and refused below.
+        with open(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:
+            status = os.fstat(file.fileno())
+            header = file.read(100) if stat.S_ISREG(status.st_mode) else b""
+            size = status.st_size
     except FileNotFoundError:
         raise InputError(f"{path.parent} holds no study (no {FILE_NAME})") from None
     except OSError as error:
@@ -98,6 +101,7 @@ def check_header(path: Path) -> int:
         )
     if version < 1:
         raise InputError(f"{path}: the file is damaged (schema {version}); restore it from a copy")
+    _check_neighbours(path, header)
     page = int.from_bytes(header[16:18], "big")
     pages = int.from_bytes(header[28:32], "big")
     log = path.with_name(path.name + "-wal")
@@ -105,6 +109,24 @@ def check_header(path: Path) -> int:
     if not (log.exists() and log.stat().st_size) and size != (65536 if page == 1 else page) * pages:
         raise InputError(f"{path}: the file is damaged ({size} bytes, {pages} pages of {page}); restore it from a copy")
     return version
+
+
+def _check_neighbours(path: Path, header: bytes) -> None:
+    """Refuse what SQLite would follow, wait for, or obey beside a file that symact did not write.
+
+    A study is in write-ahead mode from its first moment, so there is never a rollback journal; one that a
+    stranger has made can name any file of the user's, which SQLite would then delete.
+    """
+    if header[18:20] != b"\x02\x02":
+        raise InputError(f"{path}: not as symact writes it (no write-ahead log); restore it from a copy")
+    for suffix in ("-wal", "-shm", "-journal"):
+        beside = path.with_name(path.name + suffix)
+        try:
+            kind = os.lstat(beside).st_mode
+        except OSError:
+            continue
+        if suffix == "-journal" or not stat.S_ISREG(kind):
+            raise InputError(f"{beside}: not a file of symact's; look at where this run folder comes from")
 
 
 def migrated(connection: sqlite3.Connection, readonly: bool) -> sqlite3.Connection:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import stat
 import weakref
 from pathlib import Path
 
@@ -27,9 +28,14 @@ class RunLock:
     def __init__(self, run: Path):
         path = run / FILE_NAME
         try:
-            self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o644)
+            flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
+            self._file = os.open(path, flags, 0o644)
         except OSError as error:
             raise InputError(f"{path}: cannot be opened ({error.strerror}); the run folder must be writable") from None
+        status = os.fstat(self._file)
+        if not stat.S_ISREG(status.st_mode) or status.st_nlink > 1 or status.st_size > 100:
+            os.close(self._file)  # it is about to be emptied, and could be another name of a file of the user's
+            raise InputError(f"{path}: not a lock of symact's; look at where this run folder comes from")
         try:
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
