@@ -12,7 +12,7 @@ import json
 import os
 import platform
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
@@ -28,7 +28,7 @@ from symact.execute.job import Job, Result, WorkerSettings, decode_arrays
 from symact.execute.task import describe, load
 from symact.expr import identity
 from symact.expr.grammar import Grammar, load_grammar
-from symact.expr.tree import to_document
+from symact.expr.tree import Expr, to_document
 from symact.records import Outcome, Status
 from symact.store import outcomes
 
@@ -46,6 +46,7 @@ def build(
     data: str | None = None,
     timeout: float | None = None,
     limit: int | None = None,
+    only: Sequence[Expr] | None = None,
     progress: Progress | None = None,
 ) -> Table:
     """Train every distinct function of a space that is defined everywhere, with `seeds` seeds each.
@@ -60,6 +61,7 @@ def build(
         data: root folder of the data sets.
         timeout: seconds per training.
         limit: only the first so many functions.
+        only: these members of the space instead of all, each a function of its own.
         progress: called with (done, all) trainings.
 
     Raises:
@@ -68,7 +70,7 @@ def build(
     grammar = grammar if isinstance(grammar, Grammar) else load_grammar(grammar)
     chosen = grammar.space(space)
     settings, folder = describe(task)
-    expressions = identity.distinct(chosen)[:limit]
+    expressions = (identity.distinct(chosen) if only is None else list(only))[:limit]
     if not expressions or seeds < 1:
         raise InputError(f"space {chosen.name!r}: no usable function to train, or no seed to train it with")
     about = {
