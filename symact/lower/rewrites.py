@@ -142,6 +142,8 @@ _EXPONENTIALS = (
     _row("exp(u)*sigmoid(-u) -> sigmoid(u)"),
     _row("(v*exp(-u))*sigmoid(u) -> v*sigmoid(-u)"),
     _row("(v*exp(u))*sigmoid(-u) -> v*sigmoid(u)"),
+    _row("(v*sigmoid(u))*exp(-u) -> v*sigmoid(-u)"),
+    _row("(v*sigmoid(-u))*exp(u) -> v*sigmoid(u)"),
     _row("sigmoid(u)/sigmoid(-u) -> exp(u)"),
     _row("sigmoid(-u)/sigmoid(u) -> exp(-u)"),
     _row("(sigmoid(u)*sigmoid(-u))/sigmoid(u) -> sigmoid(-u)"),
@@ -264,6 +266,8 @@ _ERRORS = (
     _row("exp(c*(u*u))*erfc(d*u) -> erfcx(d*u)", _square),
     _row(f"exp(0.5*(u*u))*ndtr(-u) -> 0.5*erfcx({_HALF_ROOT}*u)"),
     _row(f"exp(0.5*(u*u))*ndtr(u) -> 0.5*erfcx(-{_HALF_ROOT}*u)"),
+    _row(f"(v*ndtr(-u))*exp(0.5*(u*u)) -> v*(0.5*erfcx({_HALF_ROOT}*u))"),
+    _row(f"(v*ndtr(u))*exp(0.5*(u*u)) -> v*(0.5*erfcx(-{_HALF_ROOT}*u))"),
     _row("exp(-(u*u))*erfcx(u) -> erfc(u)"),
     _row("exp(-(u*u))/erfc(u) -> 1/erfcx(u)"),
     _row("(c*exp(-(u*u)))/erfc(u) -> c/erfcx(u)"),
@@ -283,6 +287,7 @@ _ERRORS = (
 _ROOTS = (
     _row("sqrt(u*u) -> abs(u)"),
     _row("sqrt(u*u + 1) -> hypot1(u)"),
+    _row("sqrt(exp(2*u) + 1) -> hypot1(exp(u))"),
     _row("sqrt(u*u + c) -> sqrt(c)*hypot1(u*(1/sqrt(c)))", _positive),
     _row("hypot1(u) - 1 -> u*(u/(hypot1(u) + 1))"),
     _row("hypot1(u) - u -> exp(-asinh(u))"),
@@ -327,6 +332,8 @@ _QUOTIENTS = (
     _row("1 - u/(u + c) -> c/(u + c)"),
     _row("1 - u/(abs(u) + 1) -> ((abs(u) - u) + 1)/(abs(u) + 1)"),
     _row("u - u*v -> u*(1 - v)"),
+    _row("u*v - u -> u*(v - 1)"),
+    _row("v*u - u -> u*(v - 1)"),  # A product is matched in the order that fits its first variable.
     _row("v/(u*u) -> (v/u)/u"),
 )
 
