@@ -17,6 +17,7 @@ from symact.expr.fields import slots_of
 from symact.expr.kernels import Array, run_float32
 from symact.expr.partition import Functions
 from symact.expr.shape import Shape
+from symact.expr.shortcuts import shortcut
 from symact.expr.vocabulary import Operator, Vocabulary
 
 _KEY = np.int64(1) << np.int64(31)
@@ -156,14 +157,23 @@ class Levels:
         uniques = [np.unique(child.ravel(), return_inverse=True) for child in children]
         if len(children) == 1:
             rows, inverse = uniques[0]
-            return (size + wanted.add(head, rows[:, None]))[inverse].reshape(children[0].shape)
+            return self._numbers(head, rows[:, None], wanted, size)[inverse].reshape(children[0].shape)
         (left, left_at), (right, right_at) = uniques
         first, second = np.repeat(left, len(right)), np.tile(right, len(left))
         if known.commutative:
             first, second = np.minimum(first, second), np.maximum(first, second)
-        numbers = size + wanted.add(head, np.stack([first, second], axis=1))
+        numbers = self._numbers(head, np.stack([first, second], axis=1), wanted, size)
         table = numbers.reshape(len(left), len(right))
         return table[left_at[:, None], right_at].reshape(_outer_shape(children))
+
+    def _numbers(self, head: int, arguments: Array, wanted: Wanted, size: int) -> Array:
+        """Rows of the dag that applications are by a rule, and the numbers of the others, which are wanted."""
+        functions = self.functions
+        numbers = shortcut(functions.dag.heads[head], arguments, functions.constants, functions.nonnegative)
+        others = np.flatnonzero(numbers < 0)
+        if len(others):
+            numbers[others] = size + wanted.add(head, arguments[others])
+        return numbers
 
     # Accuracy in float32, expression by expression, to choose representatives.
 

@@ -33,6 +33,7 @@ from symact.expr.kernels import TRUSTED_HUGE, TRUSTED_TINY, Array, Saturation, s
 from symact.expr.proposals import ALL, MEETING, SAME, propose
 from symact.expr.saturation import revealing
 from symact.expr.settling import MIDDLES, PER_ANCHOR, Point, Settling, spans
+from symact.expr.shortcuts import constant_of, never_negative
 
 # The middle of each anchor and its outer end, where operators are asked whether they hide something.
 _PER_PROBE = 2
@@ -65,6 +66,12 @@ class Functions:
     Args:
         interval: (low, high), where functions are compared.
         certify: settle doubtful comparisons in ball arithmetic.
+
+    Attributes:
+        dag: of all functions.
+        constants: row of the dag -> its value, of those that are 0 or 1.
+        nonnegative: ``(at least rows of the dag,)`` rows that are never negative for sure.
+        variable: the row of x, described.
     """
 
     def __init__(self, interval: tuple[float, float], certify: bool = True):
@@ -81,6 +88,8 @@ class Functions:
         self._plain = Saturation(POINTS, doubled=False)
         self._calm_rows = np.ones((64, ANCHORS), bool)
         self._proof = np.zeros(64, np.int8)
+        self.constants: dict[int, int] = {}
+        self.nonnegative = np.zeros(64, bool)
         self.variable = self.describe(VARIABLE_HEAD, np.zeros((1, 0), np.int64), self.base.values)
 
     def candidates(self, wanted: Sequence[tuple[int, Array]]) -> Candidates:
@@ -104,12 +113,25 @@ class Functions:
             self._kinked = np.concatenate([self._kinked, np.zeros_like(self._kinked)])
             self._calm_rows = np.concatenate([self._calm_rows, np.ones_like(self._calm_rows)])
             self._proof = np.concatenate([self._proof, np.zeros_like(self._proof)])
+            self.nonnegative = np.concatenate([self.nonnegative, np.zeros_like(self.nonnegative)])
+        self._learn(chosen, rows)
         if self.certify:
             self._extremes[rows] = chosen.extremes
             self._kinked[rows] = chosen.kinked
             self._calm_rows[rows] = chosen.calm
         self.base.extend()
         return rows
+
+    def _learn(self, chosen: Candidates, rows: Array) -> None:
+        """What rules need to know of new rows of the dag."""
+        for number in np.unique(chosen.heads).tolist():
+            head, where = self.dag.heads[number], chosen.heads == number
+            inputs = [self.nonnegative[column] for column in chosen.arguments[where, : head.arity].T]
+            inputs += [np.zeros(1, bool)] * len(head.slots)
+            self.nonnegative[rows[where]] = never_negative(head.tape, inputs)
+            value = constant_of(head)
+            if value is not None:
+                self.constants.update(dict.fromkeys(rows[where].tolist(), value))
 
     def record(self, rows: Array, evidence: Array) -> None:
         """Remember by what the classes of rows of the dag were made."""

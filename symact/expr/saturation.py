@@ -67,10 +67,9 @@ def revealing(tape: Tape, arity: int, inputs: Sequence[Array], values: Array) ->
             mattering = (change != 0) | ((magnitude < _SMALLEST) & (len(names) > 1))
         good &= good_here | ~mattering
         matters.append(mattering)
-    # An undefined argument, or a factor that is zero, settles the result whatever the others are.
+    # An undefined argument, or one that absorbs, settles the result whatever the others are.
     undefined = [np.isnan(argument) & np.isnan(values) for argument in inputs[:arity]]
-    zero = [(argument == 0) & (values == 0) for argument in inputs[:arity]] if "mul" in names and arity == 2 else []
-    for settled in filter(None, (undefined, zero)):
+    for settled in filter(None, (undefined, _absorbing(names, arity, inputs, values))):
         any_settled = np.logical_or.reduce(settled)
         matters = [np.where(any_settled, own, mattering) for own, mattering in zip(settled, matters, strict=True)]
         good |= any_settled
@@ -80,3 +79,21 @@ def revealing(tape: Tape, arity: int, inputs: Sequence[Array], values: Array) ->
         # What ties must both be known well.
         matters = [mattering | tied | (inputs[0] == inputs[1]) for mattering in matters]
     return good, matters
+
+
+def _absorbing(names: set[str], arity: int, inputs: Sequence[Array], values: Array) -> list[Array]:
+    """Per argument, where the result is settled and this argument matters to that.
+
+    A factor 0, an exponent 0 and a base 1 settle it alone; whether 0/b and 0**b are defined hangs on b as well.
+    """
+    if arity != 2:
+        return []
+    first, second = inputs[:2]
+    vanishing = (first == 0) & (values == 0)
+    if "mul" in names:
+        return [vanishing, (second == 0) & (values == 0)]
+    if names == {"div"}:
+        return [vanishing, vanishing]
+    if names == {"pow"}:
+        return [vanishing | ((first == 1) & (values == 1)), vanishing | ((second == 0) & (values == 1))]
+    return []
