@@ -11,6 +11,7 @@ from __future__ import annotations
 import ast
 import difflib
 import math
+import re
 from collections.abc import Callable, Mapping
 from functools import cache
 from typing import TypeAlias
@@ -28,6 +29,7 @@ MAXIMUM_PARTS = 50_000
 Names: TypeAlias = Callable[[str], sympy.Expr | None]
 Calls: TypeAlias = Callable[[str, int], "Callable[..., sympy.Expr] | None"]
 
+_DECIMAL = re.compile(r"(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
 _NUMBERS = {"pi": sympy.pi, "e": sympy.E}
 _RELATIONS: dict[type, type] = {
     ast.Gt: sympy.StrictGreaterThan,
@@ -191,7 +193,13 @@ class Builder:
             finite = False
         if not finite:
             raise self.error(node, "a number must be finite in float64")
-        return sympy.Integer(value) if isinstance(value, int) else sympy.Rational(repr(value))
+        return sympy.Integer(value) if isinstance(value, int) else sympy.Rational(self._digits(node, value))
+
+    def _digits(self, node: ast.AST, value: float) -> str:
+        """A decimal as it is written, which may be finer than float64; extreme ones as float64 reads them."""
+        start, end = getattr(node, "col_offset", 0), getattr(node, "end_col_offset", 0)
+        written = self.text[start:end].replace("_", "")
+        return written if 1e-300 < value < 1e300 and _DECIMAL.fullmatch(written) else repr(value)
 
     def _name(self, node: ast.AST, name: str) -> sympy.Expr:
         value = self.names(name)

@@ -104,6 +104,7 @@ def test_distributing_shares_a_form(u: str, v: str, w: str) -> None:
 
 
 _M = mpmath
+_SELU_SCALE, _SELU_ALPHA = "1.0507009873554804934193349852946", "1.6732632423543772848170429916717"
 REFERENCE = {
     "i0e": lambda x: _M.besseli(0, x) * _M.exp(-abs(x)),
     "i1e": lambda x: _M.besseli(1, x) * _M.exp(-abs(x)),
@@ -114,7 +115,7 @@ REFERENCE = {
     "softplus": lambda x: _M.log(1 + _M.exp(x)),
     "relu": lambda x: max(x, _M.mpf(0)),
     "elu": lambda x: x if x > 0 else _M.expm1(x),
-    "selu": lambda x: _M.mpf("1.0507009873554805") * (x if x > 0 else _M.mpf("1.6732632423543772") * _M.expm1(x)),
+    "selu": lambda x: _M.mpf(_SELU_SCALE) * (x if x > 0 else _M.mpf(_SELU_ALPHA) * _M.expm1(x)),
     "swish": lambda x: x / (1 + _M.exp(-x)),
     "gelu": lambda x: x * _M.ncdf(x),
     "mish": lambda x: x * _M.tanh(_M.log(1 + _M.exp(x))),
