@@ -127,10 +127,18 @@ class Crossings:
     def _roots(self, values: Array) -> Array:
         """``(rows, n)`` locations of sign changes of ``(rows, points)`` values; n as many as the row with most has."""
         x = self.grid.x
-        signs = np.sign(values)
-        rows, gaps = np.nonzero(signs[:, :-1] * signs[:, 1:] < 0)
-        places = _between(values, x, rows, gaps)
-        found = [(rows, places), _turns(values, x), _corners(values, x)]
+        above, below = values > 0, values < 0
+        changes = np.nonzero((above[:, 1:] & below[:, :-1]) | (below[:, 1:] & above[:, :-1]))
+        size = np.abs(values)
+        falling = size[:, 1:] < size[:, :-1]
+        turns = np.nonzero(falling[:, :-1] & ~falling[:, 1:])
+        corners = np.nonzero(falling[:, :-2] & ~falling[:, 2:])
+        with np.errstate(all="ignore"):
+            found = [
+                (changes[0], _between(values, x, *changes)),
+                _turns(values, x, *turns),
+                _corners(values, x, *corners),
+            ]
         rows, places = (np.concatenate(parts) for parts in zip(*found, strict=True))
         if not len(rows):
             return np.full((len(values), 0), np.inf)
@@ -170,43 +178,27 @@ def _between(values: Array, x: Array, rows: Array, gaps: Array) -> Array:
     return np.where(np.isfinite(root), root, line)
 
 
-def _turns(values: Array, x: Array) -> tuple[Array, Array]:
-    """Roots of parabolas through three values of one sign: (row of each, location)."""
-    left, middle, right = values[:, :-2], values[:, 1:-1], values[:, 2:]
-    # A parabola that crosses zero between values of one sign turns next to the smallest of them.
-    size = np.abs(middle)
-    with np.errstate(all="ignore"):
-        near = (size <= np.abs(left)) & (size <= np.abs(right)) & (left * middle > 0) & (middle * right > 0)
-    rows, columns = np.nonzero(near)
-    if not len(rows):
-        return rows, np.empty(0)
-    a, b, c = left[rows, columns], middle[rows, columns], right[rows, columns]
-    x0, x1, x2 = x[columns], x[columns + 1], x[columns + 2]
-    with np.errstate(all="ignore"):
-        first, second = (b - a) / (x1 - x0), (c - b) / (x2 - x1)
-        bend = (second - first) / (x2 - x0)
-        slope = first + bend * (x1 - x0)
-        inside = slope**2 - 4 * bend * b
-        spread = np.sqrt(inside) / (2 * np.abs(bend))
-        center = x1 - slope / (2 * bend)
-    good = (inside > 1e-12 * slope**2) & (center > x0) & (center < x2) & np.isfinite(spread)
+def _turns(values: Array, x: Array, rows: Array, columns: Array) -> tuple[Array, Array]:
+    """Roots of parabolas through three values of one sign, the middle one smallest: (row of each, location)."""
+    a, b, c = (values[rows, columns + n] for n in range(3))
+    x0, x1, x2 = (x[columns + n] for n in range(3))
+    first, second = (b - a) / (x1 - x0), (c - b) / (x2 - x1)
+    bend = (second - first) / (x2 - x0)
+    slope = first + bend * (x1 - x0)
+    inside = slope**2 - 4 * bend * b
+    spread = np.sqrt(inside) / (2 * np.abs(bend))
+    center = x1 - slope / (2 * bend)
+    good = (inside > 1e-12 * slope**2) & (center > x0) & (center < x2) & (a * b > 0) & (b * c > 0) & np.isfinite(spread)
     rows, center, spread = rows[good], center[good], spread[good]
     return np.concatenate([rows, rows]), np.concatenate([center - spread, center + spread])
 
 
-def _corners(values: Array, x: Array) -> tuple[Array, Array]:
+def _corners(values: Array, x: Array, rows: Array, columns: Array) -> tuple[Array, Array]:
     """Roots of the lines through two values on either side of a gap, where these cross before they meet."""
-    if len(x) < 4:
-        return np.empty(0, np.int64), np.empty(0)
-    left, right = values[:, 1:-2], values[:, 2:-1]
-    with np.errstate(all="ignore"):
-        falling = (np.abs(values[:, :-3]) > np.abs(left)) & (np.abs(values[:, 3:]) > np.abs(right)) & (left * right > 0)
-    rows, columns = np.nonzero(falling)
     x0, x1, x2, x3 = (x[columns + n] for n in range(4))
     a, b, c, d = (values[rows, columns + n] for n in range(4))
-    with np.errstate(all="ignore"):
-        low = x1 - b * (x1 - x0) / (b - a)
-        high = x2 - c * (x3 - x2) / (d - c)
-    good = (low > x1) & (high < x2) & (low < high) & (a * b > 0) & (c * d > 0)
+    low = x1 - b * (x1 - x0) / (b - a)
+    high = x2 - c * (x3 - x2) / (d - c)
+    good = (low > x1) & (high < x2) & (low < high) & (a * b > 0) & (b * c > 0) & (c * d > 0)
     rows, low, high = rows[good], low[good], high[good]
     return np.concatenate([rows, rows]), np.concatenate([low, high])

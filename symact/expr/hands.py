@@ -20,6 +20,8 @@ import numpy as np
 _Item = TypeVar("_Item")
 _Result = TypeVar("_Result")
 _MOST = 4
+# Fewer tasks than these are done before the threads have begun.
+_FEW = 16
 # The last bytes of a complete answer.
 _WHOLE = b"whole"
 Child: TypeAlias = "tuple[int, int]"
@@ -39,7 +41,7 @@ def in_threads(function: Callable[[_Item], _Result], items: Iterable[_Item]) -> 
             return function(item)
 
     listed = list(items)
-    if len(listed) < 2 or cores() < 2:
+    if len(listed) < _FEW or cores() < 2:
         return [quiet(item) for item in listed]
     with ThreadPoolExecutor(cores()) as pool:
         return list(pool.map(quiet, listed))

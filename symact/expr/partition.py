@@ -41,7 +41,7 @@ _PROBES = np.stack(
     [MIDDLES, np.where(MIDDLES < POINTS // 2, MIDDLES - PER_ANCHOR // 2, MIDDLES + PER_ANCHOR // 2 - 1)], axis=1
 ).ravel()
 _DENSE_TOLERANCE = 1e-7
-_CHUNK = 4096
+_CHUNK, _BLOCK = 4096, 512
 # So many blocks make a task of a thread.
 _SHARE = 8
 # Parameters are held at as many values as there are seeds.
@@ -306,9 +306,9 @@ class Functions:
             lengths = ends[at:stop] - starts[at:stop]
             members = spans(order, starts[at:stop], ends[at:stop])
             values = self._dense_values(field, rows, members)
-            apart = _apart(values, values[np.repeat(np.cumsum(lengths) - lengths, lengths)])
-            for index in np.flatnonzero(apart.any(axis=1)).tolist():
-                points = np.flatnonzero(apart[index])
+            first = np.repeat(np.cumsum(lengths) - lengths, lengths)
+            for index in _leaving(values, first).tolist():
+                points = np.flatnonzero(_apart(values[index], values[first[index]]))
                 found.setdefault(int(members[index]), []).extend(_some(field, points))
             at = stop
 
@@ -349,6 +349,17 @@ def _some(field: Field, points: Array) -> list[Point]:
 
 def _shares(blocks: Sequence[_Item]) -> list[Sequence[_Item]]:
     return [blocks[start : start + _SHARE] for start in range(0, len(blocks), _SHARE)]
+
+
+def _leaving(values: Array, first: Array) -> Array:
+    """Which rows of ``(rows, points)`` values are apart somewhere from the row that `first` names."""
+    found = []
+    for start in range(0, len(values), _BLOCK):
+        own, others = values[start : start + _BLOCK], values[first[start : start + _BLOCK]]
+        # Most agree at sight; only the others, and what is undefined, are looked at closely.
+        unlike = np.flatnonzero(~(np.abs(own - others) <= _DENSE_TOLERANCE * np.abs(others)).all(axis=1))
+        found.append(start + unlike[_apart(own[unlike], others[unlike]).any(axis=1)])
+    return np.concatenate(found)
 
 
 def _apart(values: Array, others: Array) -> Array:
