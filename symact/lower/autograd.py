@@ -19,11 +19,27 @@ from torch import Tensor
 from torch.autograd import Function, forward_ad
 from torch.utils._python_dispatch import _disable_current_modes
 
-from symact.lower import backend, torch_code
+from symact.errors import InputError
+from symact.lower import backend, native, small, torch_code
 from symact.lower.expansion import expanded
 from symact.lower.gradient import backward
 from symact.lower.precision import joint_limit, limit, wide
 from symact.lower.program import Program
+
+
+def checked(x: Any) -> Tensor:
+    """A floating tensor of what a caller gives; whole numbers become floats.
+
+    Raises:
+        InputError: it is no tensor, or complex.
+    """
+    if isinstance(x, Tensor) and x.is_floating_point():
+        return x
+    if not isinstance(x, Tensor):
+        raise InputError(f"an activation takes a torch tensor, not {type(x).__name__}")
+    if x.is_complex():
+        raise InputError(f"an activation is a real function; got a tensor of {x.dtype}")
+    return x.to(torch.get_default_dtype())
 
 
 def run(program: Program, *inputs: Tensor) -> Any:
@@ -53,7 +69,8 @@ def _evaluate(program: Program, inputs: tuple[Tensor, ...]) -> Any:
 
 def _needs_float64(program: Program, x: Tensor) -> bool:
     """Whether float32 fails somewhere; on a GPU, where float64 is slow, within 1e4 of zero."""
-    bound = limit(program)
+    with _disable_current_modes():
+        bound = limit(program)
     return bound < 1e4 if x.is_cuda else math.isfinite(bound)
 
 
@@ -129,11 +146,8 @@ class _Fused(Function):
     def backward(ctx: Any, grad: Tensor) -> Any:
         runner, kernel, wide = ctx.arguments
         x, *parameters = ctx.saved_tensors
-        if torch.is_grad_enabled():
-            viewed = [channelwise(p, x) for p in parameters]
-            terms = _gradients(runner.forward, (x, *viewed), (grad,))
-            shaped = [term.reshape(p.shape) for term, p in zip(terms[1:], parameters, strict=True)]
-            return (None, None, None, terms[0], *shaped)
+        if _grad_enabled() or _transforms_active() or _batched(grad):
+            return (None, None, None, *runner.gradients((x, *parameters), grad))
         if wide:
             return (None, None, None, *runner.wide_backward(kernel, grad, x, tuple(parameters)))
         return (None, None, None, *kernel.backward(grad, x, tuple(parameters)))
@@ -156,6 +170,8 @@ class Runner:
         # What kernels run: the Programs, or the same by their series near 0, where float32 needs that.
         self._forms = self.forward, self.backward
         self._kernels: dict[str, backend.Kernel | None] = {}
+        # The kernel for small tensors on CPU, where there are no parameters and float32 is enough everywhere.
+        self._small: native.NativeKernel | None = None
         self._version = backend.version
         self._limit: float | None = None
         self._wide: Runner | None = None
@@ -166,28 +182,62 @@ class Runner:
         return Runner, (self.forward,)
 
     def __call__(self, x: Tensor, parameters: tuple[Tensor, ...] = ()) -> Tensor:
-        """The values at `x`, in its dtype, shape and layout; a parameter has shape `()` or `(C,)`."""
-        if _is_compiling():
-            return self._traced(x, parameters)
-        # The order of these questions is by cost: this path is a few microseconds in all.
-        if forward_ad._current_level < 0 and not _transforms_active():
-            device = x.device.type
-            kernel = self._kernels[device] if self._current(device) else self.kernel(device)
-            if kernel is not None and kernel.supports(x, parameters):
-                wide = self._limit != math.inf and self.exceeds(x)
-                if torch.is_grad_enabled() and (x.requires_grad or any(p.requires_grad for p in parameters)):
-                    return _apply_fused(self, kernel, wide, x, *parameters)
-                return self.wide_forward(kernel, x, parameters) if wide else kernel.forward(x, parameters)
-        result: Tensor = _Plain.apply(self.forward, x, *[channelwise(p, x) for p in parameters])
-        return result
+        """The values at `x`, in its dtype, shape and layout; a parameter has shape `()` or `(C,)`.
 
-    def _current(self, device: str) -> bool:
-        return device in self._kernels and self._version == backend.version
+        Raises:
+            InputError: `x` is no real tensor.
+        """
+        if _is_compiling():
+            return self._traced(checked(x), parameters)
+        if forward_ad._current_level >= 0 or _transforms_active() or _modes_active() or _tracing():
+            return self._by_operations(checked(x), parameters)
+        kernel = self._small
+        if (
+            kernel is not None
+            and type(x) in _TENSORS
+            and x.is_cpu
+            and x.dtype in _TYPES
+            and x.layout is _STRIDED
+            and x.is_contiguous()
+            and x.numel() <= _SMALL
+            and not x.is_neg()
+            and self._version == backend.version
+        ):
+            if not (x.requires_grad and _grad_enabled()):
+                return _small_forward(kernel, x)
+            if _saved_tensors_hooks(True) is None:
+                return _apply_small(self, kernel, x)
+        return self._by_kernel(checked(x), parameters)
+
+    def gradients(self, inputs: tuple[Tensor, ...], grad: Tensor) -> tuple[Tensor, ...]:
+        """The gradients of `x` and the parameters, differentiable themselves."""
+        x, *parameters = inputs
+        terms = _gradients(self.forward, (x, *[channelwise(p, x) for p in parameters]), (grad,))
+        return (terms[0], *[term.reshape(p.shape) for term, p in zip(terms[1:], parameters, strict=True)])
+
+    def _by_kernel(self, x: Tensor, parameters: tuple[Tensor, ...]) -> Tensor:
+        kernel = self.kernel(x.device.type)
+        if kernel is None or not kernel.supports(x, parameters):
+            return self._by_operations(x, parameters)
+        wide = self._limit != math.inf and self.exceeds(x)
+        if not parameters and self._limit == math.inf:
+            # Not `kernel`: to find the limit may have been to choose another.
+            found = self.kernel("cpu")
+            self._small = found if isinstance(found, native.NativeKernel) else None
+        if torch.is_grad_enabled() and (x.requires_grad or any(p.requires_grad for p in parameters)):
+            return _apply_fused(self, kernel, wide, x, *parameters)
+        return self.wide_forward(kernel, x, parameters) if wide else kernel.forward(x, parameters)
+
+    def _by_operations(self, x: Tensor, parameters: tuple[Tensor, ...]) -> Tensor:
+        inputs = (x, *[channelwise(p, x) for p in parameters])
+        # TorchScript records operations, not Functions.
+        result: Tensor = _evaluate(self.forward, inputs) if _tracing() else _Plain.apply(self.forward, *inputs)
+        return result
 
     def kernel(self, device: str) -> backend.Kernel | None:
         """The fused kernel for tensors on a device type, if there is one."""
         if self._version != backend.version:
-            self._kernels, self._version = {}, backend.version
+            self._kernels, self._small, self._version = {}, None, backend.version
         if device not in self._kernels:
             self._kernels[device] = backend.kernel(device, *self._forms)
         return self._kernels[device]
@@ -264,9 +314,20 @@ class Runner:
 
 _is_compiling = torch.compiler.is_compiling
 _transforms_active = torch._C._are_functorch_transforms_active
+_batched = torch._C._functorch.is_legacy_batchedtensor
+# Fake tensors, proxies and whoever else watches operations: a kernel is none that they could see.
+_modes_active = torch._C._len_torch_dispatch_stack
+_tracing = torch._C._is_tracing
+_grad_enabled = torch.is_grad_enabled
+# Whoever wants to see, or to keep elsewhere, what is saved for backward.
+_saved_tensors_hooks = torch._C._autograd._top_saved_tensors_default_hooks
 
 # What `Function.apply` does when no transform is active, without asking again.
 _apply_fused: Any = super(Function, _Fused).apply
+
+# Names of their own for what a small tensor feels.
+_TENSORS, _TYPES, _STRIDED, _SMALL = (Tensor, torch.nn.Parameter), native.TYPES, torch.strided, small.SMALL
+_apply_small, _small_forward = small.apply, small.forward
 
 
 def _double(tensors: tuple[Tensor, ...]) -> tuple[Tensor, ...]:

@@ -19,7 +19,7 @@ from symact.errors import InputError
 from symact.expr.tree import Expr, parse
 from symact.expr.vocabulary import Parameter, Vocabulary
 from symact.lower import torch_code
-from symact.lower.autograd import Runner
+from symact.lower.autograd import Runner, checked
 from symact.lower.learned import formula_text
 from symact.lower.passes import lower
 from symact.lower.program import Program
@@ -30,16 +30,6 @@ POSITIVE_FLOOR = 1e-6
 
 def _expression(expr: Expr | str, grammar: Vocabulary | None) -> Expr:
     return parse(expr, grammar) if isinstance(expr, str) else expr
-
-
-def _checked(x: Any) -> Tensor:
-    if isinstance(x, Tensor) and x.is_floating_point():
-        return x
-    if not isinstance(x, Tensor):
-        raise InputError(f"an activation takes a torch tensor, not {type(x).__name__}")
-    if x.is_complex():
-        raise InputError(f"an activation is a real function; got a tensor of {x.dtype}")
-    return x.to(torch.get_default_dtype())
 
 
 @lru_cache(maxsize=4096)
@@ -73,7 +63,9 @@ class CompiledFunction:
         Raises:
             InputError: `x` is no real tensor, or a name is unknown.
         """
-        x = _checked(x)
+        if not parameters and not self.parameters:
+            return self._runner(x)
+        x = checked(x)
         unknown = parameters.keys() - {p.name for p in self.parameters}
         if unknown:
             raise InputError(f"{self.expr} has no parameter {sorted(unknown)[0]!r}")
@@ -176,8 +168,6 @@ class Activation(nn.Module):
         super()._load_from_state_dict(state_dict, prefix, *rest)
 
     def _values(self) -> tuple[Tensor, ...]:
-        if not self._names:
-            return ()
         values = []
         for name, declared in zip(self._names, self._declared, strict=True):
             value = getattr(self, name)
@@ -187,8 +177,9 @@ class Activation(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """The activation at `x`: any shape, floating dtype and layout."""
         if self._waiting:
+            x = checked(x)
             self._initialize(torch.Size([x.shape[min(1, x.dim() - 1)]]))
-        return self._runner(_checked(x), self._values())
+        return self._runner(x, self._values()) if self._names else self._runner(x)
 
     def mixture_parameters(self) -> list[nn.Parameter]:
         """The parameters that weigh a mixture, which a schedule may train apart from the rest."""

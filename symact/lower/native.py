@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ctypes
 import math
+import struct
 import weakref
 from array import array
 from functools import lru_cache
@@ -20,8 +21,12 @@ from torch import Tensor
 from symact.lower import native_library
 from symact.lower.program import OPERATIONS, Program
 
-_TYPES: dict[torch.dtype, int] = {torch.float32: 0, torch.float64: 1, torch.bfloat16: 2, torch.float16: 3}
+TYPES: dict[torch.dtype, int] = {torch.float32: 0, torch.float64: 1, torch.bfloat16: 2, torch.float16: 3}
+_empty_like = torch.empty_like
+_STRIDED = torch.strided
 _TENSORS = (Tensor, torch.nn.Parameter)
+# The fields of `symact_call` in library.cpp: program, type, size, threads, x, grad, y, parameters, their gradients.
+fields = struct.Struct("9q").pack
 # Elements times cost of a Program (in additions) that are worth a thread, some 20 microseconds.
 _WORK = 400_000
 
@@ -77,12 +82,12 @@ def _release(library: ctypes.CDLL, *handles: int) -> None:
 class NativeKernel:
     """A forward and a backward Program in the block interpreter; see `backend.Kernel`."""
 
-    __slots__ = ("__weakref__", "_backward", "_forward", "_grain", "_map", "_run")
+    __slots__ = ("__weakref__", "_grain", "_run", "backward_code", "forward_code", "run_small")
 
     def __init__(self, library: ctypes.CDLL, forward: int, backward: int, cost: float):
-        self._run: Any = library.symact_run
-        self._map: Any = library.symact_map
-        self._forward, self._backward = forward, backward
+        self._run: Any = library.symact_call
+        self.run_small: Any = native_library.small_run()
+        self.forward_code, self.backward_code = forward, backward
         self._grain = max(2048, int(_WORK / max(cost, 1.0)))
         # The library outlives its kernels, so handles are given back whenever that is.
         weakref.finalize(self, _release, library, forward, backward).atexit = False
@@ -90,11 +95,11 @@ class NativeKernel:
     @property
     def handles(self) -> tuple[int, int]:
         """The library's handles of the forward and the backward Program, good while this object lives."""
-        return self._forward, self._backward
+        return self.forward_code, self.backward_code
 
     def supports(self, x: Tensor, parameters: tuple[Tensor, ...]) -> bool:
         """Whether these tensors can be given to `forward` and `backward`."""
-        if type(x) not in _TENSORS or x.dtype not in _TYPES or not _plain(x):
+        if type(x) not in _TENSORS or x.dtype not in TYPES or not _plain(x):
             return False
         if not parameters:
             return True
@@ -106,64 +111,59 @@ class NativeKernel:
 
     def forward(self, x: Tensor, parameters: tuple[Tensor, ...] = ()) -> Tensor:
         """The values, in the dtype, shape and layout of `x`."""
-        if not x.is_contiguous():
-            x = _dense(x)
-        y = torch.empty_like(x)
-        size = x.numel()
-        threads = 1 if size < 2 * self._grain else min(torch.get_num_threads(), size // self._grain)
+        x = _dense(x)
+        y = _empty_like(x)
         if parameters:
-            _keep, table, _ = _table(x, parameters)
-            done = self._run(
-                self._forward, _TYPES[x.dtype], size, threads, x.data_ptr(), None, y.data_ptr(), table, None
-            )
+            _keep, numbers, _ = _table(x, parameters)
+            self._call(self.forward_code, x, 0, y, ctypes.addressof(numbers), 0)
         else:
-            done = self._map(self._forward, _TYPES[x.dtype], size, threads, x.data_ptr(), None, y.data_ptr())
-        if not done:
-            raise MemoryError("the block interpreter has no memory for its blocks")
+            self._call(self.forward_code, x, 0, y, 0, 0)
         return y
 
     def backward(self, grad: Tensor, x: Tensor, parameters: tuple[Tensor, ...] = ()) -> tuple[Tensor, ...]:
         """The gradient of `x`, then of each parameter, summed to its shape."""
-        if x.is_contiguous():
-            if not grad.is_contiguous():
-                grad = grad.contiguous()
-        else:
-            x = _dense(x)
-            grad = grad.contiguous(memory_format=_memory_format(x))
+        x = _dense(x)
         if grad.dtype is not x.dtype or grad.shape != x.shape:
-            grad = grad.to(x.dtype).expand_as(x).contiguous(memory_format=_memory_format(x))
-        result = torch.empty_like(x)
-        size = x.numel()
-        if not size:
-            return (result, *map(torch.zeros_like, parameters))
-        threads = 1 if size < 2 * self._grain else min(torch.get_num_threads(), size // self._grain)
-        kind, addresses = _TYPES[x.dtype], (x.data_ptr(), grad.data_ptr(), result.data_ptr())
-        sums: list[Tensor] = []
+            grad = grad.to(x.dtype).expand_as(x)
+        grad = grad.resolve_neg().contiguous(memory_format=_memory_format(x))
+        y = _empty_like(x)
         if not parameters:
-            done = self._map(self._backward, kind, size, threads, *addresses)
-        else:
-            _keep, table, sums = _table(x, parameters)
-            places = (ctypes.c_void_p * len(sums))(*[s.data_ptr() for s in sums])
-            done = self._run(self._backward, kind, size, threads, *addresses, table, places)
-        if not done:
-            raise MemoryError("the block interpreter has no memory for its blocks")
-        return (result, *[s.to(p.dtype) for s, p in zip(sums, parameters, strict=True)])
+            self._call(self.backward_code, x, grad.data_ptr(), y, 0, 0)
+            return (y,)
+        if not x.numel():
+            return (y, *map(torch.zeros_like, parameters))
+        _keep, numbers, sums = _table(x, parameters)
+        places = (ctypes.c_void_p * len(sums))(*[s.data_ptr() for s in sums])
+        self._call(self.backward_code, x, grad.data_ptr(), y, ctypes.addressof(numbers), ctypes.addressof(places))
+        return (y, *[s.to(p.dtype) for s, p in zip(sums, parameters, strict=True)])
+
+    def _call(self, program: int, x: Tensor, grad: int, y: Tensor, table: int, places: int) -> None:
+        size = x.numel()
+        threads = 1 if size < 2 * self._grain else min(torch.get_num_threads(), size // self._grain)
+        if not self._run(
+            fields(program, TYPES[x.dtype], size, threads, x.data_ptr(), grad, y.data_ptr(), table, places)
+        ):
+            raise short_of_memory()
 
     def steps(self) -> tuple[str, str]:
         """The steps of the forward and the backward program as the interpreter runs them, one a line."""
         library = native_library.load()
         assert library is not None
         texts = []
-        for handle in (self._forward, self._backward):
+        for handle in (self.forward_code, self.backward_code):
             buffer = ctypes.create_string_buffer(1 << 16)
             library.symact_describe(handle, buffer, len(buffer))
             texts.append(buffer.value.decode())
         return texts[0], texts[1]
 
 
+def short_of_memory() -> MemoryError:
+    return MemoryError("the block interpreter has no memory for its blocks")
+
+
 def _plain(x: Tensor) -> bool:
     """Memory that can be read by address."""
-    return x.device.type == "cpu" and x.layout is torch.strided and not x.is_neg()
+    return x.is_cpu and x.layout is _STRIDED and not x.is_neg()
 
 
 def _channels(x: Tensor) -> int:

@@ -27,6 +27,7 @@ import warnings
 from collections.abc import Iterator
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 SOURCES = Path(__file__).parent / "native"
 _LOG = logging.getLogger(__name__)
@@ -201,7 +202,7 @@ def build() -> Path:
     raise BuildError(f"no folder to keep the compiled block interpreter in (tried {', '.join(map(str, folders))})")
 
 
-_POINTER, _INT, _LONG = ctypes.c_void_p, ctypes.c_int, ctypes.c_int64
+_POINTER, _INT = ctypes.c_void_p, ctypes.c_int
 
 
 def _declare(library: ctypes.CDLL) -> None:
@@ -212,9 +213,21 @@ def _declare(library: ctypes.CDLL) -> None:
     library.symact_compile.restype = _POINTER
     library.symact_describe.argtypes, library.symact_describe.restype = [_POINTER, ctypes.c_char_p, _INT], None
     library.symact_free.argtypes, library.symact_free.restype = [_POINTER], None
-    library.symact_run.argtypes = [_POINTER, _INT, _LONG, _INT, _POINTER, _POINTER, _POINTER, _POINTER, _POINTER]
-    library.symact_run.restype = _INT
-    library.symact_map.argtypes, library.symact_map.restype = library.symact_run.argtypes[:7], _INT
+    # Without `argtypes`, a string of bytes is handed over as the address of its first, and nothing is converted.
+    library.symact_call.restype = _INT
+
+
+@lru_cache(maxsize=1)
+def small_run() -> Any:
+    """`symact_call` for calls so short that giving up Python's lock meanwhile costs more than it gains.
+
+    The library has to be there.
+    """
+    library = load()
+    assert library is not None
+    run = ctypes.PyDLL(library._name).symact_call
+    run.restype = _INT
+    return run
 
 
 @lru_cache(maxsize=1)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
 import math
 import multiprocessing
 import os
@@ -256,8 +255,8 @@ def test_every_size_and_dtype_touches_its_own_elements_only(size, dtype, isa):
     result = kernel.forward(x)
     expected = plain(program, x)[0].to(dtype)
     torch.testing.assert_close(result, expected, rtol=2 * torch.finfo(dtype).eps, atol=1e-6)
-    buffers = ctypes.c_void_p(x.data_ptr()), ctypes.c_void_p(room[32:].data_ptr())
-    assert LIBRARY.symact_run(kernel._forward, native._TYPES[dtype], size, 1, buffers[0], None, buffers[1], None, None)
+    buffers = x.data_ptr(), 0, room[32:].data_ptr()
+    assert LIBRARY.symact_call(native.fields(kernel.forward_code, native.TYPES[dtype], size, 1, *buffers, 0, 0))
     assert torch.equal(room[32 : 32 + size], result)
     assert bool((room[:32] == 7).all())
     assert bool((room[32 + size :] == 7).all())

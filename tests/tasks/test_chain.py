@@ -175,10 +175,11 @@ def test_a_chain_takes_double_precision_when_the_module_does(way: Callable[..., 
     x, y = batch()
     model = network(text)
     runner = model[1]._runner
-    before = runner._limit, runner._wide
-    runner._limit, runner._wide = (
+    before = runner._limit, runner._wide, runner._small
+    runner._limit, runner._wide, runner._small = (
         0.5,
         Runner(lower(parse(text.replace("x*sig", "2*x*sig").replace("tanh", "3*tanh"), LEARNED))),
+        None,
     )
     try:
         flat = FlatParameters(list(model.parameters()))
@@ -188,7 +189,7 @@ def test_a_chain_takes_double_precision_when_the_module_does(way: Callable[..., 
         torch.testing.assert_close(gradient, flat.gradient(expected), rtol=1e-4, atol=1e-6)
         assert measure_function(model)(x * scale, y)[0] == pytest.approx(expected.item(), rel=1e-5)
     finally:
-        runner._limit, runner._wide = before
+        runner._limit, runner._wide, runner._small = before
     plain = mean_loss(model(x * scale), y)
     assert bool((plain - expected).abs() < 1e-6) == (scale < 1)
 

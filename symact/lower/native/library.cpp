@@ -122,9 +122,19 @@ int symact_run(void* program, int type, int64_t size, int threads, const void* x
     return 0;
 }
 
-// The same without parameters, by fewer arguments, since every one costs.
-int symact_map(void* program, int type, int64_t size, int threads, const void* x, const void* grad, void* y) {
-    return symact_run(program, type, size, threads, x, grad, y, nullptr, nullptr);
+// The same with all arguments as numbers of 64 bits in one string of bytes: from Python that takes a third of the time.
+int symact_call(const char* fields) {
+    struct {
+        int64_t program, type, size, threads, x, grad, y, parameters, parameter_grads;
+    } call;
+    std::memcpy(&call, fields, sizeof(call));
+    // An empty tensor has no addresses.
+    if (!call.size) return 1;
+    auto address = [](int64_t number) { return reinterpret_cast<void*>(static_cast<intptr_t>(number)); };
+    return symact_run(address(call.program), static_cast<int>(call.type), call.size, static_cast<int>(call.threads),
+                      address(call.x), address(call.grad), address(call.y),
+                      static_cast<const int64_t*>(address(call.parameters)),
+                      static_cast<double* const*>(address(call.parameter_grads)));
 }
 
 }  // extern "C"
