@@ -52,31 +52,46 @@ class Crossings:
         """Other points of the same line."""
         return Field(self.dag, x, self.dense.seed, doubled=False, still=self.dense.still)
 
-    def hidden(self, rows: Candidates, members: Array) -> tuple[Array, Array]:
-        """Cells of some rows that hold no point: (row number, x in the middle) of each."""
+    def hidden(self, rows: Candidates, members: Array, first: Array) -> tuple[Array, Array]:
+        """Cells that hold no point, of rows and of what they are compared with: (row number, x in the middle) of each.
+
+        Args:
+            rows: all rows.
+            members: ``(n,)`` numbers of those to look at.
+            first: ``(n,)`` positions among the members: what each is compared with.
+        """
         self._extend()
+        locations = np.full((len(members), _MOST), np.inf)
         heads = rows.heads[members]
         tasks = []
         for head in np.unique(heads[heads >= 0]).tolist():
             known = self.dag.heads[head]
             if known.tape.total:
                 continue
-            own = members[heads == head]
-            arguments = rows.arguments[own, : known.arity]
+            where = np.flatnonzero(heads == head)
+            arguments = rows.arguments[members[where], : known.arity]
             if not known.tape.switches:
-                several = np.isfinite(self._locations[arguments]).any(axis=2).sum(axis=1) > 1
-                several |= np.isfinite(self._locations[arguments, 1]).any(axis=1)
-                own, arguments = own[several], arguments[several]
-            parts = range(0, len(own), _BLOCK)
-            tasks += [(head, own[n : n + _BLOCK], arguments[n : n + _BLOCK]) for n in parts]
+                some = np.isfinite(self._locations[arguments, 0]).any(axis=1)
+                where, arguments = where[some], arguments[some]
+            parts = range(0, len(where), _BLOCK)
+            tasks += [(head, where[n : n + _BLOCK], arguments[n : n + _BLOCK]) for n in parts]
 
-        def search(task: tuple[int, Array, Array]) -> tuple[Array, Array]:
-            head, own, arguments = task
-            found, x = self._empty(self._of(head, arguments))
-            return own[found], x
+        def locate(task: tuple[int, Array, Array]) -> None:
+            head, where, arguments = task
+            locations[where] = self._of(head, arguments)
 
-        found = [(np.empty(0, np.int64), np.empty(0)), *in_threads(search, tasks)]
-        return np.concatenate([part[0] for part in found]), np.concatenate([part[1] for part in found])
+        in_threads(locate, tasks)
+        several = np.flatnonzero(np.isfinite(locations[:, 1]))
+        own, x = self._empty(locations[several])
+        # Between a place of one row and a place of the other lies a cell of the pair.
+        other = locations[first]
+        with np.errstate(invalid="ignore"):
+            apart = np.abs(locations - other) > SAME_PLACE * np.maximum(
+                1.0, np.minimum(np.abs(locations), np.abs(other))
+            )
+        differing = np.flatnonzero(apart.any(axis=1))
+        shared, y = self._empty(_distinct(np.concatenate([locations[differing], other[differing]], axis=1)))
+        return members[np.concatenate([several[own], differing[shared]])], np.concatenate([x, y])
 
     def _empty(self, locations: Array) -> tuple[Array, Array]:
         low, high = locations[:, :-1], locations[:, 1:]
@@ -115,11 +130,7 @@ class Crossings:
                 for values in switch_values(known.tape, inputs, self.grid.bounds)
             ]
         found = np.concatenate([part[:, np.isfinite(part).any(axis=0)] for part in parts], axis=1)
-        found.sort(axis=1)
-        again = found[:, 1:] - found[:, :-1] <= SAME_PLACE * np.maximum(1.0, np.abs(found[:, 1:]))
-        if again.any():
-            found[:, 1:][again] = np.inf
-            found.sort(axis=1)
+        found = _distinct(found)
         width = min(_MOST, found.shape[1])
         out[:, :width] = found[:, :width]
         return out
@@ -150,6 +161,17 @@ class Crossings:
         keep = at < out.shape[1]
         out[rows[keep], at[keep]] = places[keep]
         return out
+
+
+def _distinct(found: Array) -> Array:
+    """Ascending locations, each place once."""
+    found.sort(axis=1)
+    with np.errstate(invalid="ignore"):
+        again = found[:, 1:] - found[:, :-1] <= SAME_PLACE * np.maximum(1.0, np.abs(found[:, 1:]))
+    if again.any():
+        found[:, 1:][again] = np.inf
+        found.sort(axis=1)
+    return found
 
 
 def _between(values: Array, x: Array, rows: Array, gaps: Array) -> Array:

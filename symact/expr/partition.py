@@ -14,7 +14,7 @@ from typing import TypeVar
 import numpy as np
 
 from symact.expr.arbiter import VARIABLE_HEAD, Arbiter
-from symact.expr.candidates import Candidates
+from symact.expr.candidates import Candidates, Traits
 from symact.expr.cells import hidden_points
 from symact.expr.crossings import Crossings
 from symact.expr.fields import (
@@ -29,7 +29,7 @@ from symact.expr.fields import (
     sample_points,
 )
 from symact.expr.hands import in_threads
-from symact.expr.kernels import TRUSTED_HUGE, TRUSTED_TINY, Array, Saturation, switch_values
+from symact.expr.kernels import TRUSTED_HUGE, TRUSTED_TINY, Array, Saturation, run, switch_values
 from symact.expr.proposals import ALL, MEETING, SAME, propose
 from symact.expr.saturation import revealing
 from symact.expr.settling import MIDDLES, PER_ANCHOR, Point, Settling, spans
@@ -81,12 +81,12 @@ class Functions:
         self.base = Field(self.dag, sample_points(low, high), seed=1, doubled=certify)
         self.dense = Field(self.dag, dense_points(low, high), seed=2, doubled=False)
         self.arbiter = Arbiter(self.dag)
-        self._extremes = np.zeros((64, ANCHORS), np.float32)
-        self._kinked = np.zeros(64, bool)
         self._narrow_fields: list[Field] = []
         self._lines: list[Crossings] = []
         self._plain = Saturation(POINTS, doubled=False)
-        self._calm_rows = np.ones((64, ANCHORS), bool)
+        self._probing = Saturation(len(_PROBES), doubled=False)
+        self._traits = Traits.blank(64, ANCHORS)
+        self._traits.calm[:] = True
         self._proof = np.zeros(64, np.int8)
         self.constants: dict[int, int] = {}
         self.nonnegative = np.zeros(64, bool)
@@ -108,17 +108,15 @@ class Functions:
             where = np.flatnonzero(chosen.heads == head)
             arguments = np.ascontiguousarray(chosen.arguments[where, : self.dag.heads[head].arity])
             rows[where] = self.dag.append(int(head), arguments) + np.arange(len(where))
-        while len(self._kinked) < self.dag.size:
-            self._extremes = np.concatenate([self._extremes, np.zeros_like(self._extremes)])
-            self._kinked = np.concatenate([self._kinked, np.zeros_like(self._kinked)])
-            self._calm_rows = np.concatenate([self._calm_rows, np.ones_like(self._calm_rows)])
+        while len(self._proof) < self.dag.size:
             self._proof = np.concatenate([self._proof, np.zeros_like(self._proof)])
             self.nonnegative = np.concatenate([self.nonnegative, np.zeros_like(self.nonnegative)])
+            self._traits = self._traits.doubled()
         self._learn(chosen, rows)
         if self.certify:
-            self._extremes[rows] = chosen.extremes
-            self._kinked[rows] = chosen.kinked
-            self._calm_rows[rows] = chosen.calm
+            traits = self.traits(chosen, np.arange(len(chosen)))
+            self._traits.extremes[rows], self._traits.kinked[rows] = traits.extremes, traits.kinked
+            self._traits.calm[rows] = traits.calm
         self.base.extend()
         return rows
 
@@ -142,43 +140,53 @@ class Functions:
         first = values[:, :POINTS]
         prints = fingerprint(values, self.base.bounds)
         undefined = np.isnan(first).sum(axis=1)
-        heads, kinked = np.full(len(values), head), np.zeros(len(values), bool)
-        proof = np.zeros(len(values), np.int8)
-        if not self.certify:
-            nothing = np.zeros((len(heads), 0), np.float32)
-            return Candidates(heads, arguments, prints, nothing, kinked, undefined, nothing, proof)
-        with np.errstate(divide="ignore"):
-            size = np.log2(np.abs(first[:, MIDDLES]))
-        extremes = np.where(np.isfinite(size), np.abs(size), 0).astype(np.float32)
-        calm = np.full((len(values), ANCHORS), True)
-        if head != VARIABLE_HEAD:
-            known = self.dag.heads[head]
-            if known.tape.switches:
-                kinked |= self._switching(known, arguments)
-            if not known.tape.total:
-                columns = [arguments[:, i] for i in range(known.arity)]
-                for column in columns:
-                    np.maximum(proof, self._proof[column], out=proof)
-                    np.maximum(extremes, self._extremes[column], out=extremes)
-                    kinked |= self._kinked[column]
-                inputs = [np.take(self.base.values, column, axis=0)[:, _PROBES] for column in columns]
-                inputs += [self.base.slot(slot)[:, _PROBES] for slot in known.slots]
-                shown, matters = revealing(known.tape, known.arity, inputs, first[:, _PROBES])
-                for column, mattering in zip(columns, matters, strict=True):
-                    shown &= np.repeat(self._calm_rows[column], _PER_PROBE, axis=1) | ~mattering
-                calm &= shown.reshape(len(values), ANCHORS, _PER_PROBE).all(axis=2)
-        return Candidates(heads, arguments, prints, extremes, kinked, undefined, calm, proof)
+        heads, proof = np.full(len(values), head, np.int16), np.zeros(len(values), np.int8)
+        if self.certify and head != VARIABLE_HEAD and not self.dag.heads[head].tape.total:
+            for column in arguments[:, : self.dag.heads[head].arity].T:
+                np.maximum(proof, self._proof[column], out=proof)
+        return Candidates(heads, arguments, prints, undefined, proof)
 
-    def _switching(self, head: Head, arguments: Array) -> Array:
-        """Which rows ``(rows, arity)`` have a switch that changes sign, or rests at zero, among the sample points."""
-        inputs = [np.take(self.base.values, column, axis=0)[:, :POINTS] for column in arguments.T]
-        inputs += [self.base.slot(slot)[:, :POINTS] for slot in head.slots]
-        changing = np.zeros(len(arguments), bool)
-        for values in switch_values(head.tape, inputs, self._plain):
-            with np.errstate(invalid="ignore"):
-                one_sided = (values > 0).all(axis=1) | (values < 0).all(axis=1)
-            changing |= ~one_sided
-        return changing
+    def traits(self, rows: Candidates, members: Array) -> Traits:
+        """How well float64 shows some of the rows; costly, so only those are asked for that may be equal to others."""
+        found = Traits.blank(len(rows), ANCHORS)
+        heads = rows.heads[members]
+        tasks = []
+        for head in np.unique(heads).tolist():
+            own = members[heads == head]
+            tasks += [(head, own[start : start + _BLOCK]) for start in range(0, len(own), _BLOCK)]
+
+        def look(task: tuple[int, Array]) -> None:
+            head, own = task
+            if head == VARIABLE_HEAD:
+                found.extremes[own] = _powers(self.base.values[:1, MIDDLES])
+                found.calm[own] = True
+            else:
+                self._look(self.dag.heads[head], rows.arguments[own], own, found)
+
+        in_threads(look, tasks)
+        return found
+
+    def _look(self, head: Head, arguments: Array, own: Array, found: Traits) -> None:
+        """The traits of rows of one operator, from its own and those of its arguments."""
+        columns = [] if head.tape.total else [arguments[:, i] for i in range(head.arity)]
+        inputs = [np.take(self.base.values, column, axis=0) for column in arguments[:, : head.arity].T]
+        inputs += [self.base.slot(slot) for slot in head.slots]
+        probes = [values[:, _PROBES] for values in inputs]
+        values = np.broadcast_to(run(head.tape, probes, self._probing), (len(own), len(_PROBES)))
+        extremes = _powers(values[:, ::_PER_PROBE])
+        calm: Array = np.full((len(own), ANCHORS), True)
+        kinked: Array = np.zeros(len(own), bool)
+        if head.tape.switches:
+            for switch in switch_values(head.tape, [values[:, :POINTS] for values in inputs], self._plain):
+                kinked |= ~((switch > 0).all(axis=1) | (switch < 0).all(axis=1))
+        if columns:
+            shown, matters = revealing(head.tape, head.arity, probes, values)
+            for column, mattering in zip(columns, matters, strict=True):
+                np.maximum(extremes, self._traits.extremes[column], out=extremes)
+                kinked |= self._traits.kinked[column]
+                shown &= np.repeat(self._traits.calm[column], _PER_PROBE, axis=1) | ~mattering
+            calm = shown.reshape(len(own), ANCHORS, _PER_PROBE).all(axis=2)
+        found.extremes[own], found.kinked[own], found.calm[own] = extremes, kinked, calm
 
     def repair(self, rows: Candidates) -> None:
         """Rows that float64 lost at the anchors where all rows meet get these values from ball arithmetic."""
@@ -198,6 +206,7 @@ class Functions:
     def equal(self, first: Candidates, second: Candidates) -> bool:
         """Whether two single rows are the same function."""
         pair = Candidates.joined([first, second])
+        traits = self.traits(pair, np.arange(2))
         self.dense.extend()
         values = self._dense_values(self.dense, pair, np.arange(2))
         apart = np.flatnonzero(_apart(values[0], values[1]))
@@ -206,17 +215,15 @@ class Functions:
         if len(apart) or common != ALL or distance > SAME:
             places = [(self.base, int(m)) for m in MIDDLES] + [(self.dense, int(p)) for p in apart[:3]]
         else:
-            settling = Settling(self.arbiter, self.base, pair, np.zeros(2, np.int64), 0, {}, lambda *_: [])
+            settling = Settling(self.arbiter, self.base, pair, traits, np.zeros(2, np.int64), 0, {}, lambda *_: [])
             places = [(self.base, int(settling.calmest(np.array([0]), np.array([1]))[0]))]
-            if pair.kinked.any():
-                places += settling.ends(np.flatnonzero(~pair.calm.all(axis=0)).tolist())
-        places += self._narrow(pair)
+            if traits.kinked.any():
+                places += settling.ends(np.flatnonzero(~traits.calm.all(axis=0)).tolist())
+        places += self._narrow(pair) if traits.kinked.any() else []
         return self.arbiter.same(self.arbiter.anchor(pair.row(0)), pair.row(1), places) is True
 
     def _narrow(self, pair: Candidates) -> list[tuple[Field, int]]:
         """Points in cells of two rows that the dense points miss."""
-        if not pair.kinked.any():
-            return []
         points = hidden_points(self.dag, [pair.row(0), pair.row(1)], self.dense)
         if not points:
             return []
@@ -247,7 +254,8 @@ class Functions:
             labels[members[1:]] = -members[1:] - 1
         starts, ends = starts[open_groups], ends[open_groups]
         suspects = self._suspects(rows, order, starts, ends)
-        calm = _calmness(rows, order, starts, ends)
+        traits = self.traits(rows, spans(order, starts, ends))
+        calm = _calmness(traits, order, starts, ends)
         mixed = np.concatenate([[0], np.cumsum((tight[order[1:]] != tight[order[:-1]]) | doubtful[order[1:]]), [0]])
         hard = (mixed[ends - 1] > mixed[starts]) | doubtful[order[starts]]
         hard |= order[np.minimum(starts + 1, len(order) - 1)] < settled
@@ -262,7 +270,7 @@ class Functions:
         def differences(first: int, second: int) -> list[Point]:
             return self._pair_differences(rows, first, second)
 
-        settling = Settling(self.arbiter, self.base, rows, known, settled, suspects, differences)
+        settling = Settling(self.arbiter, self.base, rows, traits, known, settled, suspects, differences)
         settling.settle(order, starts[~clear], ends[~clear], labels)
         return _finished(labels, evidence)
 
@@ -272,8 +280,9 @@ class Functions:
         for field in self._dense_fields():
             self._dense_differences(field, rows, order, starts, ends, found)
         members = spans(order, starts, ends)
+        first = np.repeat(np.cumsum(ends - starts) - (ends - starts), ends - starts)
         for line in self._lines:
-            numbers, x = line.hidden(rows, members)
+            numbers, x = line.hidden(rows, members, first)
             if not len(x):
                 continue
             places, at = np.unique(x, return_inverse=True)
@@ -342,6 +351,13 @@ class Functions:
         return values
 
 
+def _powers(values: Array) -> Array:
+    """How many powers of two values are away from 1."""
+    with np.errstate(divide="ignore"):
+        size = np.abs(np.log2(np.abs(values)))
+    return np.where(np.isfinite(size), size, 0).astype(np.float32)
+
+
 def _some(field: Field, points: Array) -> list[Point]:
     """The first, the middle and the last of some points."""
     return [(field, p) for p in sorted({int(points[0]), int(points[len(points) // 2]), int(points[-1])})]
@@ -370,7 +386,7 @@ def _apart(values: Array, others: Array) -> Array:
     return apart | (np.isnan(values) != np.isnan(others))
 
 
-def _calmness(rows: Candidates, order: Array, starts: Array, ends: Array) -> Array:
+def _calmness(traits: Traits, order: Array, starts: Array, ends: Array) -> Array:
     """Per group, whether float64 agreement is agreement: no part of any member is saturated at some point.
 
     Groups without switches are analytic and need one calm point; the others need them everywhere.
@@ -379,8 +395,8 @@ def _calmness(rows: Candidates, order: Array, starts: Array, ends: Array) -> Arr
         return np.empty(0, bool)
     members = spans(order, starts, ends)
     offsets = np.cumsum(ends - starts) - (ends - starts)
-    calm = np.logical_and.reduceat(rows.calm[members], offsets, axis=0)
-    kinked = np.logical_or.reduceat(rows.kinked[members], offsets)
+    calm = np.logical_and.reduceat(traits.calm[members], offsets, axis=0)
+    kinked = np.logical_or.reduceat(traits.kinked[members], offsets)
     return np.where(kinked, calm.all(axis=1), calm.any(axis=1))
 
 
