@@ -137,9 +137,10 @@ def log_spectrum(factor: torch.Tensor) -> np.ndarray | None:
         matrix = factor.numpy()
         if not np.isfinite(matrix).all():
             return None
-        # LAPACK itself: on small matrices SciPy's checks take longer than the eigenvalues.
+        # LAPACK itself: on small matrices SciPy's checks take longer than the eigenvalues. The workspace is that of
+        # blocks of 64 columns.
         solve = lapack.dsyevd if matrix.dtype == np.float64 else lapack.ssyevd
-        values, _, failed = solve(matrix, compute_v=0)
+        values, _, failed = solve(matrix, compute_v=0, lwork=66 * len(matrix) + 1)
         if failed:
             return None
     else:
