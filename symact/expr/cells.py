@@ -25,14 +25,16 @@ _MOST = 16
 def hidden_points(dag: Dag, rows: Sequence[Row], field: Field) -> list[float]:
     """Points inside cells of the rows that lie between neighbouring points of a field; at most one per cell.
 
-    Rows with parameters have no cells on a line and give none.
+    Rows with parameters have cells on a line of fixed ones only, and give none for other fields.
     """
     order = _postorder(dag, rows)
-    if any(dag.heads[head].slots for head, _ in order) or not any(dag.heads[head].tape.switches for head, _ in order):
+    if not any(dag.heads[head].tape.switches for head, _ in order):
+        return []
+    if not field.still and any(dag.heads[head].slots for head, _ in order):
         return []
     found: list[float] = []
-    for low, high in _crowded(_switches(dag, order, field.x), field.x):
-        found += _zoomed(dag, order, low, high)
+    for low, high in _crowded(_switches(field, order, field.x), field.x):
+        found += _zoomed(field, order, low, high)
     return found[:_MOST]
 
 
@@ -51,7 +53,7 @@ def _crowded(values: Array, x: Array) -> list[tuple[float, float]]:
     return intervals + [(float(x[gap - 1]), float(x[gap + 1])) for gap in _turns(values)]
 
 
-def _zoomed(dag: Dag, order: list[Row], low: float, high: float) -> list[float]:
+def _zoomed(line: Field, order: list[Row], low: float, high: float) -> list[float]:
     """Points in the cells of one narrow interval, magnified while several switches change in one part."""
     found: list[float] = []
     intervals = [(low, high)]
@@ -59,7 +61,7 @@ def _zoomed(dag: Dag, order: list[Row], low: float, high: float) -> list[float]:
         narrower: list[tuple[float, float]] = []
         for left, right in intervals[:4]:
             x = np.linspace(left, right, _PARTS + 1)
-            values = _switches(dag, order, x)
+            values = _switches(line, order, x)
             signs = np.sign(values)
             at = np.flatnonzero((signs[:, 1:] * signs[:, :-1] < 0).any(axis=0))
             # Between two parts that have a change lies a cell; the point where the later parts begin is in it.
@@ -87,8 +89,9 @@ def _postorder(dag: Dag, rows: Sequence[Row]) -> list[Row]:
     return list(seen)
 
 
-def _switches(dag: Dag, order: list[Row], x: Array) -> Array:
-    """Values ``(switches, points)`` of every distinct switch."""
+def _switches(line: Field, order: list[Row], x: Array) -> Array:
+    """Values ``(switches, points)`` of every distinct switch at other points of a line."""
+    dag = line.dag
     bounds = Saturation(len(x), doubled=False)
     values: dict[Row, Array] = {}
     found: dict[tuple, Array] = {}
@@ -97,6 +100,7 @@ def _switches(dag: Dag, order: list[Row], x: Array) -> Array:
             head, arguments = row
             tape = dag.heads[head].tape
             inputs = [_argument(dag, argument, values, x) for argument in arguments]
+            inputs += [line.slot(slot)[:, :1] for slot in dag.heads[head].slots]
             values[row] = np.broadcast_to(run(tape, inputs, bounds), (1, len(x)))
             for number, switch in enumerate(switch_values(tape, inputs, bounds)):
                 direct = tape.switches[number] < len(arguments)

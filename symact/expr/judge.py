@@ -22,6 +22,8 @@ from symact.expr.vocabulary import VARIABLE, Operator
 _MOST_ROWS, _MOST_FORMS = 20_000, 150_000
 # At so many points of each kind balls are asked whether a function is defined.
 _ASKED = 8
+# Seeds of two settings of the parameters on which narrow cells are looked for.
+_LINES = (11, 12)
 
 
 class Judge:
@@ -91,13 +93,17 @@ class Judge:
             row = self._row(expr, slots)
             functions = self._functions
             functions.dense.extend()
-            cells = hidden_points(functions.dag, [functions.dag.node(row)], functions.dense)
-            fields = [functions.base, functions.dense, Field(functions.dag, np.array(cells or [0.0]), 3, False)]
-            fields[2].extend()
-            # The arbiter knows fields by their identity, so this one has to stay.
-            self._fields.append(fields[2])
+            fields = [functions.base, functions.dense]
+            for seed in _LINES if slots else _LINES[:1]:
+                line = Field(functions.dag, functions.dense.x, seed, doubled=False, still=True)
+                cells = hidden_points(functions.dag, [functions.dag.node(row)], line)
+                if cells:
+                    fields.append(Field(functions.dag, np.array(cells), seed, doubled=False, still=True))
+                    fields[-1].extend()
+            # The arbiter knows fields by their identity, so they have to stay.
+            self._fields += fields
             defined, undefined = [], []
-            for field in fields if cells else fields[:2]:
+            for field in fields:
                 lost = np.isnan(field.values[row, : len(field.x)])
                 defined += [(field, int(point)) for point in np.flatnonzero(~lost)]
                 undefined += [(field, int(point)) for point in np.flatnonzero(lost)]

@@ -224,13 +224,19 @@ class Functions:
 
     def _narrow(self, pair: Candidates) -> list[tuple[Field, int]]:
         """Points in cells of two rows that the dense points miss."""
-        points = hidden_points(self.dag, [pair.row(0), pair.row(1)], self.dense)
-        if not points:
-            return []
-        field = Field(self.dag, np.array(points), seed=3, doubled=False)
-        # The arbiter knows fields by their identity, so they have to stay.
-        self._narrow_fields.append(field)
-        return [(field, number) for number in range(len(points))]
+        found: list[tuple[Field, int]] = []
+        # Two lines of fixed parameters; without parameters the first is all there is.
+        for seed in _LINES:
+            line = Field(self.dag, self.dense.x, seed, doubled=False, still=True)
+            points = hidden_points(self.dag, [pair.row(0), pair.row(1)], line)
+            if points:
+                field = Field(self.dag, np.array(points), seed, doubled=False, still=True)
+                # The arbiter knows fields by their identity, so they have to stay.
+                self._narrow_fields.append(field)
+                found += [(field, number) for number in range(len(points))]
+            if not any(head.slots for head in self.dag.heads):
+                break
+        return found
 
     def classify(self, rows: Candidates, settled: int = 0) -> Classes:
         """Class the rows; of each class the label is new, in order of its first member.
