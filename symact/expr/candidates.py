@@ -20,20 +20,14 @@ class Candidates:
         heads: ``(rows,)``; -1 is `x` itself.
         arguments: ``(rows, width)`` rows of the dag, unused places -1.
         prints: their fingerprints.
-        extremes: ``(rows, ANCHORS)``: how large or small (in powers of two) any value on the way became.
-        kinked: ``(rows,)``: whether some part of it has switches.
         undefined: ``(rows,)`` number of sample points where it is undefined.
-        calm: ``(rows, ANCHORS)``: no operation on the way hides its arguments there, see `revealing`.
         proof: ``(rows,)`` codes into `EVIDENCE`: by what the classes of its arguments were made.
     """
 
     heads: Array
     arguments: Array
     prints: Fingerprints
-    extremes: Array
-    kinked: Array
     undefined: Array
-    calm: Array
     proof: Array
 
     def __len__(self) -> int:
@@ -44,10 +38,7 @@ class Candidates:
             self.heads[rows],
             self.arguments[rows],
             self.prints[rows],
-            self.extremes[rows],
-            self.kinked[rows],
             self.undefined[rows],
-            self.calm[rows],
             self.proof[rows],
         )
 
@@ -70,9 +61,32 @@ class Candidates:
             np.concatenate([part.heads for part in parts]),
             arguments,
             Fingerprints.joined([part.prints for part in parts]),
-            np.concatenate([part.extremes for part in parts]),
-            np.concatenate([part.kinked for part in parts]),
             np.concatenate([part.undefined for part in parts]),
-            np.concatenate([part.calm for part in parts]),
             np.concatenate([part.proof for part in parts]),
+        )
+
+
+@dataclass
+class Traits:
+    """How well float64 shows rows; what was not asked for is zero.
+
+    Attributes:
+        extremes: ``(rows, ANCHORS)``: how large or small (in powers of two) any value on the way became.
+        kinked: ``(rows,)``: whether some part of it has switches that change.
+        calm: ``(rows, ANCHORS)``: no operation on the way hides its arguments there, see `revealing`.
+    """
+
+    extremes: Array
+    kinked: Array
+    calm: Array
+
+    @staticmethod
+    def blank(rows: int, anchors: int) -> Traits:
+        """Nothing known of any row."""
+        return Traits(np.zeros((rows, anchors), np.float32), np.zeros(rows, bool), np.zeros((rows, anchors), bool))
+
+    def doubled(self) -> Traits:
+        """Room for twice as many rows."""
+        return Traits(
+            *(np.concatenate([part, np.zeros_like(part)]) for part in (self.extremes, self.kinked, self.calm))
         )

@@ -174,8 +174,7 @@ class Functions:
         probes = [values[:, _PROBES] for values in inputs]
         values = np.broadcast_to(run(head.tape, probes, self._probing), (len(own), len(_PROBES)))
         extremes = _powers(values[:, ::_PER_PROBE])
-        calm: Array = np.full((len(own), ANCHORS), True)
-        kinked: Array = np.zeros(len(own), bool)
+        kinked = np.zeros(len(own), bool)
         if head.tape.switches:
             for switch in switch_values(head.tape, [values[:, :POINTS] for values in inputs], self._plain):
                 kinked |= ~((switch > 0).all(axis=1) | (switch < 0).all(axis=1))
@@ -185,8 +184,10 @@ class Functions:
                 np.maximum(extremes, self._traits.extremes[column], out=extremes)
                 kinked |= self._traits.kinked[column]
                 shown &= np.repeat(self._traits.calm[column], _PER_PROBE, axis=1) | ~mattering
-            calm = shown.reshape(len(own), ANCHORS, _PER_PROBE).all(axis=2)
-        found.extremes[own], found.kinked[own], found.calm[own] = extremes, kinked, calm
+            found.calm[own] = shown.reshape(len(own), ANCHORS, _PER_PROBE).all(axis=2)
+        else:
+            found.calm[own] = True
+        found.extremes[own], found.kinked[own] = extremes, kinked
 
     def repair(self, rows: Candidates) -> None:
         """Rows that float64 lost at the anchors where all rows meet get these values from ball arithmetic."""

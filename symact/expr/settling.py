@@ -15,7 +15,7 @@ from typing import TypeAlias
 import numpy as np
 
 from symact.expr.arbiter import Anchor, Arbiter, apart
-from symact.expr.candidates import Candidates
+from symact.expr.candidates import Candidates, Traits
 from symact.expr.fields import ANCHORS, POINTS, Field
 from symact.expr.hands import cores, in_processes
 from symact.expr.kernels import Array
@@ -59,6 +59,7 @@ class Settling:
         arbiter: computes balls.
         base: the sample points.
         rows: all rows.
+        traits: of the rows that are to be settled.
         tight: per row, a number that rows share whose float64 values agree to rounding; negative: not known well.
         settled: so many of the first rows are known to be different.
         suspects: row -> further points where it must be compared with the first of its proposed group.
@@ -70,12 +71,13 @@ class Settling:
         arbiter: Arbiter,
         base: Field,
         rows: Candidates,
+        traits: Traits,
         tight: Array,
         settled: int,
         suspects: dict[int, list[Point]],
         differences: Callable[[int, int], list[Point]],
     ):
-        self.arbiter, self.base, self.rows = arbiter, base, rows
+        self.arbiter, self.base, self.rows, self.traits = arbiter, base, rows, traits
         self.tight, self.settled, self.suspects, self.differences = tight, settled, suspects, differences
         self._spread = [(base, int(m)) for m in MIDDLES]
 
@@ -108,7 +110,7 @@ class Settling:
         lengths = ends - starts
         members = spans(order, starts, ends)
         offsets = np.cumsum(lengths) - lengths
-        calm, tight = self.rows.calm[members], self.tight[members]
+        calm, tight = self.traits.calm[members], self.tight[members]
         # The calmest member that is known well stands first, but for those that must not be compared again.
         rank = np.where(tight >= 0, calm.sum(axis=1), -1)
         best = np.maximum.reduceat(rank, offsets)
@@ -117,7 +119,7 @@ class Settling:
         at = np.where((members[offsets] < self.settled) | (best < 0), 0, at)
         first = np.repeat(offsets + at, lengths)
         shown = calm & calm[first]
-        kinked = self.rows.kinked[members] | self.rows.kinked[members[first]]
+        kinked = self.traits.kinked[members] | self.traits.kinked[members[first]]
         plain = np.where(kinked, shown.all(axis=1), shown.any(axis=1)) & (tight == tight[first]) & (tight >= 0)
         plain &= members >= self.settled
         if self.suspects:
@@ -164,9 +166,9 @@ class Settling:
                 left.append(number)
         if left:
             together = np.array(members)
-            hidden = np.flatnonzero(~self.rows.calm[together].all(axis=0)).tolist()
+            hidden = np.flatnonzero(~self.traits.calm[together].all(axis=0)).tolist()
             extra = list(dict.fromkeys(p for n in [at, *left] for p in self.suspects.get(members[n], ())))
-            order = self.rows.extremes[together].max(axis=0).argsort()
+            order = self.traits.extremes[together].max(axis=0).argsort()
             places = [self._spread[i] for i in order[:4]] + extra[:8] + self.ends(hidden)
             result[left] = self._separated(together[left], places)
         return result
