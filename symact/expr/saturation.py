@@ -7,7 +7,8 @@ with each argument and no argument is so large or so small that two different op
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -67,6 +68,9 @@ def revealing(tape: Tape, arity: int, inputs: Sequence[Array], values: Array) ->
             mattering = (change != 0) | ((magnitude < _SMALLEST) & (len(names) > 1))
         good &= good_here | ~mattering
         matters.append(mattering)
+    for operand, largest in _inner_operands(tape, names, inputs, bounds):
+        magnitude = np.abs(operand)
+        good &= ((magnitude < largest) & (magnitude > _SMALLEST)) | (magnitude == 0) | np.isnan(magnitude)
     # An undefined argument, or one that absorbs, settles the result whatever the others are.
     undefined = [np.isnan(argument) & np.isnan(values) for argument in inputs[:arity]]
     for settled in filter(None, (undefined, _absorbing(names, arity, inputs, values))):
@@ -79,6 +83,22 @@ def revealing(tape: Tape, arity: int, inputs: Sequence[Array], values: Array) ->
         # What ties must both be known well.
         matters = [mattering | tied | (inputs[0] == inputs[1]) for mattering in matters]
     return good, matters
+
+
+def _inner_operands(
+    tape: Tape, names: set[str], inputs: Sequence[Array], bounds: Saturation
+) -> Iterator[tuple[Array, float]]:
+    """What the functions inside a formula of several steps are applied to, with the largest size that shows.
+
+    sinh(20 + x*x) and cosh(20 + x*x) are as alike as sinh and cosh of a sum that was made by other operators.
+    """
+    if len(names) < 2 or names <= _ARITHMETIC:
+        return
+    known = len(tape.inputs)
+    for step in tape.steps[: tape.value_steps]:
+        if step.name not in _ARITHMETIC and step.name != "const" and step.arguments[0] >= known:
+            operand = run(replace(tape, output=step.arguments[0]), inputs, bounds)
+            yield operand, _LARGEST if step.name in _EXPONENTIAL else _LARGEST_ALGEBRAIC
 
 
 def _absorbing(names: set[str], arity: int, inputs: Sequence[Array], values: Array) -> list[Array]:
