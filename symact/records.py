@@ -8,11 +8,12 @@ never wins a comparison.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
+
+LARGEST = 1e100  # of a score in either direction, so that sums and squares of scores are finite
 
 
 class Status(StrEnum):
@@ -48,9 +49,9 @@ class Outcome:
 
     @classmethod
     def finished(cls, score: float, *, constants: tuple[Mapping[str, Any], ...] = (), **metrics: Any) -> Outcome:
-        """A finished training. A score that is not finite becomes `Status.nonfinite`."""
+        """A finished training. A score that is not finite, or beyond `LARGEST`, becomes `Status.nonfinite`."""
         score = float(score)
-        if not math.isfinite(score):
+        if not abs(score) <= LARGEST:
             return cls(Status.nonfinite, None, f"the task returned the score {score}", metrics, tuple(constants))
         return cls(Status.finished, score, "", metrics, tuple(constants))
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import math
+import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -16,6 +17,7 @@ import networkx
 import numpy as np
 from matplotlib.figure import Figure
 
+from symact.errors import printable
 from symact.expr.tree import Expr, candidate_text
 from symact.records import Status, Trial
 from symact.report.leaderboard import Row
@@ -41,10 +43,16 @@ def shortened(text: str, length: int = LONGEST_LABEL) -> str:
     return text if len(text) <= length else f"{text[: length - 12]}…{text[-11:]}"
 
 
+def plain(text: str) -> str:
+    """A label as it stands: matplotlib would read what is between two dollars as mathematics."""
+    return shortened(printable(text)).replace("$", r"\$")
+
+
 def svg(figure: Figure) -> str:
     """A figure as an `<svg>` element that can stand in HTML."""
     buffer = io.StringIO()
-    with matplotlib.rc_context(STYLE):
+    with matplotlib.rc_context(STYLE), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph .* missing")  # the page's own fonts draw the text
         figure.savefig(buffer, format="svg", bbox_inches="tight", metadata={"Date": None})
     text = buffer.getvalue()
     return text[text.index("<svg") :]
@@ -67,7 +75,12 @@ def progress(studies: Mapping[str, Sequence[Trial]]) -> Figure:
                 _dots(axes, counted, scores)
             best = np.fmax.accumulate(np.array(scores)) if scores else np.array([])
             axes.step(
-                range(1, len(best) + 1), best, where="post", color=colour, linewidth=1.8, label=label or "best so far"
+                range(1, len(best) + 1),
+                best,
+                where="post",
+                color=colour,
+                linewidth=1.8,
+                label=plain(label) or "best so far",
             )
         axes.set(xlabel="functions evaluated", ylabel="score (validation)")
         axes.legend(frameon=False, loc="upper left", bbox_to_anchor=(1.0, 1.0))
@@ -111,7 +124,8 @@ def samples(expr: Expr, low: float, high: float, constants: Mapping[str, Any] | 
     from symact.lower.module import compile as compile_function
 
     x = torch.linspace(low, high, 801, dtype=torch.float64, requires_grad=True)
-    scalars = {name: value for name, value in (constants or {}).items() if isinstance(value, int | float)}
+    own = {parameter.name for parameter in expr.parameters}
+    scalars = {n: v for n, v in (constants or {}).items() if n in own and isinstance(v, int | float)}
     y = compile_function(expr)(x, **scalars)
     (slope,) = torch.autograd.grad(y.sum(), x) if y.requires_grad else (torch.zeros_like(x),)
     stacked = torch.stack([x, y, slope]).detach().numpy()

@@ -380,6 +380,8 @@ class Store:
         number, repeat, seed, status, score, reason, metrics, constants, seconds = row
         document = {"status": status, "score": score, "reason": reason}
         try:
+            if not all(type(whole) is int for whole in (number, repeat, seed)) or not isinstance(seconds, float):
+                raise ValueError("a number, repeat, seed or time is none")
             document.update(metrics=outcomes.load(metrics), constants=outcomes.load(constants))
             return Evaluation(number, repeat, seed, outcomes.from_document(document), seconds)
         except ValueError as error:
@@ -389,4 +391,5 @@ class Store:
         try:
             return candidate_from_document(document, self.grammar)
         except (SymactError, KeyError, TypeError, ValueError, AttributeError) as error:
-            raise self._damaged("asked", f"a candidate cannot be read: {error}") from None
+            reason = str(error).partition("\n")[0]
+            raise self._damaged("asked", f"a candidate cannot be read: {reason}") from None

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Mapping
 from typing import Any
 
-from symact.records import Outcome, Status
+from symact.records import LARGEST, Outcome, Status
 
 MAXIMUM_DEPTH = 40
 MAXIMUM_CHARACTERS = 8_000_000
@@ -63,7 +63,7 @@ def from_document(document: Any) -> Outcome:
     score, reason, metrics, constants = (document[key] for key in ("score", "reason", "metrics", "constants"))
     status = Status(document["status"])
     if status is Status.finished:
-        if not _is_number(score):
+        if not _is_number(score) or abs(score) > LARGEST:
             raise ValueError("a finished outcome has a finite score")
         score = float(score)
     elif score is not None:
