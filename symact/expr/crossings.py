@@ -25,6 +25,7 @@ SAME_PLACE = 1e-6
 _BESIDE = 0.21 * SAME_PLACE
 _MOST = 12
 _BLOCK = 512
+_STEPS = 4
 # Many operators switch at zero and meet there in higher order: the grid is finer around it.
 _LADDER = 0.4 * SAME_PLACE * np.geomspace(1, 5e4, 12)
 
@@ -180,23 +181,19 @@ def _between(values: Array, x: Array, rows: Array, gaps: Array) -> Array:
     columns = start[:, None] + np.arange(4)
     nodes, at = x[columns], values[rows[:, None], columns]
     low, high = x[gaps], x[gaps + 1]
-    # Newton's form of the cubic, then false position between the two grid points.
+    # Newton's form of the cubic, and Newton's method from where the line crosses.
     c = at.copy()
     for level in range(1, 4):
         c[:, level:] = (c[:, level:] - c[:, level - 1 : -1]) / (nodes[:, level:] - nodes[:, : 4 - level])
     f_low, f_high = values[rows, gaps], values[rows, gaps + 1]
-    root = low + (high - low) * (f_low / (f_low - f_high))
-    line = root.copy()
-    for _ in range(8):
-        f = c[:, 0] + (root - nodes[:, 0]) * (
-            c[:, 1] + (root - nodes[:, 1]) * (c[:, 2] + (root - nodes[:, 2]) * c[:, 3])
-        )
-        same = np.sign(f) == np.sign(f_low)
-        low, f_low = np.where(same, root, low), np.where(same, f, f_low)
-        high, f_high = np.where(same, high, root), np.where(same, f_high, f)
-        with np.errstate(all="ignore"):
-            step = f_low / (f_low - f_high)
-        root = np.where(f == 0, root, low + (high - low) * np.clip(step, 0, 1))
+    line = low + (high - low) * (f_low / (f_low - f_high))
+    root = line
+    for _ in range(_STEPS):
+        away = root[:, None] - nodes
+        second = c[:, 2] + away[:, 2] * c[:, 3]
+        first = c[:, 1] + away[:, 1] * second
+        slope = first + away[:, 0] * (second + away[:, 1] * c[:, 3])
+        root = np.clip(root - (c[:, 0] + away[:, 0] * first) / slope, low, high)
     return np.where(np.isfinite(root), root, line)
 
 
