@@ -15,7 +15,6 @@ import numpy as np
 
 from symact.expr.arbiter import VARIABLE_HEAD, Arbiter
 from symact.expr.candidates import Candidates, Traits
-from symact.expr.cells import hidden_points
 from symact.expr.crossings import Crossings
 from symact.expr.fields import (
     ANCHORS,
@@ -226,17 +225,14 @@ class Functions:
     def _narrow(self, pair: Candidates) -> list[tuple[Field, int]]:
         """Points in cells of two rows that the dense points miss."""
         found: list[tuple[Field, int]] = []
-        # Two lines of fixed parameters; without parameters the first is all there is.
-        for seed in _LINES:
-            line = Field(self.dag, self.dense.x, seed, doubled=False, still=True)
-            points = hidden_points(self.dag, [pair.row(0), pair.row(1)], line)
-            if points:
-                field = Field(self.dag, np.array(points), seed, doubled=False, still=True)
+        self._dense_fields()
+        for line in self._lines:
+            _, x = line.hidden(pair, np.arange(2), np.zeros(2, np.int64))
+            if len(x):
+                field = line.at(np.unique(x))
                 # The arbiter knows fields by their identity, so they have to stay.
                 self._narrow_fields.append(field)
-                found += [(field, number) for number in range(len(points))]
-            if not any(head.slots for head in self.dag.heads):
-                break
+                found += [(field, number) for number in range(len(field.x))]
         return found
 
     def classify(self, rows: Candidates, settled: int = 0) -> Classes:
