@@ -2,7 +2,7 @@
 
 Each target of `targets.py` is fuzzed by Atheris (libFuzzer) in a process of its own. A text that raises
 anything undocumented, takes more than a second of processor time, or 2 GB of memory, stops its target and
-is kept under `found/`. With `--record` the counts go to `results.json` beside this file.
+is kept under `found/`. With `--record` the counts are added to those in `results.json` beside this file.
 Needs `pip install atheris`.
 """
 
@@ -36,7 +36,7 @@ def fuzz(name: str, seconds: int, folder: Path) -> None:
     with atheris.instrument_imports(include=["symact.expr", "symact.store", "symact.execute", "symact.lower"]):
         import targets
 
-    target, words = targets.TARGETS[name], targets.WORDS[name]
+    target, words, count = targets.TARGETS[name], targets.WORDS[name], 0
 
     def interrupt(*_: object) -> None:
         raise HangError(f"more than {STUCK_SECONDS} s")
@@ -44,6 +44,11 @@ def fuzz(name: str, seconds: int, folder: Path) -> None:
     signal.signal(signal.SIGPROF, interrupt)
 
     def one(data: bytes) -> None:
+        nonlocal count
+        if time.process_time() > seconds:
+            (folder / "executions").write_text(str(count))
+            os._exit(0)
+        count += 1
         text = as_text(data, words)
         signal.setitimer(signal.ITIMER_PROF, STUCK_SECONDS)
         began = time.process_time()
@@ -62,7 +67,7 @@ def fuzz(name: str, seconds: int, folder: Path) -> None:
     corpus.mkdir()
     for index, text in enumerate(targets.seeds(name)):
         (corpus / f"seed{index}").write_bytes(b"\0" + text.encode())
-    limits = [f"-max_total_time={seconds}", "-max_len=6000", "-timeout=120", "-rss_limit_mb=2048"]
+    limits = ["-max_len=6000", "-timeout=120", "-rss_limit_mb=2048"]
     dictionary = folder / "words"
     dictionary.write_text("".join(f'"{_escaped(word)}"\n' for word in words))
     atheris.Setup(
@@ -99,6 +104,8 @@ def run(name: str, seconds: int) -> dict:
             command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace", cwd=folder
         )
         counted = re.findall(r"stat::number_of_executed_units:\s*(\d+)", done.stdout)
+        if (folder / "executions").exists():
+            counted = [(folder / "executions").read_text()]
         covered = re.findall(r"cov: (\d+) ft: (\d+)", done.stdout)
         found = {"executions": int(counted[-1]) if counted else 0, "edges": int(covered[-1][0]) if covered else 0}
         if done.returncode == 0:
@@ -113,10 +120,22 @@ def run(name: str, seconds: int) -> dict:
         return {**found, "findings": 1, "what": reasons[-1] if reasons else f"see {log.name}", "text": str(kept)}
 
 
+def record(name: str, found: dict) -> None:
+    """Add the counts of a target to what is recorded."""
+    path = FOLDER / "results.json"
+    document = json.loads(path.read_text()) if path.exists() else {"targets": {}}
+    before = document["targets"].get(name, {})
+    counts = {key: before.get(key, 0) + found[key] for key in ("executions", "findings", "processor seconds")}
+    document["targets"][name] = {**counts, "edges": max(found["edges"], before.get("edges", 0))}
+    document["executions"] = sum(target["executions"] for target in document["targets"].values())
+    document["machine"] = f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}"
+    path.write_text(json.dumps(document, indent=2) + "\n")
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("targets", nargs="*", metavar="TARGET", help="all of them by default")
-    parser.add_argument("--seconds", type=int, default=90, help="per target")
+    parser.add_argument("--seconds", type=int, default=90, help="of processor time, per target")
     parser.add_argument("--record", action="store_true", help="write the counts to results.json")
     parser.add_argument("--child", nargs=3, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
@@ -145,10 +164,8 @@ def main() -> int:
         spent = ended.children_user + ended.children_system - began.children_user - began.children_system
         found[name]["processor seconds"] = round(spent)
         print(name, json.dumps(found[name]), flush=True)
-    if arguments.record:
-        machine = f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}"
-        document = {"targets": found, "executions": sum(f["executions"] for f in found.values()), "machine": machine}
-        (FOLDER / "results.json").write_text(json.dumps(document, indent=2) + "\n")
+        if arguments.record:
+            record(name, found[name])
     return 1 if any(f["findings"] for f in found.values()) else 0
 
 

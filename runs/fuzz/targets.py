@@ -182,12 +182,12 @@ def _small_grammar() -> str:
 
 # What a mutation may put in, separated by blanks; `SPECIAL` is put in everywhere.
 _WORDS = {
-    "formula": """x a b ( ) , + - * / ** . 0 1 2 e pi < > <= >= == != and or not ' [ ] { } : = ^ % ~ @ beta where( sigmoid(
-        max( min( exp( log( sqrt( relu( erf( i0e( heaviside( 1e308 1e-400 0x1f 1_0 2**10**10 9999999999 lambda: __class__
-        if else (((((((( )))))))) --------""",
-    "grammar": """name source [parameters] [constants] [unary] [binary] [nary] [spaces] [identity] [limits] init per positive
-        share range interval max_depth max_size forbid true false nan inf "layer" channel tree(x) [ ] { } = " ' , . #
-        [[spaces]] \"\"\" 1e400 0x10 1979-05-27 "\\u001b[2J" [a.b] "x" "a+b" beta unary(""",
+    "formula": """x a b ( ) , + - * / ** . 0 1 2 e pi < > <= >= == != and or not ' [ ] { } : = ^ % ~ @ beta where(
+        sigmoid( max( min( exp( log( sqrt( relu( erf( i0e( heaviside( 1e308 1e-400 0x1f 1_0 2**10**10 9999999999
+        lambda: __class__ if else (((((((( )))))))) --------""",
+    "grammar": """name source [parameters] [constants] [unary] [binary] [nary] [spaces] [identity] [limits] init per
+        positive share range interval max_depth max_size forbid true false nan inf "layer" channel tree(x) [ ] { } = " '
+        , . # [[spaces]] \"\"\" 1e400 0x10 1979-05-27 "\\u001b[2J" [a.b] "x" "a+b" beta unary(""",
     "shape": "x unary binary nary n-ary tree ( ) ,",
     "candidate": """{ } [ ] : , null true false NaN 1e400 -0 "expressions" "parameters" "grammar" "name" "init" "range"
         "per" "x" "\\u001b[2J" "\\ud800" """,

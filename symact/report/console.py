@@ -93,7 +93,9 @@ def _counts(rows: Sequence[Row]) -> dict[str, int]:
 
 def _score(row: Row) -> str:
     count = len(row.trial.scores)
-    return f"{row.trial.score:.4f}" + (f" (n={count})" if count > 1 else "")
+    measure = [f"n={count}"] if count > 1 else []
+    measure += [f"budget {row.trial.budget:.2g}"] if row.trial.budget < 1 else []
+    return f"{row.trial.score:.4f}" + (f" ({', '.join(measure)})" if measure else "")
 
 
 def _fresh(row: Row) -> str:

@@ -69,6 +69,7 @@ class Row:
             "score": self.trial.score,
             "scores": list(self.trial.scores),
             "origin": self.trial.origin,
+            "budget": self.trial.budget,
             "number": self.trial.number,
             "reason": self.trial.reason,
             "confirmed": None if confirmed is None else {"score": confirmed.score, "scores": list(confirmed.scores)},
@@ -99,8 +100,9 @@ def is_relu(trial: Trial) -> bool:
 def leaderboard(trials: Iterable[Trial], confirmations: Iterable[Trial] = ()) -> list[Row]:
     """Rows, best first, then what failed in the order it was tried.
 
-    Only what was measured at full budget is ranked; a trial that stopped at a smaller budget stands
-    below, in the order of its budget. Repeated and cached trials of a candidate are one row.
+    Only what was measured in full, at full budget on all paired seeds, is ranked; a trial that stopped at a
+    smaller budget or on fewer seeds stands below, in the order of its measure, for one lucky seed is no
+    contest with the mean of several. Repeated and cached trials of a candidate are one row.
     """
     confirmed = {trial.candidate: trial for trial in confirmations}
     best: dict[Any, Trial] = {}
@@ -129,10 +131,11 @@ def _measure(trial: Trial) -> tuple[float, int, bool]:
     return trial.budget, len(trial.outcomes), not trial.cached
 
 
-def _order(row: Row) -> tuple[bool, float, float, int]:
+def _order(row: Row) -> tuple[bool, float, int, float, int]:
     trial = row.trial
-    finished = trial.status is Status.finished and trial.score is not None
-    return (not finished, -trial.budget if finished else 0.0, -(trial.score or 0.0), trial.number)
+    if trial.status is not Status.finished or trial.score is None:
+        return True, 0.0, 0, 0.0, trial.number
+    return False, -trial.budget, -len(trial.scores), -trial.score, trial.number
 
 
 def _row(trial: Trial, confirmed: dict[Any, Trial], relu: Trial | None) -> Row:

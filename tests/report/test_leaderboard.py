@@ -75,6 +75,19 @@ def test_relu_is_not_compared_with_itself_and_a_smaller_budget_ranks_below():
     assert rows[0].versus_relu is None
 
 
+def test_one_lucky_seed_ranks_below_whatever_was_measured_on_all_of_them():
+    trials = [
+        trial("relu(x)", 0.5, 0.5, 0.5, origin="baseline"),
+        trial("sin(x)", 0.99, number=1),
+        trial("tanh(x)", 0.1, 0.1, 0.1, number=2),
+        trial("exp(x)", 0.999, number=3, budget=1 / 9),
+    ]
+    rows = leaderboard(trials)
+    assert [row.expression for row in rows] == ["relu(x)", "tanh(x)", "sin(x)", "exp(x)"]
+    assert winner(rows).expression == "relu(x)"
+    assert rows[3].document()["budget"] == 1 / 9
+
+
 def test_a_repeated_candidate_is_one_row():
     first = trial("sin(x)", 0.7)
     again = trial("sin(x)", 0.7, number=5, cached=True)
