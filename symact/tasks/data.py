@@ -286,6 +286,8 @@ def _read_imagenette(name: str, root: Path | None, size: int = 160, crop: int = 
                 raise InputError(f"Imagenette (imagenette2-160) is not in {root}; see --data") from None
             with _downloading(name, base):
                 part = datasets.Imagenette(base, split=split, size="160px", download=True, transform=shrink)
+        except (FileNotFoundError, KeyError) as error:
+            raise InputError(f"{base}/imagenette2-160/{split} is not as unpacked ({error}); unpack it again") from None
         pairs = [part[i] for i in range(len(part))]
         arrays += [np.stack([np.asarray(image) for image, _ in pairs]), np.asarray([y for _, y in pairs], np.int64)]
     return Images(name, *arrays)
