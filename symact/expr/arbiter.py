@@ -6,7 +6,7 @@ sub-expressions are computed once per point and precision.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
@@ -127,22 +127,23 @@ class Arbiter:
             return None
         return int(mantissa) << shift if shift >= 0 else int(mantissa) >> -shift
 
-    def same(self, first: Anchor, second: Row, places: Sequence[tuple[Field, int]]) -> bool | None:
+    def same(self, first: Anchor, second: Row | Anchor, places: Iterable[tuple[Field, int]]) -> bool | None:
         """Whether two rows agree at all places that can be decided; None where none can.
 
         False is proved at one place, True is agreement to all bits; what a precision leaves open meets the next one.
         """
         agreed: bool | None = None
-        undecided = places
+        undecided: list[tuple[Field, int]] = []
         for bits in balls.PRECISIONS:
-            undecided, places = [], undecided
+            undecided, places = [], undecided if undecided else places
             with balls.precision(bits):
                 for field, point in places:
-                    key = (id(field), point, bits)
-                    value = first.values.get(key)
-                    if value is None:
-                        value = first.values[key] = self.value(first.row, field, point, bits)
-                    verdict = balls.same(value, self.value(second, field, point, bits))
+                    value = self._anchored(first, field, point, bits)
+                    if isinstance(second, Anchor):
+                        other = self._anchored(second, field, point, bits)
+                    else:
+                        other = self.value(second, field, point, bits)
+                    verdict = balls.same(value, other)
                     if verdict is False:
                         return False
                     if verdict is None:
@@ -155,3 +156,10 @@ class Arbiter:
             self._places.clear()
             self._stored = 0
         return agreed
+
+    def _anchored(self, anchor: Anchor, field: Field, point: int, bits: int) -> Any:
+        key = (id(field), point, bits)
+        value = anchor.values.get(key)
+        if value is None:
+            value = anchor.values[key] = self.value(anchor.row, field, point, bits)
+        return value

@@ -7,7 +7,7 @@ what is left over is cut into classes of its own.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import TypeAlias
@@ -211,20 +211,21 @@ class Settling:
         for group in groups:
             representatives: list[tuple[int, Anchor]] = []
             for member in group.tolist():
-                row = self.rows.row(member)
+                own = self.arbiter.anchor(self.rows.row(member))
                 for other, anchor in representatives:
-                    if member >= self.settled and self.arbiter.same(anchor, row, self._between(other, member, places)):
+                    if member >= self.settled and self.arbiter.same(anchor, own, self._between(other, member, places)):
                         labels[member] = labels[other]
                         break
                 else:
-                    representatives.append((member, self.arbiter.anchor(row)))
+                    representatives.append((member, own))
         return np.array([labels[int(member)] for member in left])
 
-    def _between(self, first: int, second: int, places: list[Point]) -> list[Point]:
-        """Where two rows are compared that both left their group."""
-        calmest = int(self.calmest(np.array([first]), np.array([second]))[0])
+    def _between(self, first: int, second: int, places: list[Point]) -> Iterator[Point]:
+        """Where two rows are compared that both left their group; what is costly to find comes last."""
+        yield from places
+        yield self.base, int(self.calmest(np.array([first]), np.array([second]))[0])
         own = [point for row in (first, second) for point in self.suspects.get(row, ())]
-        return [(self.base, calmest), *places, *dict.fromkeys([*own, *self.differences(first, second)])]
+        yield from dict.fromkeys([*own, *self.differences(first, second)])
 
     def _split(self, group: Array, place: Point) -> list[Array]:
         """A group, cut where ball values at one place are clearly apart; unknown values cut nothing."""
