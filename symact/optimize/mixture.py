@@ -46,7 +46,8 @@ class Mixture(Optimizer):
         products: whether a sum also holds the products of each two of its functions.
         stages: of shrinking; each keeps half of the operators of every slot (`cell`).
         samples: trainings per stage; the first starts from equal weights, the others from drawn ones.
-        bound: what an operator gives is clipped to [-bound, bound] (`cell`).
+        bound: what an operator gives is clipped to [-bound, bound] (`cell`); GRAFS clips to 10, in networks that
+            normalize.
 
     Raises:
         InputError: a setting that cannot be used, or a space without a shape for a cell.
@@ -66,7 +67,7 @@ class Mixture(Optimizer):
         products: bool = False,
         stages: int = 3,
         samples: int = 2,
-        bound: float = 10.0,
+        bound: float = 2.0,
     ):
         super().__init__(space, seed, features=features)
         check_settings(self.name, {"method": method}, {"method": ("sum", "cell")})

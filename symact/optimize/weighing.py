@@ -6,7 +6,10 @@ weights are positive parameters marked `mixture`, one per layer, and the way bac
     A(x) = sum_i P_i f_i(x),  P_i = w_i / sum_j w_j,  w_i > 0     (Bansal 2022)
 
 A cell writes such a sum in every slot of a shape (GRAFS, Strack, Safari & Hutter 2024,
-arXiv:2408.06820); what an operator gives is clipped, so that no branch drowns the others.
+arXiv:2408.06820); what an operator gives is clipped, so that no branch drowns the others. The mean of many
+operators is flat and has an offset; where GRAFS's networks normalize after every layer, a cell carries the shift and
+the factor that give it mean 0 and deviation 1 for normal inputs and its first weights. Without them a deep
+network of cells stands still.
 """
 
 from __future__ import annotations
@@ -23,6 +26,7 @@ from symact.expr.shape import Shape
 from symact.expr.tape import tape_of
 from symact.expr.tree import Expr, parse
 from symact.expr.vocabulary import Operator, Parameter, Vocabulary
+from symact.optimize.description import outputs
 
 # Choices left in every slot, in prefix order: operator names.
 Choices = tuple[tuple[str, ...], ...]
@@ -43,6 +47,13 @@ def weighted_sum(terms: Mapping[str, str], vocabulary: Vocabulary, initial: Mapp
 
 def cell(shape: Shape, choices: Choices, vocabulary: Vocabulary, bound: float, initial: Mapping[str, float]) -> Expr:
     """The mixture over the operators that are left in every slot of a shape; discrete where one is left.
+
+    Args:
+        shape: of unary and binary slots.
+        choices: the operators left in each.
+        vocabulary: of the operators.
+        bound: what an operator gives is clipped to [-bound, bound].
+        initial: parameter name -> weight at the start; 1 without.
 
     Raises:
         InputError: its formula would be too long.
@@ -66,7 +77,15 @@ def cell(shape: Shape, choices: Choices, vocabulary: Vocabulary, bound: float, i
             raise InputError(f"mixture: a cell over {shape} is too large; use a smaller space or fewer operators")
         return text
 
-    return _parsed(write(shape), names, vocabulary, initial)
+    text = write(shape)
+    values = outputs([_parsed(text, names, vocabulary, initial)])[0].astype(float)
+    shift, spread = float(f"{values.mean():.4g}"), float(f"{max(values.std(), 1e-2):.4g}")
+    return _parsed(
+        f"({text} - {shift!r})/{spread!r}" if shift >= 0 else f"({text} + {-shift!r})/{spread!r}",
+        names,
+        vocabulary,
+        initial,
+    )
 
 
 def weight(slot: int, name: str) -> str:
@@ -75,9 +94,14 @@ def weight(slot: int, name: str) -> str:
 
 
 def usable_operators(vocabulary: Vocabulary, kind: str) -> tuple[str, ...]:
-    """The operators of a kind that give a finite number for all of a thousand normal arguments."""
+    """The operators of a kind that give a finite number for a thousand normal arguments, and for 0.
+
+    A pole at 0 that is clipped is a jump from one bound to the other, which no gradient sees: with division or the
+    reciprocal among its operators a deep network of cells does not train.
+    """
     generator = np.random.default_rng(0)
     first, second = generator.standard_normal((2, 1, 1000)).astype(np.float32) * 2
+    first[0, :20], second[0, 10:30] = 0.0, 0.0
     return tuple(o.name for o in vocabulary.of_kind(kind) if _is_finite(o, vocabulary, first, second))
 
 

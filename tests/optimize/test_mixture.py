@@ -11,6 +11,7 @@ from symact.expr.grammar import load_grammar, parse_grammar
 from symact.expr.tree import Expr, from_document, to_document
 from symact.lower.module import Activation
 from symact.optimize import weighing
+from symact.optimize.description import POINTS
 from symact.optimize.mixture import Mixture
 from symact.records import Outcome, Trial
 
@@ -73,11 +74,22 @@ def test_operators_that_are_not_finite_everywhere_stay_out_of_cells():
     assert weighing.usable_operators(SMALL.grammar, "binary") == ("add", "mul")
 
 
-def test_a_cell_is_bounded():
-    (candidate,) = Mixture(SPACE, 0, method="cell", bound=2.0).ask(1)
-    values = Activation(candidate, GRAMMAR)(torch.linspace(-20, 20, 99))
-    assert torch.isfinite(values).all()
-    assert values.abs().max() <= 2.0 + 1e-5
+def test_operators_with_a_pole_stay_out_of_cells():
+    assert not {"div", "pow"} & set(weighing.usable_operators(GRAMMAR, "binary"))
+    assert "reciprocal" not in weighing.usable_operators(GRAMMAR, "unary")
+    assert {"relu", "exp", "zero", "elu"} <= set(weighing.usable_operators(GRAMMAR, "unary"))
+
+
+def test_a_cell_is_bounded_and_starts_with_the_scale_of_its_inputs():
+    for bound in (2.0, 10.0):
+        first, drawn = Mixture(SPACE, 0, method="cell", bound=bound).ask(2)
+        for candidate in (first, drawn):
+            values = Activation(candidate, GRAMMAR)(torch.linspace(-20, 20, 99))
+            assert torch.isfinite(values).all()
+            assert values.max() - values.min() <= 2 * bound / 0.25
+            normal = Activation(candidate, GRAMMAR)(torch.from_numpy(POINTS))
+            assert normal.mean().item() == pytest.approx(0.0, abs=2e-3)
+            assert normal.std().item() == pytest.approx(1.0, abs=2e-3)
 
 
 def preferring(name: str) -> float:

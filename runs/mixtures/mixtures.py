@@ -1,0 +1,133 @@
+"""Bansal's learned mixtures with real training: shares per layer, accuracies beside single functions, figures.
+
+    python runs/mixtures/mixtures.py --data DIR
+
+The net of the paper (`fashion-cnn` and its likes: two convolutions, two linear layers, three sites) on 3,000 images of
+each data set, which fits a laptop. A mixture trains by the three-cycle schedule, 30 epochs; every single function for
+as many epochs, all together with Adam. Goes on where it stopped: `results.json` holds every training.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+
+import numpy as np
+import torch
+from matplotlib.figure import Figure
+from scipy import stats
+
+import symact
+from symact.expr.grammar import load_grammar
+from symact.optimize.mixture import Mixture
+from symact.optimize.weighing import site_proportions
+from symact.tasks import TASKS
+
+HERE = Path(__file__).parent
+DATA = {"MNIST": "mnist-cnn", "Fashion-MNIST": "fashion-cnn", "KMNIST": "kmnist-cnn"}
+SINGLE = ("relu(x)", "tanh(x)", "sin(x)")
+IMAGES, EPOCHS = 3_000, 30
+MORE = ("relu(x)", "tanh(x)", "sin(x)", "elu(x)", "swish(x)")
+# name -> settings of the mixture
+MIXTURES: dict[str, dict] = {
+    "ReLU, tanh, sin": {},
+    "with products": {"products": True},
+    "five functions": {"functions": MORE},
+}
+
+
+def train(name: str, data: str, seed: int, root: str | None) -> dict:
+    """One training: accuracy, epochs, seconds, and each site's shares."""
+    task = TASKS[DATA[data]](root)
+    task.train_images, task.validation_images = IMAGES, 5_000
+    grammar = load_grammar("aquasurf")
+    if name in SINGLE:
+        task.config = type(task.config)(epochs=EPOCHS, batch=task.config.batch)
+        outcome = task.evaluate(lambda: symact.Activation(name), seed)
+        return {"score": outcome.score, "epochs": EPOCHS, "seconds": outcome.metrics["seconds"]}
+    (candidate,) = Mixture(grammar.space("bench"), 0, **MIXTURES[name]).ask(1)
+    outcome = task.evaluate(lambda: symact.Activation(candidate, grammar), seed, schedule="three-cycle")
+    shares = [site_proportions(site) for site in outcome.constants]
+    return {
+        "score": outcome.score, "epochs": outcome.metrics["epochs"], "seconds": outcome.metrics["seconds"],
+        "shares": shares, "formula": str(candidate),
+        "curve": [(row["phase"], row["accuracy"]) for row in outcome.metrics["curve"]],
+    }  # fmt: skip
+
+
+def main() -> None:
+    """Train what is missing, then write the table and the figures."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data")
+    parser.add_argument("--seeds", type=int, default=3)
+    arguments = parser.parse_args()
+    torch.set_num_threads(1)
+    output = HERE / "results.json"
+    results = json.loads(output.read_text()) if output.exists() else {}
+    jobs = [(name, data) for name in ("ReLU, tanh, sin", "relu(x)") for data in DATA]
+    jobs += [(name, "Fashion-MNIST") for name in (*SINGLE[1:], *list(MIXTURES)[1:])]
+    for seed in range(arguments.seeds):
+        for name, data in jobs:
+            key = f"{data} | {name} | {seed}"
+            if key not in results:
+                results[key] = train(name, data, seed, arguments.data)
+                output.write_text(json.dumps(results, indent=1) + "\n")
+                print(key, results[key]["score"], f"{results[key]['seconds']:.0f} s", flush=True)
+    (HERE / "results.md").write_text(table(results, jobs, arguments.seeds))
+    figure(results, arguments.seeds)
+
+
+def table(results: dict, jobs: list, seeds: int) -> str:
+    """Accuracies and shares as Markdown."""
+    lines = [
+        f"| data | activation | accuracy, mean of {seeds} seeds (deviation) | less ReLU [95 %] | epochs |",
+        "|---|---|---|---|---|",
+    ]
+    for data in DATA:
+        relu = np.array([results[f"{data} | relu(x) | {seed}"]["score"] for seed in range(seeds)])
+        for name in [name for name, of in jobs if of == data]:
+            rows = [results[f"{data} | {name} | {seed}"] for seed in range(seeds)]
+            scores = np.array([row["score"] for row in rows])
+            apart = scores - relu
+            half = stats.t.ppf(0.975, seeds - 1) * apart.std(ddof=1) / seeds**0.5
+            versus = (
+                "-"
+                if name == "relu(x)"
+                else f"{apart.mean():+.4f} [{apart.mean() - half:+.4f}, {apart.mean() + half:+.4f}]"
+            )
+            lines.append(
+                f"| {data} | {name} | {scores.mean():.4f} ({scores.std(ddof=1):.4f}) | {versus} | {rows[0]['epochs']} |"
+            )
+    lines += ["", "| data | layer | ReLU | tanh | sin |", "|---|---|---|---|---|"]
+    for data in DATA:
+        sites = [results[f"{data} | ReLU, tanh, sin | {seed}"]["shares"] for seed in range(seeds)]
+        for layer in range(3):
+            values = np.array([[shares[layer][f"w0_f{i}"] for i in range(3)] for shares in sites])
+            cells = [f"{m:.3f} ({d:.3f})" for m, d in zip(values.mean(0), values.std(0, ddof=1), strict=True)]
+            lines.append(f"| {data} | {layer + 1} | " + " | ".join(cells) + " |")
+    return "\n".join(lines) + "\n"
+
+
+def figure(results: dict, seeds: int) -> None:
+    """The learned curve of every layer, mean over seeds, on four intervals; `curves.png`."""
+    reaches = (3, 1, 10, 100)
+    drawing = Figure(figsize=(3.1 * len(reaches), 2.7 * len(DATA)), layout="constrained")
+    panels = drawing.subplots(len(DATA), len(reaches))
+    for row, data in enumerate(DATA):
+        sites = [results[f"{data} | ReLU, tanh, sin | {seed}"]["shares"] for seed in range(seeds)]
+        for panel, reach in zip(panels[row], reaches, strict=True):
+            x = np.linspace(-reach, reach, 801)
+            parts = np.stack([np.maximum(x, 0), np.tanh(x), np.sin(x)])
+            for layer in range(3):
+                mean = np.mean([[shares[layer][f"w0_f{i}"] for i in range(3)] for shares in sites], axis=0)
+                panel.plot(x, mean @ parts, linewidth=1.3, label=f"layer {layer + 1}")
+            panel.axhline(0, color="grey", linewidth=0.5)
+            panel.set_title(f"{data}, |x| <= {reach}", fontsize=9)
+            panel.tick_params(labelsize=7)
+    panels[0][0].legend(fontsize=8, frameon=False)
+    drawing.savefig(HERE / "curves.png", dpi=80)
+
+
+if __name__ == "__main__":
+    main()
