@@ -1,9 +1,11 @@
 """Time and memory of compiling a grammar into its distinct functions, beside two other ways of doing it.
 
-    python runs/space_speed/run.py
+    python runs/space_speed/run.py [--spaces bench 10^4 10^5 10^6 10^7] [--repeats 3]
 
-Writes results.json, results.md and growth.png beside itself. Every timing of a space is one fresh process that first
-compiles a small space (so that imports and tables are warm), then times the whole job with its file.
+Writes results.json, results.md and growth.png beside itself; spaces that are not named keep what was measured before.
+Every timing of a space is one fresh process that first compiles a small space (so that imports and tables are
+warm), then times the whole job with its file: seconds by the clock, and of CPU, children included. A busy
+machine stretches the first, so its load is recorded with each row.
 """
 
 from __future__ import annotations
@@ -23,6 +25,7 @@ from typing import Any
 
 HERE = Path(__file__).resolve().parent
 SIZES = {
+    "bench": '["binary(unary(x), unary(x))"]',
     "10^4": '["binary(unary(x), unary(x))", "unary(unary(unary(x)))"]',
     "10^5": '["unary(binary(unary(x), unary(x)))"]',
     "10^6": '["unary(unary(unary(unary(x))))", "unary(binary(unary(x), unary(x)))", '
@@ -48,17 +51,20 @@ def timed(shapes: str, equivalence: str, connection: Any, repeats: int = 1) -> N
     with tempfile.TemporaryDirectory() as folder:
         write_table(enumerate_classes(load_grammar("aquasurf"), "bench", equivalence), Path(folder) / "warm.parquet")
         grammar = _grammar(shapes)
-        seconds = []
+        seconds, cpu = [], []
         for _ in range(repeats):
-            start = time.perf_counter()
+            start, before = time.perf_counter(), sum(os.times()[:4])
             table = enumerate_classes(grammar, "all", equivalence)
             write_table(table, Path(folder) / "table.parquet")
             seconds.append(time.perf_counter() - start)
+            cpu.append(sum(os.times()[:4]) - before)
     connection.send(
         {
             "expressions": table.num_rows,
             "classes": int(table["representative"].to_numpy().sum()),
             "seconds": seconds,
+            "cpu_seconds": cpu,
+            "load": os.getloadavg()[0],
             "peak_gb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20,
         }
     )
@@ -100,12 +106,12 @@ def one_by_one(count: int) -> tuple[float, int]:
     space = load_grammar("aquasurf").space("bench")
     expressions = [e for number, e in enumerate(space) if number % max(1, space.count() // count) == 0]
     seen = set()
-    start = time.perf_counter()
+    start = time.process_time()
     with np.errstate(all="ignore"):
         for expression in expressions:
             outputs = np.broadcast_to(value(expression), x.shape)[0] + np.float32(0)
             seen.add(str(outputs.tolist()))
-    return (time.perf_counter() - start) / len(expressions), len(expressions)
+    return (time.process_time() - start) / len(expressions), len(expressions)
 
 
 def by_sympy(count: int) -> tuple[float, int]:
@@ -116,10 +122,10 @@ def by_sympy(count: int) -> tuple[float, int]:
     space = load_grammar("aquasurf").space("bench")
     expressions = [e for number, e in enumerate(space) if number % max(1, space.count() // count) == 0]
     seen = set()
-    start = time.perf_counter()
+    start = time.process_time()
     for expression in expressions:
         seen.add(str(to_sympy(expression).doit()))
-    return (time.perf_counter() - start) / len(expressions), len(expressions)
+    return (time.process_time() - start) / len(expressions), len(expressions)
 
 
 def machine() -> dict[str, Any]:
@@ -128,7 +134,6 @@ def machine() -> dict[str, Any]:
     return {
         "processor": platform.processor() or platform.machine(),
         "cores": os.cpu_count(),
-        "load_before": os.getloadavg()[0],
         "python": platform.python_version(),
         **{name: metadata.version(name) for name in names},
     }
@@ -142,11 +147,13 @@ def picture(rows: list[dict[str, Any]], path: Path) -> None:
     from matplotlib import pyplot
 
     figure, (left, right) = pyplot.subplots(1, 2, figsize=(9, 3.6), layout="constrained")
-    for equivalence, mark in (("exact", "o"), ("sampled", "s")):
+    for color, (equivalence, mark) in enumerate((("exact", "o"), ("sampled", "s"))):
         own = [row for row in rows if row["equivalence"] == equivalence]
         sizes = [row["expressions"] for row in own]
-        left.loglog(sizes, [statistics.median(row["seconds"]) for row in own], mark + "-", label=equivalence)
-        right.loglog(sizes, [row["peak_gb"] for row in own], mark + "-", label=equivalence)
+        for key, line, name in (("seconds", "-", "clock"), ("cpu_seconds", "--", "CPU")):
+            times = [statistics.median(row[key]) for row in own]
+            left.loglog(sizes, times, mark + line, color=f"C{color}", label=f"{equivalence}, {name}")
+        right.loglog(sizes, [row["peak_gb"] for row in own], mark + "-", color=f"C{color}", label=equivalence)
     left.set(xlabel="expressions", ylabel="seconds, file included", title="Time")
     right.set(xlabel="expressions", ylabel="peak memory, GB", title="Memory")
     for axes in (left, right):
@@ -156,48 +163,47 @@ def picture(rows: list[dict[str, Any]], path: Path) -> None:
 
 
 def main() -> None:
-    """Run everything and write the results."""
+    """Measure the spaces asked for, keep the others, and write the results."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--largest", choices=list(SIZES), default="10^7")
+    parser.add_argument("--spaces", nargs="+", choices=list(SIZES), default=list(SIZES))
     parser.add_argument("--repeats", type=int, default=3)
     options = parser.parse_args()
-    about, rows = machine(), []
-    bench = '["binary(unary(x), unary(x))"]'
-    for equivalence in ("exact", "sampled"):
-        rows.append({"space": "bench", "equivalence": equivalence, **fresh(bench, equivalence, 7)})
-    for name, shapes in SIZES.items():
+    path = HERE / "results.json"
+    results = json.loads(path.read_text()) if path.exists() else {"rows": []}
+    results |= {"machine": machine(), "one_by_one_seconds": one_by_one(1000)[0], "sympy_seconds": by_sympy(1000)[0]}
+    for name in options.spaces:
         for equivalence in ("exact", "sampled"):
-            repeats = options.repeats if name != "10^7" else 1
-            rows.append({"space": name, "equivalence": equivalence, **fresh(shapes, equivalence, repeats)})
-            print(rows[-1], flush=True)
-        if name == options.largest:
-            break
-    baseline, sympy_way = one_by_one(1000), by_sympy(1000)
-    results = {"machine": about, "rows": rows, "one_by_one_seconds": baseline[0], "sympy_seconds": sympy_way[0]}
-    (HERE / "results.json").write_text(json.dumps(results, indent=1) + "\n")
-    picture([row for row in rows if row["space"] != "bench"], HERE / "growth.png")
-    (HERE / "results.md").write_text(table(results))
+            repeats = {"bench": 7, "10^7": 1}.get(name, options.repeats)
+            row = {"space": name, "equivalence": equivalence, **fresh(SIZES[name], equivalence, repeats)}
+            print(row, flush=True)
+            kept = [r for r in results["rows"] if (r["space"], r["equivalence"]) != (name, equivalence)]
+            results["rows"] = sorted([*kept, row], key=lambda r: (list(SIZES).index(r["space"]), r["equivalence"]))
+            path.write_text(json.dumps(results, indent=1) + "\n")
+            (HERE / "results.md").write_text(table(results))
+    picture([row for row in results["rows"] if row["space"] != "bench"], HERE / "growth.png")
 
 
 def table(results: dict[str, Any]) -> str:
     """The results as Markdown."""
     lines = [
-        "| space | rule | expressions | classes | seconds (median, min-max) | n | peak GB | x one by one | x SymPy |",
-        "|---|---|---|---|---|---|---|---|---|",
+        "| space | rule | expressions | classes | seconds (median, min-max) | CPU | n | load | peak GB "
+        "| x one by one | x SymPy |",
+        "|---|---|---|---|---|---|---|---|---|---|---|",
     ]
     for row in results["rows"]:
         seconds, median = row["seconds"], statistics.median(row["seconds"])
-        each = median / row["expressions"]
+        each = statistics.median(row["cpu_seconds"]) / row["expressions"]
         lines.append(
             f"| {row['space']} | {row['equivalence']} | {row['expressions']:,} | {row['classes']:,} | "
-            f"{median:.3f} ({min(seconds):.3f}-{max(seconds):.3f}) | {len(seconds)} | {row['peak_gb']:.2f} | "
+            f"{median:.3f} ({min(seconds):.3f}-{max(seconds):.3f}) | {statistics.median(row['cpu_seconds']):.3f} | "
+            f"{len(seconds)} | {row['load']:.1f} | {row['peak_gb']:.2f} | "
             f"{results['one_by_one_seconds'] / each:,.0f} | {results['sympy_seconds'] / each:,.0f} |"
         )
     about = ", ".join(f"{key} {value}" for key, value in results["machine"].items())
     lines += [
         "",
-        f"One by one: {1e3 * results['one_by_one_seconds']:.2f} ms an expression; SymPy: "
-        f"{1e3 * results['sympy_seconds']:.2f} ms an expression (n = 1,000 of bench each).",
+        f"One by one: {1e3 * results['one_by_one_seconds']:.2f} ms of CPU an expression; SymPy: "
+        f"{1e3 * results['sympy_seconds']:.2f} ms (n = 1,000 of bench each).",
         "",
         f"Machine: {about}.",
     ]
