@@ -275,6 +275,7 @@ class Fingerprints:
         return Fingerprints(self.anchors[rows], self.trusted[rows])
 
 
+_END = 3.1e-8
 _WEIGHTS = np.random.default_rng(20260103).uniform(0.25, 1.0, (ANCHORS, POINTS // ANCHORS))
 _BIAS = np.int64(1023 << 52)
 _MAGNITUDE = np.int64(0x7FFFFFFFFFFFFFFF)
@@ -315,6 +316,8 @@ def dense_points(low: float, high: float, count: int = DENSE) -> Array:
     """A grid that no sample point is on, finer around zero where the interval is long."""
     generator = np.random.default_rng(20260104)
     places = (np.arange(count) + generator.uniform(0.2, 0.8, count)) / count
+    # Its ends are all but those of the interval, so that nothing hides beyond them.
+    places[0], places[-1] = _END, 1 - _END
     even = low + (high - low) * places
     if not low < 0 < high or high - low <= 20:
         return even

@@ -216,6 +216,7 @@ UNEQUAL = [
     ("tanh(x) + where(x > 3.2 and x < 3.3, 1e-3, 0)", "tanh(x)"),
     ("where(abs(x) > 4.5, x, 0)", "where(abs(x) > 4.51, x, 0)"),
     ("max(abs(x), 4.5)", "4.5"),
+    ("where(x > 4.9999, 1, 0)", "0"),
     ("x*(1 + 1e-9)", "x"),
     ("exp(x)*(1 + 1e-9*sin(x))", "exp(x)"),
     ("tanh(20 + x*x)", "1"),
