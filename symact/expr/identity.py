@@ -259,7 +259,7 @@ def _version(name: str) -> str:
 
 
 def write_table(table: pa.Table, path: Path | str) -> None:
-    """Write a table as Parquet (zstd) under a temporary name and rename it: whole or not at all.
+    """Write a table as Parquet (zstd), whole or not at all: not even a killed process leaves a part of it.
 
     Raises:
         InputError: the folder does not exist or cannot be written.
@@ -270,6 +270,7 @@ def write_table(table: pa.Table, path: Path | str) -> None:
         lambda temporary: parquet.write_table(
             table, temporary, compression="zstd", compression_level=1, use_dictionary=dictionary, row_group_size=131_072
         ),
+        by_name=False,
     )
 
 
