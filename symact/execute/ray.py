@@ -24,6 +24,8 @@ from symact.store import outcomes
 
 LOST_TRIES = 10  # a job is given up as crashed after so many nodes or actors were lost under it
 KNOCK_SECONDS = 10.0
+WAITING_SECONDS = 30.0  # without a place for any trial, after which this is told
+LOG = logging.getLogger("symact")
 
 
 class _Host:
@@ -72,10 +74,12 @@ class RayWorkers:
         self._ray, self._mine = ray, not ray.is_initialized()
         if self._mine:
             self._connect(address)
+        self._needs = f"{cpus:g} CPUs and {gpus:g} GPUs"
         room = self._room(cpus, gpus)
         if room < 1:
+            have = self._largest()
             self.close()
-            raise InputError(f"no node of the Ray cluster has {cpus:g} CPUs and {gpus:g} GPUs free for a trial")
+            raise InputError(f"no node of the Ray cluster has {self._needs}, which a trial is to have; {have}")
         self.capacity = min(workers, room) if workers else room
         self._settings = json.dumps(asdict(settings))
         # An actor that dies is started again by us, with its job: Ray would know nothing of the job.
@@ -113,6 +117,12 @@ class RayWorkers:
                 total += math.floor(min(fits) + 1e-9) if fits else os.cpu_count() or 1
         return total
 
+    def _largest(self) -> str:
+        """What the nodes have, for a message."""
+        nodes = [node["Resources"] for node in self._ray.nodes() if node["Alive"]]
+        have = sorted({(have.get("CPU", 0.0), have.get("GPU", 0.0)) for have in nodes}, reverse=True)[:5]
+        return "its nodes have " + ", ".join(f"{cpus:g} CPUs and {gpus:g} GPUs" for cpus, gpus in have)
+
     def submit(self, job: Job) -> None:
         """Take a job in."""
         self._waiting.append(job)
@@ -128,7 +138,10 @@ class RayWorkers:
         while not self._results:
             if not self._busy and not self._waiting:
                 return None
-            done, _ = self._ray.wait([*self._busy, *self._starting], num_returns=1, timeout=seconds)
+            patience = seconds if seconds is not None or self._busy else WAITING_SECONDS
+            done, _ = self._ray.wait([*self._busy, *self._starting], num_returns=1, timeout=patience)
+            if not done and seconds is None:
+                LOG.warning("still waiting for the Ray cluster: others hold what a trial needs (%s)", self._needs)
             for reference in done:
                 self._collect(reference)
             if seconds is not None and not self._results:

@@ -93,6 +93,28 @@ class SlowScheduled(Scheduled):
     seconds = 0.05
 
 
+class Timed(Quick):
+    """Takes 0.4 s, and reports when and on which device it was."""
+
+    def evaluate(self, make_activation, seed, budget=1.0):
+        began = time.time()
+        time.sleep(0.4)
+        score = score_of(candidate_text(make_activation.candidate), seed)
+        device = os.environ.get("CUDA_VISIBLE_DEVICES", "")
+        return Outcome.finished(score, began=began, ended=time.time(), device=device)
+
+
+class KilledWhenPromoted(Quick):
+    """Its process is killed from outside the first time that a promoted candidate is trained; `data` is the sign."""
+
+    def evaluate(self, make_activation, seed, budget=1.0):
+        if budget > 0.3 and self.data and not Path(self.data).exists():
+            Path(self.data).write_text(candidate_text(make_activation.candidate))
+            os.kill(os.getpid(), signal.SIGKILL)
+            time.sleep(10)
+        return super().evaluate(make_activation, seed, budget)
+
+
 class Counting(Quick):
     """Writes a line per training into the file `data`."""
 

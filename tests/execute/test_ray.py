@@ -58,9 +58,56 @@ def test_candidates_of_a_node_that_is_lost_are_evaluated_elsewhere(cluster, tmp_
 def test_a_trial_that_no_node_has_room_for_is_refused(cluster, tmp_path):
     space = parse_grammar(stubs.grammar_text()).space("wide")
     study = Study(space, TASK, "random", tmp_path / "run", executor="ray", ray_address=cluster.address, gpus=0.5)
-    with pytest.raises(InputError, match=r"has 1 CPUs and 0\.5 GPUs"):
+    with pytest.raises(InputError, match=r"has 1 CPUs and 0\.5 GPUs.*its nodes have 1 CPUs and 0 GPUs"):
         study.run(10)
     study.close()
+
+
+@pytest.fixture
+def one_gpu():
+    """A node with four CPUs and one GPU; Ray keeps account of GPUs whether there are any or not."""
+    ray.init(num_cpus=4, num_gpus=1, include_dashboard=False, log_to_driver=False)
+    yield
+    ray.shutdown()
+
+
+def most_at_a_time(trials):
+    spans = [(o.metrics["began"], o.metrics["ended"]) for t in trials for o in t.outcomes]
+    return max(sum(began <= other < ended for began, ended in spans) for other, _ in spans)
+
+
+@pytest.mark.slow
+def test_half_a_gpu_lets_two_candidates_run_at_once_and_a_whole_one_does_not(one_gpu):
+    space = parse_grammar(stubs.grammar_text()).space("wide")
+    found = {}
+    for gpus in (0.5, 1.0):
+        options = {"executor": "ray", "cpus": 1.0, "gpus": gpus, "confirm": 0}
+        with Study(space, f"{stubs.__file__}:Timed", "random", **options) as study:
+            trials = study.run(12)
+        found[gpus] = most_at_a_time(trials)
+        assert {o.metrics["device"] for t in trials for o in t.outcomes} == {"0"}, "not the device that Ray chose"
+    assert found == {0.5: 2, 1.0: 1}
+
+
+@pytest.mark.slow
+def test_more_gpus_than_the_cluster_has_is_one_clear_line_and_a_wait_for_others_is_told(one_gpu, caplog, monkeypatch):
+    from symact.execute import ray as room
+
+    space = parse_grammar(stubs.grammar_text()).space("wide")
+    with (
+        Study(space, TASK, "random", executor="ray", gpus=2.0) as study,
+        pytest.raises(
+            InputError, match="has 1 CPUs and 2 GPUs, which a trial is to have; its nodes have 4 CPUs and 1 GPU"
+        ),
+    ):
+        study.run(10)
+    monkeypatch.setattr(room, "WAITING_SECONDS", 0.5)
+    other = ray.remote(num_gpus=1)(type("Other", (), {"there": lambda self: True})).remote()
+    ray.get(other.there.remote())
+    threading.Timer(4.0, ray.kill, [other]).start()
+    with Study(space, TASK, "random", executor="ray", gpus=1.0, confirm=0) as study:
+        assert len(study.run(9)) == 9
+    assert "still waiting for the Ray cluster" in caplog.text
 
 
 def test_a_cluster_that_is_not_there_is_one_clear_line():

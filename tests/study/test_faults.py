@@ -211,6 +211,22 @@ def test_a_second_driver_is_refused_while_the_first_runs_and_readers_are_not(tmp
     Study.resume(tmp_path / "run", task=spec("")["task"]).close()
 
 
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_promoted_candidate_whose_process_is_killed_is_trained_again_and_changes_no_promotion(
+    wide, stub, tmp_path, workers
+):
+    sign, options = tmp_path / "sign", {"halving": True, "repeats": 2, "confirm": 0}
+    with Study(
+        wide, stub("KilledWhenPromoted"), "random", tmp_path / "run", data=sign, workers=workers, **options
+    ) as s:
+        found = [(*row, t.budget) for row, t in zip(rows(s.run(30)), s.trials, strict=True)]
+    struck = sign.read_text()
+    undisturbed = Study(wide, stub("Quick"), "random", **options)
+    expected = [(*row, t.budget) for row, t in zip(rows(undisturbed.run(30)), undisturbed.trials, strict=True)]
+    assert found == expected
+    assert any(row[1] == struck and row[-1] > 0.3 and row[2] == "finished" for row in found)
+
+
 @pytest.fixture
 def small_disk(tmp_path):
     folder = tmp_path / "disk"
