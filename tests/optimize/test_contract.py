@@ -9,11 +9,13 @@ import numpy as np
 import pytest
 import torch
 
+from symact.errors import InputError
 from symact.expr.grammar import load_grammar, parse_grammar
 from symact.expr.tree import Expr, parse
 from symact.optimize import OPTIMIZERS
 from symact.optimize.base import rank_values, ranked, score_of
 from symact.records import Outcome, Status, Trial
+from symact.study import Study
 
 SMALL = """
 name = "small"
@@ -244,3 +246,13 @@ def test_rank_values_are_even_and_share_ties():
     assert rank_values([0.1, None, 0.3, math.nan]).tolist() == pytest.approx([1 / 3, -2 / 3, 1.0, -2 / 3])
     assert rank_values([7.0]).tolist() == [0.0]
     assert rank_values([]).tolist() == []
+
+
+def test_an_unknown_name_is_answered_with_the_known_ones():
+    with pytest.raises(InputError, match="unknown optimizer 'zzz'; known are random, evolution") as caught:
+        OPTIMIZERS["zzz"]
+    assert isinstance(caught.value, KeyError)
+    assert "zzz" not in OPTIMIZERS
+    assert OPTIMIZERS.get("zzz") is None
+    with pytest.raises(InputError, match="unknown optimizer 'Random'; known are random"):
+        Study(SPACE, "digits-deep", "Random")
