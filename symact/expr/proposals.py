@@ -63,7 +63,25 @@ def _partial_pairs(prints: Fingerprints, labels: Array) -> Array:
     lost = np.flatnonzero((prints.trusted & common) != common)
     if len(lost):
         everything = np.unique(labels, return_index=True)[1]
-        found.append(_agreeing(prints, lost, everything))
+        found.append(_agreeing_anywhere(prints, lost, everything))
+    return np.concatenate(found)
+
+
+def _agreeing_anywhere(prints: Fingerprints, rows: Array, others: Array) -> Array:
+    """As `_agreeing`, for a great many others: those that are near at one anchor are found by searching it."""
+    trusted = prints.trusted[others]
+    places: dict[int, tuple[Array, Array, Array]] = {}
+    found = [np.empty((0, 2), np.int64)]
+    for row in rows[prints.trusted[rows] != 0].tolist():
+        anchor = next(j for j in range(ANCHORS) if prints.trusted[row] >> j & 1)
+        if anchor not in places:
+            known = others[trusted >> anchor & 1 != 0]
+            known = known[np.argsort(prints.anchors[known, anchor])]
+            places[anchor] = known, prints.anchors[known, anchor], others[trusted >> anchor & 1 == 0]
+        known, values, unknown = places[anchor]
+        low, high = np.searchsorted(values, prints.anchors[row, anchor] + np.array([-2, 2]) * CLOSE)
+        near = np.concatenate([known[low:high], unknown])
+        found.append(_agreeing(prints, np.array([row]), near))
     return np.concatenate(found)
 
 
