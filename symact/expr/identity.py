@@ -64,6 +64,11 @@ def enumerate_classes(
             outputs at 1,000 clipped normal points (arXiv:2301.05785).
         progress: called with (done, total) expressions, at the end with (total, total).
 
+    `exact` never merges what ball arithmetic tells apart at a point where the two were compared: the sample points that
+    matter, dense points where float64 differs, and one in each cell between sign changes of switches that no point is
+    in (`crossings` says which cells it cannot see). It is thorough, not a proof: where every comparison agrees to all
+    bits the functions are taken for equal.
+
     Returns:
         Columns index, expression, class_id (numbered by first member), representative, domain
         (everywhere, partly or nowhere), evidence (proved, certified or numeric); rows in enumeration order.
