@@ -151,7 +151,7 @@ def large(function: Function, power: mp.mpf) -> tuple[Function, Function]:
     return relative(lambda v: function(1 / v) / v**power)
 
 
-HALF = mp.mpf(1) / 2
+HALF, SHIFT = mp.mpf(1) / 2, mp.mpf(5) / 16
 ROWS = (
     Row("EXP", lambda r: (mp.expm1(r) - r) / r**2, lambda r: r * r / mp.exp(r), -0.3467, 0.3467, 4,
         "exp(r) = 1 + r + r*r*P(r)"),
@@ -170,10 +170,10 @@ ROWS = (
     Row("ERF", lambda z: odd(mp.erf)(z) - 1, lambda z: 1 / odd(mp.erf)(z), 0, 1, 6,
         "erf(x) = x + x*P(z) for |x| <= 1"),
     Row("LOGCOSH", *relative(lambda z: mp.log(mp.cosh(mp.sqrt(z))) / z), 0, 1, 7, "log(cosh(x)) = z*P(z) for |x| <= 1"),
-    Row("ERFC", *relative(lambda q: erfcx(1 / q - 2) / q), 1 / (10.5 + 2), 0.5, 10,
-        "exp(a*a)*erfc(a) = q*P(q), q = 1/(a + 2), a in [0, 10.5]"),
-    Row("MILLS", *relative(lambda q: mills(1 / q - 3.5) / q), 1 / (14.6 + 3.5), 1 / 3.5, 10,
-        "ndtr(-a)*exp(a*a/2) = q*P(q), q = 1/(a + 3.5), a in [0, 14.6]"),
+    Row("ERFC", *relative(lambda s: erfcx(1 / (s + HALF) - 1) / (s + HALF)), 1 / (10.5 + 1) - 0.5, 0.5, 11,
+        "exp(a*a)*erfc(a) = q*P(q - 1/2), q = 1/(a + 1), a in [0, 10.5]"),
+    Row("MILLS", *relative(lambda s: mills(1 / (s + SHIFT) - 7 * HALF**2) / (s + SHIFT)), 1 / 16.35 - 0.3125,
+        1 / 1.75 - 0.3125, 10, "ndtr(-a)*exp(a*a/2) = q*P(q - 5/16), q = 1/(a + 7/4), a in [0, 14.6]"),
     Row("ERFCX", *relative(lambda t: erfcx(unfold(t)) * (1 + 2 * unfold(t))), -1, 1, 12,
         "erfcx(a) = P(t)/(1 + 2*a), t = (a - 2)/(a + 2), a >= 0"),
     Row("MILLS_FAR", *relative(lambda t: mills(unfold(t)) * (1 + 2 * unfold(t))), -1, 1, 12,
@@ -184,8 +184,8 @@ ROWS = (
     Row("I1", *relative(lambda z: odd(lambda a: mp.besseli(1, a))(z)), 0, 64, 9, "i1(a) = a*P(a*a), a in [0, 8]"),
     Row("I0E_FAR", *large(lambda a: bessel(0, a), HALF), 1e-4, 0.125, 5, "i0e(a) = sqrt(v)*P(v), v = 1/a, a >= 8"),
     Row("I1E_FAR", *large(lambda a: bessel(1, a), HALF), 1e-4, 0.125, 5, "i1e(a) = sqrt(v)*P(v), v = 1/a, a >= 8"),
-    Row("BESSEL", *relative(lambda t: difference(4 + 4 * t)), -1, 1, 19,
-        "i0e(a) - i1e(a) = P(t), t = a/4 - 1, a in [0, 8]"),
+    Row("BESSEL", *relative(lambda t: difference(4 + 4 * t) * (5 + 4 * t)), -1, 1, 18,
+        "i0e(a) - i1e(a) = P(t)/(1 + a), t = a/4 - 1, a in [0, 8]"),
     Row("BESSEL_FAR", *large(difference, 3 * HALF), 1e-4, 0.125, 6,
         "i0e(a) - i1e(a) = v*sqrt(v)*P(v), v = 1/a, a >= 8"),
 )  # fmt: skip

@@ -1,6 +1,8 @@
 // The compiler of bytecode: orders the steps and gives out slots; `fuse` does the clever part.
 #include "bytecode.h"
 
+#include <utility>
+
 #include "graph.h"
 
 namespace symact {
@@ -128,8 +130,12 @@ private:
 Bytecode compile(int inputs, const std::vector<Source>& sources, const std::vector<int>& outputs, bool fused) {
     Graph graph{inputs, outputs, {}};
     for (int i = 0; i < inputs; i++) graph.nodes.push_back(Node{OP_input, {NONE, NONE, NONE, NONE, NONE}});
-    for (const Source& s : sources)
-        graph.nodes.push_back(Node{s.op, {s.arguments[0], s.arguments[1], s.arguments[2], NONE, NONE}, s.value});
+    for (const Source& s : sources) {
+        int a = s.arguments[0], b = s.arguments[1];
+        // Of equal arguments the first is given, so that max(-0, 0) is -0 as in PyTorch: a constant stands second.
+        if ((s.op == OP_max || s.op == OP_min) && graph.is(a, OP_const)) std::swap(a, b);
+        graph.nodes.push_back(Node{s.op, {a, b, s.arguments[2], NONE, NONE}, s.value});
+    }
     if (fused) fuse(graph);
     Bytecode code;
     code.inputs = inputs;

@@ -35,8 +35,8 @@ double add(double a, double b) { return a + b; }
 double subtract(double a, double b) { return a - b; }
 double multiply(double a, double b) { return a * b; }
 double divide(double a, double b) { return a / b; }
-double maximum(double a, double b) { return std::isnan(a) || a > b ? a : b; }
-double minimum(double a, double b) { return std::isnan(a) || a < b ? a : b; }
+double maximum(double a, double b) { return std::isnan(b) || b > a ? b : a; }
+double minimum(double a, double b) { return std::isnan(b) || b < a ? b : a; }
 double is_less(double a, double b) { return a < b ? 1.0 : 0.0; }
 double is_less_equal(double a, double b) { return a <= b ? 1.0 : 0.0; }
 double is_equal(double a, double b) { return a == b ? 1.0 : 0.0; }

@@ -60,7 +60,8 @@ INLINE Two elu_pair(F x) {
     Exponent e = exponent(above(splat(-104.0f), below(F{}, x)));
     F power = scale(splat(1.0f), e.n);
     M right = less(F{}, x);
-    return {select(right, x, fma(e.p, power, power - 1.0f)), select(right, splat(1.0f), fma(e.p, power, power))};
+    // The left branch is 0 on the right, and nowhere less than x; of -0 it is -0.
+    return {above(fma(e.p, power, power - 1.0f), x), select(right, splat(1.0f), fma(e.p, power, power))};
 }
 INLINE F elu(F x) { return elu_pair(x).first; }
 INLINE F elu_slope(F x) { return elu_pair(x).second; }
@@ -262,7 +263,7 @@ INLINE Two tanh_pair(F x) {
     F a = absolute(x), z = x * x;
     F e = exp_negative(-2.0f * a), inverse = 1.0f / (1.0f + e);
     F near = fma(x * z, polynomial(z, TANH), x);
-    return {select(less(a, splat(0.6f)), near, with_sign((1.0f - e) * inverse, x)), (4.0f * e) * (inverse * inverse)};
+    return {with_sign(select(less(a, splat(0.6f)), near, (1.0f - e) * inverse), x), (4.0f * e) * (inverse * inverse)};
 }
 INLINE F tanh_(F x) { return tanh_pair(x).first; }
 INLINE F sech_squared(F x) { return tanh_pair(x).second; }
@@ -274,7 +275,7 @@ INLINE F asinh_(F x) {
     F u = select(huge, a, a + root(z + 1.0f));
     F far = log_positive(u) + select(huge, splat(LN2), F{});
     far = select(less(a, splat(INFINITE)), far, a);
-    return select(less(a, splat(1.0f)), near, with_sign(far, x));
+    return with_sign(select(less(a, splat(1.0f)), near, far), x);
 }
 
 INLINE F atan_(F x) {

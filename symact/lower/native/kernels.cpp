@@ -21,8 +21,9 @@ INLINE F subtract(F a, F b) { return a - b; }
 INLINE F reversed(F a, F b) { return b - a; }
 INLINE F multiply(F a, F b) { return a * b; }
 INLINE F divide(F a, F b) { return a / b; }
-INLINE F maximum(F a, F b) { return select(is_nan(a), a, above(a, b)); }
-INLINE F minimum(F a, F b) { return select(is_nan(a), a, below(a, b)); }
+// Of equal arguments the first, as to the sign of zero.
+INLINE F maximum(F a, F b) { return select(is_nan(b), b, above(b, a)); }
+INLINE F minimum(F a, F b) { return select(is_nan(b), b, below(b, a)); }
 INLINE F is_less(F a, F b) { return select(less(a, b), splat(1.0f), F{}); }
 INLINE F is_less_equal(F a, F b) { return select(less_equal(a, b), splat(1.0f), F{}); }
 INLINE F is_equal(F a, F b) { return select(equal(a, b), splat(1.0f), F{}); }
