@@ -6,7 +6,7 @@ values almost everywhere on the grammar's interval, for all values of the parame
 
 The representative of a class is its simplest member: fewest operators that do something (an operator that
 gives its argument back, or a constant, counts nothing), then fewest parameters, then most accurate in
-float32 (to a power of two), then first in the space.
+float32 (at its worst point, to half a power of two), then first in the space.
 """
 
 from __future__ import annotations

@@ -168,7 +168,7 @@ class FunctionIndex:
         if not self._certify:
             return NUMERIC if any(self._alike_in_float64(member, asked, others) for others in ways) else None
         for others in ways:
-            if self._judge.proved(member.expr, member.slots, asked.expr, others):
+            if self._judge.rules.proved(member.expr, member.slots, asked.expr, others):
                 return PROVED
         for others in ways:
             if self._judge.equal(member.expr, member.slots, asked.expr, others):

@@ -1,6 +1,6 @@
-"""`Judge`: whether two single expressions are the same function, first by rules, then in ball arithmetic.
+"""`Judge`: whether two single expressions are the same function, and where one is defined, in ball arithmetic.
 
-In: expressions and which parameter of one is which of the other. Out: the verdict, and by what it was reached.
+In: expressions and which parameter of one is which of the other. Out: the verdict.
 """
 
 from __future__ import annotations
@@ -10,16 +10,14 @@ import numpy as np
 from symact.expr import balls
 from symact.expr.candidates import Candidates
 from symact.expr.cells import hidden_points
-from symact.expr.fields import Field, Fingerprints, Slot
-from symact.expr.forms import Form
-from symact.expr.normal import Normal
+from symact.expr.fields import Field, Fingerprints
 from symact.expr.partition import Functions
+from symact.expr.proving import Rules
 from symact.expr.sketches import Slots
-from symact.expr.tape import tape_of
 from symact.expr.tree import Expr
-from symact.expr.vocabulary import VARIABLE, Operator
+from symact.expr.vocabulary import VARIABLE
 
-_MOST_ROWS, _MOST_FORMS = 20_000, 150_000
+_MOST_ROWS = 20_000
 # At so many points of each kind balls are asked whether a function is defined.
 _ASKED = 8
 # Seeds of two settings of the parameters on which narrow cells are looked for.
@@ -36,8 +34,7 @@ class Judge:
 
     def __init__(self, interval: tuple[float, float], certify: bool = True):
         self.interval, self.certify = interval, certify
-        self._normal = Normal()
-        self._forms: dict[tuple[Operator, tuple[Slot, ...], tuple[Form, ...]], Form] = {}
+        self.rules = Rules()
         self._begin()
 
     def _begin(self) -> None:
@@ -59,33 +56,13 @@ class Judge:
         with np.errstate(all="ignore"):
             return self._description(expr, slots).prints
 
-    def form(self, expr: Expr, slots: Slots) -> Form:
-        """The normal form of an expression; forms of one moment can be compared."""
-        bindings = iter(expr.bindings())
-
-        def walk(node: Expr) -> Form:
-            if node.operator is VARIABLE:
-                return self._normal.x
-            uses = next(bindings).parameters
-            own = tuple(slots[uses[p.name].name] for p in node.operator.parameters)
-            return self._applied(node.operator, own, tuple([walk(argument) for argument in node.arguments]))
-
-        return walk(expr)
-
-    def proved(self, first: Expr, slots: Slots, second: Expr, others: Slots) -> bool:
-        """Whether the rules prove two expressions to be the same function."""
-        if len(self._normal) > _MOST_FORMS:
-            self._normal = Normal()
-            self._forms = {}
-        return self.form(first, slots) is self.form(second, others)
-
     def domain(self, expr: Expr, slots: Slots) -> str:
         """Where an expression is defined on the interval: `everywhere` (almost), `partly` or `nowhere`.
 
         The rules tell it where they can; else it is asked at the sample points, on a grid, and in cells between
         sign changes that both miss, and what float64 says there is confirmed in balls.
         """
-        form = self.form(expr, slots)
+        form = self.rules.form(expr, slots)
         if form.kind == "nowhere" or not form.tags:
             return "nowhere" if form.kind == "nowhere" else "everywhere"
         self._refresh()
@@ -129,21 +106,6 @@ class Judge:
     def _refresh(self) -> None:
         if self._functions.dag.size > _MOST_ROWS:
             self._begin()
-
-    def _applied(self, operator: Operator, slots: tuple[Slot, ...], arguments: tuple[Form, ...]) -> Form:
-        place = (operator, slots, arguments)
-        found = self._forms.get(place)
-        if found is None:
-            tape = tape_of(operator)
-            own = [self._normal.slot(slot, slot.family[4][0] >= 0) for slot in slots]
-            if operator.kind == "nary":
-                found = arguments[0]
-                for argument in arguments[1:]:
-                    found = self._normal.tape(tape, [found, argument, *own])
-            else:
-                found = self._normal.tape(tape, [*arguments, *own])
-            self._forms[place] = found
-        return found
 
     def _description(self, expr: Expr, slots: Slots) -> Candidates:
         row = self._row(expr, slots)

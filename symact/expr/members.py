@@ -16,7 +16,7 @@ from symact.expr.space import Space
 from symact.expr.texts import enumeration_axes
 from symact.expr.vocabulary import Vocabulary
 
-_PROBES = 16
+_PROBES = 32
 _SMALLEST, _LARGEST = 1e-37, 3.4e38
 _FLOOR = 2.0**-26
 
@@ -141,7 +141,7 @@ def _tied(simple: Array, labels: Array, classes: int) -> Array:
 def _errors(
     levels: Levels, shapes: list[Members], labels: Array, rows: Candidates, places: Array, rivals: Array
 ) -> Array:
-    """Mean relative error in float32 of some expressions, in powers of two."""
+    """Worst relative error in float32 of some expressions, in half powers of two."""
     functions = levels.functions
     low, high = levels.grammar.interval
     field = Field(functions.dag, sample_points(low, high, _PROBES).astype(np.float32).astype(float), 3, False)
@@ -152,17 +152,17 @@ def _errors(
         for h in functions.dag.heads
         for name, slot in zip((p.name for p in h.operator.parameters), h.slots, strict=True)
     }
-    mean = np.empty(len(rivals))
+    worst = np.empty(len(rivals))
     start = done = 0
     for found in shapes:
         stop = start + len(found.prefix)
         inside = rivals[(rivals >= start) & (rivals < stop)]
         for chunk in np.array_split(inside, max(1, len(inside) // 4096)):
             values = _values32(levels, found, chunk - start, field.x, parameters)
-            mean[done : done + len(chunk)] = _relative(values, truth[labels[chunk]])
+            worst[done : done + len(chunk)] = _relative(values, truth[labels[chunk]])
             done += len(chunk)
         start = stop
-    return np.ceil(np.log2(np.maximum(mean, _FLOOR)))
+    return np.ceil(2 * np.log2(np.maximum(worst, _FLOOR))) / 2
 
 
 def _truth(functions: Functions, field: Field, labels: Array, rows: Candidates, places: Array, rivals: Array) -> Array:
@@ -170,7 +170,7 @@ def _truth(functions: Functions, field: Field, labels: Array, rows: Candidates, 
     count = int(labels.max()) + 1
     order = np.lexsort((-rows.prints.trusted[places[rivals]].astype(int), labels[rivals]))
     chosen = rivals[order[np.r_[True, np.diff(labels[rivals][order]) != 0]]]
-    truth = np.zeros((count, field.columns), np.float32)
+    truth = np.zeros((count, field.columns))
     heads = rows.heads[places[chosen]]
     for head in np.unique(heads):
         which = chosen[heads == head]
@@ -200,11 +200,10 @@ def _values32(levels: Levels, found: Members, numbers: Array, x: Array, paramete
 
 
 def _relative(values: Array, truth: Array) -> Array:
-    """Mean over points of the relative error, at most 1 each; undefined agrees with undefined only."""
-    exact = truth.astype(float)
-    error = np.abs(np.clip(values, -_LARGEST, _LARGEST) - exact) / np.maximum(np.abs(exact), _SMALLEST)
+    """The worst relative error over the points, at most 1; undefined agrees with undefined only."""
+    error = np.abs(np.clip(values, -_LARGEST, _LARGEST) - truth) / np.maximum(np.abs(truth), _SMALLEST)
     error = np.where(np.isnan(values) & np.isnan(truth), 0.0, np.where(np.isnan(error), 1.0, error))
-    return np.minimum(error, 1.0).mean(axis=1)
+    return np.minimum(error, 1.0).max(axis=1)
 
 
 def enumerable(space: Space) -> bool:

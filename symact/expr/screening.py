@@ -7,11 +7,14 @@ the same tapes that identity reads.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from scipy import special
 
 from symact.expr.kernels import FLOAT32, Array
+from symact.expr.proving import shared_rules
 from symact.expr.tape import Tape, tape_of
 from symact.expr.tree import Expr
 from symact.expr.vocabulary import NO_GRAMMAR, VARIABLE, Parameter, Vocabulary
@@ -19,6 +22,10 @@ from symact.expr.vocabulary import NO_GRAMMAR, VARIABLE, Parameter, Vocabulary
 REACH = 10.0
 _CONSTANT = 1e-6
 _SELU_SCALE, _SELU_ALPHA = 1.0507009873554804934193349852946, 1.6732632423543772848170429916717
+_FLAT = 1e-4
+_MOST_PLACES, _ZOOMS, _PARTS, _NEAR = 24, 5, 33, 0.6
+# Steps that are not finite at zero of one of their arguments: which one.
+_ENDS_AT_ZERO = {"div": 1, "log": 0, "sqrt": 0, "pow": 0}
 _TWO_OVER_ROOT_PI = 2 / np.sqrt(np.pi)
 
 
@@ -26,12 +33,55 @@ def screen(expressions: Sequence[Expr]) -> Array:
     """Which functions an activation can be: ``(expressions,)`` bool.
 
     True where the function is not constant and, for |x| <= 10 and the parameters at their initial values, finite
-    in float32 with a finite slope. The points include 0, integers and both sides of each.
+    in float32 with a finite slope. The points include 0, integers and both sides of each; where between two points a
+    divisor, or what a root or logarithm is taken of, passes or nears zero, all but every float32 is tried.
     """
     points = _screening_points()
-    known: dict[Expr, tuple[Array, Array]] = {}
+    known: dict[Expr, _Dual] = {}
     with np.errstate(all="ignore"):
-        return np.array([_usable(*_dual(expression, points, known)) for expression in expressions], dtype=bool)
+        return np.array([_passes(expression, points, known) for expression in expressions], dtype=bool)
+
+
+@dataclass
+class _Dual:
+    """Attributes: ``value`` and ``slope`` ``(points,)``; ``doubtful`` numbers of points beside which it may end."""
+
+    value: Array
+    slope: Array
+    doubtful: frozenset[int]
+
+
+def _passes(expression: Expr, points: Array, known: dict[Expr, _Dual]) -> bool:
+    dual = _dual(expression, points, known)
+    if not _usable(dual.value, dual.slope):
+        return False
+    # What is flat around zero may be a constant that only rounding moves far out, as cosh(x)**2 - sinh(x)**2 is.
+    inner = dual.value[np.abs(points) < 1]
+    if np.ptp(inner) < _FLAT * np.abs(dual.value).max() and shared_rules().constant(expression):
+        return False
+    places = sorted(dual.doubtful)[:_MOST_PLACES]
+    return not places or _finite_near(expression, [(points[i], points[min(i + 2, len(points) - 1)]) for i in places])
+
+
+def _finite_near(expression: Expr, stretches: list[tuple[Any, Any]]) -> bool:
+    """Whether values and slopes stay finite in some stretches, magnified where the slope is steepest."""
+    for _ in range(_ZOOMS):
+        x = np.stack([np.linspace(low, high, _PARTS, dtype=np.float32) for low, high in stretches])
+        dual = _dual(expression, x.ravel(), {})
+        if not (np.isfinite(dual.value).all() and np.isfinite(dual.slope).all()):
+            return False
+        steepest = np.clip(np.abs(dual.slope).reshape(x.shape).argmax(axis=1), 1, _PARTS - 2)
+        stretches = [(row[at - 1], row[at + 1]) for row, at in zip(x, steepest.tolist(), strict=True)]
+    return True
+
+
+def _near_zero(values: Array) -> frozenset[int]:
+    """Numbers of points with two following ones between which a quantity changes its sign or nearly vanishes."""
+    size = np.abs(values)
+    left, middle, right = size[:-2], size[1:-1], size[2:]
+    crossing = (values[:-2] > 0) != (values[2:] > 0)
+    touching = (middle <= left) & (middle <= right) & (middle < _NEAR * np.maximum(left, right))
+    return frozenset(np.flatnonzero(crossing | touching).tolist())
 
 
 def domain(expr: Expr, grammar: Vocabulary | None = None) -> str:
@@ -54,10 +104,10 @@ def _usable(values: Array, slopes: Array) -> bool:
     return bool(np.ptp(values) > _CONSTANT * np.abs(values).max())
 
 
-def _dual(expr: Expr, points: Array, known: dict[Expr, tuple[Array, Array]]) -> tuple[Array, Array]:
+def _dual(expr: Expr, points: Array, known: dict[Expr, _Dual]) -> _Dual:
     """Value and slope of an expression; sub-expressions are looked up, parameters stand at their initial values."""
     if expr.operator is VARIABLE:
-        return points, np.ones_like(points)
+        return _Dual(points, np.ones_like(points), frozenset())
     found = known.get(expr)
     if found is None:
         arguments = [_dual(argument, points, known) for argument in expr.arguments]
@@ -67,21 +117,20 @@ def _dual(expr: Expr, points: Array, known: dict[Expr, tuple[Array, Array]]) -> 
     return found
 
 
-def _folded(tape: Tape, expr: Expr, arguments: list[tuple[Array, Array]]) -> tuple[Array, Array]:
+def _folded(tape: Tape, expr: Expr, arguments: list[_Dual]) -> _Dual:
     result = arguments[0]
     for argument in arguments[1:]:
         result = _stepped(tape, expr.operator.parameters, [result, argument])
     return result
 
 
-def _stepped(
-    tape: Tape, parameters: tuple[Parameter, ...], arguments: list[tuple[Array, Array]]
-) -> tuple[Array, Array]:
-    zero = np.zeros_like(arguments[0][0])
+def _stepped(tape: Tape, parameters: tuple[Parameter, ...], arguments: list[_Dual]) -> _Dual:
+    zero = np.zeros_like(arguments[0].value)
     if len(arguments) + len(parameters) != len(tape.inputs):
         return arguments[0]
-    values = [a[0] for a in arguments] + [np.full_like(zero, p.init) for p in parameters]
-    slopes = [a[1] for a in arguments] + [zero for _ in parameters]
+    values = [a.value for a in arguments] + [np.full_like(zero, p.init) for p in parameters]
+    slopes = [a.slope for a in arguments] + [zero for _ in parameters]
+    doubtful = frozenset[int]() if tape.total else frozenset[int]().union(*[a.doubtful for a in arguments])
     for step in tape.steps[: tape.value_steps]:
         a = [values[n] for n in step.arguments]
         d = [slopes[n] for n in step.arguments]
@@ -91,11 +140,13 @@ def _stepped(
             exponent = np.float32(step.constant)
             value, slope = a[0] ** exponent, exponent * a[0] ** (exponent - 1) * d[0]
         else:
+            if step.name in _ENDS_AT_ZERO:
+                doubtful |= _near_zero(a[_ENDS_AT_ZERO[step.name]])
             value = FLOAT32[step.name](*a)
             slope = SLOPES[step.name](value, a, d)
         values.append(value)
         slopes.append(slope)
-    return values[tape.output], slopes[tape.output]
+    return _Dual(values[tape.output], slopes[tape.output], doubtful)
 
 
 def _chain(derivative: Callable[[Array, Array], Array]) -> Callable[[Array, list[Array], list[Array]], Array]:
