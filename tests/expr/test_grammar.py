@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 from pathlib import Path
 
 import pytest
@@ -308,5 +307,10 @@ def test_any_text_is_a_grammar_or_a_grammar_error(text: str) -> None:
 @settings(max_examples=200, deadline=None)
 @given(st.text(alphabet="xabn()*+-/., 01e_pisqrtmax<>=where^'\\", max_size=30))
 def test_any_formula_of_an_operator_is_accepted_or_a_grammar_error(formula: str) -> None:
-    with contextlib.suppress(GrammarError):
-        parse_grammar(f'[unary]\nf = "{formula}"')
+    try:
+        grammar = parse_grammar(f'[unary]\nf = "{formula}"')
+    except GrammarError as error:
+        assert str(error).startswith("grammar"), "the message begins with the place"  # noqa: PT017 both ends are allowed
+        return
+    assert list(grammar.operators) == ["f"]
+    assert grammar.operators["f"].kind == "unary"

@@ -159,7 +159,9 @@ def test_a_standalone_module_compiles_and_exports(standalone):
 def test_a_text_cannot_leave_the_docstring(tmp_path):
     path = tmp_path / "odd.py"
     export.write_standalone('x + 1  # """ \\', path)
-    loaded(path).self_test()
+    module = loaded(path)
+    module.self_test()
+    assert "x + 1" in module.__doc__
 
 
 class Bundle(nn.Module):

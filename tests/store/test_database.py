@@ -158,7 +158,9 @@ def test_the_lock_is_not_kept_by_a_forked_child(run):
         os._exit(0)
     try:
         store.close()
-        Store.open(run, readonly=False).close()
+        with Store.open(run, readonly=False) as again:
+            again.record_goal(9)
+            assert again.goal() == 9
     finally:
         os.kill(child, 9)
         os.waitpid(child, 0)
