@@ -146,7 +146,8 @@ def _errors(
     low, high = levels.grammar.interval
     field = Field(functions.dag, sample_points(low, high, _PROBES).astype(np.float32).astype(float), 3, False)
     field.extend()
-    truth = _truth(functions, field, labels, rows, places, rivals)
+    own = np.unique(labels[rivals], return_inverse=True)[1]
+    truth = _truth(functions, field, own, rows, places[rivals])
     parameters = {
         name: field.slot(slot).astype(np.float32)
         for h in functions.dag.heads
@@ -159,28 +160,26 @@ def _errors(
         inside = rivals[(rivals >= start) & (rivals < stop)]
         for chunk in np.array_split(inside, max(1, len(inside) // 4096)):
             values = _values32(levels, found, chunk - start, field.x, parameters)
-            worst[done : done + len(chunk)] = _relative(values, truth[labels[chunk]])
+            worst[done : done + len(chunk)] = _relative(values, truth[own[done : done + len(chunk)]])
             done += len(chunk)
         start = stop
     return np.ceil(2 * np.log2(np.maximum(worst, _FLOOR))) / 2
 
 
-def _truth(functions: Functions, field: Field, labels: Array, rows: Candidates, places: Array, rivals: Array) -> Array:
-    """Float64 values ``(classes, points)`` of the most trusted rival of each class."""
-    count = int(labels.max()) + 1
-    order = np.lexsort((-rows.prints.trusted[places[rivals]].astype(int), labels[rivals]))
-    chosen = rivals[order[np.r_[True, np.diff(labels[rivals][order]) != 0]]]
-    truth = np.zeros((count, field.columns))
-    heads = rows.heads[places[chosen]]
-    for head in np.unique(heads):
-        which = chosen[heads == head]
+def _truth(functions: Functions, field: Field, labels: Array, rows: Candidates, places: Array) -> Array:
+    """Float64 values ``(classes, points)`` of the most trusted member of each class, from members' labels and rows."""
+    order = np.lexsort((-rows.prints.trusted[places].astype(int), labels))
+    chosen = places[order[np.r_[True, np.diff(labels[order]) != 0]]]
+    truth = np.empty((len(chosen), field.columns))
+    heads = rows.heads[chosen]
+    for head in np.unique(heads).tolist():
+        which = np.flatnonzero(heads == head)
         if head < 0:
-            truth[labels[which]] = field.values[0]
+            truth[which] = field.values[0]
             continue
-        arguments = rows.arguments[places[which], : functions.dag.heads[head].arity]
-        values = np.concatenate(list(field.applied(int(head), arguments)))
-        truth[labels[which]] = np.clip(values, -_LARGEST, _LARGEST)
-    return truth
+        arguments = rows.arguments[chosen[which], : functions.dag.heads[head].arity]
+        truth[which] = np.concatenate(list(field.applied(head, arguments)))
+    return np.clip(truth, -_LARGEST, _LARGEST, out=truth)
 
 
 def _values32(levels: Levels, found: Members, numbers: Array, x: Array, parameters: dict[str, Array]) -> Array:
