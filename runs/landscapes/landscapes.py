@@ -39,7 +39,8 @@ def main() -> None:
     torch.set_num_threads(1)
 
     outputs = {name: output_landscape(lambda t=text: symact.Activation(t)) for name, text in FUNCTIONS.items()}
-    landscape_figure(outputs, 10.0, "output").savefig(HERE / "output.png", dpi=110)
+    names = ("first input", "second input")
+    landscape_figure(outputs, 10.0, "output", axes=names).savefig(HERE / "output.png", dpi=110)
 
     losses = {}
     for name, text in (FUNCTIONS | {"erfc(softplus(x))^2": WINNER}).items():
@@ -50,7 +51,8 @@ def main() -> None:
         title = f"{name} on {task.name}: inputs of each activation site"
         file = "sites-" + name.split("(")[0].lower() + ".png"
         site_histogram(before, after, activations, title).savefig(HERE / file, dpi=110)
-    landscape_figure(losses, 1.0, "validation loss", logarithmic=True).savefig(HERE / "loss.png", dpi=110)
+    names = ("along the first random direction", "along the second")
+    landscape_figure(losses, 1.0, "validation loss", logarithmic=True, axes=names).savefig(HERE / "loss.png", dpi=110)
 
 
 if __name__ == "__main__":

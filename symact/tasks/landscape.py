@@ -142,7 +142,11 @@ def site_inputs(model: nn.Module, activations: Sequence[nn.Module], x: torch.Ten
 
 
 def landscape_figure(
-    landscapes: Mapping[str, np.ndarray], extent: float, label: str, logarithmic: bool = False
+    landscapes: Mapping[str, np.ndarray],
+    extent: float,
+    label: str,
+    logarithmic: bool = False,
+    axes: tuple[str, str] = ("", ""),
 ) -> Figure:
     """Landscapes side by side, one panel per name.
 
@@ -152,6 +156,7 @@ def landscape_figure(
         label: of the colour bars.
         logarithmic: contour lines of a positive quantity on a common logarithmic scale, as for losses; else each panel
             has colours of its own.
+        axes: names of the two axes.
     """
     from matplotlib.colors import LogNorm
     from matplotlib.figure import Figure
@@ -169,9 +174,11 @@ def landscape_figure(
             panel.contour(line, line, shown, levels, colors="white", linewidths=0.4)
             panel.plot(0, 0, "+", color="white", markersize=8)
         else:
-            drawn = panel.pcolormesh(line, line, shown, cmap="RdBu_r", shading="nearest", rasterized=True)
+            drawn = panel.pcolormesh(line, line, shown, cmap="viridis", shading="nearest", rasterized=True)
             figure.colorbar(drawn, ax=panel, shrink=0.85, label=label if panel is panels[-1] else "")
         panel.set_title(name)
+        panel.set_xlabel(axes[0])
+        panel.set_ylabel(axes[1] if panel is panels[0] else "")
         panel.set_aspect("equal")
     if logarithmic:
         ticks = [
@@ -197,7 +204,7 @@ def site_histogram(
         after: `site_inputs` of the trained model.
         activations: the trained activations, whose curves are drawn.
         title: of the figure.
-        limit: inputs from -limit to limit are shown; the share beyond is written into the panel.
+        limit: inputs from -limit to limit are shown; the share beyond is written over the panel.
     """
     from matplotlib.artist import Artist
     from matplotlib.figure import Figure
@@ -212,7 +219,7 @@ def site_histogram(
     points = torch.linspace(-limit, limit, 401)
     bins = np.linspace(-limit, limit, 81)
     for site, (panel, activation) in enumerate(zip(panels, activations, strict=False)):
-        panel.set_title(f"site {site + 1}", fontsize=9)
+        panel.set_title(f"site {site + 1}", fontsize=9, loc="left")
         for values, color in ((before[site], BEFORE), (after[site], AFTER)):
             counts, _ = np.histogram(values, bins)
             # Each is drawn to the same height: the question is where the inputs are, not how many.
@@ -221,7 +228,7 @@ def site_histogram(
             )
         outside = float(np.mean(np.abs(after[site]) > limit)) if len(after[site]) else 0.0
         if outside >= 0.005:
-            panel.text(0.02, 0.02, f"{outside:.0%} beyond", color=AFTER, fontsize=7, transform=panel.transAxes)
+            panel.set_title(f"trained: {outside:.0%} beyond", fontsize=7, color=AFTER, loc="right")
         panel.set_ylim(0, 1.08)
         panel.set_yticks([])
         panel.tick_params(labelsize=7)
