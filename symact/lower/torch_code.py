@@ -142,10 +142,11 @@ class _Writer:
             value, bound = arguments if self._is_constant(arguments[1]) else arguments[::-1]
             side = "min" if name == "max" else "max"
             return f"torch.clamp({self._tensor(value)}, {side}={self.value(bound)})"
-        elif name in ("add", "sub", "mul", "div", "lt", "le", "eq"):
-            texts = [self._operand(a) for a in arguments]
-        elif name == "pow":
-            texts = [self.value(a) for a in arguments]
+        elif name in ("add", "sub", "mul", "div", "lt", "le", "eq", "pow"):
+            texts = [self._operand(a) if name != "pow" else self.value(a) for a in arguments]
+            # Of two constants, which stand here where the result is not finite, one has to be a tensor.
+            if all(map(self._is_constant, arguments)):
+                texts[0] = self._tensor(arguments[0])
         else:
             texts = [self._tensor(a) for a in arguments]
         return TEMPLATES[name].format(*texts)

@@ -146,3 +146,10 @@ def test_names_of_parameters_never_clash_with_the_generated_text() -> None:
 if __name__ == "__main__":
     for _name in NAMED:
         (GOLDEN / f"{_name}.py").write_text(text(_name))
+
+
+def test_constants_whose_quotient_is_not_finite_divide_as_tensors_do() -> None:
+    builder = Builder(("x",))
+    quotient = builder.emit("div", builder.const(1.0), builder.const(0.0))
+    found = torch_code.function(builder.build(builder.emit("add", 0, quotient)))(torch.tensor([1.0]))
+    assert found.tolist() == [math.inf]
