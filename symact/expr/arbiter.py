@@ -6,8 +6,9 @@ sub-expressions are computed once per point and precision.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import cmp_to_key
 from typing import Any, TypeAlias
 
 from flint import arb
@@ -19,14 +20,6 @@ Row: TypeAlias = tuple[int, tuple[int, ...]]
 VARIABLE_HEAD = -1
 _CACHED = 400_000
 _GLANCE = 192
-
-_LONGEST_KEY = 8192
-_UNDEFINED_KEY = 1 << (2 * _LONGEST_KEY)
-
-
-def apart(first: int, second: int) -> bool:
-    """Whether two keys differ by more than rounding."""
-    return abs(first - second) > (max(abs(first), abs(second)) >> 560) + 4
 
 
 @dataclass
@@ -108,24 +101,30 @@ class Arbiter:
                 break
         return shown
 
-    def key(self, row: Row, field: Field, point: int) -> int | None:
-        """A value as a whole number of 2**-640, to order by; None where unknown or too large for that."""
+    def cut(self, rows: Sequence[Row], field: Field, point: int) -> tuple[list[list[int]], list[int]]:
+        """Positions of rows in parts whose values at one point lie apart for sure, and of those of unknown value."""
         bits = balls.PRECISIONS[0]
         with balls.precision(bits):
-            value = self.value(row, field, point, bits)
-            if value is balls.UNDEFINED:
-                return _UNDEFINED_KEY
-            if (
-                value is balls.UNKNOWN
-                or not value.is_finite()
-                or (value.rel_accuracy_bits() < bits - 60 and not value.contains(0))
-            ):
-                return None
-            mantissa, exponent = value.mid().man_exp()
-        shift = int(exponent) + bits
-        if int(mantissa).bit_length() + shift > _LONGEST_KEY:
-            return None
-        return int(mantissa) << shift if shift >= 0 else int(mantissa) >> -shift
+            values = [self.value(row, field, point, bits) for row in rows]
+            undefined = [n for n, value in enumerate(values) if value is balls.UNDEFINED]
+            unknown = [n for n, value in enumerate(values) if value is balls.UNKNOWN]
+            known = [n for n, value in enumerate(values) if value.__class__ is not balls.Marker]
+            middles = {n: values[n].mid() for n in known}
+
+            def compared(first: int, second: int) -> int:
+                return int(middles[first] > middles[second]) - int(middles[first] < middles[second])
+
+            known.sort(key=cmp_to_key(compared))
+            parts = [undefined] if undefined else []
+            top = None
+            for n in known:
+                if top is None or top < values[n]:
+                    parts.append([])
+                    top = values[n]
+                elif not values[n].upper() < top.upper():
+                    top = values[n]
+                parts[-1].append(n)
+        return parts, unknown
 
     def same(self, first: Anchor, second: Row | Anchor, places: Iterable[tuple[Field, int]]) -> bool | None:
         """Whether two rows agree at all places that can be decided; None where none can.

@@ -9,12 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import TypeAlias
 
 import numpy as np
 
-from symact.expr.arbiter import Anchor, Arbiter, apart
+from symact.expr.arbiter import Anchor, Arbiter
 from symact.expr.candidates import Candidates, Traits
 from symact.expr.fields import ANCHORS, POINTS, Field
 from symact.expr.hands import cores, in_processes
@@ -203,22 +202,35 @@ class Settling:
 
     def _separated(self, left: Array, places: list[Point]) -> Array:
         """Labels of rows that are not their group's first: cut at many points into classes of their own."""
-        groups = [left]
+        groups: list[Array] = [left]
+        loose: list[int] = []
         for place in places[:_CUTS]:
-            groups = [part for group in groups for part in self._split(group, place)]
+            cut = [self._split(group, place) for group in groups]
+            groups = [part for parts, _ in cut for part in parts]
+            loose += [member for _, unknown in cut for member in unknown]
         # Only uniqueness matters here: negative labels are free, one per row.
         labels = {int(member): -int(member) - 1 for member in left}
+        everyone: list[tuple[int, Anchor]] = []
         for group in groups:
             representatives: list[tuple[int, Anchor]] = []
             for member in group.tolist():
-                own = self.arbiter.anchor(self.rows.row(member))
-                for other, anchor in representatives:
-                    if member >= self.settled and self.arbiter.same(anchor, own, self._between(other, member, places)):
-                        labels[member] = labels[other]
-                        break
-                else:
-                    representatives.append((member, own))
+                self._place(member, representatives, labels, places)
+            everyone += representatives
+        # What is unknown at some point may belong to any part.
+        for member in loose:
+            self._place(member, everyone, labels, places)
         return np.array([labels[int(member)] for member in left])
+
+    def _place(
+        self, member: int, representatives: list[tuple[int, Anchor]], labels: dict[int, int], places: list[Point]
+    ) -> None:
+        """Label a row as the representative that it equals, or make it one."""
+        own = self.arbiter.anchor(self.rows.row(member))
+        for other, anchor in representatives:
+            if member >= self.settled and self.arbiter.same(anchor, own, self._between(other, member, places)):
+                labels[member] = labels[other]
+                return
+        representatives.append((member, own))
 
     def _between(self, first: int, second: int, places: list[Point]) -> Iterator[Point]:
         """Where two rows are compared that both left their group; what is costly to find comes last."""
@@ -227,17 +239,15 @@ class Settling:
         own = [point for row in (first, second) for point in self.suspects.get(row, ())]
         yield from dict.fromkeys([*own, *self.differences(first, second)])
 
-    def _split(self, group: Array, place: Point) -> list[Array]:
-        """A group, cut where ball values at one place are clearly apart; unknown values cut nothing."""
+    def _split(self, group: Array, place: Point) -> tuple[list[Array], list[int]]:
+        """A group in parts whose balls at one place lie apart, and the members whose value there is unknown."""
         if len(group) <= 2:
-            return [group]
-        keys = [self.arbiter.key(self.rows.row(int(member)), *place) for member in group]
-        known = [key for key in keys if key is not None]
-        if len(known) < len(keys):
-            return [group]
-        order = sorted(range(len(known)), key=known.__getitem__)
-        cuts = [0, *(n + 1 for n, (i, j) in enumerate(pairwise(order)) if apart(known[i], known[j])), len(order)]
-        return [group[order[start:end]] for start, end in pairwise(cuts)]
+            return [group], []
+        parts, unknown = self.arbiter.cut([self.rows.row(int(member)) for member in group], *place)
+        if any(group[n] < self.settled for n in unknown):
+            # Those that are known to be different have to stand first where others are compared with them.
+            return [group], []
+        return [np.sort(group[part]) for part in parts], group[unknown].tolist()
 
 
 def spans(order: Array, starts: Array, ends: Array) -> Array:
