@@ -115,6 +115,7 @@ Bessel bessel(double x) {
             term *= z / (static_cast<Wide>(k) * k);
             ratio *= z / (static_cast<Wide>(k) * (k + 1));
             b.zero += term, b.ratio += ratio;
+            if (term < 1e-21L * b.zero) break;
         }
         Wide e = std::exp(-a);
         b.zero *= e, b.ratio *= e;
@@ -127,6 +128,7 @@ Bessel bessel(double x) {
         p *= odd * odd / d;
         q *= (odd * odd - 4.0L) / d;
         zero += p, one += q, difference += p - q;
+        if (p < 1e-20L * difference) break;
     }
     Wide s = 1.0L / std::sqrt(2.0L * WIDE_PI * a);
     b.zero = s * zero, b.ratio = s * one / a, b.difference = s * difference;
