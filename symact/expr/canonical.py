@@ -201,6 +201,9 @@ class _Evaluation:
         size = abs(exponent) if exponent.is_Rational else _magnitude(exponent) if not exponent.free_symbols else 0
         if bits and size * bits > MAXIMUM_BITS:
             return self._stand(sympy.Pow(base, exponent, evaluate=False))
+        if isinstance(base, sympy.Piecewise) and exponent not in (0, 1):
+            # SymPy would take it apart, conditions included, and compares what cannot be compared.
+            return sympy.Pow(base, exponent, evaluate=False)
         if isinstance(base, sympy.Add) and not base.free_symbols:
             return sympy.Pow(base, exponent, evaluate=False)
         return sympy.Pow(base, exponent)
@@ -248,7 +251,10 @@ class _Evaluation:
             parts = [self._condition(part) for part in condition.args]
             return condition.func(*sorted(parts, key=sympy.default_sort_key), evaluate=False)
         left, right = (self._multiplied_out(self.value(side)) for side in condition.args)
-        if left.is_Rational and right.is_Rational:
+        if sympy.nan in (left, right):
+            self.conditions.add(sympy.false)
+            return sympy.false
+        if all(side.is_Rational or side in (sympy.pi, sympy.E) for side in (left, right)):
             return condition.func(left, right)
         if left.is_number and not right.is_number:
             return condition.reversed.func(right, left, evaluate=False)
@@ -329,7 +335,7 @@ def _absolute(u: sympy.Expr) -> sympy.Expr:
 
 def _signum(u: sympy.Expr) -> sympy.Expr:
     if u.is_Rational:
-        return sympy.Integer((u > 0) - (u < 0))
+        return sympy.Integer(int(bool(u > 0)) - int(bool(u < 0)))
     if abs(domain.sign_of(u)) == 2:
         return sympy.Integer(domain.sign_of(u) // 2)
     if u.could_extract_minus_sign():

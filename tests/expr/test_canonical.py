@@ -225,3 +225,17 @@ def test_latex_is_what_a_person_would_write() -> None:
     assert latex(parse("mul(identity(x),sigmoid(x))", load_grammar("aquasurf"))) == latex(parse("x*sigmoid(x)"))
     assert latex(parse("exp(log(x))")) == r"e^{\log{\left(x \right)}}"
     assert latex(parse("x**2/2")) == r"\frac{x^{2}}{2}"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "tanh(sign(100))",
+        "sign(-1)*x",
+        "0.5/where(-1 > pi, e, 2)",
+        "where(0.5 >= e, x, pi)**erf(1e-7)",
+        "where(1/0 > x, 1, x)",
+    ],
+)
+def test_signs_and_choices_of_constants_have_a_form(text: str) -> None:
+    assert canonical(parse(text)) is not None
