@@ -211,7 +211,7 @@ def _parameter(document: Any) -> Parameter:
     name, init, ends = document["name"], document["init"], document["range"]
     if not isinstance(name, str) or not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]{0,63}", name) or name == "x":
         raise FormulaError(f"{str(name)[:70]!r} is not the name of a parameter")
-    numbers = [init, *ends] if isinstance(ends, list) and len(ends) == 2 else []
+    numbers = [init, *ends] if isinstance(ends, list | tuple) and len(ends) == 2 else []
     if len(numbers) != 3 or not all(type(n) in (int, float) and abs(n) <= sys.float_info.max for n in numbers):
         raise FormulaError(f"the parameter {name!r} has no finite init and range")
     if not all(type(document[flag]) is bool for flag in ("positive", "share", "mixture")):
