@@ -1,10 +1,12 @@
 """Time activations forward and backward on CPU: ours against ATen, eager torch, torch.compile, timm and sympytorch.
 
 All columns of a row are timed in turn in one process, so that a busy machine slows them alike. The clock is
-the CPU time of the thread; the wall clock where threads are compared. Output is one JSON
-document: medians and quartiles in nanoseconds per element (microseconds per call for latencies).
+the CPU time of the thread; the wall clock where threads are compared. Each section writes one JSON
+document, `results/SECTION.json`: medians and quartiles in nanoseconds per element.
 
-    python runs/kernel_speed/measure.py --section functions > results/functions.json
+    python runs/kernel_speed/measure.py                      # every section that has no result yet
+    python runs/kernel_speed/measure.py --section functions  # one section again
+    python runs/kernel_speed/measure.py --tables             # results/TABLES.md, from the results that are there
 """
 
 from __future__ import annotations
@@ -16,6 +18,7 @@ import statistics
 import sys
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 import torch
 import torch.nn.functional as F
@@ -145,9 +148,43 @@ def sizes() -> dict:
     }
 
 
+def calls() -> dict:
+    """Calls on 1,000 elements, forward and backward, in microseconds, modules against modules and functions alike."""
+    torch.set_num_threads(1)
+    x, g = torch.randn(1000, requires_grad=True), torch.randn(1000)
+    text = "x*sigmoid(x)"
+    functions: dict[str, Function] = {"native": F.silu, "native module": nn.SiLU(), "ours": symact.compile(text)}
+    functions |= {"our module": symact.Activation(text), "eager": FUNCTIONS[text][0]}
+    times = rounds({name: both_ways(f, x, g, 100) for name, f in functions.items()}, 60, 0)
+    found = {name: summary(samples, 1e4) for name, samples in times.items()}
+    for ours, native in (("ours", "native"), ("our module", "native module")):
+        differences = [a - b for a, b in zip(times[ours], times[native], strict=True)]
+        found[f"{ours} above {native}"] = summary(differences, 1e4)
+    return found
+
+
 def threads() -> dict:
+    """Wall clock with one thread and with two, and how many times as fast two are."""
     texts = ["x*sigmoid(x)", "x*tanh(softplus(x))", "x*erfc(elu(x))"]
-    return {str(count): measure(texts, 4_000_000, torch.float32, count, False, 25) for count in (1, 2)}
+    found: dict = {}
+    for size in (10**6, 10**7):
+        times = {c: measure(texts, size, torch.float32, c, False, 25 if size < 10**7 else 7) for c in (1, 2)}
+        found[str(size)] = {
+            text: {
+                name: {
+                    "one": cell["median"],
+                    "two": times[2][text][name]["median"],
+                    "ratio": ratio(cell, times[2][text][name]),
+                }
+                for name, cell in row.items()
+            }
+            for text, row in times[1].items()
+        }
+    return found
+
+
+def ratio(first: dict[str, float], second: dict[str, float]) -> float:
+    return round(first["median"] / second["median"], 2)
 
 
 def latency() -> dict:
@@ -220,18 +257,93 @@ def step() -> dict:
     return result
 
 
-SECTIONS = {f.__name__: f for f in (functions, halves, sizes, threads, latency, step)}
+SECTIONS = {f.__name__: f for f in (functions, halves, calls, sizes, threads, latency, step)}
+RESULTS = Path(__file__).parent / "results"
+
+
+def lines(head: list[str], rows: list[list[str]]) -> list[str]:
+    return ["| " + " | ".join(row) + " |" for row in (head, ["---"] * len(head), *rows)] + [""]
+
+
+def shown(cell: dict[str, float] | None) -> str:
+    return "" if cell is None else f"{cell['median']:.2f} ({cell['low']:.2f}-{cell['high']:.2f})"
+
+
+def quotient(row: dict, below: str) -> str:
+    return f"{row['ours']['median'] / row[below]['median']:.2f}" if below in row else ""
+
+
+def tables() -> str:
+    """The tables of the README, in Markdown, of the sections that were measured."""
+    found = {
+        name: json.loads(path.read_text())["result"] for name in SECTIONS if (path := RESULTS / f"{name}.json").exists()
+    }
+    text: list[str] = []
+    for section, rows in (
+        ("functions", found.get("functions", {}).get("rows")),
+        ("halves", found.get("halves", {}).get("bfloat16")),
+    ):
+        if rows:
+            columns = ["ours", "native", "eager", "compile"] if section == "functions" else ["ours", "native"]
+            below = [c for c in ("native", "compile") if c in columns]
+            head = ["function", *columns, *[f"ours / {c}" for c in below]]
+            body = [
+                [f"`{f}`", *[shown(row.get(c)) for c in columns], *[quotient(row, c) for c in below]]
+                for f, row in rows.items()
+            ]
+            text += [f"## {section}", "", *lines(head, body)]
+    if "functions" in found:
+        text += [
+            f"Geometric mean of ours / compile over the first nine: {found['functions']['geometric_mean_of_compile']}",
+            "",
+        ]
+    if "calls" in found:
+        text += ["## calls", "", *lines(["call", "microseconds"], [[n, shown(c)] for n, c in found["calls"].items()])]
+    if "sizes" in found:
+        counts = list(found["sizes"])
+        body = [
+            [f"`{f}`", column, *[f"{found['sizes'][n][f][column]['median']:.2f}" for n in counts]]
+            for f, row in found["sizes"][counts[0]].items()
+            for column in row
+            if column in ("ours", "native", "eager")
+        ]
+        text += ["## sizes", "", *lines(["function", "column", *counts], body)]
+    if "threads" in found:
+        body = [
+            [size, f"`{f}`", name, *[f"{cell[k]:.2f}" for k in ("one", "two", "ratio")]]
+            for size, rows in found["threads"].items()
+            for f, row in rows.items()
+            for name, cell in row.items()
+            if name in ("ours", "native", "eager")
+        ]
+        text += ["## threads", "", *lines(["size", "function", "column", "one", "two", "one / two"], body)]
+    if "step" in found:
+        body = [
+            [f"`{f}`", name, f"{cell['milliseconds']:.1f}", f"{100 * cell['share']:.0f} %"]
+            for f, row in found["step"].items()
+            for name, cell in row.items()
+        ]
+        text += ["## step", "", *lines(["function", "column", "ms per step", "share of the activation"], body)]
+    return "\n".join(text)
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--section", choices=SECTIONS, required=True)
-    chosen = parser.parse_args().section
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--section", choices=SECTIONS, help="measure this one, again if need be")
+    parser.add_argument("--tables", action="store_true", help="write the tables of the results that are there")
+    arguments = parser.parse_args()
+    if arguments.tables:
+        (RESULTS / "TABLES.md").write_text(tables())
+        return
     from symact.lower import native_library
 
     about = {"machine": platform.machine(), "processor": processor(), "instruction_set": native_library.isa()}
     about |= {"torch": torch.__version__, "python": platform.python_version()}
-    print(json.dumps({"section": chosen, **about, "result": SECTIONS[chosen]()}, indent=1))
+    for name in (
+        [arguments.section] if arguments.section else [n for n in SECTIONS if not (RESULTS / f"{n}.json").exists()]
+    ):
+        text = json.dumps({"section": name, **about, "result": SECTIONS[name]()}, indent=1)
+        (RESULTS / f"{name}.json").write_text(text + "\n")
 
 
 def processor() -> str:
