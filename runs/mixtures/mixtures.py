@@ -81,32 +81,42 @@ def main() -> None:
 def table(results: dict, jobs: list, seeds: int) -> str:
     """Accuracies and shares as Markdown."""
     lines = [
-        f"| data | activation | accuracy, mean of {seeds} seeds (deviation) | less ReLU [95 %] | epochs |",
-        "|---|---|---|---|---|",
+        "| data | activation | n | accuracy, mean (deviation) | less ReLU, paired | epochs |",
+        "|---|---|---|---|---|---|",
     ]
     for data in DATA:
-        relu = np.array([results[f"{data} | relu(x) | {seed}"]["score"] for seed in range(seeds)])
         for name in [name for name, of in jobs if of == data]:
-            rows = [results[f"{data} | {name} | {seed}"] for seed in range(seeds)]
-            scores = np.array([row["score"] for row in rows])
-            apart = scores - relu
-            half = stats.t.ppf(0.975, seeds - 1) * apart.std(ddof=1) / seeds**0.5
-            versus = (
-                "-"
-                if name == "relu(x)"
-                else f"{apart.mean():+.4f} [{apart.mean() - half:+.4f}, {apart.mean() + half:+.4f}]"
-            )
-            lines.append(
-                f"| {data} | {name} | {scores.mean():.4f} ({scores.std(ddof=1):.4f}) | {versus} | {rows[0]['epochs']} |"
-            )
-    lines += ["", "| data | layer | ReLU | tanh | sin |", "|---|---|---|---|---|"]
+            rows = {s: results[f"{data} | {name} | {s}"] for s in range(seeds) if f"{data} | {name} | {s}" in results}
+            scores = np.array([row["score"] for row in rows.values()])
+            relu = np.array([results[f"{data} | relu(x) | {s}"]["score"] for s in rows])
+            epochs = next(iter(rows.values()))["epochs"]
+            versus = "-" if name == "relu(x)" else spread(scores - relu, "+.4f", interval=True)
+            lines.append(f"| {data} | {name} | {len(rows)} | {spread(scores, '.4f')} | {versus} | {epochs} |")
+    lines += ["", "| data | layer | n | ReLU | tanh | sin |", "|---|---|---|---|---|---|"]
     for data in DATA:
-        sites = [results[f"{data} | ReLU, tanh, sin | {seed}"]["shares"] for seed in range(seeds)]
+        sites = shares_of(results, data, seeds)
         for layer in range(3):
             values = np.array([[shares[layer][f"w0_f{i}"] for i in range(3)] for shares in sites])
-            cells = [f"{m:.3f} ({d:.3f})" for m, d in zip(values.mean(0), values.std(0, ddof=1), strict=True)]
-            lines.append(f"| {data} | {layer + 1} | " + " | ".join(cells) + " |")
+            cells = [spread(column, ".3f") for column in values.T]
+            lines.append(f"| {data} | {layer + 1} | {len(sites)} | " + " | ".join(cells) + " |")
     return "\n".join(lines) + "\n"
+
+
+def shares_of(results: dict, data: str, seeds: int) -> list:
+    """The shares of Bansal's mixture on a data set, one entry per seed."""
+    keys = [f"{data} | ReLU, tanh, sin | {seed}" for seed in range(seeds)]
+    return [results[key]["shares"] for key in keys if key in results]
+
+
+def spread(values: np.ndarray, form: str, interval: bool = False) -> str:
+    """Mean and deviation, or Student's 95 % interval; the mean alone of one value."""
+    mean = values.mean()
+    if len(values) < 2:
+        return f"{mean:{form}}"
+    if not interval:
+        return f"{mean:{form}} ({values.std(ddof=1):{form}})"
+    half = stats.t.ppf(0.975, len(values) - 1) * values.std(ddof=1) / len(values) ** 0.5
+    return f"{mean:{form}} [{mean - half:{form}}, {mean + half:{form}}]"
 
 
 def figure(results: dict, seeds: int) -> None:
@@ -115,7 +125,7 @@ def figure(results: dict, seeds: int) -> None:
     drawing = Figure(figsize=(3.1 * len(reaches), 2.7 * len(DATA)), layout="constrained")
     panels = drawing.subplots(len(DATA), len(reaches))
     for row, data in enumerate(DATA):
-        sites = [results[f"{data} | ReLU, tanh, sin | {seed}"]["shares"] for seed in range(seeds)]
+        sites = shares_of(results, data, seeds)
         for panel, reach in zip(panels[row], reaches, strict=True):
             x = np.linspace(-reach, reach, 801)
             parts = np.stack([np.maximum(x, 0), np.tanh(x), np.sin(x)])
