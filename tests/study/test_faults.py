@@ -115,6 +115,15 @@ def test_the_drill_notices_an_evaluation_that_was_lost_and_done_again(drill):
         drill.compare()
 
 
+@pytest.fixture
+def interruptible():
+    """Ctrl-C is heard, here and in new processes, also where a shell ran the tests in the background with it ignored."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("interruptible")
 @pytest.mark.parametrize("workers", [0, 2])
 def test_ctrl_c_keeps_every_finished_row_leaves_no_process_and_a_resume_goes_on_as_if_undisturbed(tmp_path, workers):
     run, plan = tmp_path / "run", spec(tmp_path / "run", workers=workers)
@@ -156,6 +165,7 @@ def test_ctrl_c_does_not_begin_another_training(space):
     assert [t.score for t in study.trials] == list(range(1, 11))
 
 
+@pytest.mark.usefixtures("interruptible")
 def test_ctrl_c_during_a_record_waits_until_it_is_on_disk(space, tmp_path, monkeypatch):
     class Task:
         def evaluate(self, make_activation, seed, budget=1.0):
