@@ -117,7 +117,7 @@ def test_the_drill_notices_an_evaluation_that_was_lost_and_done_again(drill):
 
 @pytest.fixture
 def interruptible():
-    """Ctrl-C is heard, here and in new processes, also where a shell ran the tests in the background with it ignored."""
+    """Ctrl-C is heard, here and in new processes, also where a shell in the background ignores it."""
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     yield
     signal.signal(signal.SIGINT, before)
