@@ -57,6 +57,7 @@ class Optimizer(ABC):
         self.told = 0
         self.known: dict[Any, None] = {}
         self._finite: dict[Any, bool] = {}
+        self._passed = 0
 
     def ask(self, count: int) -> list[Candidate]:
         """Up to `count` candidates of the space: distinct functions, none told before.
@@ -68,7 +69,7 @@ class Optimizer(ABC):
         fresh = list(islice(self._unseen(self._propose(), PATIENCE), count))
         if len(fresh) < count:
             taken = {self.key(candidate) for candidate in fresh}
-            more = self._unseen(self.functions.draws(self.seed), None, taken)
+            more = self._unseen(self.draws(), None, taken)
             fresh += list(islice(more, count - len(fresh)))
         return fresh
 
@@ -102,6 +103,18 @@ class Optimizer(ABC):
                 yield expression
             elif (refused := refused + 1) >= PATIENCE:
                 return
+
+    def draws(self) -> Iterator[Expr]:
+        """Functions in the random order of this seed, without those that were told."""
+        stream = self.functions.draws(self.seed, self._passed)
+        leading = True
+        for expression in stream:
+            if self.key(expression) not in self.known:
+                leading = False
+                yield expression
+            elif leading:
+                # What was told stays told, so the next `ask` need not walk over it again.
+                self._passed += 1
 
     def generator(self, *key: int) -> np.random.Generator:
         """A generator of its own for every (seed, key)."""

@@ -38,7 +38,7 @@ class Functions:
         self._index = identity.FunctionIndex(space.grammar)
         self._keys: dict[Expr, Any] = {}
         self._usable: dict[Any, bool] = {}
-        # Samples are drawn once per seed and played back, since every `ask` reads them from the start.
+        # A random order is made once per seed and played back, since every `ask` reads it again.
         self._tapes: dict[int, tuple[list[Expr], Iterator[Expr]]] = {}
         if space.count() <= ENUMERABLE:
             self._enumerate()
@@ -87,16 +87,23 @@ class Functions:
     def _values(self) -> np.ndarray:
         return outputs(self.members or [], _PROBES)
 
-    def draws(self, seed: int) -> Iterator[Expr]:
-        """Functions in a random order that is fixed by `seed`: each once, or endless samples of a large space."""
-        generator = np.random.default_rng([_NAMESPACE, seed % 2**63])
-        if self.members is not None:
-            return iter([self.members[position] for position in generator.permutation(len(self.members))])
+    def draws(self, seed: int, start: int = 0) -> Iterator[Expr]:
+        """Functions in a random order that is fixed by `seed`: each once, or endless samples of a large space.
+
+        Args:
+            seed: fixes the order.
+            start: how many of them to leave out at the beginning.
+        """
         if seed not in self._tapes:
             while len(self._tapes) >= 4:
                 self._tapes.pop(next(iter(self._tapes)))
-            self._tapes[seed] = ([], self._samples(generator))
-        return _replayed(*self._tapes[seed])
+            generator = np.random.default_rng([_NAMESPACE, seed % 2**63])
+            if self.members is None:
+                self._tapes[seed] = ([], self._samples(generator))
+            else:
+                order = generator.permutation(len(self.members))
+                self._tapes[seed] = ([self.members[position] for position in order], iter(()))
+        return _replayed(*self._tapes[seed], start)
 
     def _samples(self, generator: np.random.Generator) -> Iterator[Expr]:
         seen: set[Any] = set()
@@ -117,10 +124,10 @@ class Functions:
         return self._usable[known if known is not None else expression]
 
 
-def _replayed(tape: list[Expr], source: Iterator[Expr]) -> Iterator[Expr]:
-    position = 0
+def _replayed(tape: list[Expr], source: Iterator[Expr], start: int) -> Iterator[Expr]:
+    position = start
     while True:
-        if position == len(tape):
+        while position >= len(tape):
             following = next(source, None)
             if following is None:
                 return

@@ -27,8 +27,12 @@ class RandomSearch(Optimizer):
         self.finite = finite
 
     def _propose(self) -> Iterator[Candidate]:
-        draws = self.functions.draws(self.seed)
-        yield from self.finite_only(draws) if self.finite else draws
+        if not self.finite:
+            yield from self.draws()
+            return
+        # What was told comes out of the filter before it is left out: a long stretch of it does not end the search.
+        finite = self.finite_only(self.functions.draws(self.seed))
+        yield from (expression for expression in finite if self.key(expression) not in self.known)
 
     def _learn(self, trial: Trial) -> None:
         """Nothing to learn: what was told is not drawn again."""

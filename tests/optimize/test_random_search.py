@@ -59,3 +59,29 @@ def test_draws_from_a_sampled_space_are_played_back(grammar):
     following = optimizer.ask(20)[10:]
     optimizer.tell(told)
     assert optimizer.ask(10) == following
+
+
+def test_what_was_told_is_not_walked_over_again(monkeypatch):
+    space = load_grammar("aquasurf").space("bench")
+    optimizer = RandomSearch(space, 5)
+    order = optimizer.ask(600)
+    optimizer.tell([Trial(c, (Outcome.finished(0.5),)) for c in (*order[:500], order[510])])
+    assert optimizer.ask(20) == [*order[500:510], *order[511:521]]
+    starts = []
+    draws = Functions.draws
+    monkeypatch.setattr(
+        Functions, "draws", lambda self, seed, start=0: starts.append(start) or draws(self, seed, start)
+    )
+    assert optimizer.ask(20) == [*order[500:510], *order[511:521]]
+    assert starts == [500]
+
+
+def test_the_finite_filter_holds_after_more_trials_than_its_patience():
+    space = load_grammar("aquasurf").space("bench")
+
+    def features(expressions):
+        return {"finite": np.array([len(str(expression)) % 2 == 0 for expression in expressions])}
+
+    optimizer = RandomSearch(space, 0, features=features, finite=True)
+    optimizer.tell([Trial(c, (Outcome.finished(0.5),)) for c in optimizer.ask(500)])
+    assert all(len(str(expression)) % 2 == 0 for expression in optimizer.ask(20))
