@@ -137,7 +137,7 @@ def functions() -> dict:
 
 def halves() -> dict:
     texts = [t for t, (_, native) in FUNCTIONS.items() if native is not None]
-    return {"bfloat16": measure(texts, 1_000_000, torch.bfloat16, 0, False, 15)}
+    return {"bfloat16": measure(texts, 1_000_000, torch.bfloat16, 0, False, 60)}
 
 
 def sizes() -> dict:

@@ -40,7 +40,7 @@ _KERNELS: dict[str, tuple[str, ...]] = {
     "avx512": ("-mavx512f", "-mavx512bw", "-mavx512dq", "-mavx512vl", "-mavx2", "-mfma", "-mf16c"),
 }
 _WIDE = "-mprefer-vector-width=512"
-_PLAIN = ("library", "run", "bytecode", "fuse", "patterns", "doubles")
+_PLAIN = ("library", "run", "lookup", "bytecode", "fuse", "patterns", "doubles")
 # Compiled once per instruction set; sums of products may be contracted in matrix products.
 _PER_ISA: dict[str, tuple[str, ...]] = {"kernels": (), "chain": ("-ffp-contract=fast",)}
 
@@ -219,6 +219,9 @@ def _declare(library: ctypes.CDLL) -> None:
     library.symact_free.argtypes, library.symact_free.restype = [_POINTER], None
     # Without `argtypes`, a string of bytes is handed over as the address of its first, and nothing is converted.
     library.symact_call.restype = _INT
+    library.symact_look_up.restype = None
+    library.symact_tabulate.argtypes, library.symact_tabulate.restype = [_POINTER, _INT, _POINTER], _INT
+    library.symact_has_slope.argtypes, library.symact_has_slope.restype = [_POINTER], _INT
 
 
 @lru_cache(maxsize=1)

@@ -5,6 +5,7 @@
 #include <new>
 #include <string>
 
+#include "lookup.h"
 #include "patterns.h"
 #include "run.h"
 
@@ -135,6 +136,27 @@ int symact_call(const char* fields) {
                       address(call.x), address(call.grad), address(call.y),
                       static_cast<const int64_t*>(address(call.parameters)),
                       static_cast<double* const*>(address(call.parameter_grads)));
+}
+
+// Fills a table of 65,536 values of 16 bits, or slopes of float32 of a backward program; 1 on success.
+int symact_tabulate(void* program, int type, void* table) try {
+    return tabulate(*current, static_cast<Compiled*>(program)->fused, static_cast<Type>(type), table);
+} catch (const std::bad_alloc&) {
+    return 0;
+}
+
+// 1 where the output is a product of the gradient and of what depends on x alone, so that a table can hold that.
+int symact_has_slope(void* program) { return is_slope_times_grad(static_cast<Compiled*>(program)->fused); }
+
+// Fills y from a table of 65,536 values, or slopes where there is a gradient; all arguments in one string of bytes.
+void symact_look_up(const char* fields) {
+    struct {
+        int64_t table, type, size, threads, x, grad, y;
+    } call;
+    std::memcpy(&call, fields, sizeof(call));
+    auto address = [](int64_t number) { return reinterpret_cast<uint16_t*>(static_cast<intptr_t>(number)); };
+    look_up(*current, {static_cast<Type>(call.type), call.size, address(call.x), address(call.grad), address(call.y),
+                       address(call.table), static_cast<int>(call.threads)});
 }
 
 }  // extern "C"
