@@ -2,7 +2,9 @@
 
 All columns of a row are timed in turn in one process, so that a busy machine slows them alike. The clock is
 the CPU time of the thread; the wall clock where threads are compared. Each section writes one JSON
-document, `results/SECTION.json`: medians and quartiles in nanoseconds per element.
+document, `results/SECTION.json`: medians and quartiles in nanoseconds per element. The C library is told to keep
+freed memory: otherwise it depends on the luck of the heap whether a column gets warm memory or new pages each time,
+which costs 2 ns per element, more than most functions.
 
     python runs/kernel_speed/measure.py                      # every section that has no result yet
     python runs/kernel_speed/measure.py --section functions  # one section again
@@ -12,8 +14,10 @@ document, `results/SECTION.json`: medians and quartiles in nanoseconds per eleme
 from __future__ import annotations
 
 import argparse
+import ctypes
 import json
 import platform
+import random
 import statistics
 import sys
 import time
@@ -82,12 +86,13 @@ def summary(samples: list[float], scale: float) -> dict[str, float]:
 def rounds(columns: dict[str, Callable[[], None]], count: int, threads: int) -> dict[str, list[float]]:
     """Seconds per call of each column, taken in turn; with `threads` 0 of one thread's CPU time, else of the wall."""
     clock = time.thread_time if threads == 0 else time.perf_counter
+    draw = random.Random(0)  # what ran before leaves warm or cold caches, so the order changes every round
     times: dict[str, list[float]] = {name: [] for name in columns}
     for call in columns.values():
         call()
         call()
     for _ in range(count):
-        for name, call in columns.items():
+        for name, call in draw.sample(list(columns.items()), len(columns)):
             start = clock()
             call()
             times[name].append(clock() - start)
@@ -130,7 +135,7 @@ def measure(texts: list[str], size: int, dtype: torch.dtype, threads: int, compi
 
 
 def functions() -> dict:
-    rows = measure(list(FUNCTIONS), 1_000_000, torch.float32, 0, True, 15)
+    rows = measure(list(FUNCTIONS), 1_000_000, torch.float32, 0, True, 45)
     ratios = [row["ours"]["median"] / row["compile"]["median"] for row in list(rows.values())[:9]]
     return {"rows": rows, "geometric_mean_of_compile": round(statistics.geometric_mean(ratios), 3)}
 
@@ -337,6 +342,7 @@ def main() -> None:
         return
     from symact.lower import native_library
 
+    keep_freed_memory()
     about = {"machine": platform.machine(), "processor": processor(), "instruction_set": native_library.isa()}
     about |= {"torch": torch.__version__, "python": platform.python_version()}
     for name in (
@@ -344,6 +350,14 @@ def main() -> None:
     ):
         text = json.dumps({"section": name, **about, "result": SECTIONS[name]()}, indent=1)
         (RESULTS / f"{name}.json").write_text(text + "\n")
+
+
+def keep_freed_memory() -> None:
+    """glibc's M_TRIM_THRESHOLD (-1) and M_MMAP_THRESHOLD (-3); nothing where there is no `mallopt`."""
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
+    if mallopt:
+        mallopt(-1, 2**30)
+        mallopt(-3, 2**30)
 
 
 def processor() -> str:
