@@ -21,7 +21,7 @@ _Item = TypeVar("_Item")
 _Result = TypeVar("_Result")
 _MOST = 4
 # Fewer tasks than these are done before the threads have begun.
-_FEW = 16
+_FEW = 64
 # The last bytes of a complete answer.
 _WHOLE = b"whole"
 Child: TypeAlias = "tuple[int, int]"
