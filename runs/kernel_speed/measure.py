@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import argparse
 import ctypes
+import gc
 import json
 import platform
 import random
@@ -199,6 +200,8 @@ def latency() -> dict:
     symact.compile("x*sigmoid(x)")(torch.ones(1))
     clock = time.thread_time
     expressions = [symact.parse(text) for text in texts]
+    gc.collect()
+    gc.freeze()  # a full collection of all that torch has loaded takes 0.2 s and would fall anywhere
     start = clock()
     made = symact.compile_many(expressions)
     compiled = clock() - start
