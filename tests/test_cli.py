@@ -12,21 +12,6 @@ import pytest
 from symact import cli
 
 
-@pytest.fixture
-def symact(monkeypatch, capsys, tmp_path):
-    """Run the command line in this process, in an empty folder; gives (exit code, stdout, stderr)."""
-    monkeypatch.chdir(tmp_path)
-
-    def run(*arguments: str) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["symact", *arguments])
-        with pytest.raises(SystemExit) as stopped:
-            cli.main()
-        captured = capsys.readouterr()
-        return int(stopped.value.code or 0), captured.out, captured.err
-
-    return run
-
-
 def test_help_needs_neither_torch_nor_sympy():
     code = "import sys, symact.cli; print(sorted({'torch', 'sympy'} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

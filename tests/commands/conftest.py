@@ -1,4 +1,4 @@
-"""What the tests of the subcommands share: the command line in this process, and a tiny search."""
+"""What the tests of the subcommands share: a tiny search."""
 
 from __future__ import annotations
 
@@ -7,25 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from symact import cli
-
 TASK = f"{Path(__file__).parents[1] / 'execute' / 'stub_tasks.py'}:Quick"
 sys.path.append(str(Path(__file__).parents[1] / "execute"))
-
-
-@pytest.fixture
-def symact(monkeypatch, capsys, tmp_path):
-    """Run the command line in this process, in an empty folder; gives (exit code, stdout, stderr)."""
-    monkeypatch.chdir(tmp_path)
-
-    def run(*arguments: str) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["symact", *arguments])
-        with pytest.raises(SystemExit) as stopped:
-            cli.main()
-        captured = capsys.readouterr()
-        return int(stopped.value.code or 0), captured.out, captured.err
-
-    return run
 
 
 @pytest.fixture
