@@ -121,7 +121,7 @@ def spread(values: np.ndarray, form: str, interval: bool = False) -> str:
 
 def figure(results: dict, seeds: int) -> None:
     """The learned curve of every layer, mean over seeds, on four intervals; `curves.png`."""
-    reaches = (3, 1, 10, 100)
+    reaches = (1, 3, 10, 100)
     drawing = Figure(figsize=(3.1 * len(reaches), 2.7 * len(DATA)), layout="constrained")
     panels = drawing.subplots(len(DATA), len(reaches))
     for row, data in enumerate(DATA):
@@ -134,6 +134,7 @@ def figure(results: dict, seeds: int) -> None:
                 panel.plot(x, mean @ parts, linewidth=1.3, label=f"layer {layer + 1}")
             panel.axhline(0, color="grey", linewidth=0.5)
             panel.set_title(f"{data}, |x| <= {reach}", fontsize=9)
+            panel.set_xticks(np.linspace(-reach, reach, 5))
             panel.tick_params(labelsize=7)
     panels[0][0].legend(fontsize=8, frameon=False)
     drawing.savefig(HERE / "curves.png", dpi=80)
