@@ -22,6 +22,7 @@ class Candidates:
         prints: their fingerprints.
         undefined: ``(rows,)`` number of sample points where it is undefined.
         proof: ``(rows,)`` codes into `EVIDENCE`: by what the classes of its arguments were made.
+        nodes: ``(rows,)`` the row of the dag that each is, or -1.
     """
 
     heads: Array
@@ -29,6 +30,7 @@ class Candidates:
     prints: Fingerprints
     undefined: Array
     proof: Array
+    nodes: Array
 
     def __len__(self) -> int:
         return len(self.heads)
@@ -40,6 +42,7 @@ class Candidates:
             self.prints[rows],
             self.undefined[rows],
             self.proof[rows],
+            self.nodes[rows],
         )
 
     def row(self, index: int) -> Row:
@@ -63,30 +66,5 @@ class Candidates:
             Fingerprints.joined([part.prints for part in parts]),
             np.concatenate([part.undefined for part in parts]),
             np.concatenate([part.proof for part in parts]),
-        )
-
-
-@dataclass
-class Traits:
-    """How well float64 shows rows; what was not asked for is zero.
-
-    Attributes:
-        extremes: ``(rows, ANCHORS)``: how large or small (in powers of two) any value on the way became.
-        kinked: ``(rows,)``: whether some part of it has switches that change.
-        calm: ``(rows, ANCHORS)``: no operation on the way hides its arguments there, see `revealing`.
-    """
-
-    extremes: Array
-    kinked: Array
-    calm: Array
-
-    @staticmethod
-    def blank(rows: int, anchors: int) -> Traits:
-        """Nothing known of any row."""
-        return Traits(np.zeros((rows, anchors), np.float32), np.zeros(rows, bool), np.zeros((rows, anchors), bool))
-
-    def doubled(self) -> Traits:
-        """Room for twice as many rows."""
-        return Traits(
-            *(np.concatenate([part, np.zeros_like(part)]) for part in (self.extremes, self.kinked, self.calm))
+            np.concatenate([part.nodes for part in parts]),
         )

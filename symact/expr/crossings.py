@@ -13,6 +13,9 @@ looked at on two of these only.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import TypeAlias
+
 import numpy as np
 
 from symact.expr.candidates import Candidates
@@ -28,6 +31,7 @@ _BLOCK = 512
 _STEPS = 4
 # Many operators switch at zero and meet there in higher order: the grid is finer around it.
 _LADDER = 0.4 * SAME_PLACE * np.geomspace(1, 5e4, 12)
+Piece: TypeAlias = "tuple[int, Array, Array]"
 
 
 class Crossings:
@@ -48,6 +52,9 @@ class Crossings:
         self.grid = self.at(np.sort(x))
         self._locations = np.full((64, _MOST), np.inf)
         self._filled = 1
+        # Where the values of rows of the dag change sign, as far as it was asked for.
+        self._zeros = np.full((64, _MOST), np.inf)
+        self._asked = np.zeros(64, bool)
 
     def at(self, x: Array) -> Field:
         """Other points of the same line."""
@@ -63,25 +70,13 @@ class Crossings:
         """
         self._extend()
         locations = np.full((len(members), _MOST), np.inf)
-        heads = rows.heads[members]
-        tasks = []
-        for head in np.unique(heads[heads >= 0]).tolist():
-            known = self.dag.heads[head]
-            if known.tape.total:
-                continue
-            where = np.flatnonzero(heads == head)
-            arguments = rows.arguments[members[where], : known.arity]
-            if not known.tape.switches:
-                some = np.isfinite(self._locations[arguments, 0]).any(axis=1)
-                where, arguments = where[some], arguments[some]
-            parts = range(0, len(where), _BLOCK)
-            tasks += [(head, where[n : n + _BLOCK], arguments[n : n + _BLOCK]) for n in parts]
-
-        def locate(task: tuple[int, Array, Array]) -> None:
-            head, where, arguments = task
-            locations[where] = self._of(head, arguments)
-
-        in_threads(locate, tasks)
+        heads, nodes = rows.heads[members], rows.nodes[members]
+        locations[nodes >= 0] = self._locations[nodes[nodes >= 0]]
+        pieces = []
+        for head in np.unique(heads[nodes < 0]).tolist():
+            where = np.flatnonzero((heads == head) & (nodes < 0))
+            pieces.append((head, rows.arguments[members[where], : self.dag.heads[head].arity], where))
+        self._locate(pieces, locations)
         several = np.flatnonzero(np.isfinite(locations[:, 1]))
         own, x = self._empty(locations[several])
         # Between a place of one row and a place of the other lies a cell of the pair.
@@ -110,34 +105,104 @@ class Crossings:
         self.grid.extend()
         while len(self._locations) < self.dag.size:
             self._locations = np.concatenate([self._locations, np.full_like(self._locations, np.inf)])
-        for head, arguments, first in self.dag.pieces(self._filled):
-            for start in range(0, len(arguments), _BLOCK):
-                part = self._of(head, arguments[start : start + _BLOCK])
-                self._locations[first + start : first + start + len(part)] = part
+            self._zeros = np.concatenate([self._zeros, np.full_like(self._zeros, np.inf)])
+            self._asked = np.concatenate([self._asked, np.zeros_like(self._asked)])
+        pieces = [
+            (head, arguments, first + np.arange(len(arguments)))
+            for head, arguments, first in self.dag.pieces(self._filled)
+        ]
+        self._locate(pieces, self._locations)
         self._filled = self.dag.size
 
-    def _of(self, head: int, arguments: Array) -> Array:
-        """``(rows, _MOST)`` ascending locations on the way to rows of one head; the rest is infinite."""
-        known = self.dag.heads[head]
-        out = np.full((len(arguments), _MOST), np.inf)
-        if known.tape.total:
-            return out
-        parts = [self._locations[column] for column in arguments.T]
-        if known.tape.switches:
+    def _locate(self, pieces: Sequence[Piece], locations: Array) -> None:
+        """Ascending locations on the way to rows, into ``(rows, _MOST)``; what is not there stays infinite.
+
+        Args:
+            pieces: head, arguments, and numbers of rows in `locations`.
+            locations: filled in place; those of arguments are known.
+        """
+        self._find_zeros(pieces)
+        small: list[Piece] = []
+        tasks: list[list[Piece]] = []
+        for head, arguments, where in pieces:
+            known = self.dag.heads[head]
+            if known.tape.total:
+                continue
+            if not known.tape.switches:
+                some = np.isfinite(self._locations[arguments, 0]).any(axis=1)
+                arguments, where = arguments[some], where[some]
+            for start in range(0, len(where), _BLOCK):
+                part = slice(start, start + _BLOCK)
+                if sum(len(piece[2]) for piece in small) + len(where[part]) > _BLOCK:
+                    tasks.append(small)
+                    small = []
+                small.append((head, arguments[part], where[part]))
+        tasks.append(small)
+
+        def locate(task: list[Piece]) -> None:
+            if task:
+                self._located(task, locations)
+
+        in_threads(locate, tasks)
+
+    def _find_zeros(self, pieces: Sequence[Piece]) -> None:
+        """The sign changes of arguments that are switches themselves; the same argument is many rows' switch."""
+        columns = [
+            arguments[:, number]
+            for head, arguments, _ in pieces
+            for number in self.dag.heads[head].tape.switches
+            if number < arguments.shape[1]
+        ]
+        if not columns:
+            return
+        wanted = np.unique(np.concatenate(columns))
+        wanted = wanted[~self._asked[wanted]]
+        self._asked[wanted] = True
+
+        def find(rows: Array) -> None:
+            found = self._roots(self.grid.values[rows], np.arange(len(rows)), len(rows))
+            self._zeros[rows, : found.shape[1]] = found
+
+        in_threads(find, [wanted[start : start + _BLOCK] for start in range(0, len(wanted), _BLOCK)])
+
+    def _located(self, pieces: list[Piece], locations: Array) -> None:
+        """`_locate` for a few rows, all at once: what to find the roots of is gathered first."""
+        where = np.concatenate([numbers for _, _, numbers in pieces])
+        inherited = np.full((len(where), 4 * _MOST), np.inf)
+        owners, values = [], []
+        start = 0
+        for head, arguments, _ in pieces:
+            known = self.dag.heads[head]
+            own = slice(start, start + len(arguments))
+            start += len(arguments)
+            given = [self._locations[column] for column in arguments.T]
+            direct = [number for number in known.tape.switches if number < known.arity]
+            given += [self._zeros[arguments[:, number]] for number in direct]
+            inherited[own, : len(given) * _MOST] = np.concatenate(given, axis=1)
+            if len(direct) == len(known.tape.switches):
+                continue
             inputs = [np.take(self.grid.values, column, axis=0) for column in arguments.T]
             inputs += [self.grid.slot(slot) for slot in known.slots]
-            parts += [
-                self._roots(np.broadcast_to(values, (len(arguments), self.grid.columns)))
-                for values in switch_values(known.tape, inputs, self.grid.bounds)
-            ]
-        found = np.concatenate([part[:, np.isfinite(part).any(axis=0)] for part in parts], axis=1)
-        found = _distinct(found)
-        width = min(_MOST, found.shape[1])
-        out[:, :width] = found[:, :width]
-        return out
+            switches = switch_values(known.tape, inputs, self.grid.bounds)
+            for number, switch in zip(known.tape.switches, switches, strict=True):
+                if number >= known.arity:
+                    values.append(np.broadcast_to(switch, (len(arguments), self.grid.columns)))
+                    owners.append(np.arange(own.start, own.stop))
+        found = [inherited[:, np.isfinite(inherited).any(axis=0)]]
+        if values:
+            found.append(self._roots(np.concatenate(values), np.concatenate(owners), len(where)))
+        distinct = _distinct(np.concatenate(found, axis=1))
+        width = min(_MOST, distinct.shape[1])
+        locations[where, :width] = distinct[:, :width]
 
-    def _roots(self, values: Array) -> Array:
-        """``(rows, n)`` locations of sign changes of ``(rows, points)`` values; n as many as the row with most has."""
+    def _roots(self, values: Array, owners: Array, count: int) -> Array:
+        """``(count, n)`` locations of sign changes of switches; n as many as the row with most has, at most `_MOST`.
+
+        Args:
+            values: ``(switches, points)``.
+            owners: ``(switches,)`` the row that each is of.
+            count: of rows.
+        """
         x = self.grid.x
         above, below = values > 0, values < 0
         changes = np.nonzero((above[:, 1:] & below[:, :-1]) | (below[:, 1:] & above[:, :-1]))
@@ -151,14 +216,15 @@ class Crossings:
                 _turns(values, x, *turns),
                 _corners(values, x, *corners),
             ]
-        rows, places = (np.concatenate(parts) for parts in zip(*found, strict=True))
-        if not len(rows):
-            return np.full((len(values), 0), np.inf)
+        switches, places = (np.concatenate(parts) for parts in zip(*found, strict=True))
+        if not len(switches):
+            return np.full((count, 0), np.inf)
+        rows = owners[switches]
         order = np.lexsort((places, rows))
         rows, places = rows[order], places[order]
-        counts = np.bincount(rows, minlength=len(values))
+        counts = np.bincount(rows, minlength=count)
         at = np.arange(len(rows)) - (np.cumsum(counts) - counts)[rows]
-        out = np.full((len(values), int(min(counts.max(), _MOST))), np.inf)
+        out = np.full((count, int(min(counts.max(), _MOST))), np.inf)
         keep = at < out.shape[1]
         out[rows[keep], at[keep]] = places[keep]
         return out

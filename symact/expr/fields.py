@@ -10,17 +10,20 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 
 import numpy as np
 
 from symact.expr.balls import FEATURE_NEGATIVE, FEATURE_UNDEFINED
-from symact.expr.kernels import Array, Saturation, run
+from symact.expr.kernels import Array, Saturation, run, whole
 from symact.expr.tape import Step, Tape, tape_of
 from symact.expr.vocabulary import Operator, Parameter, Vocabulary
 
 POINTS, ANCHORS, DENSE = 64, 8, 256
-_BLOCK = 256
+PER_ANCHOR = POINTS // ANCHORS
+# The middle sample point of each anchor.
+MIDDLES = np.arange(PER_ANCHOR // 2, POINTS, PER_ANCHOR)
+_BLOCK = 512
 
 
 @dataclass(frozen=True)
@@ -58,6 +61,13 @@ class Head:
     def alias(self) -> int | None:
         """The argument that it gives back unchanged, or None."""
         return self.tape.output if self.tape.output < self.arity else None
+
+    @cached_property
+    def step(self) -> str | None:
+        """The name of the one step of its arguments, in order, that it is; None where it is more than that."""
+        steps = self.tape.steps[: self.tape.value_steps]
+        plain = len(steps) == 1 and not self.slots and steps[0].arguments == tuple(range(self.arity))
+        return steps[0].name if plain else None
 
     @cached_property
     def commutative(self) -> bool:
@@ -163,6 +173,9 @@ class Field:
         self.columns = 2 * len(x) if doubled else len(x)
         self._values = np.empty((64, self.columns))
         self._values[0] = np.tile(x, 2) if doubled else x
+        # Rows with a whole number among their values, where doubled.
+        self._whole = np.zeros(64, bool)
+        self._whole[0] = whole(x).any()
         self._slots: dict[Slot, Array] = {}
         self.filled = 1
 
@@ -191,7 +204,10 @@ class Field:
         inputs = [np.take(self._values, arguments[:, i], axis=0) for i in range(row.arity)]
         inputs += [self.slot(slot) for slot in row.slots]
         salt = first_row * 7 + head * 13 if self.bounds.doubled else None
-        out = run(row.tape, inputs, self.bounds, salt)
+        may_be_whole = None
+        if self.bounds.doubled and not row.slots:
+            may_be_whole = np.flatnonzero(self._whole[arguments].all(axis=1))
+        out = run(row.tape, inputs, self.bounds, salt, may_be_whole)
         if out.shape != (len(arguments), self.columns):
             out = np.broadcast_to(out, (len(arguments), self.columns))
         return out
@@ -212,7 +228,10 @@ class Field:
             grown = np.empty((max(needed, 2 * len(self._values)), self.columns))
             grown[: self.filled] = self.values
             self._values = grown
+            self._whole = np.concatenate([self._whole, np.zeros(len(grown) - len(self._whole), bool)])
         self._values[self.filled : needed] = values
+        if self.bounds.doubled:
+            self._whole[self.filled : needed] = whole(values[:, len(self.x) :]).any(axis=1)
         self.filled = needed
 
     def extend(self) -> None:
@@ -228,6 +247,7 @@ def _digest(family: tuple) -> list[int]:
     return list(hashlib.sha256(repr(family).encode()).digest()[:8])
 
 
+@cache
 def sample_points(low: float, high: float, count: int = POINTS) -> Array:
     """Points of an interval in ascending order: stratified, with a third of them crowding around zero.
 
@@ -242,7 +262,7 @@ def sample_points(low: float, high: float, count: int = POINTS) -> Array:
     for side, bound in zip(sides, (-low, high), strict=True):
         sizes = np.geomspace(4e-4 * bound, 0.5 * bound, side) if side else np.empty(0)
         crowd.append(sizes * generator.uniform(0.9, 1.1, side))
-    return np.sort(np.concatenate([spread, -crowd[0], crowd[1]]))
+    return _fixed(np.sort(np.concatenate([spread, -crowd[0], crowd[1]])))
 
 
 @dataclass
@@ -276,9 +296,8 @@ class Fingerprints:
 
 
 _END = 3.1e-8
-_WEIGHTS = np.random.default_rng(20260103).uniform(0.25, 1.0, (ANCHORS, POINTS // ANCHORS))
+_WEIGHTS = np.random.default_rng(20260103).uniform(0.25, 1.0, (ANCHORS, PER_ANCHOR))
 _BIAS = np.int64(1023 << 52)
-_MAGNITUDE = np.int64(0x7FFFFFFFFFFFFFFF)
 
 
 def fingerprint(values: Array, bounds: Saturation) -> Fingerprints:
@@ -288,23 +307,24 @@ def fingerprint(values: Array, bounds: Saturation) -> Fingerprints:
     relative differences weigh the same at every size.
     """
     anchors = project(feature(np.ascontiguousarray(values[:, :POINTS])))
-    good = bounds.trusted(values).reshape(-1, ANCHORS, POINTS // ANCHORS).all(axis=2)
+    good = bounds.trusted(values).reshape(-1, ANCHORS, PER_ANCHOR).all(axis=2)
     return Fingerprints(anchors, np.packbits(good, axis=1, bitorder="little")[:, 0])
 
 
 def feature(values: Array) -> Array:
     """Exponent plus mantissa of each value as one number; zero and undefined have numbers of their own."""
-    bits = values.view(np.int64)
-    size = bits & _MAGNITUDE
+    size = np.abs(values).view(np.int64)
     out = (size - _BIAS) * 2.0**-52
-    out[(bits < 0) & (size != 0)] += FEATURE_NEGATIVE
-    out[np.isnan(values)] = FEATURE_UNDEFINED
+    np.add(out, FEATURE_NEGATIVE, out=out, where=values < 0)
+    undefined = np.isnan(values)
+    if undefined.any():
+        out[undefined] = FEATURE_UNDEFINED
     return out
 
 
 def project(features: Array) -> Array:
     """``(rows, POINTS)`` -> ``(rows, ANCHORS)``."""
-    return np.einsum("rap,ap->ra", features.reshape(-1, ANCHORS, POINTS // ANCHORS), _WEIGHTS)
+    return np.einsum("rap,ap->ra", features.reshape(-1, ANCHORS, PER_ANCHOR), _WEIGHTS)
 
 
 def project_one(features: Array, anchor: int) -> float:
@@ -312,6 +332,7 @@ def project_one(features: Array, anchor: int) -> float:
     return float(features @ _WEIGHTS[anchor])
 
 
+@cache
 def dense_points(low: float, high: float, count: int = DENSE) -> Array:
     """A grid that no sample point is on, finer around zero where the interval is long."""
     generator = np.random.default_rng(20260104)
@@ -320,7 +341,13 @@ def dense_points(low: float, high: float, count: int = DENSE) -> Array:
     places[0], places[-1] = _END, 1 - _END
     even = low + (high - low) * places
     if not low < 0 < high or high - low <= 20:
-        return even
+        return _fixed(even)
     scale = 2.0
     bent = np.sinh(np.arcsinh(low / scale) + (np.arcsinh(high / scale) - np.arcsinh(low / scale)) * places) * scale
-    return np.sort(np.where(np.arange(count) % 2, even, bent))
+    return _fixed(np.sort(np.where(np.arange(count) % 2, even, bent)))
+
+
+def _fixed(points: Array) -> Array:
+    """Points that many share."""
+    points.flags.writeable = False
+    return points

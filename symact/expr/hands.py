@@ -11,7 +11,7 @@ import gc
 import os
 import signal
 import warnings
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeAlias, TypeVar
 
@@ -22,6 +22,7 @@ _Result = TypeVar("_Result")
 _MOST = 4
 # Fewer tasks than these are done before the threads have begun.
 _FEW = 64
+_KEPT = 32 * 2**20 - 2**16
 # The last bytes of a complete answer.
 _WHOLE = b"whole"
 Child: TypeAlias = "tuple[int, int]"
@@ -31,6 +32,28 @@ def cores() -> int:
     """How many cores this process may use, at most four."""
     available = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return min(available, _MOST)
+
+
+def keep_freed_memory() -> None:
+    """Let temporary arrays find memory that is there already.
+
+    glibc's allocator asks the system for large blocks and gives them back, which costs a page fault per 4 kB, more than
+    most operations on an array; and it stops doing so for blocks as large as the largest that was ever freed, up to
+    32 MB (mallopt(3), M_MMAP_THRESHOLD). One that nobody touched occupies nothing.
+    """
+    np.empty(_KEPT, np.uint8)
+
+
+@contextlib.contextmanager
+def no_collection() -> Iterator[None]:
+    """Let the garbage collector rest: what is made here is in no cycles, and walking through it takes long."""
+    collecting = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if collecting:
+            gc.enable()
 
 
 def in_threads(function: Callable[[_Item], _Result], items: Iterable[_Item]) -> list[_Result]:

@@ -27,6 +27,7 @@ from symact.expr import texts
 from symact.expr.candidates import Candidates
 from symact.expr.fields import POINTS
 from symact.expr.grammar import Grammar, load_grammar
+from symact.expr.hands import keep_freed_memory, no_collection
 from symact.expr.index import FunctionIndex
 from symact.expr.kernels import Array
 from symact.expr.levels import Levels, Wanted
@@ -83,7 +84,8 @@ def enumerate_classes(
     if equivalence not in EQUIVALENCES:
         raise InputError(f"unknown equivalence {equivalence!r}; expected {', '.join(EQUIVALENCES)}")
     chosen = _space(grammar, space)
-    with np.errstate(all="ignore"):
+    keep_freed_memory()
+    with np.errstate(all="ignore"), no_collection():
         found = _found(grammar, chosen, equivalence, progress or (lambda done, total: None))
     return _table(grammar, chosen, equivalence, found)
 

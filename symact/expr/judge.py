@@ -112,7 +112,9 @@ class Judge:
         if row not in self._described:
             functions = self._functions
             head, arguments = functions.dag.node(row)
-            described = functions.describe(head, np.array([arguments]), functions.base.values[row : row + 1])
+            values = functions.base.values[row : row + 1]
+            described = functions.describe(np.array([head]), np.array([arguments]), values)
+            described.nodes[:] = row
             if functions.certify:
                 functions.repair(described)
             self._described[row] = described

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import special
 
-from symact.expr.tape import Tape
+from symact.expr.tape import Step, Tape
 
 Array = NDArray[Any]
 
@@ -26,14 +26,18 @@ _DISTURBED_HUGE, _DISTURBED_TINY = 1e303, 1e-301
 TRUSTED_HUGE, TRUSTED_TINY = 1e290, 1e-290
 _DISTURBANCE = 2.0**-50
 _INTEGERS_BELOW = 2.0**31
+# Rows after which the disturbances begin again.
+_PERIOD = 251
 _SELU_SCALE, _SELU_ALPHA = 1.0507009873554804934193349852946, 1.6732632423543772848170429916717
 
 
 @lru_cache(maxsize=8)
 def _noise(points: int) -> Array:
     generator = np.random.default_rng(20260101)
-    steps = generator.integers(1, 4, size=(251, points)) * generator.choice([-1, 1], size=(251, points))
-    return 1.0 + steps * _DISTURBANCE
+    shape = (_PERIOD, points)
+    steps = generator.integers(1, 4, size=shape) * generator.choice([-1, 1], size=shape)
+    # Twice, so that a block of rows meets a part without wrapping.
+    return np.tile(1.0 + steps * _DISTURBANCE, (2, 1))
 
 
 # Steps that round nothing: values made by these alone are exact if their arguments are.
@@ -61,16 +65,29 @@ class Saturation:
             self.tiny[points:] = _DISTURBED_TINY
             self.noise = _noise(points)
 
-    def disturb(self, values: Array, first_row: int, exact: Array | None = None) -> None:
-        """Disturb the second half of ``(rows, columns)`` in place, except where `exact` ``(rows, points)`` says so."""
+    def disturb(self, values: Array, first_row: int, exact: tuple[Array, Array] | None = None) -> None:
+        """Disturb the second half of ``(rows, columns)`` in place.
+
+        Args:
+            values: changed in place.
+            first_row: of the noise.
+            exact: numbers ``(n,)`` of rows, and ``(n, points)`` where these are not disturbed.
+        """
         if not self.doubled:
             return
         half = values[:, self.points :]
-        noise = self.noise[(np.arange(len(half)) + first_row) % len(self.noise)]
+        start = first_row % _PERIOD
+        noise = self.noise[start : start + len(half)]
+        if len(noise) < len(half):
+            noise = self.noise[(np.arange(len(half)) + start) % _PERIOD]
         if exact is None:
             half *= noise
         else:
-            np.multiply(half, noise, out=half, where=~exact)
+            rows, found = exact
+            kept = half[rows][found]
+            half *= noise
+            here = np.nonzero(found)
+            half[rows[here[0]], here[1]] = kept
 
     def trusted(self, values: Array) -> Array:
         """Where ``(rows, columns)`` values are accurate: ``(rows, points)`` bool; undefined in both halves counts."""
@@ -84,7 +101,9 @@ class Saturation:
         return good | (np.isnan(first) & np.isnan(second))
 
 
-def run(tape: Tape, inputs: Sequence[Array], bounds: Saturation, salt: int | None = None) -> Array:
+def run(
+    tape: Tape, inputs: Sequence[Array], bounds: Saturation, salt: int | None = None, whole_rows: Array | None = None
+) -> Array:
     """A tape in saturating float64.
 
     Args:
@@ -92,49 +111,52 @@ def run(tape: Tape, inputs: Sequence[Array], bounds: Saturation, salt: int | Non
         inputs: one array per input of the tape, broadcastable to ``(rows, columns)``.
         bounds: of the columns.
         salt: disturb every rounded result in the second half, beginning at this row of the noise.
+        whole_rows: ``(n,)`` rows whose arguments may all be whole numbers somewhere; None where that is not known.
     """
     values: list[Array] = list(inputs)
     for number, step in enumerate(tape.steps[: tape.value_steps]):
-        if step.name == "const":
-            values.append(np.full((1, 1), float(step.constant)))  # type: ignore[arg-type]
-            continue
-        operands = [values[a] for a in step.arguments]
-        if step.name == "ipow":
-            out = _ipow(operands[0], int(step.constant), bounds)  # type: ignore[arg-type]
-        else:
-            out = FLOAT64[step.name](bounds, *operands)
+        out = _step(step, values, bounds)
         if salt is not None and step.name not in EXACT and out.shape[1] == len(bounds.huge):
-            bounds.disturb(out, salt + 5 * number, _exact(operands, out, bounds.points))
+            possible = whole_rows if tape.value_steps == 1 else None
+            exact = _exact([values[a] for a in step.arguments], out, bounds.points, possible)
+            bounds.disturb(out, salt + 5 * number, exact)
         values.append(out)
     return values[tape.output]
 
 
-def _exact(operands: Sequence[Array], out: Array, points: int) -> Array | None:
-    """Where results in the second half are exact: whole numbers of whole numbers.
+def _exact(operands: Sequence[Array], out: Array, points: int, possible: Array | None) -> tuple[Array, Array] | None:
+    """Where results in the second half are exact, whole numbers of whole numbers: rows, and where in these.
 
     tanh(40) is not 1: a whole number out of others is rounding, and a power of a negative base shows it.
     """
-    exact: Array | None = None
-    for values in operands:
-        part = whole(values[:, points:] if values.shape[1] > 1 else values)
-        exact = part if exact is None else exact & part
+    rows = np.arange(len(out)) if possible is None else possible
+    if not operands or not len(rows):
+        return None
+    exact = np.ones((len(rows), points), bool)
+    for values in (*operands, out):
+        half = values[:, points:] if values.shape[1] > 1 else values
+        exact &= whole(half if len(half) == 1 or possible is None else half[rows])
         if not exact.any():
             return None
-    return None if exact is None else exact & whole(out[:, points:])
+    return rows, exact
 
 
 def switch_values(tape: Tape, inputs: Sequence[Array], bounds: Saturation) -> list[Array]:
     """The values of a tape's switches."""
-    values: list[Array] = list(inputs)
-    for step in tape.steps:
-        operands = [values[a] for a in step.arguments]
-        if step.name == "const":
-            values.append(np.full((1, 1), float(step.constant)))  # type: ignore[arg-type]
-        elif step.name == "ipow":
-            values.append(_ipow(operands[0], int(step.constant), bounds))  # type: ignore[arg-type]
-        else:
-            values.append(FLOAT64[step.name](bounds, *operands))
+    values = dict(enumerate(inputs))
+    for number in tape.switch_steps:
+        values[len(inputs) + number] = _step(tape.steps[number], values, bounds)
     return [values[s] for s in tape.switches]
+
+
+def _step(step: Step, values: Mapping[int, Array] | Sequence[Array], bounds: Saturation) -> Array:
+    """The value of one step in saturating float64."""
+    if step.name == "const":
+        return np.full((1, 1), step.number)
+    operands = [values[a] for a in step.arguments]
+    if step.name == "ipow":
+        return _ipow(operands[0], int(step.constant), bounds)  # type: ignore[arg-type]
+    return FLOAT64[step.name](bounds, *operands)
 
 
 def run_float32(tape: Tape, inputs: Sequence[Array], table: Mapping[str, Callable[..., Array]] | None = None) -> Array:
@@ -143,7 +165,7 @@ def run_float32(tape: Tape, inputs: Sequence[Array], table: Mapping[str, Callabl
     values: list[Array] = list(inputs)
     for step in tape.steps[: tape.value_steps]:
         if step.name == "const":
-            values.append(np.full((1, 1), float(step.constant), np.float32))  # type: ignore[arg-type]
+            values.append(np.full((1, 1), step.number, np.float32))
         elif step.name == "ipow":
             values.append(values[step.arguments[0]] ** np.float32(step.constant))
         else:
@@ -152,20 +174,26 @@ def run_float32(tape: Tape, inputs: Sequence[Array], table: Mapping[str, Callabl
 
 
 def _capped(bounds: Saturation, out: Array) -> Array:
-    return np.clip(out, -bounds.huge, bounds.huge)
+    # To ask first is quicker: hardly any block has values so large.
+    return np.clip(out, -bounds.huge, bounds.huge) if (np.abs(out) > _DISTURBED_HUGE).any() else out
 
 
 def _soft(bounds: Saturation, out: Array, nonzero: Array, sign: Array) -> Array:
     """A zero that only underflow made becomes tiny; `nonzero` tells where the true result is not zero."""
     if out.all():
         return out
-    lost = (out == 0) & nonzero
-    return np.where(lost, np.copysign(bounds.tiny, sign), out) if lost.any() else out
+    lost = np.nonzero((out == 0) & nonzero)
+    if len(lost[0]):
+        out[lost] = np.copysign(bounds.tiny[lost[1] % len(bounds.tiny)], np.broadcast_to(sign, out.shape)[lost])
+    return out
 
 
 def whole(values: Array) -> Array:
     """Where values are integers of moderate size."""
-    return (np.rint(values) == values) & (np.abs(values) < WHOLE_BELOW)
+    found = np.rint(values) == values
+    if found.any():
+        found &= np.abs(values) < WHOLE_BELOW
+    return found
 
 
 def _ipow(a: Array, exponent: int, bounds: Saturation) -> Array:

@@ -17,7 +17,6 @@ from symact.expr.fields import slots_of
 from symact.expr.kernels import Array, run_float32
 from symact.expr.partition import Functions
 from symact.expr.shape import Shape
-from symact.expr.shortcuts import shortcut
 from symact.expr.vocabulary import Operator, Vocabulary
 
 _KEY = np.int64(1) << np.int64(31)
@@ -96,8 +95,9 @@ class Levels:
         numbers = np.arange(len(rows))
         numbers[new] = self.functions.adopt(rows[new])
         self.functions.record(numbers[first], classes.evidence)
-        order = np.argsort(numbers[new])
-        self._known = Candidates.joined([self._known, rows[new[order]]])
+        added = rows[new[np.argsort(numbers[new])]]
+        added.nodes[:] = known + np.arange(len(added))
+        self._known = Candidates.joined([self._known, added])
         return numbers[first[labels]]
 
     def describe(self, wanted: Wanted) -> Candidates:
@@ -108,7 +108,8 @@ class Levels:
 
     @property
     def known(self) -> Candidates:
-        """The rows of the dag, described."""
+        """The rows of the dag, described, with what their classes were made by."""
+        np.maximum(self._known.proof, self.functions.proof(self._known.nodes), out=self._known.proof)
         return self._known
 
     def prepare(self, shape: Shape) -> None:
@@ -160,19 +161,23 @@ class Levels:
             return self._numbers(head, rows[:, None], wanted, size)[inverse].reshape(children[0].shape)
         (left, left_at), (right, right_at) = uniques
         first, second = np.repeat(left, len(right)), np.tile(right, len(left))
-        if known.commutative:
-            first, second = np.minimum(first, second), np.maximum(first, second)
         numbers = self._numbers(head, np.stack([first, second], axis=1), wanted, size)
         table = numbers.reshape(len(left), len(right))
         return table[left_at[:, None], right_at].reshape(_outer_shape(children))
 
     def _numbers(self, head: int, arguments: Array, wanted: Wanted, size: int) -> Array:
         """Rows of the dag that applications are by a rule, and the numbers of the others, which are wanted."""
-        functions = self.functions
-        numbers = shortcut(functions.dag.heads[head], arguments, functions.constants, functions.nonnegative)
-        others = np.flatnonzero(numbers < 0)
-        if len(others):
-            numbers[others] = size + wanted.add(head, arguments[others])
+        rules = self.functions.shortcuts
+        numbers = np.empty(len(arguments), np.int64)
+        for number, own, where in rules.applications(head, arguments):
+            found = rules.rows(number, own)
+            others = found < 0
+            if not others.all():
+                # Who meets a row by a rule brings along by what its arguments were made.
+                self.functions.record(found[~others], self.functions.proof(own[~others]).max(axis=1, initial=0))
+            if others.any():
+                found[others] = size + wanted.add(number, own[others])
+            numbers[where] = found
         return numbers
 
     # Accuracy in float32, expression by expression, to choose representatives.

@@ -7,45 +7,45 @@ a dense grid and settled, at its calmest points, in ball arithmetic; so is every
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import itertools
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import TypeAlias, TypeVar
 
 import numpy as np
 
 from symact.expr.arbiter import VARIABLE_HEAD, Arbiter
-from symact.expr.candidates import Candidates, Traits
+from symact.expr.candidates import Candidates
 from symact.expr.crossings import Crossings
 from symact.expr.fields import (
     ANCHORS,
+    MIDDLES,
+    PER_ANCHOR,
     POINTS,
     Dag,
     Field,
-    Head,
     dense_points,
     fingerprint,
     project_one,
     sample_points,
 )
 from symact.expr.hands import in_threads
-from symact.expr.kernels import TRUSTED_HUGE, TRUSTED_TINY, Array, Saturation, run, switch_values
+from symact.expr.kernels import TRUSTED_HUGE, TRUSTED_TINY, Array
 from symact.expr.proposals import ALL, MEETING, SAME, propose
-from symact.expr.saturation import revealing
-from symact.expr.settling import MIDDLES, PER_ANCHOR, Point, Settling, spans
-from symact.expr.shortcuts import constant_of, never_negative
+from symact.expr.settling import Point, Settling, spans
+from symact.expr.shortcuts import Shortcuts
+from symact.expr.traits import Traits, Viewer
 
-# The middle of each anchor and its outer end, where operators are asked whether they hide something.
-_PER_PROBE = 2
-_PROBES = np.stack(
-    [MIDDLES, np.where(MIDDLES < POINTS // 2, MIDDLES - PER_ANCHOR // 2, MIDDLES + PER_ANCHOR // 2 - 1)], axis=1
-).ravel()
 _DENSE_TOLERANCE = 1e-7
 _CHUNK, _BLOCK = 4096, 512
 # So many blocks make a task of a thread.
 _SHARE = 8
 # Parameters are held at as many values as there are seeds.
 _LINES = (11, 12)
+# Blocks of fewer rows than these are described together.
+_BATCH = 512
 _Item = TypeVar("_Item")
+Block: TypeAlias = "tuple[int, Array, int]"
 
 PROVED, CERTIFIED, NUMERIC = 0, 1, 2
 EVIDENCE = ("proved", "certified", "numeric")
@@ -68,8 +68,7 @@ class Functions:
 
     Attributes:
         dag: of all functions.
-        constants: row of the dag -> its value, of those that are 0 or 1.
-        nonnegative: ``(at least rows of the dag,)`` rows that are never negative for sure.
+        shortcuts: what is known for sure of the rows of the dag.
         variable: the row of x, described.
     """
 
@@ -82,23 +81,32 @@ class Functions:
         self.arbiter = Arbiter(self.dag)
         self._narrow_fields: list[Field] = []
         self._lines: list[Crossings] = []
-        self._plain = Saturation(POINTS, doubled=False)
-        self._probing = Saturation(len(_PROBES), doubled=False)
-        self._traits = Traits.blank(64, ANCHORS)
-        self._traits.calm[:] = True
+        self._viewer = Viewer(self.base)
         self._proof = np.zeros(64, np.int8)
-        self.constants: dict[int, int] = {}
-        self.nonnegative = np.zeros(64, bool)
-        self.variable = self.describe(VARIABLE_HEAD, np.zeros((1, 0), np.int64), self.base.values)
+        self.shortcuts = Shortcuts(self.dag)
+        self.variable = self.describe(np.array([VARIABLE_HEAD]), np.zeros((1, 0), np.int64), self.base.values)
+        self.variable.nodes[:] = 0
 
     def candidates(self, wanted: Sequence[tuple[int, Array]]) -> Candidates:
         """Describe rows, given as heads with arguments ``(rows, arity)``, without keeping their values."""
         blocks = [block for head, arguments in wanted for block in self.base.blocks(head, arguments)]
 
-        def described(share: Sequence[tuple[int, Array, int]]) -> Candidates:
-            return Candidates.joined([self.describe(h, a, self.base.apply(h, a, start)) for h, a, start in share])
+        def described(share: Sequence[list[Block]]) -> Candidates:
+            return Candidates.joined([self._described(batch) for batch in share])
 
-        return Candidates.joined(in_threads(described, _shares(blocks)))
+        return Candidates.joined(in_threads(described, _shares(list(_batches(blocks)))))
+
+    def _described(self, batch: list[Block]) -> Candidates:
+        """Blocks, of one operator each, evaluated one by one and described together."""
+        sizes = [len(arguments) for _, arguments, _ in batch]
+        values = np.empty((sum(sizes), self.base.columns))
+        heads = np.repeat([head for head, _, _ in batch], sizes)
+        places = np.full((len(values), max(arguments.shape[1] for _, arguments, _ in batch)), -1)
+        for (head, arguments, first), end in zip(batch, itertools.accumulate(sizes), strict=True):
+            own = slice(end - len(arguments), end)
+            values[own] = self.base.apply(head, arguments, first)
+            places[own, : arguments.shape[1]] = arguments
+        return self.describe(heads, places, values)
 
     def adopt(self, chosen: Candidates) -> Array:
         """Make rows part of the dag, with values; gives their row numbers."""
@@ -107,86 +115,36 @@ class Functions:
             where = np.flatnonzero(chosen.heads == head)
             arguments = np.ascontiguousarray(chosen.arguments[where, : self.dag.heads[head].arity])
             rows[where] = self.dag.append(int(head), arguments) + np.arange(len(where))
+            self.shortcuts.learn(int(head), arguments, rows[where])
         while len(self._proof) < self.dag.size:
             self._proof = np.concatenate([self._proof, np.zeros_like(self._proof)])
-            self.nonnegative = np.concatenate([self.nonnegative, np.zeros_like(self.nonnegative)])
-            self._traits = self._traits.doubled()
-        self._learn(chosen, rows)
         if self.certify:
-            traits = self.traits(chosen, np.arange(len(chosen)))
-            self._traits.extremes[rows], self._traits.kinked[rows] = traits.extremes, traits.kinked
-            self._traits.calm[rows] = traits.calm
+            self._viewer.adopt(chosen, rows)
         self.base.extend()
         return rows
-
-    def _learn(self, chosen: Candidates, rows: Array) -> None:
-        """What rules need to know of new rows of the dag."""
-        for number in np.unique(chosen.heads).tolist():
-            head, where = self.dag.heads[number], chosen.heads == number
-            inputs = [self.nonnegative[column] for column in chosen.arguments[where, : head.arity].T]
-            inputs += [np.zeros(1, bool)] * len(head.slots)
-            self.nonnegative[rows[where]] = never_negative(head.tape, inputs)
-            value = constant_of(head)
-            if value is not None:
-                self.constants.update(dict.fromkeys(rows[where].tolist(), value))
 
     def record(self, rows: Array, evidence: Array) -> None:
         """Remember by what the classes of rows of the dag were made."""
         np.maximum.at(self._proof, rows, evidence)
 
-    def describe(self, head: int, arguments: Array, values: Array) -> Candidates:
-        """What is kept of rows with these values ``(rows, columns)``."""
-        first = values[:, :POINTS]
+    def proof(self, rows: Array) -> Array:
+        """By what the classes of rows of the dag were made, as far as it was recorded."""
+        return self._proof[rows]
+
+    def describe(self, heads: Array, arguments: Array, values: Array) -> Candidates:
+        """What is kept of rows with these values ``(rows, columns)``; unused arguments are -1."""
         prints = fingerprint(values, self.base.bounds)
-        undefined = np.isnan(first).sum(axis=1)
-        heads, proof = np.full(len(values), head, np.int16), np.zeros(len(values), np.int8)
-        if self.certify and head != VARIABLE_HEAD and not self.dag.heads[head].tape.total:
-            for column in arguments[:, : self.dag.heads[head].arity].T:
-                np.maximum(proof, self._proof[column], out=proof)
-        return Candidates(heads, arguments, prints, undefined, proof)
+        undefined = np.isnan(values[:, :POINTS]).sum(axis=1)
+        proof = np.zeros(len(values), np.int8)
+        if self.certify:
+            known = np.where(np.array([*self._total, False])[heads][:, None], -1, arguments)
+            for column in known.T:
+                np.maximum(proof, np.where(column >= 0, self._proof[column], 0), out=proof)
+        return Candidates(heads.astype(np.int16), arguments, prints, undefined, proof, np.full(len(heads), -1))
 
-    def traits(self, rows: Candidates, members: Array) -> Traits:
-        """How well float64 shows some of the rows; costly, so only those are asked for that may be equal to others."""
-        found = Traits.blank(len(rows), ANCHORS)
-        heads = rows.heads[members]
-        tasks = []
-        for head in np.unique(heads).tolist():
-            own = members[heads == head]
-            tasks += [(head, own[start : start + _BLOCK]) for start in range(0, len(own), _BLOCK)]
-
-        def look(task: tuple[int, Array]) -> None:
-            head, own = task
-            if head == VARIABLE_HEAD:
-                found.extremes[own] = _powers(self.base.values[:1, MIDDLES])
-                found.calm[own] = True
-            else:
-                self._look(self.dag.heads[head], rows.arguments[own], own, found)
-
-        in_threads(look, tasks)
-        return found
-
-    def _look(self, head: Head, arguments: Array, own: Array, found: Traits) -> None:
-        """The traits of rows of one operator, from its own and those of its arguments."""
-        columns = [] if head.tape.total else [arguments[:, i] for i in range(head.arity)]
-        inputs = [np.take(self.base.values, column, axis=0) for column in arguments[:, : head.arity].T]
-        inputs += [self.base.slot(slot) for slot in head.slots]
-        probes = [values[:, _PROBES] for values in inputs]
-        values = np.broadcast_to(run(head.tape, probes, self._probing), (len(own), len(_PROBES)))
-        extremes = _powers(values[:, ::_PER_PROBE])
-        kinked = np.zeros(len(own), bool)
-        if head.tape.switches:
-            for switch in switch_values(head.tape, [values[:, :POINTS] for values in inputs], self._plain):
-                kinked |= ~((switch > 0).all(axis=1) | (switch < 0).all(axis=1))
-        if columns:
-            shown, matters = revealing(head.tape, head.arity, probes, values)
-            for column, mattering in zip(columns, matters, strict=True):
-                np.maximum(extremes, self._traits.extremes[column], out=extremes)
-                kinked |= self._traits.kinked[column]
-                shown &= np.repeat(self._traits.calm[column], _PER_PROBE, axis=1) | ~mattering
-            found.calm[own] = shown.reshape(len(own), ANCHORS, _PER_PROBE).all(axis=2)
-        else:
-            found.calm[own] = True
-        found.extremes[own], found.kinked[own] = extremes, kinked
+    @property
+    def _total(self) -> list[bool]:
+        return [head.tape.total for head in self.dag.heads]
 
     def repair(self, rows: Candidates) -> None:
         """Rows that float64 lost at the anchors where all rows meet get these values from ball arithmetic."""
@@ -206,7 +164,7 @@ class Functions:
     def equal(self, first: Candidates, second: Candidates) -> bool:
         """Whether two single rows are the same function."""
         pair = Candidates.joined([first, second])
-        traits = self.traits(pair, np.arange(2))
+        traits = self._viewer.traits(pair, np.arange(2))
         self.dense.extend()
         values = self._dense_values(self.dense, pair, np.arange(2))
         apart = np.flatnonzero(_apart(values[0], values[1]))
@@ -257,7 +215,7 @@ class Functions:
             labels[members[1:]] = -members[1:] - 1
         starts, ends = starts[open_groups], ends[open_groups]
         suspects = self._suspects(rows, order, starts, ends)
-        traits = self.traits(rows, spans(order, starts, ends))
+        traits = self._viewer.traits(rows, spans(order, starts, ends))
         calm = _calmness(traits, order, starts, ends)
         mixed = np.concatenate([[0], np.cumsum((tight[order[1:]] != tight[order[:-1]]) | doubtful[order[1:]]), [0]])
         hard = (mixed[ends - 1] > mixed[starts]) | doubtful[order[starts]]
@@ -337,12 +295,10 @@ class Functions:
     def _dense_values(self, field: Field, rows: Candidates, members: Array) -> Array:
         values = np.empty((len(members), field.columns))
         blocks = []
-        heads = rows.heads[members]
-        for head in np.unique(heads).tolist():
-            where = np.flatnonzero(heads == head)
-            if head == VARIABLE_HEAD:
-                values[where] = field.values[0]
-                continue
+        heads, nodes = rows.heads[members], rows.nodes[members]
+        values[nodes >= 0] = field.values[nodes[nodes >= 0]]
+        for head in np.unique(heads[nodes < 0]).tolist():
+            where = np.flatnonzero((heads == head) & (nodes < 0))
             arguments = rows.arguments[members[where], : self.dag.heads[head].arity]
             blocks += [(head, part, where[start:]) for _, part, start in field.blocks(head, arguments)]
 
@@ -354,13 +310,6 @@ class Functions:
         return values
 
 
-def _powers(values: Array) -> Array:
-    """How many powers of two values are away from 1."""
-    with np.errstate(divide="ignore"):
-        size = np.abs(np.log2(np.abs(values)))
-    return np.where(np.isfinite(size), size, 0).astype(np.float32)
-
-
 def _some(field: Field, points: Array) -> list[Point]:
     """The first, the middle and the last of some points."""
     return [(field, p) for p in sorted({int(points[0]), int(points[len(points) // 2]), int(points[-1])})]
@@ -368,6 +317,20 @@ def _some(field: Field, points: Array) -> list[Point]:
 
 def _shares(blocks: Sequence[_Item]) -> list[Sequence[_Item]]:
     return [blocks[start : start + _SHARE] for start in range(0, len(blocks), _SHARE)]
+
+
+def _batches(blocks: Sequence[Block]) -> Iterator[list[Block]]:
+    """Blocks in order, in lists of `_BATCH` rows or of one block."""
+    batch: list[Block] = []
+    rows = 0
+    for block in blocks:
+        if batch and rows + len(block[1]) > _BATCH:
+            yield batch
+            batch, rows = [], 0
+        batch.append(block)
+        rows += len(block[1])
+    if batch:
+        yield batch
 
 
 def _leaving(values: Array, first: Array) -> Array:

@@ -34,6 +34,8 @@ def propose(prints: Fingerprints) -> tuple[Array, Array, Array]:
     if len(partial):
         labels[partial] = len(full) + np.arange(len(partial))
         pairs = _partial_pairs(prints, labels)
+        if not len(pairs):
+            return labels, doubtful, tight
         graph = coo_matrix((np.ones(len(pairs), np.int8), labels[pairs].T), shape=(count, count))
         labels = connected_components(graph, directed=False)[1].astype(np.int64)[labels]
     return labels, doubtful, tight

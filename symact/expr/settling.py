@@ -14,13 +14,12 @@ from typing import TypeAlias
 import numpy as np
 
 from symact.expr.arbiter import Anchor, Arbiter
-from symact.expr.candidates import Candidates, Traits
-from symact.expr.fields import ANCHORS, POINTS, Field
+from symact.expr.candidates import Candidates
+from symact.expr.fields import ANCHORS, MIDDLES, PER_ANCHOR, POINTS, Field
 from symact.expr.hands import cores, in_processes
 from symact.expr.kernels import Array
+from symact.expr.traits import Traits
 
-PER_ANCHOR = POINTS // ANCHORS
-MIDDLES = np.arange(PER_ANCHOR // 2, POINTS, PER_ANCHOR)
 _CUTS = 8
 _CHUNK = 4096
 # So many members pay for a process of their own.

@@ -9,7 +9,7 @@ function may pass from one analytic piece to another.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 
 import sympy
 from sympy.core.relational import Relational
@@ -78,6 +78,11 @@ class Step:
     arguments: tuple[int, ...] = ()
     constant: sympy.Expr | int | None = None
 
+    @cached_property
+    def number(self) -> float:
+        """The constant in float64."""
+        return float(self.constant)  # type: ignore[arg-type]
+
 
 @dataclass(frozen=True)
 class Tape:
@@ -98,6 +103,18 @@ class Tape:
     switches: tuple[int, ...]
     value_steps: int
     total: bool
+
+    @cached_property
+    def switch_steps(self) -> tuple[int, ...]:
+        """The steps that the switches need, by number; those that only the result needs are left out."""
+        needed: set[int] = set()
+        waiting = list(self.switches)
+        while waiting:
+            number = waiting.pop() - len(self.inputs)
+            if number >= 0 and number not in needed:
+                needed.add(number)
+                waiting += self.steps[number].arguments
+        return tuple(sorted(needed))
 
     @property
     def length(self) -> int:

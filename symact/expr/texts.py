@@ -33,10 +33,11 @@ def _prefix_texts(grammar: Vocabulary, shape: Shape, known: dict[Shape, pa.Array
         return pa.array(["x"])
     if shape not in known:
         inner = _arguments([_prefix_texts(grammar, child, known) for child in shape.children])
-        parts = [
-            pc.binary_join_element_wise(operator.name + "(", inner, ")", "") for operator in grammar.of_kind(shape.kind)
-        ]
-        known[shape] = pa.concat_arrays(parts)
+        names = [operator.name + "(" for operator in grammar.of_kind(shape.kind)]
+        if len(inner) == 1:
+            known[shape] = pa.array([f"{name}{inner[0]})" for name in names])
+        else:
+            known[shape] = pa.concat_arrays([pc.binary_join_element_wise(name, inner, ")", "") for name in names])
     return known[shape]
 
 
