@@ -219,6 +219,26 @@ def test_the_derivatives_of_common_activations_are_single_steps():
         assert [line.split()[0] for line in back.splitlines()] == [f"times_{step}_slope"]
 
 
+def test_the_gradient_is_multiplied_once_and_last():
+    for text, steps in (
+        ("-x*sigmoid(x)*hard_sigmoid(x)", ["clip_line_pair", "silu_pair", "where_inside_times", "chain3"]),
+        ("x*erfc(elu(x))", ["elu_pair", "erfc_pair", "chain3", "chain3"]),
+    ):
+        back = [line.split() for line in kernel_of(text)[0].steps()[1].splitlines()]
+        assert [line[0] for line in back] == steps
+        assert [line[2:].count("1") for line in back] == [0, 0, 0, 1]
+
+
+@pytest.mark.parametrize("text", ["hardswish(x)", "x*hard_sigmoid(x) + tanh(x)", "max(x, 0)*hardsigmoid(x) - elu(x)"])
+def test_gradients_at_infinities_are_finite_where_those_of_plain_torch_are(text, isa):
+    kernel, program = kernel_of(text)
+    x = torch.tensor([math.inf, -math.inf, 3e38, -3e38, 0.0, -0.0])
+    g = torch.ones_like(x)
+    plainly = torch_code.function(backward(program))(x, g)
+    fused = kernel.backward(g, x)[0]
+    assert fused[plainly.isfinite()].isfinite().all()
+
+
 def random_program(generator: numpy.random.Generator) -> Program:
     builder = Builder(("x", "grad"))
     numbers, constants = [0, 1], [builder.const(0.7), builder.const(-1.3)]

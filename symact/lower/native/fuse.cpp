@@ -197,6 +197,54 @@ void simplify_choices(Graph& g) {
     for (std::size_t k = order.size(); k > 0; k--) simplify_choice(g, order[k - 1]);
 }
 
+// `node` without its factor `f`, made anew; NONE where it is no product with it that nobody else needs.
+int without(Graph& g, int node, int f) {
+    if (node == f) return g.constant(1.0);
+    if (!g.single(node)) return NONE;
+    const Node old = g.nodes[node];
+    if (old.op == OP_mul)
+        for (int side : {0, 1}) {
+            int rest = without(g, old.arguments[side], f), other = old.arguments[1 - side];
+            if (rest != NONE) return g.is_value(rest, 1.0) ? other : g.make(OP_mul, rest, other);
+        }
+    if (old.op == OP_neg || old.op == OP_where_inside) {
+        int last = old.op == OP_neg ? 0 : 3, rest = without(g, old.arguments[last], f);
+        if (rest == NONE) return NONE;
+        return last ? g.make(old.op, old.arguments[0], old.arguments[1], old.arguments[2], rest) : g.make(old.op, rest);
+    }
+    if (old.op == OP_where_lt || old.op == OP_where_le || old.op == OP_where_eq)
+        for (int side : {2, 3}) {
+            int zero = old.arguments[5 - side];
+            int rest = g.is_value(zero, 0.0) ? without(g, old.arguments[side], f) : NONE;
+            if (rest == NONE) continue;
+            return side == 2 ? g.make(old.op, old.arguments[0], old.arguments[1], rest, zero)
+                             : g.make(old.op, old.arguments[0], old.arguments[1], zero, rest);
+        }
+    return NONE;
+}
+
+// g*a + g*b -> (a + b)*g for the last input, which in a backward program is the gradient: every term has it.
+bool factor_sum(Graph& g, int root) {
+    std::vector<Term> terms;
+    terms_of(g, root, false, true, terms);
+    if (terms[0].minus) return false;
+    for (Term& term : terms) {
+        term.node = without(g, term.node, g.inputs - 1);
+        if (term.node == NONE) return false;
+    }
+    int total = terms[0].node;
+    for (std::size_t i = 1; i < terms.size(); i++)
+        total = g.make(terms[i].minus ? OP_sub : OP_add, total, terms[i].node);
+    g.become(root, OP_mul, total, g.inputs - 1);
+    return true;
+}
+
+void factor_sums(Graph& g) {
+    if (g.inputs < 2) return;
+    for (int i = g.size() - 1; i >= g.inputs; i--)
+        if (g.nodes[i].uses > 0 && (g.is(i, OP_add) || g.is(i, OP_sub)) && factor_sum(g, i)) g.count_uses();
+}
+
 void pair_up(Graph& g) {
     static constexpr int ROWS[][3] = {
 #define X(first, second, function) {OP_##first, OP_##second, OP_##function},
@@ -236,6 +284,38 @@ void clip_lines(Graph& g) {
             g.become(i, alone ? OP_clip_line : OP_clip_line_pair, u, slope, offset, low, high);
             if (!alone) g.become(line, OP_second, i);
         }
+    }
+}
+
+// -(clip(u*b + c, d, e)*v) -> clip(u*-b - c, -e, -d)*v, which rounds alike.
+void negate_clips(Graph& g) {
+    const int count = g.size();
+    for (int i = g.inputs; i < count; i++) {
+        if (!g.is(i, OP_mul) || g.nodes[i].uses == 0) continue;
+        for (int side : {0, 1}) {
+            int product = g.argument(i, side);
+            if (!g.is(i, OP_mul) || !g.is_value(g.argument(i, 1 - side), -1.0)) continue;
+            if (!g.is(product, OP_mul) || !g.single(product)) continue;
+            for (int place : {0, 1}) {
+                int line = g.argument(product, place), v = g.argument(product, 1 - place);
+                if (!g.is(line, OP_clip_line) || !g.single(line)) continue;
+                auto minus = [&](int which) { return g.constant(-g.nodes[g.argument(line, which)].value); };
+                int b = minus(1), c = minus(2), d = minus(4), e = minus(3);
+                g.become(line, OP_clip_line, g.argument(line, 0), b, c, d, e);
+                g.become(i, OP_mul, line, v);
+                break;
+            }
+        }
+    }
+}
+
+// The product in a choice, where nobody else needs it.
+void multiply_inside(Graph& g) {
+    for (int i = g.inputs; i < g.size(); i++) {
+        int product = g.is(i, OP_where_inside) && g.nodes[i].uses > 0 ? g.argument(i, 3) : NONE;
+        if (product == NONE || !g.is(product, OP_mul) || !g.single(product)) continue;
+        g.become(i, OP_where_inside_times, g.argument(i, 0), g.argument(i, 1), g.argument(i, 2), g.argument(product, 0),
+                 g.argument(product, 1));
     }
 }
 
@@ -307,12 +387,17 @@ void fuse(Graph& g) {
     g.count_uses();
     simplify_sums(g);
     simplify_choices(g);
+    g.count_uses();
+    factor_sums(g);
     for (int i = g.inputs; i < g.size(); i++)
         if (g.is(i, OP_neg)) g.become(i, OP_mul, g.argument(i, 0), g.constant(-1.0));
     g.count_uses();
     clip_lines(g);
     pair_up(g);
     g.count_uses();
+    negate_clips(g);
+    g.count_uses();
+    multiply_inside(g);
     multiply_in(g);
     g.count_uses();
     std::vector<char> seen(g.nodes.size(), 0);

@@ -22,7 +22,7 @@ inline int arity(int op) {
     if (op == OP_const || op == OP_input) return 0;
     if (op == OP_second || op < OP_add || (op >= OP_copy && op < OP_times_exp)) return 1;
     if (op < OP_where || (op >= OP_times_exp && op < OP_where_lt)) return 2;
-    if (op == OP_clip_line || op == OP_clip_line_pair) return 5;
+    if (op == OP_clip_line || op == OP_clip_line_pair || op == OP_where_inside_times) return 5;
     if (op >= OP_silu_pair && op < OP_chain2) return 1;
     return op == OP_where || op == OP_clip || (op >= OP_chain2 && op < OP_tree) ? 3 : 4;
 }
@@ -42,8 +42,8 @@ struct Graph {
     void become(int node, int op, int a, int b = NONE, int c = NONE, int d = NONE, int e = NONE) {
         nodes[node] = Node{op, {a, b, c, d, e}, 0.0, nodes[node].uses, false};
     }
-    int make(int op, int a, int b = NONE, int c = NONE) {
-        nodes.push_back(Node{op, {a, b, c, NONE, NONE}});
+    int make(int op, int a, int b = NONE, int c = NONE, int d = NONE) {
+        nodes.push_back(Node{op, {a, b, c, d, NONE}});
         return size() - 1;
     }
     // The node of a function of one argument, or NONE.

@@ -88,13 +88,14 @@ void clip(const Step& s, const Frame& t) {
     for (int64_t i = 0; i < t.n; i += WIDTH) store(y + i, below(c, above(b, a[i])));
 }
 
+template <bool TIMES>
 void where_inside(const Step& s, const Frame& t) {
-    Operand a(t, s.a), d(t, s.d);
+    Operand a(t, s.a), d(t, s.d), e(t, s.e);
     F b = load(t.at[s.b]), c = load(t.at[s.c]);
     float* y = t.at[s.y];
     for (int64_t i = 0; i < t.n; i += WIDTH) {
-        F v = a[i];
-        store(y + i, select(less(b, v) & less(v, c), d[i], F{}));
+        F v = a[i], u = TIMES ? d[i] * e[i] : d[i];
+        store(y + i, select(less(b, v) & less(v, c), u, F{}));
     }
 }
 
@@ -244,7 +245,8 @@ using namespace SYMACT_ISA;
 extern const Machine JOIN(SYMACT_ISA, _machine) = {
     TEXT(SYMACT_ISA),
     {SYMACT_UNARY(UNARY) SYMACT_BINARY(BINARY) SYMACT_ISA::where, SYMACT_UNARY_MORE(UNARY)
-         SYMACT_TIMES(TIMES) SYMACT_CHOICE(CHOICE) SYMACT_ISA::clip, SYMACT_ISA::where_inside,
+         SYMACT_TIMES(TIMES) SYMACT_CHOICE(CHOICE) SYMACT_ISA::clip, SYMACT_ISA::where_inside<false>,
+         SYMACT_ISA::where_inside<true>,
          SYMACT_ISA::clip_line<false>, SYMACT_ISA::clip_line<true>, SYMACT_PAIRS(PAIR)
      CHAIN2(0), CHAIN2(1), CHAIN2(2), TREE(0), TREE(1), TREE(2), CHAIN3(0), CHAIN3(1),
      CHAIN3(2)},

@@ -29,7 +29,7 @@
     X(gauss, gauss) X(tanh_softplus_slope, tanh_softplus_slope) X(sigmoid_minus, sigmoid_minus)               \
     X(sigmoid_slope, sigmoid_slope) X(ndtr_slope, ndtr_slope) X(sech_squared, sech_squared)                   \
     X(silu_slope, silu_slope) X(mish_slope, mish_slope) X(gelu_slope, gelu_slope) X(elu_slope, elu_slope)     \
-    X(i0e_fall, i0e_fall)
+    X(i0e_fall, i0e_fall) X(silu, silu)
 // Two functions of one argument that share most of their work: X(first, second, function).
 #define SYMACT_PAIRS(X)                                                                                        \
     X(silu, silu_slope, silu_pair) X(elu, elu_slope, elu_pair) X(mish, mish_slope, mish_pair)                  \
@@ -56,7 +56,8 @@ enum Operation : int16_t {
     SYMACT_CHOICE(X)
 #undef X
     OP_clip,          // min(max(a, b), c), NaN kept
-    OP_where_inside,  // b < a < c ? d : 0
+    OP_where_inside,        // b < a < c ? d : 0
+    OP_where_inside_times,  // b < a < c ? d*e : 0
     OP_clip_line,     // a*b + c, clipped to [d, e]
     OP_clip_line_pair,  // the same, and a*b + c
 #define X(first, second, function) OP_##function,
