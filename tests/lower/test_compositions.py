@@ -5,7 +5,9 @@ from __future__ import annotations
 import math
 import os
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import mpmath
 import numpy as np
@@ -73,49 +75,69 @@ def wrong(found: float, bound: Bound) -> bool:
     return bool(abs(mpmath.mpf(found) - bound.value) > bound.error)
 
 
-def run(expr: Expr, points: list[float], plain: bool) -> tuple[list[float], list[float]]:
+def plainly(expr: Expr, points: list[float]) -> tuple[list[float], list[float]]:
+    with backend.only_plain():
+        return fused(expr, points)
+
+
+def fused(expr: Expr, points: list[float]) -> tuple[list[float], list[float]]:
     x = torch.tensor(points, requires_grad=True)
-    function = CompiledFunction(expr)
-    if plain:
-        with backend.only_plain():
-            values = function(x)
-    else:
-        values = function(x)
+    values = CompiledFunction(expr)(x)
     (slopes,) = torch.autograd.grad(values.sum(), x)
     return values.tolist(), slopes.tolist()
+
+
+def on_a_gpu(expr: Expr, points: list[float]) -> tuple[list[float], list[float]]:
+    """The kernel that CUDA tensors get, in Triton's interpreter."""
+    triton_code = pytest.importorskip("symact.lower.triton_code")
+    runner = CompiledFunction(expr)._runner
+    short = runner.limit() < 1e4
+    kernel = triton_code.TritonKernel(*(runner.wide() if short else runner)._forms)
+    x = torch.tensor(points, dtype=torch.float64 if short else torch.float32)
+    with np.errstate(all="ignore"):
+        values, (slopes,) = kernel.forward(x, ()), kernel.backward(torch.ones_like(x), x, ())
+    return values.float().tolist(), slopes.float().tolist()
 
 
 EXAMPLES = int(os.environ.get("SYMACT_COMPOSITIONS", "60"))
 
 
-@settings(
-    max_examples=EXAMPLES,
-    derandomize=True,
-    deadline=None,
-    database=None,
-    suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
-)
-@given(compositions())
-def test_values_and_gradients_are_within_16_ulp_times_the_condition_of_each_step(
-    case: tuple[Expr, list[float]],
-) -> None:
+def failures(case: tuple[Expr, list[float]], *ways: Callable[..., tuple[list[float], list[float]]]) -> list[str]:
+    """What is further from the truth than 16 ulp times the condition of each step."""
     expr, points = case
     program = lower(expr)
     slopes = backward(program)
     limits = [(bounds(program, [x])[0], bounds(slopes, [x, 1.0])[0]) for x in points]
-    failures = []
-    for plain in (True, False):
-        for x, y, g, (value, slope) in zip(points, *run(expr, points, plain), limits, strict=True):
-            name = "plain" if plain else "fused"
-            if wrong(y, value):
-                failures.append(
-                    f"{name} f({x!r}) = {y!r}, not {mpmath.nstr(value.value, 9)} +- {float(value.error):.2g}"
-                )
-            if wrong(g, slope):
-                failures.append(
-                    f"{name} f'({x!r}) = {g!r}, not {mpmath.nstr(slope.value, 9)} +- {float(slope.error):.2g}"
-                )
-    assert not failures, str(expr)
+    found = []
+    for way in ways:
+        for x, y, g, (value, slope) in zip(points, *way(expr, points), limits, strict=True):
+            for label, result, bound in (("f", y, value), ("f'", g, slope)):
+                if wrong(result, bound):
+                    exact = f"{mpmath.nstr(bound.value, 9)} +- {float(bound.error):.2g}"
+                    found.append(f"{way.__name__}: {label}({x!r}) = {result!r}, not {exact}")
+    return found
+
+
+def fuzzed(examples: int) -> Any:
+    checks = [HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.function_scoped_fixture]
+    return settings(
+        max_examples=examples, derandomize=True, deadline=None, database=None, suppress_health_check=checks
+    )
+
+
+@fuzzed(EXAMPLES)
+@given(compositions())
+def test_values_and_gradients_are_within_16_ulp_times_the_condition_of_each_step(
+    case: tuple[Expr, list[float]],
+) -> None:
+    assert not failures(case, plainly, fused), str(case[0])
+
+
+@fuzzed(max(EXAMPLES // 3, 20))
+@given(case=compositions())
+def test_so_are_those_of_triton_kernels(monkeypatch: pytest.MonkeyPatch, case: tuple[Expr, list[float]]) -> None:
+    monkeypatch.setenv("TRITON_INTERPRET", "1")
+    assert not failures(case, on_a_gpu), str(case[0])
 
 
 @pytest.mark.parametrize(("text", "x"), [("exp(x) - 1", 3.0), ("(exp(x) - 1)/x", 0.7), ("tanh(5*x)", -0.3)])
