@@ -17,7 +17,6 @@ from typing import Any
 
 import sympy
 
-from symact.errors import FormulaError
 from symact.expr import domain, functions
 from symact.expr.formula import Measure, expand_definition
 from symact.expr.tree import Expr, substituted, to_sympy
@@ -35,7 +34,12 @@ _PLAIN += (sympy.erf, sympy.erfc, sympy.log)
 
 
 class _TooLargeError(Exception):
-    """The form that is being made has more nodes or more depth than the bounds allow."""
+    """The form that is being made has more nodes or more depth than the bounds allow.
+
+    SymPy ends an evaluation in ways of its own, with any kind of exception: "The argument 'i1e(1)' is not comparable"
+    (ValueError), "Invalid comparison of non-real cosh(1)/Min(0, E)" (TypeError), constants that fit in no float
+    (OverflowError), assertions about branches (AssertionError). Whatever it is, the next form is tried.
+    """
 
 
 def canonical(expr: Expr | sympy.Expr) -> sympy.Expr:
@@ -48,7 +52,7 @@ def canonical(expr: Expr | sympy.Expr) -> sympy.Expr:
     for expand in (True, False):
         try:
             return _Evaluation(expand).run(to_sympy(expr) if isinstance(expr, Expr) else expr)
-        except (_TooLargeError, FormulaError, RecursionError):
+        except Exception:
             continue
     return _as_written(expr) if isinstance(expr, Expr) else expr
 
@@ -64,7 +68,7 @@ def latex(expr: Expr) -> str:
         if written is sympy.nan or _is_guarded(written):
             # Ordering the terms would evaluate constants; as written they are in the author's order anyway.
             return str(sympy.latex(unevaluated, order="none"))
-    except (_TooLargeError, FormulaError, RecursionError):
+    except Exception:
         written = _as_written(expr)
     return str(sympy.latex(written))
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import random
+
 import mpmath
 import pytest
 import sympy
@@ -198,7 +200,29 @@ HOSTILE = [
     "1/(1 + " * 45 + "x" + ")" * 45,
     "1e308*" * 30 + "x",
     "(" + "+".join(f"x**{i}" for i in range(60)) + ")**9",
+    "tanh(exp(selu(logsigmoid(0/1))*min(max(1 + 0, 1**0), i1e(1 + 0))))*x",
+    "log(max(i0e(i0e(1)/i0e(0)), max(min(0, 1), -1)))*min(sigmoid(swish(0)), sin(1))",
+    "selu(selu(elu(x)))**2",
 ]
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_random_constants_have_a_form_that_prints(seed: int) -> None:
+    grammar = load_grammar("aquasurf")
+    draw = random.Random(seed)
+    unary, binary = ([o.name for o in grammar.of_kind(kind)] for kind in ("unary", "binary"))
+
+    def constant(depth: int) -> str:
+        if depth == 0:
+            return draw.choice(["one(x)", "zero(x)"])
+        if draw.random() < 0.5:
+            return f"{draw.choice(unary)}({constant(depth - 1)})"
+        return f"{draw.choice(binary)}({constant(depth - 1)},{constant(depth - 1)})"
+
+    for _ in range(100):
+        expr = parse(constant(draw.randint(3, 7)), grammar)
+        assert str(canonical(expr))
+        assert latex(expr)
 
 
 @pytest.mark.timeout(20)

@@ -120,9 +120,7 @@ def failures(case: tuple[Expr, list[float]], *ways: Callable[..., tuple[list[flo
 
 def fuzzed(examples: int) -> Any:
     checks = [HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.function_scoped_fixture]
-    return settings(
-        max_examples=examples, derandomize=True, deadline=None, database=None, suppress_health_check=checks
-    )
+    return settings(max_examples=examples, derandomize=True, deadline=None, database=None, suppress_health_check=checks)
 
 
 @fuzzed(EXAMPLES)
