@@ -16,7 +16,7 @@ from symact.expr.space import Space
 from symact.expr.texts import enumeration_axes
 from symact.expr.vocabulary import Vocabulary
 
-_PROBES = 32
+_PROBES = 64
 _SMALLEST, _LARGEST = 1e-37, 3.4e38
 _FLOOR = 2.0**-26
 
@@ -111,10 +111,12 @@ def representatives(
     tied = _tied(simple, labels, classes)
     first = np.full(classes, len(labels), np.int64)
     np.minimum.at(first, labels[tied], tied)
-    # Where several of the simplest differ in the rows they are computed by, float32 decides.
-    several = np.zeros(classes, bool)
-    several[labels[tied[places[tied] != places[first[labels[tied]]]]]] = True
-    rivals = tied[several[labels[tied]]]
+    # Where several of the simplest are computed in different ways, float32 decides.
+    tied = tied[np.bincount(labels[tied], minlength=classes)[labels[tied]] > 1]
+    ways = np.concatenate([way_of_computing(levels, found.shape)[found.prefix] for found in shapes])[tied]
+    _, once = np.unique(_mixed(labels[tied].astype(np.uint64), ways), return_index=True)
+    rivals = np.sort(tied[once])
+    rivals = rivals[np.bincount(labels[rivals], minlength=classes)[labels[rivals]] > 1]
     if not len(rivals):
         return first
     error = _errors(levels, shapes, labels, rows, places, rivals)
@@ -122,6 +124,58 @@ def representatives(
     winners = order[np.r_[True, np.diff(labels[rivals][order]) != 0]]
     first[labels[rivals[winners]]] = rivals[winners]
     return first
+
+
+def way_of_computing(levels: Levels, shape: Shape) -> Array:
+    """``(product,)`` a number per expression of a shape, in prefix order, that is equal for those computed alike.
+
+    Operators that give an argument back, constants of ignored arguments and the order of commuting arguments make no
+    difference; so equal numbers mean equal bits in float32. Numbers of 64 bits that ought to differ do, but for luck.
+    """
+    known: dict[Shape, Array] = {}
+
+    def visit(part: Shape) -> Array:
+        if part.kind == "x":
+            return np.ones(1, np.uint64)
+        if part not in known:
+            known[part] = _applied(levels, part.kind, [visit(child) for child in part.children]).ravel()
+        return known[part]
+
+    return visit(shape)
+
+
+def _applied(levels: Levels, kind: str, children: list[Array]) -> Array:
+    """``(operators, product)``: all operators of a kind on all combinations of ways of computing their arguments."""
+    functions = levels.functions
+    numbers = levels.heads[kind]
+    heads = [functions.dag.heads[number] for number in numbers]
+    names = np.array([[functions.shortcuts.first_twin(number) + 2] for number in numbers], np.uint64)
+    commuting = np.array([[head.commutative] for head in heads])
+    result = np.repeat(children[0][None], len(heads), axis=0)
+    if kind == "unary":
+        result = _mixed(names, result)
+    for child in children[1:]:
+        left, right = np.repeat(result, len(child), axis=1), np.tile(child, result.shape[1])
+        low, high = np.minimum(left, right), np.maximum(left, right)
+        result = _mixed(_mixed(names, np.where(commuting, low, left)), np.where(commuting, high, right))
+    for own, head, name in zip(result, heads, names, strict=True):
+        if head.alias is not None:
+            spread = np.ones([len(child) for child in children], np.uint64)
+            place = [-1 if position == head.alias else 1 for position in range(len(children))]
+            own[:] = (spread * children[head.alias].reshape(place)).ravel()
+        elif head.tape.total:
+            own[:] = _mixed(name, name)
+    return result
+
+
+def _mixed(first: Array | np.uint64, second: Array | np.uint64) -> Array:
+    """One number of two, scattered as in splitmix64 (Steele, Lea & Flood 2014)."""
+    with np.errstate(over="ignore"):
+        z = np.asarray(first) * np.uint64(0x9E3779B97F4A7C15) + second
+        z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+        z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+        mixed: Array = z ^ (z >> np.uint64(31))
+    return mixed
 
 
 def simplest(simple: Array, labels: Array, classes: int) -> Array:

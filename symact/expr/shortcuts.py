@@ -136,7 +136,7 @@ class Shortcuts:
         elif head.step == "abs":
             self._related[_SIZE][rows] = arguments[:, 0]
 
-    def _first_twin(self, number: int) -> int:
+    def first_twin(self, number: int) -> int:
         """The first head that computes the same as head `number`."""
         while len(self._twins) <= number:
             head = self.dag.heads[len(self._twins)]
@@ -146,7 +146,7 @@ class Shortcuts:
 
     def applications(self, number: int, arguments: Array) -> Iterator[tuple[int, Array, Array]]:
         """What applications ``(rows, arity)`` of a head are rewritten to: head, arguments, and which rows."""
-        number = self._first_twin(number)
+        number = self.first_twin(number)
         head = self.dag.heads[number]
         everything = np.arange(len(arguments))
         _, other, relation = INVERSE.get(head.step or "", ("", "", ""))
@@ -165,7 +165,7 @@ class Shortcuts:
         """The head that is one step of its two arguments, if there is one."""
         for number, head in enumerate(self.dag.heads):
             if head.step == step:
-                return self._first_twin(number)
+                return self.first_twin(number)
         return None
 
     def _ordered(self, head: Head, arguments: Array) -> Array:
