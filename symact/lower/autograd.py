@@ -23,7 +23,7 @@ from symact.errors import InputError
 from symact.lower import backend, native, small, torch_code
 from symact.lower.expansion import expanded
 from symact.lower.gradient import backward
-from symact.lower.precision import joint_limit, limit, wide
+from symact.lower.precision import limit, reach, wide
 from symact.lower.program import Program
 
 
@@ -174,6 +174,8 @@ class Runner:
         self._small: native.NativeKernel | None = None
         self._version = backend.version
         self._limit: float | None = None
+        # From where to where float32 is enough, where a kernel can look after the rest itself.
+        self._window: tuple[float, float, bool] | None = None
         self._wide: Runner | None = None
         self._values: Any = None
         self._slopes: Any = None
@@ -220,7 +222,7 @@ class Runner:
         if kernel is None or not kernel.supports(x, parameters):
             return self._by_operations(x, parameters)
         wide = self._limit != math.inf and self.exceeds(x)
-        if not parameters and self._limit == math.inf:
+        if not parameters and (self._limit == math.inf or self._window is not None):
             # Not `kernel`: to find the limit may have been to choose another.
             found = self.kernel("cpu")
             self._small = found if isinstance(found, native.NativeKernel) else None
@@ -239,8 +241,19 @@ class Runner:
         if self._version != backend.version:
             self._kernels, self._small, self._version = {}, None, backend.version
         if device not in self._kernels:
-            self._kernels[device] = backend.kernel(device, *self._forms)
+            found = backend.kernel(device, *self._forms)
+            if device == "cpu" and self._window is not None and isinstance(found, native.NativeKernel):
+                found = self._mended(*self._window) or found
+            self._kernels[device] = found
         return self._kernels[device]
+
+    def _mended(self, low: float, high: float, zero: bool) -> native.NativeKernel | None:
+        """A kernel of its own that computes some elements in float64."""
+        own, exact = native.kernel(*self._forms), self.wide().kernel("cpu")
+        if own is None or not isinstance(exact, native.NativeKernel):
+            return None
+        own.mend(exact, low, high, zero)
+        return own
 
     def limit(self) -> float:
         """The largest |x| up to which float32 is enough, values and gradients; found at the first call."""
@@ -251,15 +264,23 @@ class Runner:
 
     def _find_limit(self) -> float:
         kernel = self.kernel("cpu") if len(self.forward.inputs) == 1 else None
-        found = joint_limit(self.forward, self.backward, kernel)
-        forms = (expanded(self.forward), expanded(self.backward)) if kernel is not None and found < 1.0 else self._forms
+        found = reach(self.forward, self.backward, kernel)
+        if kernel is None:
+            return found.limit
+        forms = (expanded(self.forward), expanded(self.backward)) if found.limit < 1.0 else self._forms
         other = backend.kernel("cpu", *forms) if forms != self._forms else None
         if other is not None:
-            better = joint_limit(self.forward, self.backward, other)
-            if better > found:
+            better = reach(self.forward, self.backward, other)
+            if better.limit > found.limit:
                 self._forms, found = forms, better
                 self._kernels.clear()
-        return found
+        if found.limit < math.inf:
+            self._window = found.window
+            self._kernels.pop("cpu", None)
+            chosen = self.kernel("cpu")
+            if not (isinstance(chosen, native.NativeKernel) and chosen.mended):
+                self._window = None
+        return found.limit
 
     def exceeds(self, x: Tensor) -> bool:
         """Whether `x` has values at which float32 is not enough."""
@@ -267,9 +288,9 @@ class Runner:
         bound = self.limit()
         if x.dtype == torch.float64 or not x.numel():
             return False
-        if first and self._forms[1] is not self.backward:
-            return True  # The caller holds the kernel of the Programs as they were.
-        if bound == math.inf:
+        if first and (self._forms[1] is not self.backward or self._window is not None):
+            return True  # The caller holds the kernel as it was.
+        if bound == math.inf or (self._window is not None and x.is_cpu):
             return False
         if x.is_cuda:
             return bound < 1e4

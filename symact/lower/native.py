@@ -91,7 +91,7 @@ class NativeKernel:
     """A forward and a backward Program in the block interpreter; see `backend.Kernel`."""
 
     __slots__ = (
-        *("__weakref__", "_grain", "_large", "_library", "_run", "_tabular"),
+        *("__weakref__", "_exact", "_grain", "_large", "_library", "_run", "_tabular"),
         *("backward_code", "forward_code", "run_small"),
     )
 
@@ -102,6 +102,7 @@ class NativeKernel:
         self._grain = max(2048, int(_WORK / max(*costs, 1.0)))
         self._library: Any = library
         self._tabular = {code for code, cost, least in zip(self.handles, costs, _COSTLY, strict=True) if cost >= least}
+        self._exact: NativeKernel | None = None
         # By program and type, how many large tensors there were of 16 bits an element.
         self._large: dict[tuple[int, int], int] = {}
         # The library outlives its kernels, so handles are given back whenever that is.
@@ -111,6 +112,26 @@ class NativeKernel:
     def handles(self) -> tuple[int, int]:
         """The library's handles of the forward and the backward Program, good while this object lives."""
         return self.forward_code, self.backward_code
+
+    def mend(self, exact: NativeKernel, low: float, high: float, zero: bool) -> None:
+        """From now on, compute in float64 the elements of smaller tensors' types for which float32 is not enough.
+
+        Args:
+            exact: the same function, of x alone, for float64.
+            low: float32 is enough for |x| from here
+            high: to here,
+            zero: and at 0.
+        """
+        # The library reads it through the handles of this kernel.
+        self._exact = exact
+        self._tabular = set()
+        for own, other in zip(self.handles, exact.handles, strict=True):
+            self._library.symact_mend(own, other, low, high, zero)
+
+    @property
+    def mended(self) -> bool:
+        """Whether `mend` was called, so that float32 is enough for whoever calls."""
+        return self._exact is not None
 
     def supports(self, x: Tensor, parameters: tuple[Tensor, ...]) -> bool:
         """Whether these tensors can be given to `forward` and `backward`."""

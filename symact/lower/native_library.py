@@ -216,6 +216,8 @@ def _declare(library: ctypes.CDLL) -> None:
     library.symact_compile.argtypes = [_INT, _INT, _POINTER, _POINTER, _INT, _POINTER]
     library.symact_compile.restype = _POINTER
     library.symact_describe.argtypes, library.symact_describe.restype = [_POINTER, ctypes.c_char_p, _INT], None
+    library.symact_mend.argtypes = [_POINTER, _POINTER, ctypes.c_float, ctypes.c_float, _INT]
+    library.symact_mend.restype = None
     library.symact_free.argtypes, library.symact_free.restype = [_POINTER], None
     # Without `argtypes`, a string of bytes is handed over as the address of its first, and nothing is converted.
     library.symact_call.restype = _INT

@@ -9,6 +9,7 @@ that reaches from 1e-30 to 1e30.
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 from functools import cache, lru_cache
 
 import numpy as np
@@ -46,25 +47,56 @@ def limit(program: Program) -> float:
 
     Parameters stand at 0.9, so that no special value hides anything; `grad` at 1.
     """
-    return _limit(program, _narrow(program), grid())
+    return Reach(_bad(program, _narrow(program))).limit
 
 
-def joint_limit(forward: Program, backward: Program, kernel: Kernel | None = None) -> float:
-    """The limit of values and gradients together, as `kernel` or plain operations compute them.
+@dataclass(frozen=True)
+class Reach:
+    """For which |x| float32 gives values and gradients as float64 does.
+
+    Attributes:
+        bad: ``(magnitudes,)`` where it does not, of `grid()`.
+    """
+
+    bad: np.ndarray
+
+    @property
+    def limit(self) -> float:
+        """The largest magnitude of the grid up to which float32 is enough; -1 for none, inf for all."""
+        if not self.bad.any():
+            return math.inf
+        first = int(self.bad.argmax())
+        return float(grid()[first - 1]) if first else -1.0
+
+    @property
+    def window(self) -> tuple[float, float, bool]:
+        """From which |x| to which float32 is enough, and whether it is at 0; the range that holds most of the grid."""
+        edges = np.flatnonzero(np.diff(np.r_[True, self.bad[1:], True].astype(np.int8)))
+        starts, ends = edges[::2] + 1, edges[1::2]
+        if not len(starts):
+            return math.inf, math.inf, not self.bad[0]
+        longest = int((ends - starts).argmax())
+        first, last = int(starts[longest]), int(ends[longest])
+        low = 0.0 if first == 1 else float(grid()[first])
+        return low, math.inf if last == len(grid()) - 1 else float(grid()[last]), not self.bad[0]
+
+
+def reach(forward: Program, backward: Program, kernel: Kernel | None = None) -> Reach:
+    """Where values and gradients together are good, as `kernel` or plain operations compute them in float32.
 
     What happens at 0 does not count where the function is not defined there.
     """
     if kernel is not None and agrees_everywhere(kernel):
-        return math.inf
+        return Reach(np.zeros(len(grid()), bool))
     narrow = x = _both_sides().float()
     if kernel is not None:
         values = [kernel.forward(x, ())]
         slopes = [kernel.backward(torch.ones_like(x), x, ())[0]]
     else:
         values, slopes = _narrow(forward), _narrow(backward)
-    at_zero = bool(values[0][narrow == 0].isfinite().all())
-    sizes = grid() if at_zero else grid()[1:]
-    return min(_limit(forward, values, sizes), _limit(backward, slopes, sizes))
+    bad = _bad(forward, values) | _bad(backward, slopes)
+    bad[0] &= bool(values[0][narrow == 0].isfinite().all())
+    return Reach(bad)
 
 
 def _others(program: Program, dtype: torch.dtype) -> list[torch.Tensor]:
@@ -82,15 +114,12 @@ def _narrow(program: Program) -> list[torch.Tensor]:
     return _outputs(program, torch.float32)
 
 
-def _limit(program: Program, narrow: list[torch.Tensor], sizes: np.ndarray) -> float:
+def _bad(program: Program, narrow: list[torch.Tensor]) -> np.ndarray:
+    """At which magnitudes of the grid outputs in float32 are not those of float64."""
     bad = torch.zeros(len(grid()), dtype=torch.bool)
     for exact, found in zip(_outputs(wide(program), torch.float64), narrow, strict=True):
         bad |= _differs(exact.float().double(), found.double()).view(2, -1).any(0)
-    bad = bad[len(grid()) - len(sizes) :]
-    if not bad.any():
-        return math.inf
-    first = int(bad.nonzero()[0])
-    return float(sizes[first - 1]) if first else -1.0
+    return bad.numpy()
 
 
 def _differs(exact: torch.Tensor, found: torch.Tensor) -> torch.Tensor:

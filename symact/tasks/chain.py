@@ -189,6 +189,8 @@ class _Activation(Link):
         self.values = tuple(parameter.detach() for parameter in parameters)
         self.views = [views.get(id(parameter)) for parameter in parameters]
         self.runner = shared_runner(lower(module.expr))
+        # To find the limit may be to choose another kernel.
+        self.runner.limit()
         self.kernel = self.runner.kernel("cpu")
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:

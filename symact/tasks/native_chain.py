@@ -166,13 +166,17 @@ def _linear(module: nn.Linear, views: dict[int, torch.Tensor]) -> _Link:
 
 def _activation(module: Activation, views: dict[int, torch.Tensor], width: int, keep: list[Any]) -> _Link | None:
     runner, parameters = shared_runner(lower(module.expr)), list(module.parameters())
+    limit = runner.limit()
+    # Not before: to find the limit may be to choose another kernel.
     narrow = wide = runner.kernel("cpu")
-    if runner.limit() < math.inf:
+    if isinstance(narrow, NativeKernel) and narrow.mended:
+        limit = math.inf
+    if limit < math.inf:
         wide = runner.wide().kernel("cpu") or narrow
     shapes = all(p.dtype == torch.float32 and p.dim() < 2 and p.numel() in (1, width) for p in parameters)
     if not isinstance(narrow, NativeKernel) or not isinstance(wide, NativeKernel) or not shapes:
         return None
-    link = _Link(inputs=width, outputs=width, limit=runner.limit(), parameters=len(parameters))
+    link = _Link(inputs=width, outputs=width, limit=limit, parameters=len(parameters))
     link.forward, link.backward = narrow.handles
     link.wide_forward, link.wide_backward = wide.handles
     if parameters:

@@ -296,3 +296,14 @@ def test_a_parameter_per_channel_takes_its_shape_at_the_first_call():
         module.alpha_2.fill_(3.0)
     fresh.load_state_dict(module.state_dict())
     assert fresh.constants() == module.constants()
+
+
+def test_what_float32_cannot_tell_apart_is_computed_in_float64_element_by_element() -> None:
+    activation = Activation("min(cosh(x), i0e(x))")
+    activation(torch.zeros(1))
+    kernel = activation._runner.kernel("cpu")
+    assert kernel.mended
+    assert not activation._runner.exceeds(torch.tensor([1e-9]))
+    x = torch.tensor([1e-9, -1e-12, 0.0, 0.5], requires_grad=True)
+    (slope,) = torch.autograd.grad(activation(x).sum(), x)
+    assert slope[:3].tolist() == pytest.approx([-1.0, 1.0, 0.0], abs=1e-6)

@@ -266,6 +266,31 @@ def test_random_programs_agree_with_plain_torch(isa):
         torch.testing.assert_close(kernel.backward(g, x)[0].double(), expected, rtol=3e-4, atol=3e-5, msg=str(program))
 
 
+@pytest.mark.parametrize("zero", [False, True])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16, torch.float64])
+def test_a_mended_kernel_computes_in_float64_what_lies_outside_and_nothing_else(dtype, zero, isa):
+    """Another function stands for float64, so that one sees which was taken."""
+    kernel, exact = kernel_of("2*x")[0], kernel_of("3*x + 1/8")[0]
+    kernel.mend(exact, 0.25, 4.0, zero)
+    assert kernel.mended
+    generator = torch.Generator().manual_seed(4)
+    for size in (1, 15, 16, 700, 5000):
+        x = (torch.randn(size, generator=generator) * 3).to(dtype)
+        x[:: max(size // 7, 2)] = 0.0
+        special = torch.tensor([math.inf, -math.inf, 0.25, -4.0, 4.25, -0.125], dtype=dtype)
+        x[: min(size, 6)] = special[: min(size, 6)]
+        g = torch.randn(size, generator=generator).to(dtype)
+        outside = (x.abs() < 0.25) | (x.abs() > 4.0)
+        if zero:
+            outside &= x != 0
+        outside &= dtype is not torch.float64
+        wide, slope = x.double(), g.double()
+        expected = torch.where(outside, 3 * wide + 0.125, 2 * wide)
+        torch.testing.assert_close(kernel.forward(x), expected.to(dtype), rtol=1e-6, atol=0)
+        torch.testing.assert_close(kernel.backward(g, x)[0], torch.where(outside, 3 * slope, 2 * slope).to(dtype))
+    assert kernel.forward(torch.tensor([math.nan], dtype=dtype)).isnan().all()
+
+
 @pytest.mark.parametrize("size", [0, 1, 2, 15, 16, 17, 31, 33, 511, 512, 513, 1025, 5003])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16, torch.float16])
 def test_every_size_and_dtype_touches_its_own_elements_only(size, dtype, isa):

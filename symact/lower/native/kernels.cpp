@@ -221,6 +221,16 @@ double sum(const float* from, int64_t n) {
     return result;
 }
 
+bool outside(const float* x, int64_t n, float low, float high, bool zero) {
+    M found = less(F{}, F{});
+    for (int64_t i = 0; i < n; i += WIDTH) {
+        F a = absolute(load(x + i));
+        M below_low = zero ? less(F{}, a) & less(a, splat(low)) : less(a, splat(low));
+        found = found | below_low | less(splat(high), a);
+    }
+    return any(found);
+}
+
 void accumulate(double* to, const float* from, int64_t n) {
     for (int64_t i = 0; i < n; i++) to[i] += static_cast<double>(from[i]);
 }
@@ -255,6 +265,7 @@ extern const Machine JOIN(SYMACT_ISA, _machine) = {
     SYMACT_ISA::read_float16,
     SYMACT_ISA::write_float16,
     SYMACT_ISA::sum,
+    SYMACT_ISA::outside,
     SYMACT_ISA::accumulate,
 };
 

@@ -47,6 +47,7 @@ struct Compiled {
     std::vector<int> outputs;
     Bytecode fused, plain;
     std::once_flag made;
+    Mending mending{nullptr, 0.0f, 0.0f, false};
 
     const Bytecode& form(int type) {
         if (type != FLOAT64) return fused;
@@ -106,6 +107,12 @@ void symact_describe(void* program, char* text, int size) {
     text[size - 1] = 0;
 }
 
+// From now on `program` computes in float64, by `exact`, where |x| is below `low` or above `high`; at 0 unless `zero`.
+// Both are of x alone, or of x and the gradient; `exact` has to live as long.
+void symact_mend(void* program, void* exact, float low, float high, int zero) {
+    static_cast<Compiled*>(program)->mending = {&static_cast<Compiled*>(exact)->form(FLOAT64), low, high, zero != 0};
+}
+
 void symact_free(void* program) { delete static_cast<Compiled*>(program); }
 
 // 1 on success. `parameters` holds, for each, the address of its values, its channels and inner size.
@@ -117,7 +124,9 @@ int symact_run(void* program, int type, int64_t size, int threads, const void* x
     for (int k = 0; k < count; k++)
         list.push_back({reinterpret_cast<const void*>(parameters[3 * k]), parameters[3 * k + 1],
                         parameters[3 * k + 2]});
-    Job job{static_cast<Type>(type), size, x, grad, list.data(), y, parameter_grads, threads};
+    const Mending& mending = static_cast<Compiled*>(program)->mending;
+    Job job{static_cast<Type>(type), size, x, grad, list.data(), y, parameter_grads, threads,
+            type != FLOAT64 && mending.exact ? &mending : nullptr};
     return run(*current, code, job);
 } catch (const std::bad_alloc&) {
     return 0;

@@ -99,6 +99,8 @@ struct Machine {
     void (*read_float16)(float* to, const uint16_t* from, int64_t n);
     void (*write_float16)(uint16_t* to, const float* from, int64_t n);
     double (*sum)(const float* from, int64_t n);
+    // Whether any |x| is below `low` or above `high`; 0 counts as below only if not `zero`.
+    bool (*outside)(const float* x, int64_t n, float low, float high, bool zero);
     void (*accumulate)(double* to, const float* from, int64_t n);
 };
 

@@ -2,6 +2,7 @@
 #include "run.h"
 
 #include <algorithm>
+#include <cmath>
 #include <cstdlib>
 #include <cstring>
 #if defined(__linux__)
@@ -36,7 +37,12 @@ private:
     char* memory_ = nullptr;
     std::size_t size_ = 0;
 };
-thread_local Arena arena;
+// One per precision: the float64 run of a few elements happens in the middle of one in float32.
+template <class T>
+Arena& arena() {
+    thread_local Arena own;
+    return own;
+}
 
 template <class T>
 const Kernel<T>* kernels(const Machine& machine) {
@@ -67,7 +73,7 @@ public:
         for (int k = 0; k < parameters_; k++) need += periodic(k) ? job_.parameters[k].channels : 0;
         need = (need * static_cast<int64_t>(sizeof(T)) + 63) / 64 * 64;
         const auto tables = 3 * sizeof(int64_t) * static_cast<std::size_t>(slots);
-        char* memory = arena.take(static_cast<std::size_t>(need) + tables);
+        char* memory = arena<T>().take(static_cast<std::size_t>(need) + tables);
         if (!memory) return false;
         T* next = reinterpret_cast<T*>(memory);
         at_ = reinterpret_cast<T**>(memory + need);
@@ -97,7 +103,8 @@ public:
 
     int64_t block() const { return block_; }
 
-    void operator()(int64_t begin, int64_t end, double* const* sums) {
+    // False where memory is short.
+    bool operator()(int64_t begin, int64_t end, double* const* sums) {
         for (int64_t start = begin; start < end; start += block_) {
             int64_t count = std::min(block_, end - start);
             int64_t padded = (count + LINE - 1) / LINE * LINE;
@@ -110,10 +117,13 @@ public:
             Frame<T> frame{at_, mask_, padded};
             const Kernel<T>* table = kernels<T>(machine_);
             for (const Step& step : code_.steps) table[step.op](step, frame);
+            if constexpr (sizeof(T) == 4)
+                if (job_.mending && !mend(*job_.mending, count, padded)) return false;
             if (!whole) output(start, count, padded);
             for (int k = 1; k < code_.outputs; k++)
                 if (sums[k - 1]) reduce(k, start, count, sums[k - 1]);
         }
+        return true;
     }
 
 private:
@@ -174,6 +184,27 @@ private:
             }
         }
         std::copy_n(from, count, static_cast<T*>(job_.y) + start);
+    }
+
+    // Computes again, in float64, the elements of a block for which float32 is not enough; mostly there are none.
+    bool mend(const Mending& how, int64_t count, int64_t padded) {
+        const T* x = at_[0];
+        if (!machine_.outside(x, padded, how.low, how.high, how.zero)) return true;
+        double xs[LARGEST], grads[LARGEST], ys[LARGEST];
+        int64_t places[LARGEST], n = 0;
+        for (int64_t i = 0; i < count; i++) {
+            const T size = std::fabs(x[i]);
+            if (!(size < how.low || size > how.high) || (size == 0 && how.zero)) continue;
+            places[n] = i, xs[n] = x[i];
+            if (job_.grad) grads[n] = at_[code_.inputs - 1][i];
+            n++;
+        }
+        if (n == 0) return true;
+        const Job job{FLOAT64, n, xs, job_.grad ? grads : nullptr, nullptr, ys, nullptr, 1};
+        Worker<double> worker(machine_, *how.exact, job);
+        if (!worker.prepare() || !worker(0, n, nullptr)) return false;
+        for (int64_t k = 0; k < n; k++) at_[code_.inputs][places[k]] = static_cast<T>(ys[k]);
+        return true;
     }
 
     // Calls use(channel, offset in the block, length) for each run of one channel.
@@ -249,7 +280,7 @@ bool run_typed(const Machine& machine, const Bytecode& code, const Job& job) {
             next += job.parameters[k].channels;
         }
         int64_t begin = blocks * number / parts * first.block(), end = blocks * (number + 1) / parts * first.block();
-        worker(begin, std::min(end, job.size), mine.data());
+        if (!worker(begin, std::min(end, job.size), mine.data())) good = false;
     };
     if (job.size > 0 && (parts == 1 || !Pool::run(parts, part)))
         for (int number = 0; number < parts; number++) part(number);

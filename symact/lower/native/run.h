@@ -13,6 +13,13 @@ struct Parameter {
     int64_t channels, inner;
 };
 
+// Where float32 is not enough, the same function in float64: for |x| < low or > high, and at 0 unless that is good.
+struct Mending {
+    const Bytecode* exact;
+    float low, high;
+    bool zero;
+};
+
 struct Job {
     Type type;
     int64_t size;
@@ -21,6 +28,7 @@ struct Job {
     void* y;                           // first output, of the type of x
     double* const* parameter_grads;    // further outputs, summed; null where nobody asks
     int threads;
+    const Mending* mending = nullptr;  // for programs of float32 without parameters
 };
 
 // False where memory is short.
