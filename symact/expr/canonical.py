@@ -27,6 +27,7 @@ MAXIMUM_SIZE = 400
 MAXIMUM_DEPTH = 50
 MAXIMUM_BITS = 4_096
 MAXIMUM_TERMS = 24
+_ROUNDS = 4
 
 _UNDEFINED = (sympy.nan, sympy.zoo, sympy.oo, -sympy.oo, sympy.I)
 _PLAIN: tuple[Any, ...] = (sympy.sin, sympy.cos, sympy.tan, sympy.sinh, sympy.cosh, sympy.tanh, sympy.asinh, sympy.atan)
@@ -51,10 +52,21 @@ def canonical(expr: Expr | sympy.Expr) -> sympy.Expr:
     """
     for expand in (True, False):
         try:
-            return _Evaluation(expand).run(to_sympy(expr) if isinstance(expr, Expr) else expr)
+            return _settled(to_sympy(expr) if isinstance(expr, Expr) else expr, expand)
         except Exception:
             continue
     return _as_written(expr) if isinstance(expr, Expr) else expr
+
+
+def _settled(expression: sympy.Expr, expand: bool) -> sympy.Expr:
+    """Evaluated until nothing changes: what is multiplied out may hold branches that can be evaluated further."""
+    value = _Evaluation(expand).run(expression)
+    for _ in range(_ROUNDS):
+        again = _Evaluation(expand).run(value)
+        if again == value:
+            break
+        value = again
+    return value
 
 
 def latex(expr: Expr) -> str:
@@ -110,7 +122,9 @@ class _Evaluation:
         self.conditions.discard(sympy.true)
         if sympy.false in self.conditions or value is sympy.nan:
             return sympy.nan
-        missing = sorted(self.conditions - domain.conditions(value), key=sympy.default_sort_key)
+        own = domain.conditions(value)
+        missing = [c for c in self.conditions if c not in own and not (isinstance(c, sympy.Or) and own & set(c.args))]
+        missing.sort(key=sympy.default_sort_key)
         if missing:
             together = missing[0] if len(missing) == 1 else sympy.And(*missing, evaluate=False)
             value = functions.piecewise((value, together))
@@ -275,7 +289,22 @@ class _Evaluation:
             result = sympy.Add(
                 *[sympy.expand_mul(sympy.expand_multinomial(t, deep=False), deep=False) for t in result.args]
             )
-        return result
+        return sympy.Add(*[_with_plain_divisor(term) for term in sympy.Add.make_args(result)])
+
+
+def _with_plain_divisor(term: sympy.Expr) -> sympy.Expr:
+    """`1/(3 + 3*u)` as `1/3/(1 + u)`: multiplying out also multiplies out divisors."""
+    factors = sympy.Mul.make_args(term)
+    if not any(f.is_Pow and f.base.is_Add and f.exp.is_Integer and f.exp < 0 for f in factors):
+        return term
+    parts = []
+    for factor in factors:
+        if factor.is_Pow and factor.base.is_Add and factor.exp.is_Integer and factor.exp < 0:
+            content, rest = factor.base.primitive()
+            parts += [sympy.Pow(content, factor.exp), sympy.Pow(rest, factor.exp)]
+        else:
+            parts.append(factor)
+    return sympy.Mul(*parts)
 
 
 def _terms(value: sympy.Expr) -> int:

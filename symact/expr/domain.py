@@ -181,8 +181,11 @@ def of_branches(branches: list[tuple[sympy.Basic, set[sympy.Basic]]]) -> set[sym
 
 
 def _covers(escape: sympy.Basic, needed: sympy.Basic) -> bool:
-    """Whether one of the two holds almost everywhere: `u <= 0` and `u > 0`."""
-    return negated(escape) in (needed, _strict(needed)) or _strict(negated(escape)) == _strict(needed)
+    """Whether one of the two holds almost everywhere: `u <= 0` and `u > 0`, or `u <= 0` and `u != 0`."""
+    opposite = _strict(negated(escape))
+    if isinstance(needed, sympy.Unequality) and isinstance(opposite, sympy.StrictGreaterThan | sympy.StrictLessThan):
+        return bool(opposite.args == needed.args)
+    return negated(escape) in (needed, _strict(needed)) or opposite == _strict(needed)
 
 
 def _strict(condition: sympy.Basic) -> sympy.Basic:

@@ -88,7 +88,7 @@ class Levels:
         """Row numbers for every place: known rows first, then the wanted ones, equal functions sharing a row."""
         known = len(self._known)
         rows = Candidates.joined([self._known, self.describe(wanted)])
-        classes = self.functions.classify(rows, settled=known)
+        classes = self.functions.classify(rows, settled=known, prove=True)
         labels = classes.labels
         first = np.unique(labels, return_index=True)[1]
         new = first[first >= known]

@@ -29,9 +29,11 @@ from symact.expr.fields import (
     project_one,
     sample_points,
 )
+from symact.expr.forms import Form
 from symact.expr.hands import in_threads
 from symact.expr.kernels import TRUSTED_HUGE, TRUSTED_TINY, Array
 from symact.expr.proposals import ALL, MEETING, SAME, propose
+from symact.expr.row_forms import RowForms
 from symact.expr.settling import Point, Settling, spans
 from symact.expr.shortcuts import Shortcuts
 from symact.expr.traits import Traits, Viewer
@@ -84,6 +86,7 @@ class Functions:
         self._viewer = Viewer(self.base)
         self._proof = np.zeros(64, np.int8)
         self.shortcuts = Shortcuts(self.dag)
+        self._forms: RowForms | None = None
         self.variable = self.describe(np.array([VARIABLE_HEAD]), np.zeros((1, 0), np.int64), self.base.values)
         self.variable.nodes[:] = 0
 
@@ -193,12 +196,13 @@ class Functions:
                 found += [(field, number) for number in range(len(field.x))]
         return found
 
-    def classify(self, rows: Candidates, settled: int = 0) -> Classes:
+    def classify(self, rows: Candidates, settled: int = 0, prove: bool = False) -> Classes:
         """Class the rows; of each class the label is new, in order of its first member.
 
         Args:
             rows: what to class.
             settled: so many of the first rows are known to be different functions.
+            prove: use the rewriting rules on members of proposed groups, before anything is compared.
         """
         if not self.certify:
             return _finished(propose(rows.prints)[0], np.full(len(rows), NUMERIC, np.int8))
@@ -214,6 +218,9 @@ class Functions:
             members = order[start : ends[np.searchsorted(starts, start)]]
             labels[members[1:]] = -members[1:] - 1
         starts, ends = starts[open_groups], ends[open_groups]
+        followers: dict[int, int] = {}
+        if prove and len(starts):
+            order, starts, ends, followers = self._proved(rows, order, starts, ends, settled)
         suspects = self._suspects(rows, order, starts, ends)
         traits = self._viewer.traits(rows, spans(order, starts, ends))
         calm = _calmness(traits, order, starts, ends)
@@ -233,7 +240,31 @@ class Functions:
 
         settling = Settling(self.arbiter, self.base, rows, traits, known, settled, suspects, differences)
         settling.settle(order, starts[~clear], ends[~clear], labels)
+        if followers:
+            labels[list(followers)] = labels[list(followers.values())]
         return _finished(labels, evidence)
+
+    def _proved(
+        self, rows: Candidates, order: Array, starts: Array, ends: Array, settled: int
+    ) -> tuple[Array, Array, Array, dict[int, int]]:
+        """Groups without the members that rules prove to be others, and which others: (order, starts, ends, those)."""
+        if self._forms is None:
+            self._forms = RowForms(self.dag)
+        followers: dict[int, int] = {}
+        groups = []
+        for start, end in zip(starts.tolist(), ends.tolist(), strict=True):
+            leaders: dict[Form, int] = {}
+            members = order[start:end].tolist()
+            for member in members:
+                leader = leaders.setdefault(self._forms.of(rows.row(member)), member)
+                if leader != member and member >= settled:
+                    followers[member] = leader
+            left = [member for member in members if member not in followers]
+            if len(left) > 1:
+                groups.append(left)
+        lengths = np.array([len(group) for group in groups], np.int64)
+        stops = np.cumsum(lengths)
+        return np.array([member for group in groups for member in group], np.int64), stops - lengths, stops, followers
 
     def _suspects(self, rows: Candidates, order: Array, starts: Array, ends: Array) -> dict[int, list[Point]]:
         """Row -> points where it must be compared: those where it leaves its group, those in cells without any."""

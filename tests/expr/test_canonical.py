@@ -7,7 +7,7 @@ import random
 import mpmath
 import pytest
 import sympy
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from symact.errors import FormulaError
@@ -80,6 +80,9 @@ def _grow(inner: st.SearchStrategy[str]) -> st.SearchStrategy[str]:
 FORMULAS = st.recursive(LEAVES, _grow, max_leaves=6)
 
 
+@example("sigmoid(log(relu(x)))")
+@example("sigmoid(log(tanh(2)))")
+@example("(x + elu(x))**2")
 @settings(max_examples=150, deadline=None)
 @given(FORMULAS)
 def test_canonical_is_idempotent(text: str) -> None:
@@ -87,6 +90,7 @@ def test_canonical_is_idempotent(text: str) -> None:
     assert canonical(form) == form
 
 
+@example("sigmoid(x)", "((x + 3)/3)", "x")
 @settings(max_examples=150, deadline=None)
 @given(FORMULAS, FORMULAS, FORMULAS)
 def test_commuting_reassociating_and_distributing_share_a_form(u: str, v: str, w: str) -> None:
