@@ -334,7 +334,9 @@ def _usage_error(error: Exception) -> int:
     if type(error).__name__ == "NoArgsIsHelpError":
         print(context.get_help() if context is not None else command, file=sys.stderr)
         return 2
-    return _complain(error.format_message().rstrip("."), 2, f"try: {command} --help")
+    # "Value error" is what the validator behind some versions of Typer puts before its own words.
+    message = error.format_message().replace("Value error, ", "").rstrip(".")
+    return _complain(message, 2, f"try: {command} --help")
 
 
 def _complain(message: str, code: int, hint: str = "") -> int:

@@ -7,6 +7,7 @@ sub-expressions are computed once per point and precision.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from copy import deepcopy
 from dataclasses import dataclass
 from functools import cmp_to_key
 from typing import Any, TypeAlias
@@ -54,6 +55,10 @@ class Arbiter:
         self._runners: list[balls.Runner] = []
         self._nodes: dict[int, Row] = {}
         self._stored = 0
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Arbiter:
+        # Balls are known by the identity of a field, so a copy begins anew.
+        return Arbiter(deepcopy(self.dag, memo))
 
     def value(self, row: Row, field: Field, point: int, bits: int) -> Any:
         """The ball, or marker, of a row at point number `point` of `field`; the precision is the caller's."""

@@ -68,7 +68,7 @@ class Crossings:
             members: ``(n,)`` numbers of those to look at.
             first: ``(n,)`` positions among the members: what each is compared with.
         """
-        self._extend()
+        self.extend()
         locations = np.full((len(members), _MOST), np.inf)
         heads, nodes = rows.heads[members], rows.nodes[members]
         locations[nodes >= 0] = self._locations[nodes[nodes >= 0]]
@@ -100,18 +100,22 @@ class Crossings:
         beside = high[between] + _BESIDE * np.maximum(1.0, np.abs(high[between]))
         return np.concatenate([rows, rows[between]]), np.concatenate([(low + high) / 2, beside])
 
-    def _extend(self) -> None:
+    def extend(self) -> None:
         """Locate the sign changes of every row of the dag that is new."""
         self.grid.extend()
         while len(self._locations) < self.dag.size:
             self._locations = np.concatenate([self._locations, np.full_like(self._locations, np.inf)])
             self._zeros = np.concatenate([self._zeros, np.full_like(self._zeros, np.inf)])
             self._asked = np.concatenate([self._asked, np.zeros_like(self._asked)])
-        pieces = [
-            (head, arguments, first + np.arange(len(arguments)))
-            for head, arguments, first in self.dag.pieces(self._filled)
-        ]
-        self._locate(pieces, self._locations)
+        waiting: list[Piece] = []
+        begin = self._filled
+        for head, arguments, first in self.dag.pieces(self._filled):
+            # Locations are inherited, so those of all arguments have to be known.
+            if waiting and arguments.size and arguments.max() >= begin:
+                self._locate(waiting, self._locations)
+                waiting, begin = [], first
+            waiting.append((head, arguments, first + np.arange(len(arguments))))
+        self._locate(waiting, self._locations)
         self._filled = self.dag.size
 
     def _locate(self, pieces: Sequence[Piece], locations: Array) -> None:

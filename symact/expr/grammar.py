@@ -375,9 +375,14 @@ class _Reader:
         """Every operator tried on the interval; one that is finite nowhere is a mistake."""
         shares = {name: finite_share(operator, interval) for name, operator in self.operators.items()}
         for name, share in shares.items():
-            if share == 0:
+            # Inside an expression its arguments are what other operators give.
+            if share == 0 and finite_share(self.operators[name], (-2.0, 2.0)) == 0:
                 low, high = interval
-                self.fail(f"{name!r} is finite nowhere on [{low:g}, {high:g}]", self.operators[name].kind, name)
+                self.fail(
+                    f"{name!r} is finite nowhere on [{low:g}, {high:g}], nor between -2 and 2",
+                    self.operators[name].kind,
+                    name,
+                )
         return shares
 
     # Spaces, limits, interval.

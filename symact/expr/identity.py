@@ -11,6 +11,7 @@ float32 (at its worst point, to half a power of two), then first in the space.
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Callable
 from functools import cache
 from importlib import metadata
@@ -25,7 +26,7 @@ import pyarrow.parquet as parquet
 from symact.errors import InputError
 from symact.expr import texts
 from symact.expr.candidates import Candidates
-from symact.expr.fields import POINTS
+from symact.expr.definedness import DOMAINS, domains
 from symact.expr.grammar import Grammar, load_grammar
 from symact.expr.hands import keep_freed_memory, no_collection
 from symact.expr.index import FunctionIndex
@@ -46,7 +47,6 @@ from symact.files import write_file
 __all__ = ["EQUIVALENCES", "FunctionIndex", "distinct", "domain", "enumerate_classes", "screen", "write_table"]
 
 EQUIVALENCES = ("exact", "sampled", "float32")
-DOMAINS = ("everywhere", "partly", "nowhere")
 Progress: TypeAlias = Callable[[int, int], object]
 
 
@@ -122,8 +122,9 @@ def _found(grammar: Vocabulary, space: Space, equivalence: str, progress: Progre
         evaluated += rows
         progress(min(evaluated, total - 1), total)
 
-    functions = Functions(grammar.interval, certify=equivalence == "exact")
-    levels = Levels(grammar, functions, tick)
+    levels = _begun(grammar, equivalence == "exact")
+    levels.tick = tick
+    functions = levels.functions
     shapes = [members(grammar, shape) for shape in space.shapes if _within(shape, grammar)]
     for part in shapes:
         levels.prepare(part.shape)
@@ -137,11 +138,33 @@ def _found(grammar: Vocabulary, space: Space, equivalence: str, progress: Progre
     # Classes are numbered by their first expression.
     count, labels, original = _renumbered(labels)
     chosen = representatives(levels, shapes, labels, rows, places, count)
-    undefined = rows.undefined[places[chosen]]
-    domains = np.where(undefined == 0, 0, np.where(undefined == POINTS, 2, 1)).astype(np.int8)
+    where = domains(functions, rows, places[chosen])
     written = _texts(grammar, shapes)
     progress(total, total)
-    return Found(labels, domains, classes.evidence[original], chosen, written)
+    return Found(labels, where, classes.evidence[original], chosen, written)
+
+
+# Grammars with their operators looked at, the last ones asked for.
+_BEGUN: OrderedDict[tuple[str, tuple[float, float], bool], Levels] = OrderedDict()
+_MOST_BEGUN = 8
+
+
+def _begun(grammar: Vocabulary, certify: bool) -> Levels:
+    """A grammar's unary operators of x as rows: where every space of it begins, remembered as long as the process."""
+    key = (grammar.text, grammar.interval, certify)
+    if key not in _BEGUN:
+        levels = Levels(grammar, Functions(grammar.interval, certify))
+        if grammar.of_kind("unary"):
+            levels.rows(Shape("unary", (Shape("x"),)))
+        if certify:
+            levels.functions.extend()
+        if not grammar.text:
+            return levels
+        _BEGUN[key] = levels
+        while len(_BEGUN) > _MOST_BEGUN:
+            _BEGUN.popitem(last=False)
+    _BEGUN.move_to_end(key)
+    return _BEGUN[key].copy()
 
 
 def _texts(grammar: Vocabulary, shapes: list[Members]) -> list[pa.Array]:

@@ -8,6 +8,7 @@ the product over slots is taken on numbers.
 from __future__ import annotations
 
 from collections.abc import Callable
+from copy import deepcopy
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -73,6 +74,12 @@ class Levels:
         self._folds: dict[Shape, list[Array]] = {}
         self._known = functions.variable
         self._float32: dict[Shape, Array] = {}
+
+    def copy(self) -> Levels:
+        """The same to go on from: what is made in one is not in the other."""
+        dag = self.functions.dag
+        shared = [self.grammar, *dag.heads, *dag.blocks, *self._inner, *self._folds, *self._float32]
+        return deepcopy(self, {id(part): part for part in shared})
 
     def rows(self, shape: Shape) -> Array:
         """Row numbers of a shape that is an argument of another; its functions become rows of the dag."""

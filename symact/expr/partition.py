@@ -31,14 +31,15 @@ from symact.expr.fields import (
 )
 from symact.expr.forms import Form
 from symact.expr.hands import in_threads
-from symact.expr.kernels import TRUSTED_HUGE, TRUSTED_TINY, Array
+from symact.expr.kernels import Array
 from symact.expr.proposals import ALL, MEETING, SAME, propose
 from symact.expr.row_forms import RowForms
 from symact.expr.settling import Point, Settling, spans
 from symact.expr.shortcuts import Shortcuts
 from symact.expr.traits import Traits, Viewer
 
-_DENSE_TOLERANCE = 1e-7
+# Rounding stays below it; what differs by more is decided in balls.
+_DENSE_TOLERANCE = 1e-12
 _CHUNK, _BLOCK = 4096, 512
 # So many blocks make a task of a thread.
 _SHARE = 8
@@ -169,7 +170,7 @@ class Functions:
         pair = Candidates.joined([first, second])
         traits = self._viewer.traits(pair, np.arange(2))
         self.dense.extend()
-        values = self._dense_values(self.dense, pair, np.arange(2))
+        values = self.dense_values(self.dense, pair, np.arange(2))
         apart = np.flatnonzero(_apart(values[0], values[1]))
         common = int(pair.prints.trusted[0] & pair.prints.trusted[1])
         distance = abs(pair.prints.anchors[0].sum() - pair.prints.anchors[1].sum())
@@ -180,21 +181,10 @@ class Functions:
             places = [(self.base, int(settling.calmest(np.array([0]), np.array([1]))[0]))]
             if traits.kinked.any():
                 places += settling.ends(np.flatnonzero(~traits.calm.all(axis=0)).tolist())
-        places += self._narrow(pair) if traits.kinked.any() else []
+        if traits.kinked.any():
+            hidden = self.hidden_places(pair, np.arange(2), np.zeros(2, np.int64))
+            places += dict.fromkeys((field, place) for _, field, place in hidden)
         return self.arbiter.same(self.arbiter.anchor(pair.row(0)), pair.row(1), places) is True
-
-    def _narrow(self, pair: Candidates) -> list[tuple[Field, int]]:
-        """Points in cells of two rows that the dense points miss."""
-        found: list[tuple[Field, int]] = []
-        self._dense_fields()
-        for line in self._lines:
-            _, x = line.hidden(pair, np.arange(2), np.zeros(2, np.int64))
-            if len(x):
-                field = line.at(np.unique(x))
-                # The arbiter knows fields by their identity, so they have to stay.
-                self._narrow_fields.append(field)
-                found += [(field, number) for number in range(len(field.x))]
-        return found
 
     def classify(self, rows: Candidates, settled: int = 0, prove: bool = False) -> Classes:
         """Class the rows; of each class the label is new, in order of its first member.
@@ -269,10 +259,23 @@ class Functions:
     def _suspects(self, rows: Candidates, order: Array, starts: Array, ends: Array) -> dict[int, list[Point]]:
         """Row -> points where it must be compared: those where it leaves its group, those in cells without any."""
         found: dict[int, list[Point]] = {}
-        for field in self._dense_fields():
+        for field in self.dense_fields():
             self._dense_differences(field, rows, order, starts, ends, found)
         members = spans(order, starts, ends)
         first = np.repeat(np.cumsum(ends - starts) - (ends - starts), ends - starts)
+        for number, field, place in self.hidden_places(rows, members, first):
+            found.setdefault(number, []).append((field, place))
+        return found
+
+    def hidden_places(self, rows: Candidates, members: Array, first: Array) -> Iterator[tuple[int, Field, int]]:
+        """A point in each cell that holds no point of comparison: (row number, its field, its number there).
+
+        Args:
+            rows: all rows.
+            members: ``(n,)`` numbers of those to look at.
+            first: ``(n,)`` positions among the members: what each is compared with.
+        """
+        self.dense_fields()
         for line in self._lines:
             numbers, x = line.hidden(rows, members, first)
             if not len(x):
@@ -282,10 +285,9 @@ class Functions:
             # The arbiter knows fields by their identity, so they have to stay.
             self._narrow_fields.append(field)
             for number, place in zip(numbers.tolist(), at.tolist(), strict=True):
-                found.setdefault(number, []).append((field, place))
-        return found
+                yield number, field, place
 
-    def _dense_fields(self) -> list[Field]:
+    def dense_fields(self) -> list[Field]:
         """Dense points with all kinds of parameters, then lines of fixed ones; without parameters there is one line."""
         if any(head.slots for head in self.dag.heads):
             if not self._lines or not self._lines[0].dense.still:
@@ -306,7 +308,7 @@ class Functions:
             stop = max(at + 1, int(np.searchsorted(ends - starts[at], _CHUNK, side="right")))
             lengths = ends[at:stop] - starts[at:stop]
             members = spans(order, starts[at:stop], ends[at:stop])
-            values = self._dense_values(field, rows, members)
+            values = self.dense_values(field, rows, members)
             first = np.repeat(np.cumsum(lengths) - lengths, lengths)
             for index in _leaving(values, first).tolist():
                 points = np.flatnonzero(_apart(values[index], values[first[index]]))
@@ -316,14 +318,21 @@ class Functions:
     def _pair_differences(self, rows: Candidates, first: int, second: int) -> list[Point]:
         """Some of the dense points where two rows seem to differ."""
         found: list[Point] = []
-        for field in self._dense_fields():
-            values = self._dense_values(field, rows, np.array([first, second]))
+        for field in self.dense_fields():
+            values = self.dense_values(field, rows, np.array([first, second]))
             points = np.flatnonzero(_apart(values[0], values[1]))
             if len(points):
                 found += _some(field, points)
         return found
 
-    def _dense_values(self, field: Field, rows: Candidates, members: Array) -> Array:
+    def extend(self) -> None:
+        """Find out now what comparing will ask of the rows that there are."""
+        for field in self.dense_fields():
+            field.extend()
+        for line in self._lines:
+            line.extend()
+
+    def dense_values(self, field: Field, rows: Candidates, members: Array) -> Array:
         values = np.empty((len(members), field.columns))
         blocks = []
         heads, nodes = rows.heads[members], rows.nodes[members]
@@ -376,10 +385,8 @@ def _leaving(values: Array, first: Array) -> Array:
 
 
 def _apart(values: Array, others: Array) -> Array:
-    """Where two arrays clearly differ, or are defined differently; values outside the trusted range are passed over."""
-    size = np.maximum(np.abs(values), np.abs(others))
-    apart = np.abs(values - others) > _DENSE_TOLERANCE * size
-    apart &= (size < TRUSTED_HUGE) & (size > TRUSTED_TINY)
+    """Where two arrays differ by more than rounding, or are defined differently."""
+    apart = np.abs(values - others) > _DENSE_TOLERANCE * np.maximum(np.abs(values), np.abs(others))
     return apart | (np.isnan(values) != np.isnan(others))
 
 

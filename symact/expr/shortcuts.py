@@ -121,9 +121,7 @@ class Shortcuts:
             self._flags = np.concatenate([self._flags, np.zeros_like(self._flags)])
             self._related = {n: np.concatenate([old, np.full_like(old, -1)]) for n, old in self._related.items()}
         head = self.dag.heads[number]
-        inputs = [self._flags[column] for column in arguments.T]
-        inputs += [np.array([facts.of_slot(slot.family[4][0])], np.uint8) for slot in head.slots]
-        self._flags[rows] = facts.of_result(head.tape, inputs)
+        self._flags[rows] = self.flags(number, arguments)
         value = _constant_of(head.tape)
         if value is not None:
             self._constants[value] += rows.tolist()
@@ -135,6 +133,17 @@ class Shortcuts:
             self._related[_RECIPROCAL][rows[certain]] = arguments[certain, 0]
         elif head.step == "abs":
             self._related[_SIZE][rows] = arguments[:, 0]
+
+    def flags_of(self, rows: Array) -> Array:
+        """What is known of rows of the dag, as `facts` says it."""
+        return self._flags[rows]
+
+    def flags(self, number: int, arguments: Array) -> Array:
+        """What is known of applications ``(rows, arity)`` of a head to rows of the dag, as `facts` says it."""
+        head = self.dag.heads[number]
+        inputs = [self._flags[column] for column in arguments.T]
+        inputs += [np.array([facts.of_slot(slot.family[4][0])], np.uint8) for slot in head.slots]
+        return np.broadcast_to(facts.of_result(head.tape, inputs), len(arguments))
 
     def first_twin(self, number: int) -> int:
         """The first head that computes the same as head `number`."""
