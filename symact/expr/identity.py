@@ -147,6 +147,7 @@ def _found(grammar: Vocabulary, space: Space, equivalence: str, progress: Progre
 # Grammars with their operators looked at, the last ones asked for.
 _BEGUN: OrderedDict[tuple[str, tuple[float, float], bool], Levels] = OrderedDict()
 _MOST_BEGUN = 8
+_UNARY = Shape("unary", (Shape("x"),))
 
 
 def _begun(grammar: Vocabulary, certify: bool) -> Levels:
@@ -155,7 +156,9 @@ def _begun(grammar: Vocabulary, certify: bool) -> Levels:
     if key not in _BEGUN:
         levels = Levels(grammar, Functions(grammar.interval, certify))
         if grammar.of_kind("unary"):
-            levels.rows(Shape("unary", (Shape("x"),)))
+            levels.rows(_UNARY)
+            levels.float32(_UNARY)
+        levels.probes.extend()
         if certify:
             levels.functions.extend()
         if not grammar.text:

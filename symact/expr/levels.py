@@ -14,13 +14,14 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from symact.expr.candidates import Candidates
-from symact.expr.fields import slots_of
+from symact.expr.fields import Field, sample_points, slots_of
 from symact.expr.kernels import Array, run_float32
 from symact.expr.partition import Functions
 from symact.expr.shape import Shape
 from symact.expr.vocabulary import Operator, Vocabulary
 
 _KEY = np.int64(1) << np.int64(31)
+_PROBES = 64
 
 
 @dataclass
@@ -61,6 +62,9 @@ class Levels:
         grammar: whose parameters are all shared, one of each family.
         functions: gets the distinct functions of every inner level.
         tick: called with the number of rows evaluated.
+
+    Attributes:
+        probes: where members of a class are compared by how accurate they are in float32.
     """
 
     def __init__(self, grammar: Vocabulary, functions: Functions, tick: Callable[[int], None] = lambda rows: None):
@@ -73,6 +77,11 @@ class Levels:
         self._inner: dict[Shape, Array] = {}
         self._folds: dict[Shape, list[Array]] = {}
         self._known = functions.variable
+        low, high = grammar.interval
+        # Numbers of float32, so that all error is that of computing.
+        x = sample_points(low, high, _PROBES).astype(np.float32).astype(float)
+        self.probes = Field(functions.dag, x, 3, doubled=False)
+        self._parameters32 = {name: self.probes.slot(slot).astype(np.float32) for name, slot in slots.items()}
         self._float32: dict[Shape, Array] = {}
 
     def copy(self) -> Levels:
@@ -189,28 +198,22 @@ class Levels:
 
     # Accuracy in float32, expression by expression, to choose representatives.
 
-    def float32(self, shape: Shape, x: Array, parameters: dict[str, Array]) -> Array:
-        """Plain float32 values ``(expressions in prefix order, points)`` of a shape."""
+    def float32(self, shape: Shape) -> Array:
+        """Plain float32 values ``(expressions in prefix order, points)`` of a shape at the probes."""
         if shape.kind == "x":
-            return x.astype(np.float32)[None]
+            return self.probes.x.astype(np.float32)[None]
         if shape not in self._float32:
-            children = [self.float32(child, x, parameters) for child in shape.children]
-            operators = self.grammar.of_kind(shape.kind)
-            parts = [
-                self._values32(o, h, children, parameters)
-                for o, h in zip(operators, self.heads[shape.kind], strict=True)
-            ]
-            self._float32[shape] = np.concatenate(parts)
+            children = [self.float32(child) for child in shape.children]
+            grids = np.indices([len(child) for child in children]).reshape(len(children), -1)
+            arguments = [child[at] for child, at in zip(children, grids, strict=True)]
+            operators = zip(self.grammar.of_kind(shape.kind), self.heads[shape.kind], strict=True)
+            self._float32[shape] = np.concatenate([self.apply32(o, h, arguments) for o, h in operators])
         return self._float32[shape]
 
-    def _values32(self, operator: Operator, head: int, children: list[Array], parameters: dict[str, Array]) -> Array:
-        grids = np.indices([len(child) for child in children]).reshape(len(children), -1)
-        return self.apply32(operator, head, [child[at] for child, at in zip(children, grids, strict=True)], parameters)
-
-    def apply32(self, operator: Operator, head: int, arguments: list[Array], parameters: dict[str, Array]) -> Array:
+    def apply32(self, operator: Operator, head: int, arguments: list[Array]) -> Array:
         """One operator in float32 on rows of argument values."""
         tape = self.functions.dag.heads[head].tape
-        own = [parameters[p.name] for p in operator.parameters]
+        own = [self._parameters32[p.name] for p in operator.parameters]
         shape = arguments[0].shape
         if operator.kind != "nary":
             return np.broadcast_to(run_float32(tape, [*arguments, *own]), shape)

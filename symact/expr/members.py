@@ -7,16 +7,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from symact.expr.candidates import Candidates
-from symact.expr.fields import Field, sample_points
 from symact.expr.kernels import Array
 from symact.expr.levels import Levels
-from symact.expr.partition import Functions
 from symact.expr.shape import Shape
 from symact.expr.space import Space
 from symact.expr.texts import enumeration_axes
 from symact.expr.vocabulary import Vocabulary
 
-_PROBES = 64
 _SMALLEST, _LARGEST = 1e-37, 3.4e38
 _FLOOR = 2.0**-26
 
@@ -196,32 +193,25 @@ def _errors(
     levels: Levels, shapes: list[Members], labels: Array, rows: Candidates, places: Array, rivals: Array
 ) -> Array:
     """Worst relative error in float32 of some expressions, in half powers of two."""
-    functions = levels.functions
-    low, high = levels.grammar.interval
-    field = Field(functions.dag, sample_points(low, high, _PROBES).astype(np.float32).astype(float), 3, False)
-    field.extend()
+    levels.probes.extend()
     own = np.unique(labels[rivals], return_inverse=True)[1]
-    truth = _truth(functions, field, own, rows, places[rivals])
-    parameters = {
-        name: field.slot(slot).astype(np.float32)
-        for h in functions.dag.heads
-        for name, slot in zip((p.name for p in h.operator.parameters), h.slots, strict=True)
-    }
+    truth = _truth(levels, own, rows, places[rivals])
     worst = np.empty(len(rivals))
     start = done = 0
     for found in shapes:
         stop = start + len(found.prefix)
         inside = rivals[(rivals >= start) & (rivals < stop)]
         for chunk in np.array_split(inside, max(1, len(inside) // 4096)):
-            values = _values32(levels, found, chunk - start, field.x, parameters)
+            values = _values32(levels, found, chunk - start)
             worst[done : done + len(chunk)] = _relative(values, truth[own[done : done + len(chunk)]])
             done += len(chunk)
         start = stop
     return np.ceil(2 * np.log2(np.maximum(worst, _FLOOR))) / 2
 
 
-def _truth(functions: Functions, field: Field, labels: Array, rows: Candidates, places: Array) -> Array:
+def _truth(levels: Levels, labels: Array, rows: Candidates, places: Array) -> Array:
     """Float64 values ``(classes, points)`` of the most trusted member of each class, from members' labels and rows."""
+    field, dag = levels.probes, levels.functions.dag
     order = np.lexsort((-rows.prints.trusted[places].astype(int), labels))
     chosen = places[order[np.r_[True, np.diff(labels[order]) != 0]]]
     truth = np.empty((len(chosen), field.columns))
@@ -231,24 +221,24 @@ def _truth(functions: Functions, field: Field, labels: Array, rows: Candidates, 
         if head < 0:
             truth[which] = field.values[0]
             continue
-        arguments = rows.arguments[chosen[which], : functions.dag.heads[head].arity]
+        arguments = rows.arguments[chosen[which], : dag.heads[head].arity]
         truth[which] = np.concatenate(list(field.applied(head, arguments)))
     return np.clip(truth, -_LARGEST, _LARGEST, out=truth)
 
 
-def _values32(levels: Levels, found: Members, numbers: Array, x: Array, parameters: dict[str, Array]) -> Array:
+def _values32(levels: Levels, found: Members, numbers: Array) -> Array:
     """Plain float32 values of some members of one shape, each computed as it is written."""
     shape = found.shape
     if shape.kind == "x":
-        return np.broadcast_to(x.astype(np.float32), (len(numbers), len(x)))
-    children = [levels.float32(child, x, parameters) for child in shape.children]
+        return np.repeat(levels.float32(shape), len(numbers), axis=0)
+    children = [levels.float32(child) for child in shape.children]
     digits = np.unravel_index(found.prefix[numbers], (len(levels.heads[shape.kind]), *map(len, children)))
-    values = np.empty((len(numbers), len(x)), np.float32)
+    values = np.empty((len(numbers), len(levels.probes.x)), np.float32)
     operators = levels.grammar.of_kind(shape.kind)
     for number in np.unique(digits[0]):
         where = np.flatnonzero(digits[0] == number)
         arguments = [child[at[where]] for child, at in zip(children, digits[1:], strict=True)]
-        values[where] = levels.apply32(operators[number], levels.heads[shape.kind][number], arguments, parameters)
+        values[where] = levels.apply32(operators[number], levels.heads[shape.kind][number], arguments)
     return values
 
 
