@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from copy import deepcopy
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 
@@ -37,7 +38,11 @@ class Wanted:
         key = arguments[:, 0].astype(np.int64)
         for column in arguments.T[1:]:
             key = key * _KEY + column
-        unique, first, inverse = np.unique(key, return_index=True, return_inverse=True)
+        if len(key) < 2 or (key[1:] > key[:-1]).all():
+            unique, first = key, np.arange(len(key))
+            inverse = first
+        else:
+            unique, first, inverse = np.unique(key, return_index=True, return_inverse=True)
         numbers = np.full(len(unique), -1, np.int64)
         known, known_numbers = self._keys.get(head, (np.empty(0, np.int64), np.empty(0, np.int64)))
         if len(known):
@@ -53,6 +58,44 @@ class Wanted:
             order = np.argsort(merged, kind="stable")
             self._keys[head] = merged[order], np.concatenate([known_numbers, numbers[new]])[order]
         return numbers[inverse]
+
+
+class _Product:
+    """All combinations of the rows of one or two children, each combination once.
+
+    Args:
+        children: arrays of rows, one axis per slot.
+    """
+
+    def __init__(self, children: list[Array]):
+        self.children = children
+        self.shape = tuple(n for child in children for n in child.shape)
+
+    @cached_property
+    def _uniques(self) -> list[tuple[Array, Array]]:
+        return [np.unique(child.ravel(), return_inverse=True) for child in self.children]
+
+    @cached_property
+    def arguments(self) -> Array:
+        """``(combinations, children)``, ascending."""
+        if len(self._uniques) == 1:
+            return self._uniques[0][0][:, None]
+        (left, _), (right, _) = self._uniques
+        return np.stack([np.repeat(left, len(right)), np.tile(right, len(left))], axis=1)
+
+    def spread(self, numbers: Array) -> Array:
+        """What was found for the combinations, on the axes of all slots."""
+        if len(self._uniques) == 1:
+            return numbers[self._uniques[0][1]].reshape(self.shape)
+        (left, left_at), (right, right_at) = self._uniques
+        return numbers.reshape(len(left), len(right))[left_at[:, None], right_at].reshape(self.shape)
+
+    def side(self, which: int) -> Array:
+        """One child's rows on the axes of all slots."""
+        before = sum(child.ndim for child in self.children[:which])
+        child = self.children[which]
+        after = len(self.shape) - before - child.ndim
+        return np.broadcast_to(child.reshape((1,) * before + child.shape + (1,) * after), self.shape)
 
 
 class Levels:
@@ -88,6 +131,8 @@ class Levels:
         """The same to go on from: what is made in one is not in the other."""
         dag = self.functions.dag
         shared = [self.grammar, *dag.heads, *dag.blocks, *self._inner, *self._folds, *self._float32]
+        for head in dag.heads:
+            shared += [head.operator, head.tape, *head.tape.steps, *head.slots]
         return deepcopy(self, {id(part): part for part in shared})
 
     def rows(self, shape: Shape) -> Array:
@@ -138,7 +183,7 @@ class Levels:
             inner = Wanted()
             size = self.functions.dag.size
             places = [
-                self._apply(head, [left, child], inner, size)
+                self._apply(head, _Product([left, child]), inner, size)
                 for head, left in zip(self.heads["nary"], combined, strict=True)
             ]
             numbers = self._adopt(inner) if inner.count else np.arange(size)
@@ -158,28 +203,21 @@ class Levels:
         if shape in self._folds:
             return np.stack(
                 [
-                    self._apply(head, [folded, children[-1]], wanted, size)
+                    self._apply(head, _Product([folded, children[-1]]), wanted, size)
                     for head, folded in zip(heads, self._folds[shape], strict=True)
                 ]
             )
-        return np.stack([self._apply(head, children, wanted, size) for head in heads])
+        product = _Product(children)
+        return np.stack([self._apply(head, product, wanted, size) for head in heads])
 
-    def _apply(self, head: int, children: list[Array], wanted: Wanted, size: int) -> Array:
+    def _apply(self, head: int, product: _Product, wanted: Wanted, size: int) -> Array:
         known = self.functions.dag.heads[head]
         if known.alias is not None:
-            return _spread(children, known.alias)
+            return product.side(known.alias)
         if known.tape.total:
             number = wanted.add(head, np.zeros((1, known.arity), np.int64))
-            return np.full(_outer_shape(children), size + number[0])
-        uniques = [np.unique(child.ravel(), return_inverse=True) for child in children]
-        if len(children) == 1:
-            rows, inverse = uniques[0]
-            return self._numbers(head, rows[:, None], wanted, size)[inverse].reshape(children[0].shape)
-        (left, left_at), (right, right_at) = uniques
-        first, second = np.repeat(left, len(right)), np.tile(right, len(left))
-        numbers = self._numbers(head, np.stack([first, second], axis=1), wanted, size)
-        table = numbers.reshape(len(left), len(right))
-        return table[left_at[:, None], right_at].reshape(_outer_shape(children))
+            return np.full(product.shape, size + number[0])
+        return product.spread(self._numbers(head, product.arguments, wanted, size))
 
     def _numbers(self, head: int, arguments: Array, wanted: Wanted, size: int) -> Array:
         """Rows of the dag that applications are by a rule, and the numbers of the others, which are wanted."""
@@ -221,15 +259,3 @@ class Levels:
         for argument in arguments[1:]:
             result = run_float32(tape, [result, argument, *own])
         return np.broadcast_to(result, shape)
-
-
-def _outer_shape(children: list[Array]) -> tuple[int, ...]:
-    return tuple(n for child in children for n in child.shape)
-
-
-def _spread(children: list[Array], which: int) -> Array:
-    """One child's rows on the axes of all."""
-    before = sum(child.ndim for child in children[:which])
-    after = sum(child.ndim for child in children[which + 1 :])
-    child = children[which].reshape((1,) * before + children[which].shape + (1,) * after)
-    return np.broadcast_to(child, _outer_shape(children))

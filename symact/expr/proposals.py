@@ -36,8 +36,13 @@ def propose(prints: Fingerprints) -> tuple[Array, Array, Array]:
         pairs = _partial_pairs(prints, labels)
         if not len(pairs):
             return labels, doubtful, tight
-        graph = coo_matrix((np.ones(len(pairs), np.int8), labels[pairs].T), shape=(count, count))
-        labels = connected_components(graph, directed=False)[1].astype(np.int64)[labels]
+        involved, at = np.unique(labels[pairs], return_inverse=True)
+        edges = at.reshape(pairs.shape).T
+        graph = coo_matrix((np.ones(len(pairs), np.int8), edges), shape=(len(involved), len(involved)))
+        component = connected_components(graph, directed=False)[1]
+        # Every group that is joined takes the label of the first one of its component.
+        label = involved[np.unique(component, return_index=True)[1]][component]
+        labels = np.where(np.isin(labels, involved), label[np.searchsorted(involved, labels) % len(involved)], labels)
     return labels, doubtful, tight
 
 
