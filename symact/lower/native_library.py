@@ -222,6 +222,7 @@ def _declare(library: ctypes.CDLL) -> None:
     # Without `argtypes`, a string of bytes is handed over as the address of its first, and nothing is converted.
     library.symact_call.restype = _INT
     library.symact_look_up.restype = None
+    library.symact_use_team.argtypes, library.symact_use_team.restype = [_POINTER] * 3, None
     library.symact_tabulate.argtypes, library.symact_tabulate.restype = [_POINTER, _INT, _POINTER], _INT
     library.symact_has_slope.argtypes, library.symact_has_slope.restype = [_POINTER], _INT
 
@@ -237,6 +238,16 @@ def small_run() -> Any:
     run = ctypes.PyDLL(library._name).symact_call
     run.restype = _INT
     return run
+
+
+def _share_threads(library: ctypes.CDLL) -> None:
+    """Let the library use the OpenMP threads that torch uses, where its runtime is found."""
+    try:
+        process = ctypes.CDLL(None)
+        functions = [getattr(process, n) for n in ("GOMP_parallel", "omp_get_thread_num", "omp_get_num_threads")]
+    except (AttributeError, OSError, TypeError):
+        return
+    library.symact_use_team(*[ctypes.cast(function, _POINTER) for function in functions])
 
 
 @lru_cache(maxsize=1)
@@ -255,6 +266,7 @@ def load() -> ctypes.CDLL | None:
     except (BuildError, OSError) as error:
         warnings.warn(f"symact runs plain torch operations on CPU: {error}", RuntimeWarning, stacklevel=2)
         return None
+    _share_threads(library)
     wanted = os.environ.get("SYMACT_ISA", "")
     if wanted and library.symact_select(wanted.encode()) is None:
         warnings.warn(f"this processor does not have SYMACT_ISA={wanted}", RuntimeWarning, stacklevel=2)

@@ -413,6 +413,21 @@ def test_threads_change_nothing_and_may_be_called_from_several_python_threads():
     assert all(torch.equal(result, expected) for result in results)
 
 
+@pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="threads are counted in /proc")
+def test_the_threads_are_those_that_torch_has():
+    kernel, _ = kernel_of("x*erfc(elu(x))")
+    x = torch.randn(2_000_000)
+    before = torch.get_num_threads()
+    try:
+        torch.set_num_threads(2)
+        torch.tanh(x)
+        threads = set(os.listdir("/proc/self/task"))
+        kernel.forward(x)
+        assert set(os.listdir("/proc/self/task")) <= threads
+    finally:
+        torch.set_num_threads(before)
+
+
 def _in_child(queue, kernel, x) -> None:
     # Only our own threads: those of torch's OpenMP do not survive a fork.
     queue.put([kernel.forward(x)[i].item() for i in (0, 250_000, -1)])

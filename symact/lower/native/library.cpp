@@ -8,6 +8,7 @@
 #include "lookup.h"
 #include "patterns.h"
 #include "run.h"
+#include "threads.h"
 
 using namespace symact;
 
@@ -65,6 +66,14 @@ const char* symact_select(const char* name) {
     const Machine* machine = machine_of(name);
     if (machine) current = machine;
     return machine ? machine->name : nullptr;
+}
+
+// Lets the threads of an OpenMP runtime work: addresses of its GOMP_parallel, omp_get_thread_num, omp_get_num_threads.
+void symact_use_team(void* parallel, void* number, void* size) {
+    Team& team = Team::instance();
+    team.number = reinterpret_cast<int (*)()>(number), team.size = reinterpret_cast<int (*)()>(size);
+    team.parallel = reinterpret_cast<void (*)(void (*)(void*), void*, unsigned, unsigned)>(parallel);
+    team.owner = getpid();
 }
 
 const char* symact_isa() { return current->name; }

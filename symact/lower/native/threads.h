@@ -1,5 +1,7 @@
-// A pool of threads that sleeps between calls. It survives fork: a child finds that the pool is not its own
-// and starts another. Callers that meet a busy pool work alone.
+// Who works beside the caller: the OpenMP threads of torch where they were found, since these go on spinning for a
+// while after every operation of torch and would keep a core from threads of our own; else a pool of threads
+// that sleeps between calls. Both survive fork: a child finds that they are not its own, and starts a pool.
+// Callers that meet a busy pool work alone.
 #pragma once
 
 #include <unistd.h>
@@ -13,10 +15,44 @@
 
 namespace symact {
 
+// Functions of an OpenMP runtime that is in the process already, as libgomp, libomp and libiomp5 export them.
+struct Team {
+    void (*parallel)(void (*body)(void*), void* data, unsigned threads, unsigned flags) = nullptr;
+    int (*number)() = nullptr;
+    int (*size)() = nullptr;
+    pid_t owner = 0;
+
+    static Team& instance() {
+        static Team team;
+        return team;
+    }
+
+    bool ours() const { return parallel && owner == getpid(); }
+
+    void run(int count, const std::function<void(int)>& task) const {
+        struct Work {
+            const Team* team;
+            const std::function<void(int)>* task;
+            int count;
+        } work{this, &task, count};
+        parallel(
+            [](void* data) {
+                const Work& own = *static_cast<Work*>(data);
+                // A team may be smaller than was asked for.
+                for (int k = own.team->number(); k < own.count; k += own.team->size()) (*own.task)(k);
+            },
+            &work, static_cast<unsigned>(count), 0);
+    }
+};
+
 class Pool {
 public:
     // Calls task(0) ... task(count - 1), at most `count` at once; gives true, or false where the pool is busy.
     static bool run(int count, const std::function<void(int)>& task) {
+        if (Team::instance().ours()) {
+            Team::instance().run(count, task);
+            return true;
+        }
         Pool* pool = instance();
         std::unique_lock<std::mutex> turn(pool->turn_, std::try_to_lock);
         if (!turn.owns_lock()) return false;
