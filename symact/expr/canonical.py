@@ -284,12 +284,14 @@ class _Evaluation:
             return value
         if not 1 < _terms(value) <= MAXIMUM_TERMS:
             return value
-        result = sympy.expand_mul(sympy.expand_multinomial(value, deep=False), deep=False)
-        if isinstance(result, sympy.Add):
-            result = sympy.Add(
-                *[sympy.expand_mul(sympy.expand_multinomial(t, deep=False), deep=False) for t in result.args]
-            )
-        return sympy.Add(*[_with_plain_divisor(term) for term in sympy.Add.make_args(result)])
+        terms = sympy.Add.make_args(_expanded(value))
+        return sympy.Add(*[_with_plain_divisor(_expanded(term)) for term in terms])
+
+
+def _expanded(value: sympy.Expr) -> sympy.Expr:
+    """A product or a power of sums multiplied out, its factors first; deeper parts are left alone."""
+    factors = [sympy.expand_multinomial(factor, deep=False) for factor in sympy.Mul.make_args(value)]
+    return sympy.expand_mul(sympy.Mul(*factors), deep=False)
 
 
 def _with_plain_divisor(term: sympy.Expr) -> sympy.Expr:
