@@ -69,6 +69,15 @@ class Arbiter:
             return place.x
         return self._apply(row, place, place.rows[bits], bits, (field, point))
 
+    def undefined(self, row: Row, field: Field, point: int) -> bool | None:
+        """Whether a row is undefined at a point; None where no precision tells."""
+        for bits in balls.PRECISIONS:
+            with balls.precision(bits):
+                value = self.value(row, field, point, bits)
+            if value is not balls.UNKNOWN:
+                return value is balls.UNDEFINED
+        return None
+
     def _apply(self, row: Row, place: Place, known: dict[int, Any], bits: int, where: tuple[Field, int]) -> Any:
         number, arguments = row
         while len(self._runners) <= number:

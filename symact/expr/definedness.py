@@ -11,7 +11,6 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from symact.expr import balls
 from symact.expr.candidates import Candidates
 from symact.expr.facts import DEFINED
 from symact.expr.fields import POINTS, Field
@@ -48,9 +47,30 @@ def domains(functions: Functions, rows: Candidates, members: Array) -> Array:
         some = asked[start : start + _CHUNK]
         for number, places in _unlike(functions, rows, members[some], codes[some] == NOWHERE):
             wanted = bool(codes[some[number]] != NOWHERE)
-            if any(_is_undefined(functions, rows, int(members[some[number]]), *place) is wanted for place in places):
+            row = rows.row(int(members[some[number]]))
+            if any(functions.arbiter.undefined(row, *place) is wanted for place in places):
                 codes[some[number]] = PARTLY
+    # Of a function that is 0 rounding makes a negative number, whose root float64 takes for undefined.
+    unsure = np.flatnonzero((undefined > 0) & (undefined < POINTS) & (codes == PARTLY))
+    unsure = unsure[~functions.sure(rows, members[unsure])]
+    for number in unsure[~_confirmed(functions, rows, members[unsure])].tolist():
+        codes[number] = EVERYWHERE
     return codes
+
+
+def _confirmed(functions: Functions, rows: Candidates, members: Array) -> Array:
+    """``(members,)`` whether balls find rows undefined at one of the sample points where float64 does."""
+    base, found = functions.base, np.zeros(len(members), bool)
+    heads = rows.heads[members]
+    for head in np.unique(heads).tolist():
+        own = np.flatnonzero(heads == head)
+        arguments = rows.arguments[members[own], : functions.dag.heads[head].arity]
+        lost = np.isnan(np.concatenate(list(base.applied(head, arguments)))[:, :POINTS])
+        for number, points in zip(own.tolist(), map(np.flatnonzero, lost), strict=True):
+            row = rows.row(int(members[number]))
+            spread = points[np.linspace(len(points) // 2, len(points) - 1, _ASKED).astype(int)]
+            found[number] = any(functions.arbiter.undefined(row, base, int(point)) for point in spread)
+    return found
 
 
 def _unlike(
@@ -66,13 +86,3 @@ def _unlike(
     position = {int(member): number for number, member in enumerate(members)}
     for own, field, point in functions.hidden_places(rows, members, np.arange(len(members))):
         yield position[own], [(field, point)]
-
-
-def _is_undefined(functions: Functions, rows: Candidates, member: int, field: Field, point: int) -> bool | None:
-    """Whether a row is undefined at a point; None where no precision tells."""
-    for bits in balls.PRECISIONS:
-        with balls.precision(bits):
-            value = functions.arbiter.value(rows.row(member), field, point, bits)
-        if value is not balls.UNKNOWN:
-            return value is balls.UNDEFINED
-    return None

@@ -153,6 +153,11 @@ def of_result(tape: Tape, inputs: Sequence[Array]) -> Array:
     return known[tape.output]
 
 
+def is_total(tape: Tape) -> bool:
+    """Whether results are defined wherever the inputs are."""
+    return bool(of_result(tape, [np.array([DEFINED], np.uint8)] * len(tape.inputs))[0] & DEFINED)
+
+
 def _of_step(step: Step, operands: list[Array]) -> Array:
     if step.name == "const":
         return np.array([_of_number(step)], np.uint8)

@@ -14,6 +14,7 @@ from functools import cache, cached_property
 
 import numpy as np
 
+from symact.expr import facts
 from symact.expr.balls import FEATURE_NEGATIVE, FEATURE_UNDEFINED
 from symact.expr.kernels import Array, Saturation, run, whole
 from symact.expr.tape import Step, Tape, tape_of
@@ -68,6 +69,11 @@ class Head:
         steps = self.tape.steps[: self.tape.value_steps]
         plain = len(steps) == 1 and not self.slots and steps[0].arguments == tuple(range(self.arity))
         return steps[0].name if plain else None
+
+    @cached_property
+    def plain_domain(self) -> bool:
+        """Whether it is defined wherever its inputs are, or is one step, so that these alone say where it is not."""
+        return self.tape.length <= 1 or facts.is_total(self.tape)
 
     @cached_property
     def commutative(self) -> bool:

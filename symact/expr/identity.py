@@ -147,6 +147,8 @@ def _found(grammar: Vocabulary, space: Space, equivalence: str, progress: Progre
 # Grammars with their operators looked at, the last ones asked for.
 _BEGUN: OrderedDict[tuple[str, tuple[float, float], bool], Levels] = OrderedDict()
 _MOST_BEGUN = 8
+# Rows of a table that is not worth compressing.
+_SMALL = 2**16
 _UNARY = Shape("unary", (Shape("x"),))
 
 
@@ -292,19 +294,15 @@ def _version(name: str) -> str:
 
 
 def write_table(table: pa.Table, path: Path | str) -> None:
-    """Write a table as Parquet (zstd), whole or not at all: not even a killed process leaves a part of it.
+    """Write a table as Parquet, compressed where it is large; whole or not at all, even by a killed process.
 
     Raises:
         InputError: the folder does not exist or cannot be written.
     """
-    dictionary = ["domain", "evidence"]
-    write_file(
-        path,
-        lambda temporary: parquet.write_table(
-            table, temporary, compression="zstd", compression_level=1, use_dictionary=dictionary, row_group_size=131_072
-        ),
-        by_name=False,
-    )
+    # A small table is written sooner than it is compressed.
+    how = {"compression": "zstd", "compression_level": 1} if len(table) > _SMALL else {"compression": "none"}
+    how |= {"use_dictionary": ["domain", "evidence"], "row_group_size": 131_072}
+    write_file(path, lambda temporary: parquet.write_table(table, temporary, **how), by_name=False)
 
 
 def distinct(space: Space, equivalence: str = "exact") -> list[Expr]:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import numpy as np
 
-from symact.expr import balls
 from symact.expr.candidates import Candidates
 from symact.expr.cells import hidden_points
 from symact.expr.fields import Field, Fingerprints
@@ -91,17 +90,8 @@ class Judge:
     def _confirmed(self, row: int, places: list[tuple[Field, int]], undefined: bool) -> bool:
         """Whether balls say so at one of some places, spread over all."""
         spread = [places[i] for i in np.linspace(0, len(places) - 1, min(len(places), _ASKED)).astype(int)]
-        return any(self._undefined(row, field, point) is undefined for field, point in spread)
-
-    def _undefined(self, row: int, field: Field, point: int) -> bool | None:
-        """Whether a row is undefined at a point; None where no precision tells."""
-        node = self._functions.dag.node(row)
-        for bits in balls.PRECISIONS:
-            with balls.precision(bits):
-                value = self._functions.arbiter.value(node, field, point, bits)
-            if value is not balls.UNKNOWN:
-                return value is balls.UNDEFINED
-        return None
+        node, arbiter = self._functions.dag.node(row), self._functions.arbiter
+        return any(arbiter.undefined(node, field, point) is undefined for field, point in spread)
 
     def _refresh(self) -> None:
         if self._functions.dag.size > _MOST_ROWS:

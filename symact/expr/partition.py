@@ -86,6 +86,9 @@ class Functions:
         self._lines: list[Crossings] = []
         self._viewer = Viewer(self.base)
         self._proof = np.zeros(64, np.int8)
+        # Rows of the dag that float64 knows to be undefined where they are: no rounding made a root negative.
+        self._sure = np.zeros(64, bool)
+        self._sure[0] = True
         self.shortcuts = Shortcuts(self.dag)
         self._forms: RowForms | None = None
         self.variable = self.describe(np.array([VARIABLE_HEAD]), np.zeros((1, 0), np.int64), self.base.values)
@@ -122,10 +125,23 @@ class Functions:
             self.shortcuts.learn(int(head), arguments, rows[where])
         while len(self._proof) < self.dag.size:
             self._proof = np.concatenate([self._proof, np.zeros_like(self._proof)])
+            self._sure = np.concatenate([self._sure, np.zeros_like(self._sure)])
+        self._sure[rows] = self.sure(chosen, np.arange(len(chosen)))
         if self.certify:
             self._viewer.adopt(chosen, rows)
         self.base.extend()
         return rows
+
+    def sure(self, rows: Candidates, members: Array) -> Array:
+        """``(members,)`` whether float64 knows for sure where some of the rows are undefined.
+
+        It does where values are trusted, and what makes a value undefined is the sign of a trusted value, not of
+        something within an operator's formula.
+        """
+        simple = np.array([*[h.plain_domain for h in self.dag.heads], True])[rows.heads[members]]
+        known = rows.arguments[members]
+        arguments = (self._sure[np.maximum(known, 0)] | (known < 0)).all(axis=1)
+        return simple & arguments & (rows.prints.trusted[members] == ALL)
 
     def record(self, rows: Array, evidence: Array) -> None:
         """Remember by what the classes of rows of the dag were made."""

@@ -66,6 +66,8 @@ def test_the_index_does_not_depend_on_what_was_asked_before() -> None:
         ("sqrt(beta + 2.97) + x", NARROW, PARAMETER, "partly"),
         ("sqrt(5.1 - x)", NARROW, "", "everywhere"),
         ("x/(x**2 - 2)", NARROW, "", "everywhere"),
+        ("sqrt(x - (x/3)*3)", "", "", "everywhere"),
+        ("sqrt(1 - sin(x)**2 - cos(x)**2)", "", "", "everywhere"),
     ],
 )
 def test_domains_are_looked_for_between_the_sample_points(
