@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import threading
+import time
 
+import psutil
 import pytest
 
 from symact.errors import InputError
@@ -31,21 +33,30 @@ def trace(trials):
     return [(t.number, candidate_text(t.candidate), t.status, t.scores) for t in trials]
 
 
+def wait_until(condition, seconds=30.0):
+    end = time.monotonic() + seconds
+    while not condition() and time.monotonic() < end:
+        time.sleep(0.05)
+
+
 @pytest.mark.slow
 def test_candidates_of_a_node_that_is_lost_are_evaluated_elsewhere(cluster, tmp_path):
     second = cluster.add_node(num_cpus=1)
     space = parse_grammar(stubs.grammar_text()).space("wide")
-    order, removing = [], threading.Thread(target=cluster.remove_node, args=(second,), kwargs={"allow_graceful": False})
+    order, lost = [], []
 
     def watch(progress):
         if progress.trial is not None:
             order.append(progress.trial.outcomes[0].metrics["process"])
-        if progress.evaluations == 16 and progress.phase == "search" and not removing.ident:
-            removing.start()
+        if progress.evaluations == 16 and progress.phase == "search" and not lost:
+            lost.append(second)
+            cluster.remove_node(second, allow_graceful=False)
+            # The rest of the study may take less time than its processes take to notice.
+            wait_until(lambda: sum(map(psutil.pid_exists, set(order))) < 2)
 
     study = Study(space, TASK, "random", tmp_path / "run", executor="ray", ray_address=cluster.address, confirm=1)
     found = trace(study.run(40, watch))
-    removing.join()
+    assert lost
     assert found == trace(Study(space, stubs.Quick(), "random", confirm=0).run(40))
     assert len(order) == 40
     assert len(set(order)) >= 2, "one node did all the work"
