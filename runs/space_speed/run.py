@@ -159,6 +159,10 @@ def picture(rows: list[dict[str, Any]], path: Path) -> None:
     for axes in (left, right):
         axes.grid(True, which="both", alpha=0.3)
         axes.legend()
+    for axis in (left.yaxis, right.yaxis):
+        axis.set_major_formatter("{x:g}")
+    right.set_yticks([0.2, 0.5, 1, 2, 5])
+    right.yaxis.set_minor_formatter("")
     figure.savefig(path, dpi=130)
 
 
