@@ -28,7 +28,7 @@ class Anchor:
     """A row with its ball values at the places where it was compared."""
 
     row: Row
-    values: dict[tuple[int, int, int], Any]
+    values: dict[tuple[Field, int, int], Any]
 
 
 class Place:
@@ -51,20 +51,20 @@ class Arbiter:
 
     def __init__(self, dag: Dag):
         self.dag = dag
-        self._places: dict[tuple[int, int], Place] = {}
+        self._places: dict[tuple[Field, int], Place] = {}
         self._runners: list[balls.Runner] = []
         self._nodes: dict[int, Row] = {}
         self._stored = 0
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Arbiter:
-        # Balls are known by the identity of a field, so a copy begins anew.
+        # Balls are no part of what is copied: at the places that a copy asks for there are hardly any yet.
         return Arbiter(deepcopy(self.dag, memo))
 
     def value(self, row: Row, field: Field, point: int, bits: int) -> Any:
         """The ball, or marker, of a row at point number `point` of `field`; the precision is the caller's."""
-        place = self._places.get((id(field), point))
+        place = self._places.get((field, point))
         if place is None:
-            place = self._places[(id(field), point)] = Place(field, point)
+            place = self._places[(field, point)] = Place(field, point)
         if row[0] == VARIABLE_HEAD:
             return place.x
         return self._apply(row, place, place.rows[bits], bits, (field, point))
@@ -171,7 +171,7 @@ class Arbiter:
         return agreed
 
     def _anchored(self, anchor: Anchor, field: Field, point: int, bits: int) -> Any:
-        key = (id(field), point, bits)
+        key = (field, point, bits)
         value = anchor.values.get(key)
         if value is None:
             value = anchor.values[key] = self.value(anchor.row, field, point, bits)
