@@ -11,6 +11,7 @@ from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache, cached_property
+from typing import Any
 
 import numpy as np
 
@@ -127,6 +128,16 @@ class Dag:
         self.starts: list[int] = []
         self.size = 1
         self._known: dict[tuple[Operator, int, tuple[Slot, ...]], int] = {}
+        self._meanings: dict[tuple, int] = {}
+        self._twins: list[int] = []
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Dag:
+        # Only the containers ever change, not what is in them.
+        copied = memo[id(self)] = Dag()
+        copied.size = self.size
+        copied.heads, copied.blocks, copied.starts = [*self.heads], [*self.blocks], [*self.starts]
+        copied._known, copied._meanings, copied._twins = {**self._known}, {**self._meanings}, [*self._twins]
+        return copied
 
     def head(self, operator: Operator, slots: tuple[Slot, ...] = ()) -> int:
         """The number of an operator with its parameter slots, new or known."""
@@ -135,6 +146,14 @@ class Dag:
             self._known[key] = len(self.heads)
             self.heads.append(Head(operator, tape_of(operator), slots))
         return self._known[key]
+
+    def first_twin(self, number: int) -> int:
+        """The first head that computes the same as head `number`."""
+        while len(self._twins) <= number:
+            head = self.heads[len(self._twins)]
+            meaning = (head.tape.steps[: head.tape.value_steps], head.tape.output, head.arity, head.slots)
+            self._twins.append(self._meanings.setdefault(meaning, len(self._twins)))
+        return self._twins[number]
 
     def append(self, head: int, arguments: Array) -> int:
         """Add rows ``(rows, arity)``; gives the number of the first."""

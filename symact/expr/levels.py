@@ -129,10 +129,8 @@ class Levels:
 
     def copy(self) -> Levels:
         """The same to go on from: what is made in one is not in the other."""
-        dag = self.functions.dag
-        shared = [self.grammar, *dag.heads, *dag.blocks, *self._inner, *self._folds, *self._float32]
-        for head in dag.heads:
-            shared += [head.operator, head.tape, *head.tape.steps, *head.slots]
+        slots = [slot for head in self.functions.dag.heads for slot in head.slots]
+        shared = [self.grammar, *slots, *self._inner, *self._folds, *self._float32]
         return deepcopy(self, {id(part): part for part in shared})
 
     def rows(self, shape: Shape) -> Array:

@@ -146,7 +146,7 @@ def _applied(levels: Levels, kind: str, children: list[Array]) -> Array:
     functions = levels.functions
     numbers = levels.heads[kind]
     heads = [functions.dag.heads[number] for number in numbers]
-    names = np.array([[functions.shortcuts.first_twin(number) + 2] for number in numbers], np.uint64)
+    names = np.array([[functions.dag.first_twin(number) + 2] for number in numbers], np.uint64)
     commuting = np.array([[head.commutative] for head in heads])
     result = np.repeat(children[0][None], len(heads), axis=0)
     if kind == "unary":

@@ -112,8 +112,6 @@ class Shortcuts:
         self._related = {name: np.full(64, -1) for name in (_NEGATION, _RECIPROCAL, _SIZE)}
         # Value -> the rows that are that constant, the first one first.
         self._constants: dict[int, list[int]] = {0: [], 1: []}
-        self._heads: dict[tuple, int] = {}
-        self._twins: list[int] = []
 
     def learn(self, number: int, arguments: Array, rows: Array) -> None:
         """Note new rows of the dag: applications ``(rows, arity)`` of head `number`."""
@@ -145,17 +143,9 @@ class Shortcuts:
         inputs += [np.array([facts.of_slot(slot.family[4][0])], np.uint8) for slot in head.slots]
         return np.broadcast_to(facts.of_result(head.tape, inputs), len(arguments))
 
-    def first_twin(self, number: int) -> int:
-        """The first head that computes the same as head `number`."""
-        while len(self._twins) <= number:
-            head = self.dag.heads[len(self._twins)]
-            meaning = (head.tape.steps[: head.tape.value_steps], head.tape.output, head.arity, head.slots)
-            self._twins.append(self._heads.setdefault(meaning, len(self._twins)))
-        return self._twins[number]
-
     def applications(self, number: int, arguments: Array) -> Iterator[tuple[int, Array, Array]]:
         """What applications ``(rows, arity)`` of a head are rewritten to: head, arguments, and which rows."""
-        number = self.first_twin(number)
+        number = self.dag.first_twin(number)
         head = self.dag.heads[number]
         everything = np.arange(len(arguments))
         _, other, relation = INVERSE.get(head.step or "", ("", "", ""))
@@ -174,7 +164,7 @@ class Shortcuts:
         """The head that is one step of its two arguments, if there is one."""
         for number, head in enumerate(self.dag.heads):
             if head.step == step:
-                return self.first_twin(number)
+                return self.dag.first_twin(number)
         return None
 
     def _ordered(self, head: Head, arguments: Array) -> Array:
