@@ -20,6 +20,8 @@ from symact.expr.formula import expand_definition
 
 # Beyond 2**_HUGE an argument of exp overflows every format there is.
 _HUGE = 220
+# Beyond 2**_TURNS, outside every format, an angle is not reduced: that takes as many digits of pi as the angle has.
+_TURNS = 1100
 _NAN, _INFINITY = mpf("nan"), mpf("inf")
 
 
@@ -44,6 +46,13 @@ def _sinh(x: Any) -> Any:
     if abs(x) > mpf(2) ** _HUGE:
         return mpmath.sign(x) * _INFINITY
     return mpmath.sinh(x)
+
+
+def _circular(function: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    return lambda x: _NAN if abs(x) > mpf(2) ** _TURNS else function(x)
+
+
+_sin, _cos, _tan = map(_circular, (mpmath.sin, mpmath.cos, mpmath.tan))
 
 
 def _tanh(x: Any) -> Any:
@@ -87,9 +96,9 @@ _ELEMENTARY: dict[str, tuple[Callable[[Any], Any], Callable[[Any], Any]]] = {
     "sign": (mpmath.sign, lambda x: mpf(0)),
     "exp": (_exp, _exp),
     "log": (mpmath.log, lambda x: 1 / x),
-    "sin": (mpmath.sin, mpmath.cos),
-    "cos": (mpmath.cos, lambda x: -mpmath.sin(x)),
-    "tan": (mpmath.tan, lambda x: 1 + mpmath.tan(x) ** 2),
+    "sin": (_sin, _cos),
+    "cos": (_cos, lambda x: -_sin(x)),
+    "tan": (_tan, lambda x: 1 + _tan(x) ** 2),
     "sinh": (_sinh, lambda x: abs(_sinh(x)) if abs(x) > 1e6 else mpmath.cosh(x)),
     "cosh": (lambda x: abs(_sinh(x)) if abs(x) > 1e6 else mpmath.cosh(x), _sinh),
     "tanh": (_tanh, lambda x: mpf(0) if abs(x) > 1e6 else mpmath.sech(x) ** 2),
@@ -190,20 +199,25 @@ def _extreme(arguments: list[Dual], largest: bool) -> Dual:
     return Dual(best, winners[0] if len(set(winners)) == 1 else _NAN)
 
 
+def _raised(base: Any, exponent: Any) -> Any:
+    if abs(exponent) <= mpf(2) ** _HUGE or base == 0:
+        return mpmath.power(base, exponent)
+    # mpmath would write such an exponent out as an integer.
+    return _exp(exponent * mpmath.log(base)) if base > 0 else _NAN
+
+
 def _power(base: Dual, exponent: Any, evaluate: Evaluation) -> Dual:
     power = evaluate(exponent)
     whole = mpmath.isint(power.value)
     if (base.value < 0 and not whole) or (base.value == 0 and power.value < 0):
         raise UndefinedError(f"{base.value}**{power.value}")
-    value = (
-        base.value ** int(power.value) if whole and abs(power.value) < 1e6 else mpmath.power(base.value, power.value)
-    )
+    value = base.value ** int(power.value) if whole and abs(power.value) < 1e6 else _raised(base.value, power.value)
     slope = mpf(0)
     if base.slope != 0 and power.value != 0:
         if base.value == 0 and power.value < 1:
             slope = _NAN
         else:
-            slope = power.value * mpmath.power(base.value, power.value - 1) * base.slope
+            slope = power.value * _raised(base.value, power.value - 1) * base.slope
     if power.slope != 0:
         slope += value * mpmath.log(base.value) * power.slope if base.value > 0 else (0 if base.value == 0 else _NAN)
     return Dual(value, slope)

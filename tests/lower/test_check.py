@@ -40,6 +40,34 @@ def test_errors_are_relative_or_absolute_and_infinite_for_nan() -> None:
     assert error(math.nan, mpmath.mpf(1)) == math.inf
 
 
+@pytest.mark.parametrize("text", ["sin(exp(x))", "cos(cosh(x))", "tan(exp(x))"])
+def test_angles_beyond_every_format_are_not_reduced(text: str) -> None:
+    formula = to_sympy(parse(text))
+    beyond, within = evaluate(formula, 1e30), evaluate(formula, 30.0)
+    assert beyond is not None and mpmath.isnan(beyond.value)
+    assert within is not None
+    angle = mpmath.cosh if "cosh" in text else mpmath.exp
+    with mpmath.workprec(300):
+        expected = getattr(mpmath, text[:3])(angle(mpmath.mpf(30)))
+    assert mpmath.almosteq(within.value, expected, 1e-12)
+
+
+@pytest.mark.parametrize(
+    ("text", "at", "value"),
+    [
+        ("2**exp(x)", 1e30, mpmath.inf),
+        ("2**(-exp(x))", 1e30, 0),
+        ("abs(x)**exp(x)", 1e8, mpmath.inf),
+        ("(1/(1+x**2))**exp(x**2)", 1e15, 0),
+        ("(1+exp(-x))**exp(x)", 1e3, mpmath.e),
+    ],
+)
+def test_powers_with_exponents_beyond_every_format(text: str, at: float, value: mpmath.mpf) -> None:
+    found = evaluate(to_sympy(parse(text)), at)
+    assert found is not None
+    assert found.value == value or abs(found.value - value) < 1e-12
+
+
 @pytest.mark.parametrize("stage", STAGES)
 def test_every_stage_prints(stage: str) -> None:
     assert STAGES[stage](parse("x*sigmoid(x)"))
