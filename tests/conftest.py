@@ -1,4 +1,4 @@
-"""What several rooms' tests share: the command line in this process."""
+"""What several rooms' tests share: the command line in this process, and threads that are set back."""
 
 from __future__ import annotations
 
@@ -7,6 +7,16 @@ import sys
 import pytest
 
 from symact import cli
+
+
+@pytest.fixture
+def set_threads():
+    """`torch.set_num_threads`, undone after the test."""
+    import torch
+
+    before = torch.get_num_threads()
+    yield torch.set_num_threads
+    torch.set_num_threads(before)
 
 
 @pytest.fixture

@@ -82,7 +82,6 @@ class Functions:
         self.base = Field(self.dag, sample_points(low, high), seed=1, doubled=certify)
         self.dense = Field(self.dag, dense_points(low, high), seed=2, doubled=False)
         self.arbiter = Arbiter(self.dag)
-        self._narrow_fields: list[Field] = []
         self._lines: list[Crossings] = []
         self._viewer = Viewer(self.base)
         self._proof = np.zeros(64, np.int8)
@@ -298,8 +297,6 @@ class Functions:
                 continue
             places, at = np.unique(x, return_inverse=True)
             field = line.at(places)
-            # The arbiter knows fields by their identity, so they have to stay.
-            self._narrow_fields.append(field)
             for number, place in zip(numbers.tolist(), at.tolist(), strict=True):
                 yield number, field, place
 

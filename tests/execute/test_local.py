@@ -234,11 +234,10 @@ def test_sweeping_spares_the_workers_of_a_living_driver(pool):
     assert all(_command_of(pid) for pid in executor.workers)
 
 
-def test_results_in_this_process_do_not_depend_on_its_threads():
+def test_results_in_this_process_do_not_depend_on_its_threads(set_threads):
     import torch
 
-    before = torch.get_num_threads()
-    torch.set_num_threads(2)
+    set_threads(2)
     seen = []
 
     class Task:
@@ -250,7 +249,6 @@ def test_results_in_this_process_do_not_depend_on_its_threads():
     assert outcomes(executor, [job(0)])[0].score == 0.5
     executor.close()
     assert (seen, torch.get_num_threads()) == ([1], 2)
-    torch.set_num_threads(before)
 
 
 def test_settings_of_workers_are_plain_data():

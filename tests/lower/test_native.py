@@ -330,7 +330,7 @@ VOCABULARY = Vocabulary(parameters={"beta": Parameter("beta"), "alpha": Paramete
 @pytest.mark.parametrize("shape", [(6, 5), (3, 5, 7), (2, 5, 4, 9), (2, 5, 3, 4, 2), (4, 5, 40, 33)])
 @pytest.mark.parametrize("last", [False, True])
 @pytest.mark.parametrize("per_channel", [False, True])
-def test_parameters_per_layer_and_per_channel_in_every_layout(shape, last, per_channel, threads):
+def test_parameters_per_layer_and_per_channel_in_every_layout(shape, last, per_channel, threads, set_threads):
     if last and len(shape) not in (4, 5):
         pytest.skip("channels_last is for 4 and 5 dimensions")
     kernel, program = kernel_of("x*sigmoid(beta*x) + alpha*x**2", VOCABULARY)
@@ -341,14 +341,10 @@ def test_parameters_per_layer_and_per_channel_in_every_layout(shape, last, per_c
     names = program.inputs[1:]
     values = tuple(torch.randn(5 if per_channel else ()) for _ in names)
     broadcast = [v.view(-1, *[1] * (len(shape) - 2)) if per_channel else v for v in values]
-    before = torch.get_num_threads()
-    torch.set_num_threads(threads)
-    try:
-        assert kernel.supports(x, values)
-        y = kernel.forward(x, values)
-        gradients = kernel.backward(g, x, values)
-    finally:
-        torch.set_num_threads(before)
+    set_threads(threads)
+    assert kernel.supports(x, values)
+    y = kernel.forward(x, values)
+    gradients = kernel.backward(g, x, values)
     assert y.stride() == x.stride()
     assert gradients[0].stride() == x.stride()
     torch.testing.assert_close(y.double(), plain(program, x, *broadcast)[0], rtol=1e-5, atol=1e-6)
@@ -393,39 +389,31 @@ def test_transposed_and_sliced_tensors_are_made_contiguous():
         assert kernel.forward(x).shape == x.shape
 
 
-def test_threads_change_nothing_and_may_be_called_from_several_python_threads():
+def test_threads_change_nothing_and_may_be_called_from_several_python_threads(set_threads):
     kernel, _ = kernel_of("x*erfc(elu(x))")
     x = torch.randn(1_000_003)
-    before = torch.get_num_threads()
-    try:
-        torch.set_num_threads(1)
-        expected = kernel.forward(x)
-        torch.set_num_threads(4)
-        results: list[torch.Tensor] = []
-        workers = [threading.Thread(target=lambda: results.append(kernel.forward(x))) for _ in range(4)]
-        for worker in workers:
-            worker.start()
-        for worker in workers:
-            worker.join()
-    finally:
-        torch.set_num_threads(before)
+    set_threads(1)
+    expected = kernel.forward(x)
+    set_threads(4)
+    results: list[torch.Tensor] = []
+    workers = [threading.Thread(target=lambda: results.append(kernel.forward(x))) for _ in range(4)]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join()
     assert len(results) == 4
     assert all(torch.equal(result, expected) for result in results)
 
 
 @pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="threads are counted in /proc")
-def test_the_threads_are_those_that_torch_has():
+def test_the_threads_are_those_that_torch_has(set_threads):
     kernel, _ = kernel_of("x*erfc(elu(x))")
     x = torch.randn(2_000_000)
-    before = torch.get_num_threads()
-    try:
-        torch.set_num_threads(2)
-        torch.tanh(x)
-        threads = set(os.listdir("/proc/self/task"))
-        kernel.forward(x)
-        assert set(os.listdir("/proc/self/task")) <= threads
-    finally:
-        torch.set_num_threads(before)
+    set_threads(2)
+    torch.tanh(x)
+    threads = set(os.listdir("/proc/self/task"))
+    kernel.forward(x)
+    assert set(os.listdir("/proc/self/task")) <= threads
 
 
 def _in_child(queue, kernel, x) -> None:
@@ -433,11 +421,10 @@ def _in_child(queue, kernel, x) -> None:
     queue.put([kernel.forward(x)[i].item() for i in (0, 250_000, -1)])
 
 
-def test_a_forked_child_runs_threads_of_its_own():
+def test_a_forked_child_runs_threads_of_its_own(set_threads):
     kernel, _ = kernel_of("x*sigmoid(x)")
     x = torch.ones(500_000)
-    before = torch.get_num_threads()
-    torch.set_num_threads(2)
+    set_threads(2)
     kernel.forward(x)
     context = multiprocessing.get_context("fork")
     queue = context.Queue()
@@ -448,7 +435,6 @@ def test_a_forked_child_runs_threads_of_its_own():
     try:
         assert queue.get(timeout=60) == [pytest.approx(1 / (1 + math.exp(-1)), rel=1e-6)] * 3
     finally:
-        torch.set_num_threads(before)
         child.join(10)
         child.kill()
 

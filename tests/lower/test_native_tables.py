@@ -90,16 +90,12 @@ def test_every_number_and_gradient_gives_the_bits_of_the_interpreter(text, dtype
 @HALVES
 @pytest.mark.parametrize("size", [65536, 65537, 65536 + 511, 65536 + 513, 100001])
 @pytest.mark.parametrize("threads", [1, 2, 3])
-def test_every_size_and_number_of_threads(size, threads, dtype):
+def test_every_size_and_number_of_threads(size, threads, dtype, set_threads):
     kernel = fresh("gelu(x)")
     x, g = torch.randn(size).to(dtype), torch.randn(size).to(dtype)
-    before = torch.get_num_threads()
-    torch.set_num_threads(threads)
-    try:
-        first = kernel.forward(x), kernel.backward(g, x)[0]
-        second = kernel.forward(x), kernel.backward(g, x)[0]
-    finally:
-        torch.set_num_threads(before)
+    set_threads(threads)
+    first = kernel.forward(x), kernel.backward(g, x)[0]
+    second = kernel.forward(x), kernel.backward(g, x)[0]
     assert_same(second[0], first[0])
     assert_same(second[1], first[1])
 
