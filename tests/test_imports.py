@@ -11,15 +11,17 @@ PACKAGE = Path(__file__).parents[1] / "symact"
 
 # A room may import the rooms of lower floors, and itself; rooms of one floor never each other.
 FLOORS = (
-    ("errors", "records"),
+    ("errors", "records", "arrays"),
     ("files", "registry"),
     ("expr",),
-    ("lower",),
-    ("tasks", "store"),
-    ("optimize", "execute"),
+    ("program",),
+    ("equivalence", "backends"),
+    ("optimize", "store", "activation"),
+    ("tasks", "export"),
+    ("execute",),
+    ("report",),
     ("study",),
     ("bench",),
-    ("report",),
     ("commands",),
     ("cli",),
 )
@@ -27,12 +29,11 @@ FLOORS = (
 NEVER = {
     "commands": {"cli"},
     "errors": {"records"},
-    "optimize": {"tasks", "store"},
-    "tasks": {"store"},
-    "store": {"tasks", "lower"},
-    "report": {"bench", "study", "optimize", "execute"},
+    "tasks": {"store", "optimize"},
+    "store": {"backends"},
+    "report": {"optimize", "execute"},
 }
-NO_TORCH = ("errors", "records", "files", "registry", "expr", "store")
+NO_TORCH = ("errors", "records", "files", "registry", "expr", "program", "equivalence", "store")
 
 
 def modules() -> dict[str, Path]:

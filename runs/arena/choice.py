@@ -20,8 +20,8 @@ from scipy.spatial.distance import cdist
 from symact.bench import Table
 from symact.bench.replaying import baseline_rows
 from symact.optimize.base import rank_values
-from symact.optimize.description import VIEWS, Frame, Raw
 from symact.optimize.embedding import umap_union
+from symact.optimize.function_features import VIEWS, Frame, Raw
 
 LIMIT, REPEATS, SHARE = 100, 100, 0.6
 Model = Callable[[np.ndarray, np.ndarray, np.ndarray], np.ndarray]

@@ -20,10 +20,10 @@ from torch import nn
 
 from symact.bench import build
 from symact.bench.replaying import BASELINES
-from symact.expr import identity
+from symact.equivalence.table import classify
 from symact.expr.grammar import load_grammar
 from symact.expr.tree import parse
-from symact.optimize.functions import Functions
+from symact.optimize.pool import Functions
 from symact.tasks.builtin import ImageTask
 from symact.tasks.data import Dataset, Split, images14
 from symact.tasks.networks import glorot
@@ -60,7 +60,7 @@ def half() -> list:
     """Every second function of the space at random, and the baselines, in the order of the space."""
     grammar = load_grammar("aquasurf")
     space = grammar.space("bench")
-    members, functions = identity.distinct(space), Functions.of(space)
+    members, functions = classify.distinct(space), Functions.of(space)
     chosen = set(np.random.default_rng(0).permutation(len(members))[: len(members) // 2].tolist())
     baselines = {functions.key(parse(text, grammar)) for text in BASELINES}
     chosen |= {row for row, member in enumerate(members) if functions.key(member) in baselines}

@@ -1,6 +1,6 @@
 """Kill -9, again and again: `python runs/fault_drill/drill.py [--kills 500] [--seed 0] [--folder DIR]`.
 
-One study is run by two workers while this script kills, at random moments, a worker, a keeper, the
+One study is run by two workers while this script kills, at random moments, a worker, a supervisor, the
 driver, driver and workers, or everything at once; it starts a new driver whenever that is gone. A kill
 counts only if a candidate was running when it landed (its sign is left behind), and there is progress
 between any two. After each kill the store is read and compared row by row with three witnesses: the
@@ -36,7 +36,7 @@ from symact.study import Study
 
 FOLDER = Path(__file__).resolve().parent
 TASK = f"{FOLDER / 'task.py'}:Sleeper"
-VICTIMS = ("worker", "keeper", "driver", "driver and workers", "everything")
+VICTIMS = ("worker", "supervisor", "driver", "driver and workers", "everything")
 WEIGHTS = (8, 4, 2, 1, 1)
 WORKERS = 2
 LIST = "trained"  # the task's list, beside the signs
@@ -169,7 +169,7 @@ class Drill:
     def kill(self) -> None:
         victim = self.random.choices(VICTIMS, WEIGHTS)[0]
         family = psutil.Process(self.driver.pid).children(recursive=True)
-        keepers = [p for p in family if "execute.keeper" in " ".join(command(p))]
+        supervisors = [p for p in family if "execute.supervisor" in " ".join(command(p))]
         workers = [p for p in family if "execute.worker" in " ".join(command(p))]
         running = self.wait_for_signs(workers)
         if not running:
@@ -177,10 +177,10 @@ class Drill:
         target = self.random.choice(running)
         chosen = {
             "worker": [target],
-            "keeper": [p for p in keepers if p.pid == parent(target)],
+            "supervisor": [p for p in supervisors if p.pid == parent(target)],
             "driver": [self.driver],
             "driver and workers": [self.driver, *workers],
-            "everything": [self.driver, *keepers, *workers],
+            "everything": [self.driver, *supervisors, *workers],
         }[victim]
         if not chosen:
             return

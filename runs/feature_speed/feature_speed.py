@@ -28,7 +28,7 @@ from torch.nn import functional
 import symact
 from symact.tasks import TASKS
 from symact.tasks.fisher import EDGES, FisherProbe, log_spectrum, observe, pairwise_cdf
-from symact.tasks.moments import gradient_factor, input_factor
+from symact.tasks.kronecker_factors import gradient_factor, input_factor
 from symact.tasks.networks import all_cnn_c
 
 HERE = Path(__file__).parent

@@ -13,17 +13,18 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
+from symact.backends import torch_source
 from symact.errors import InputError
-from symact.execute.features import stacked, unpack
 from symact.expr.grammar import load_grammar, parse_grammar, shipped
+from symact.expr.operators import NO_GRAMMAR
 from symact.expr.shape import parse_shape
 from symact.expr.space import Space
 from symact.expr.tree import from_document, parse, to_document
-from symact.expr.vocabulary import NO_GRAMMAR
-from symact.lower import passes, torch_code
+from symact.program import pipeline
 from symact.store import Settings, outcomes
 from symact.store.rows import Asked, problem
 from symact.store.settings import first_problem
+from symact.study.feature_cache import stacked, unpack
 
 GRAMMARS = [None, load_grammar("ramachandran"), load_grammar("aquasurf")]
 
@@ -52,7 +53,7 @@ def formula(text: str) -> None:
 def lowered(text: str) -> None:
     """A formula on its way to source: `symact compile` without the parts that draw and execute."""
     try:
-        torch_code.source(passes.lower(parse(text)))
+        torch_source.source(pipeline.lower(parse(text)))
     except InputError as error:
         refuse(error)
 

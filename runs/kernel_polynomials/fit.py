@@ -6,7 +6,7 @@ the minimax polynomial). Coefficients are rounded to float32 one at a time, lowe
 the rest is fitted again, so that rounding one is made good by the next. Targets come from mpmath with
 60 digits, arguments are float64.
 
-    python runs/kernel_polynomials/fit.py > symact/lower/native/coefficients.h
+    python runs/kernel_polynomials/fit.py > symact/backends/cpu/src/coefficients.h
 """
 
 from __future__ import annotations

@@ -17,11 +17,11 @@ import numpy
 import torch
 import triton
 
+from symact.backends.triton.source import assemble
 from symact.expr.grammar import load_grammar
 from symact.expr.tree import Expr, parse
-from symact.lower.gradient import backward
-from symact.lower.passes import lower
-from symact.lower.triton_code import assemble
+from symact.program.gradient import backward
+from symact.program.pipeline import lower
 
 NAMED = (
     "x*sigmoid(x)",

@@ -1,4 +1,4 @@
-"""Fit the polynomials of the Triton device functions: writes `symact/lower/triton_polynomials.py`.
+"""Fit the polynomials of the Triton device functions: writes `symact/backends/triton/polynomials.py`.
 
 Every row is interpolated at Chebyshev points in 50 digits, for float32 and for float64, with the lowest
 degree whose truncation error is below a small part of the format's rounding error. Run it as
@@ -17,7 +17,7 @@ from mpmath import mp, mpf
 
 mp.dps = 50
 FAR = mpf(10) ** 14
-TARGET = Path(__file__).parents[2] / "symact" / "lower" / "triton_polynomials.py"
+TARGET = Path(__file__).parents[2] / "symact" / "backends" / "triton" / "polynomials.py"
 
 
 @dataclass(frozen=True)

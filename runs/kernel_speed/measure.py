@@ -343,10 +343,10 @@ def main() -> None:
     if arguments.tables:
         (RESULTS / "TABLES.md").write_text(tables())
         return
-    from symact.lower import native_library
+    from symact.backends.cpu import library as cpu_library
 
     keep_freed_memory()
-    about = {"machine": platform.machine(), "processor": processor(), "instruction_set": native_library.isa()}
+    about = {"machine": platform.machine(), "processor": processor(), "instruction_set": cpu_library.isa()}
     about |= {"torch": torch.__version__, "python": platform.python_version()}
     for name in (
         [arguments.section] if arguments.section else [n for n in SECTIONS if not (RESULTS / f"{n}.json").exists()]

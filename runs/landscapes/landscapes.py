@@ -11,7 +11,7 @@ from pathlib import Path
 import torch
 
 import symact
-from symact.tasks.landscape import landscape_figure, loss_landscape, output_landscape, site_histogram, site_inputs
+from symact.report.landscapes import landscape_figure, loss_landscape, output_landscape, site_histogram, site_inputs
 from symact.tasks.schedules import plan
 from symact.tasks.train import measure_accuracy, train
 

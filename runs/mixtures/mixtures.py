@@ -21,7 +21,7 @@ from scipy import stats
 import symact
 from symact.expr.grammar import load_grammar
 from symact.optimize.mixture import Mixture
-from symact.optimize.weighing import site_proportions
+from symact.optimize.mixture_formula import site_proportions
 from symact.tasks import TASKS
 
 HERE = Path(__file__).parent

@@ -21,12 +21,12 @@ from typing import Any
 
 import numpy as np
 
+from symact.equivalence.index.function_index import FunctionIndex
+from symact.equivalence.index.judge import Judge
 from symact.expr.grammar import load_grammar
-from symact.expr.index import FunctionIndex
-from symact.expr.judge import Judge
 from symact.expr.space import Space
 from symact.expr.tree import Expr
-from symact.expr.vary import crossover, mutate
+from symact.expr.variation import crossover, mutate
 
 HERE = Path(__file__).resolve().parent
 SPACES = (("aquasurf", "bench"), ("aquasurf", "large"), ("ramachandran", "units"), ("pangaea", "open"))

@@ -45,8 +45,8 @@ def _grammar(shapes: str) -> Any:
 
 def timed(shapes: str, equivalence: str, connection: Any, repeats: int = 1) -> None:
     """Compile one space in this process and send what it took."""
+    from symact.equivalence.table.classify import enumerate_classes, write_table
     from symact.expr.grammar import load_grammar
-    from symact.expr.identity import enumerate_classes, write_table
 
     with tempfile.TemporaryDirectory() as folder:
         write_table(enumerate_classes(load_grammar("aquasurf"), "bench", equivalence), Path(folder) / "warm.parquet")
@@ -90,11 +90,11 @@ def one_by_one(count: int) -> tuple[float, int]:
     """AQuaSurF's way: evaluate each expression by itself on 1,000 float32 points and compare the printed outputs."""
     import numpy as np
 
+    from symact.equivalence.numeric.float64 import run_float32
+    from symact.equivalence.table.float32_rule import normal_points
     from symact.expr.grammar import load_grammar
-    from symact.expr.kernels import run_float32
-    from symact.expr.single import normal_points
-    from symact.expr.tape import tape_of
     from symact.expr.tree import VARIABLE, Expr
+    from symact.program.tape import tape_of
 
     x = normal_points()[None]
 

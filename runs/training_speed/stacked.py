@@ -22,9 +22,9 @@ import torch
 
 import symact
 from symact.tasks import TASKS
-from symact.tasks.chain import Chain
-from symact.tasks.native_chain import NativeChain
-from symact.tasks.optimizers import OPTIMIZERS, FlatParameters
+from symact.tasks.first_order import OPTIMIZERS, FlatParameters
+from symact.tasks.mlp_step import Chain
+from symact.tasks.mlp_step_native import NativeChain
 
 HERE = Path(__file__).parent
 FUNCTIONS = (

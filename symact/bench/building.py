@@ -22,11 +22,11 @@ import numpy as np
 
 from symact import __version__
 from symact.bench.table import Table
+from symact.equivalence.table import classify
 from symact.errors import InputError
 from symact.execute import Place, start
 from symact.execute.job import Job, Result, WorkerSettings, decode_arrays
-from symact.execute.task import describe, load
-from symact.expr import identity
+from symact.execute.task_loading import describe, load
 from symact.expr.grammar import Grammar, load_grammar
 from symact.expr.tree import Expr, to_document
 from symact.records import Outcome, Status
@@ -70,7 +70,7 @@ def build(
     grammar = grammar if isinstance(grammar, Grammar) else load_grammar(grammar)
     chosen = grammar.space(space)
     settings, folder = describe(task)
-    expressions = (identity.distinct(chosen) if only is None else list(only))[:limit]
+    expressions = (classify.distinct(chosen) if only is None else list(only))[:limit]
     if not expressions or seeds < 1:
         raise InputError(f"space {chosen.name!r}: no usable function to train, or no seed to train it with")
     about = {

@@ -24,7 +24,7 @@ from symact.errors import InputError
 from symact.expr.grammar import Grammar, parse_grammar
 from symact.expr.space import Space
 from symact.expr.tree import Expr, parse
-from symact.optimize.functions import Functions
+from symact.optimize.pool import Functions
 
 FORMAT = 1
 _KEY = b"symact"

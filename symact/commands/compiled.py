@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import time
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from symact.files import check_output
 from symact.report import console
+
+if TYPE_CHECKING:
+    from symact.expr.tree import Expr
 
 
 def is_grammar(target: str) -> bool:
@@ -33,8 +37,8 @@ def show_expression(
         InputError: the expression, the grammar or an output is wrong.
     """
     from symact.expr.grammar import load_grammar
+    from symact.expr.operators import NO_GRAMMAR
     from symact.expr.tree import parse
-    from symact.expr.vocabulary import NO_GRAMMAR
 
     for path, suffixes in ((output, (".py", ".onnx")), (plot, (".png", ".svg", ".pdf"))):
         if path is not None:
@@ -43,41 +47,50 @@ def show_expression(
     expr = parse(text, grammar)
     report = _checked(expr) if check else None
     if output is not None or plot is not None:
-        from symact.lower import export
+        from symact.export import files
 
         if output is not None:
-            export.write(expr, output)
+            files.write(expr, output)
             console.note(f"wrote {output}")
         if plot is not None:
-            export.plot(expr, plot)
+            files.plot(expr, plot)
             console.note(f"wrote {plot}")
     if as_json:
         console.document(_document(expr, grammar, stage, report))
     elif stage is not None:
-        print(_stages()[stage](expr).rstrip())
+        print(stages()[stage](expr).rstrip())
         _say_checked(report)
     else:
         console.stage("expression", str(expr))
         for name in ("canonical", "gradient", "torch", "latex"):
-            console.stage(name, _stages()[name](expr))
+            console.stage(name, stages()[name](expr))
         _say_checked(report)
 
 
-def _stages() -> dict[str, Any]:
-    from symact.lower.gradient import backward
-    from symact.lower.passes import STAGES, lower
+def stages() -> dict[str, Callable[[Expr], str]]:
+    """What `--show STAGE` prints of an expression, by the name of the stage."""
+    from symact.backends.torch_source import source as torch_source
+    from symact.backends.triton.source import source as triton_source
+    from symact.expr.display import canonical, latex
+    from symact.program.gradient import backward
+    from symact.program.pipeline import lower
 
-    def triton(expr: Any) -> str:
-        from symact.lower.triton_code import source
-
+    def triton(expr: Expr) -> str:
         forward = lower(expr)
-        return source(forward, backward(forward))
+        return triton_source(forward, backward(forward))
 
-    return {**STAGES, "triton": triton}
+    return {
+        "canonical": lambda expr: str(canonical(expr)),
+        "program": lambda expr: str(lower(expr)),
+        "gradient": lambda expr: str(backward(lower(expr))),
+        "torch": lambda expr: torch_source(lower(expr)),
+        "triton": triton,
+        "latex": latex,
+    }
 
 
 def _checked(expr: Any) -> dict[str, Any]:
-    from symact.lower.check import check
+    from symact.activation.check import check
 
     with console.bar("checking against high precision"):
         report = check(expr)
@@ -94,11 +107,11 @@ def _say_checked(report: dict[str, Any] | None) -> None:
 
 
 def _document(expr: Any, grammar: Any, stage: str | None, report: dict[str, Any] | None) -> dict[str, Any]:
-    from symact.expr.identity import domain
+    from symact.equivalence.table.classify import domain
 
-    stages = _stages()
+    show = stages()
     wanted = {stage} if stage is not None else set()
-    shown = {name: stages[name](expr).rstrip() for name in ("canonical", "latex", "torch", *sorted(wanted))}
+    shown = {name: show[name](expr).rstrip() for name in ("canonical", "latex", "torch", *sorted(wanted))}
     parameters = [
         {"name": p.name, "init": p.init, "per": p.per, "positive": p.positive, "range": list(p.range)}
         for p in expr.parameters
@@ -118,8 +131,8 @@ def show_grammar(name: str, space_name: str | None, equivalence: str, output: Pa
     Raises:
         InputError: the grammar, the space or the output is wrong.
     """
+    from symact.equivalence.table.classify import enumerate_classes, write_table
     from symact.expr.grammar import load_grammar
-    from symact.expr.identity import enumerate_classes, write_table
 
     grammar = load_grammar(name.strip())
     space = grammar.space(space_name)

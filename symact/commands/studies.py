@@ -69,9 +69,9 @@ def view(run: Path) -> Any:
 
 def export(target: str, output: Path, grammar: str | None) -> None:
     """Write the best function of a run folder, or an expression, as a file to take home."""
+    from symact.export.files import write
     from symact.expr.grammar import load_grammar
     from symact.expr.tree import parse
-    from symact.lower.export import write
 
     check_output(output, (".py", ".onnx"))
     if Path(target.strip()).is_dir():

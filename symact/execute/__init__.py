@@ -1,10 +1,10 @@
-"""ROOM 6: where candidates are evaluated: this process, worker processes, or a Ray cluster.
+"""Where candidates are evaluated: this process, worker processes, or a Ray cluster.
 
 An executor takes jobs as text and gives back one result per job, in the order of finishing. Whatever
 happens to a candidate (it hangs, dies, fills the memory) is an outcome. Executors know nothing of the
 store: the study records what they report.
 
-Names are imported when they are used: keepers, of which there is one per worker, are to start quickly and stay small.
+Names are imported when they are used, so that the supervisors, one per worker, start quickly and stay small.
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ from typing import Any
 
 # Public name -> the module that defines it.
 _PUBLIC = {
-    "EXECUTORS": "symact.execute.place",
-    "Executor": "symact.execute.place",
-    "Place": "symact.execute.place",
-    "start": "symact.execute.place",
+    "EXECUTORS": "symact.execute.executor",
+    "Executor": "symact.execute.executor",
+    "Place": "symact.execute.executor",
+    "start": "symact.execute.executor",
     "Job": "symact.execute.job",
     "Result": "symact.execute.job",
     "WorkerSettings": "symact.execute.job",

@@ -16,8 +16,8 @@ from typing import Any
 import numpy as np
 
 from symact.errors import FormulaError, InputError, SymactError
+from symact.expr.operators import Vocabulary
 from symact.expr.tree import Expr, from_document
-from symact.expr.vocabulary import Vocabulary
 from symact.records import Outcome, Status
 from symact.store import outcomes
 
@@ -94,7 +94,7 @@ class MakeActivation:
         self._site = 0
 
     def __call__(self) -> Any:
-        from symact.lower.module import Activation
+        from symact.activation.module import Activation
 
         expressions = (self.candidate,) if isinstance(self.candidate, Expr) else self.candidate
         site, self._site = self._site, self._site + 1

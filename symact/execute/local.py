@@ -18,8 +18,8 @@ from symact.errors import InputError, SymactError
 from symact.execute import processes
 from symact.execute.interrupts import uninterrupted
 from symact.execute.job import Job, Result, WorkerSettings, perform
-from symact.execute.keeper import ONE_THREAD, Lines, command
-from symact.expr.vocabulary import Vocabulary
+from symact.execute.supervisor import ONE_THREAD, Lines, command
+from symact.expr.operators import Vocabulary
 from symact.records import Outcome, Status
 from symact.store import outcomes
 
@@ -77,7 +77,7 @@ class InProcess:
 
 
 class _Slot:
-    """The study's end of one keeper."""
+    """The study's end of one supervisor."""
 
     def __init__(self, settings: str, device: str | None):
         requests_read, self.requests = os.pipe()
@@ -88,7 +88,7 @@ class _Slot:
             environment["CUDA_VISIBLE_DEVICES"] = device
         try:
             self.process = subprocess.Popen(
-                command("keeper", requests_read, replies_write, os.getpid()),
+                command("supervisor", requests_read, replies_write, os.getpid()),
                 stdin=subprocess.DEVNULL,
                 pass_fds=(requests_read, replies_write),
                 env=environment,
@@ -103,19 +103,19 @@ class _Slot:
         self.send(settings)
 
     def send(self, line: str) -> None:
-        """Hand a line to the keeper; its loss is noticed when reading."""
+        """Hand a line to the supervisor; its loss is noticed when reading."""
         with contextlib.suppress(BrokenPipeError):
             data = line.encode() + b"\n"
             while data:
                 data = data[os.write(self.requests, data) :]
 
     def leave(self) -> None:
-        """Close the pipe, upon which the keeper ends its worker and itself."""
+        """Close the pipe, upon which the supervisor ends its worker and itself."""
         with contextlib.suppress(OSError):
             os.close(self.requests)
 
     def end(self) -> None:
-        """Wait for the keeper; if it does not go, or was killed, end what it left."""
+        """Wait for the supervisor; if it does not go, or was killed, end what it left."""
         try:
             self.process.wait(10)
         except subprocess.TimeoutExpired:
@@ -155,8 +155,8 @@ class WorkerProcesses:
             raise
 
     @property
-    def keepers(self) -> list[int]:
-        """Process ids of the keepers."""
+    def supervisors(self) -> list[int]:
+        """Process ids of the supervisors."""
         return [slot.process.pid for slot in self._slots]
 
     @property
@@ -250,12 +250,12 @@ class WorkerProcesses:
             self._results.append(Result(job, Outcome.failed(Status.crashed, reason), 0.0))
 
     def _replace(self, slot: _Slot) -> None:
-        """A keeper was lost: end what it watched, and start another."""
+        """A supervisor was lost: end what it watched, and start another."""
         self._selector.unregister(slot.lines.descriptor)
         slot.leave()
         slot.end()
         if not slot.ready and slot.job is None and not slot.session:
             raise SymactError("a worker process could not be started; see the message above")
-        self._again(slot, "its keeper was lost")
+        self._again(slot, "its supervisor was lost")
         self._slots.remove(slot)
         self._add(slot.device)

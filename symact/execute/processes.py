@@ -89,7 +89,7 @@ def reap() -> dict[int, int]:
 
 
 def end_session(session: int) -> None:
-    """Kill every process of a session (that of a worker whose keeper was lost)."""
+    """Kill every process of a session (that of a worker whose supervisor was lost)."""
     for _ in range(100):
         living = [p for p in psutil.process_iter() if p.pid != os.getpid() and _session(p.pid) == session]
         living = [p for p in living if _is_alive(p)]
@@ -107,7 +107,7 @@ def mark() -> str:
 def sweep() -> int:
     """Kill workers (and children of workers) whose driver is gone; returns how many there were.
 
-    The keepers do that at once; this is for the case that somebody killed driver and keepers together.
+    The supervisors do that at once; this is for the case that somebody killed driver and supervisors together.
     """
     found = []
     for process in psutil.process_iter():

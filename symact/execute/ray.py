@@ -1,6 +1,6 @@
 """Evaluation on a Ray cluster: workers on any node, nodes that come and go.
 
-Each Ray actor keeps one worker process under a keeper, exactly as on this machine, so limits and
+Each Ray actor keeps one worker process under a supervisor, exactly as on this machine, so limits and
 crashes are handled where they happen. Text goes in and text comes out. A job on a node that is lost
 is done again elsewhere; what counts is what the study has stored.
 """

@@ -1,6 +1,6 @@
 """The worker process: reads one JSON line per job, evaluates, writes one JSON line back.
 
-Started by a keeper (`keeper.py`) with two pipes of its own, so that whatever a task prints, or reads
+Started by a supervisor (`supervisor.py`) with two pipes of its own, so that whatever a task prints, or reads
 from its standard input, disturbs nothing. Imports are paid once, before the first job.
 """
 
@@ -14,7 +14,7 @@ import time
 from typing import Any
 
 from symact.errors import InputError, SymactError
-from symact.execute import task as tasks
+from symact.execute import task_loading as tasks
 from symact.execute.job import Job, perform
 from symact.records import Outcome, Status
 from symact.store import TaskSettings, outcomes

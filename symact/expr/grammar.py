@@ -23,11 +23,11 @@ import sympy
 
 from symact.errors import FormulaError, GrammarError, InputError
 from symact.expr import formula, functions
-from symact.expr.places import Places
-from symact.expr.primitives import finite_share
+from symact.expr.operator_check import finite_share
+from symact.expr.operators import Limits, Operator, Parameter, Vocabulary
 from symact.expr.shape import MAXIMUM_DEPTH, parse_shape
 from symact.expr.space import Space
-from symact.expr.vocabulary import Limits, Operator, Parameter, Vocabulary
+from symact.expr.toml_spans import Places
 
 MAXIMUM_LENGTH = 1_000_000
 DEFAULT_INTERVAL = (-100.0, 100.0)

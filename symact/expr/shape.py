@@ -9,8 +9,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from symact.errors import FormulaError
+from symact.expr.operators import Operator
 from symact.expr.tree import X_LEAF, Expr
-from symact.expr.vocabulary import Operator
 
 MAXIMUM_DEPTH = 100
 

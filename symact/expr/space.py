@@ -20,9 +20,9 @@ from typing import TypeAlias
 import numpy as np
 
 from symact.errors import InputError
+from symact.expr.operators import KINDS, VARIABLE, Limits, Operator, Vocabulary
 from symact.expr.shape import TREE, Shape, parse_shape
 from symact.expr.tree import X_LEAF, Expr
-from symact.expr.vocabulary import KINDS, VARIABLE, Limits, Operator, Vocabulary
 
 MAXIMUM_TREE_DEPTH = 8
 MAXIMUM_TREE_SIZE = 100

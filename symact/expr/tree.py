@@ -19,7 +19,7 @@ import sympy
 from symact.errors import FormulaError
 from symact.expr import formula
 from symact.expr.functions import A, B, X, piecewise
-from symact.expr.vocabulary import NO_GRAMMAR, VARIABLE, Operator, Parameter, Vocabulary
+from symact.expr.operators import NO_GRAMMAR, VARIABLE, Operator, Parameter, Vocabulary
 
 
 class Expr:

@@ -23,7 +23,7 @@ import numpy as np
 from symact.errors import InputError
 from symact.expr.space import Space
 from symact.expr.tree import Expr
-from symact.optimize.functions import Functions
+from symact.optimize.pool import Functions
 from symact.records import Status, Trial
 
 Candidate: TypeAlias = Expr | tuple[Expr, ...]

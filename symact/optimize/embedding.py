@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from symact.optimize.description import Description
+from symact.optimize.function_features import Description
 
 
 def umap_union(description: Description, views: tuple[str, ...], dimensions: int = 2, seed: int = 0) -> np.ndarray:

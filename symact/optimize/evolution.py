@@ -21,11 +21,11 @@ import numpy as np
 from deap import base, tools
 
 from symact.errors import InputError
-from symact.expr import vary
+from symact.expr import variation
 from symact.expr.space import Space
 from symact.expr.tree import Expr
-from symact.lower import gradient, passes
 from symact.optimize.base import Candidate, Features, Optimizer, check_settings, score_of
+from symact.program import gradient, pipeline
 from symact.records import Trial
 
 # How often each mutation is tried, relative to the others; one that a space rules out is passed over.
@@ -109,14 +109,16 @@ class Evolution(Optimizer):
     ):
         super().__init__(space, seed, features=features)
         check_settings(self.name, {"algorithm": algorithm}, {"algorithm": ("aging", "mu+lambda", "nsga2")})
-        unknown = set(mutations) - set(vary.MUTATIONS)
+        unknown = set(mutations) - set(variation.MUTATIONS)
         if unknown:
-            raise InputError(f"evolution: unknown mutation {min(unknown)!r}; there are {', '.join(vary.MUTATIONS)}")
+            raise InputError(
+                f"evolution: unknown mutation {min(unknown)!r}; there are {', '.join(variation.MUTATIONS)}"
+            )
         if population < 1 or tournament < 1 or initial < 0 or not 0 <= crossover <= 1:
             raise InputError("evolution: population and tournament are at least 1, crossover lies in [0, 1]")
         self.algorithm, self.population, self.tournament = algorithm, int(population), int(tournament)
         self.initial, self.crossover, self.finite = int(initial), float(crossover), finite
-        self._names = [name for name in vary.MUTATIONS if mutations.get(name, 0.0) > 0]
+        self._names = [name for name in variation.MUTATIONS if mutations.get(name, 0.0) > 0]
         weights = np.array([mutations[name] for name in self._names], dtype=float)
         self._weights = weights / weights.sum() if len(weights) else weights
         self._individuals: list[Individual] = []
@@ -166,7 +168,7 @@ class Evolution(Optimizer):
             parents = [one.expression for one in self._parents(breeders)]
         child = parents[0]
         if generator.random() < self.crossover:
-            child = vary.crossover(parents[0], parents[1], self.space, generator)[int(generator.integers(2))]
+            child = variation.crossover(parents[0], parents[1], self.space, generator)[int(generator.integers(2))]
             if child not in parents and generator.random() < 0.5:
                 return child
         return self._mutated(child, generator)
@@ -180,10 +182,10 @@ class Evolution(Optimizer):
 
     def _mutated(self, expression: Expr, generator: np.random.Generator) -> Expr:
         for name in generator.choice(self._names, size=8, p=self._weights) if self._names else ():
-            mutant = vary.MUTATIONS[name](expression, self.space, generator)
+            mutant = variation.MUTATIONS[name](expression, self.space, generator)
             if mutant is not None:
                 return mutant
-        return vary.mutate(expression, self.space, generator)
+        return variation.mutate(expression, self.space, generator)
 
 
 @contextmanager
@@ -200,5 +202,5 @@ def python_random(generator: np.random.Generator) -> Iterator[None]:
 @lru_cache(maxsize=65_536)
 def cost(expression: Expr) -> float:
     """Cost of a forward and a backward pass by the instruction table, the same on every machine."""
-    program = passes.lower(expression)
+    program = pipeline.lower(expression)
     return program.cost + gradient.backward(program).cost

@@ -25,9 +25,9 @@ import numpy as np
 from symact.errors import InputError
 from symact.expr.space import Space
 from symact.expr.tree import Expr, candidate_text, parse
-from symact.optimize import weighing
+from symact.optimize import mixture_formula
 from symact.optimize.base import Candidate, Features, Optimizer, check_settings, score_of
-from symact.optimize.weighing import Choices
+from symact.optimize.mixture_formula import Choices
 from symact.records import Trial
 
 BANSAL = ("relu(x)", "tanh(x)", "sin(x)")
@@ -79,7 +79,7 @@ class Mixture(Optimizer):
         self.epochs = 0
         self._terms = {f"w0_f{i}": text for i, text in enumerate(functions)}
         own = set(self._terms.values())
-        for name in weighing.usable_operators(space.grammar, "unary"):
+        for name in mixture_formula.usable_operators(space.grammar, "unary"):
             text = f"{name}(x)"
             if text not in own and space.grammar.operators[name].name not in ("zero", "identity"):
                 self._terms[f"w0_{name}"] = text
@@ -116,7 +116,7 @@ class Mixture(Optimizer):
         if self._search is not None:
             self._search.learn(trial, constants)
         elif score is not None:
-            self._mixtures.append((score, self._shares(weighing.proportions(constants), trial.candidate)))
+            self._mixtures.append((score, self._shares(mixture_formula.proportions(constants), trial.candidate)))
 
     # Sums of functions.
 
@@ -136,7 +136,7 @@ class Mixture(Optimizer):
             for first, second in itertools.combinations(terms, 2):
                 name = f"{first}__times__{second.removeprefix('w0_')}"
                 formulas[name] = f"({self._terms[first]})*({self._terms[second]})"
-        return weighing.weighted_sum(formulas, self.space.grammar)
+        return mixture_formula.weighted_sum(formulas, self.space.grammar)
 
     def _sums(self) -> Iterator[Candidate]:
         first = [name for name in self._terms if name.startswith("w0_f") and name[4:].isdigit()]
@@ -165,22 +165,22 @@ class _Cells:
         if not fitting:
             raise InputError(f"mixture: no shape of space {owner.space.name!r} has unary and binary slots only")
         self.shape = fitting[0]
-        usable = {kind: weighing.usable_operators(grammar, kind) for kind in ("unary", "binary")}
+        usable = {kind: mixture_formula.usable_operators(grammar, kind) for kind in ("unary", "binary")}
         self.choices: Choices = tuple(usable[slot.kind] for slot in self.shape.slots())
         if not all(self.choices):
             raise InputError("mixture: a slot of the cell has no operator that is finite everywhere")
         self.concentrations = {
-            weighing.weight(slot, name): 1.0 for slot, names in enumerate(self.choices) for name in names
+            mixture_formula.weight(slot, name): 1.0 for slot, names in enumerate(self.choices) for name in names
         }
         self.sites: list[dict[str, float]] = []
         self.stage, self.done = 0, 0
-        weighing.cell(self.shape, self.choices, grammar, owner.bound, {})
+        mixture_formula.cell(self.shape, self.choices, grammar, owner.bound, {})
 
     def propose(self) -> Iterator[Candidate]:
         grammar = self.owner.space.grammar
         if self.stage < self.owner.stages:
             for sample in range(self.done, self.owner.samples):
-                yield weighing.cell(self.shape, self.choices, grammar, self.owner.bound, self._drawn(sample))
+                yield mixture_formula.cell(self.shape, self.choices, grammar, self.owner.bound, self._drawn(sample))
             return
         best = self._ordered(self.concentrations)
         yield from itertools.islice(best, 1)
@@ -196,7 +196,7 @@ class _Cells:
         generator = self.owner.generator(2, self.stage, sample)
         drawn: dict[str, float] = {}
         for slot, names in enumerate(self.choices):
-            keys = [weighing.weight(slot, name) for name in names]
+            keys = [mixture_formula.weight(slot, name) for name in names]
             shares = generator.dirichlet([self.concentrations[key] for key in keys])
             # A weight of zero could never grow again; mean 1, as equal weights have it.
             drawn |= {
@@ -211,11 +211,11 @@ class _Cells:
         if not names <= set(self.concentrations):
             return
         if trial.status == "finished" and constants:
-            for name, share in weighing.proportions(constants).items():
+            for name, share in mixture_formula.proportions(constants).items():
                 if name in self.concentrations:
-                    slot = len(self.choices[int(weighing.slot_of(name)[1:])])
+                    slot = len(self.choices[int(mixture_formula.slot_of(name)[1:])])
                     self.concentrations[name] += share * slot
-            self.sites = [weighing.site_proportions(site) for site in trial.outcomes[0].constants]
+            self.sites = [mixture_formula.site_proportions(site) for site in trial.outcomes[0].constants]
         self.done += 1
         if self.done >= self.owner.samples:
             self.stage, self.done = self.stage + 1, 0
@@ -227,7 +227,7 @@ class _Cells:
             return
         kept = []
         for slot, names in enumerate(self.choices):
-            order = sorted(names, key=lambda name: -self.concentrations[weighing.weight(slot, name)])
+            order = sorted(names, key=lambda name: -self.concentrations[mixture_formula.weight(slot, name)])
             count = max(2 if len(names) > 1 else 1, math.ceil(len(names) / 2))
             kept.append(tuple(name for name in names if name in order[:count]))
         self.choices = tuple(kept)
@@ -236,7 +236,7 @@ class _Cells:
         """Ordinary expressions of the choices left, the most probable first."""
         options = []
         for slot, names in enumerate(self.choices):
-            values = np.array([concentrations.get(weighing.weight(slot, name), 0.0) for name in names])
+            values = np.array([concentrations.get(mixture_formula.weight(slot, name), 0.0) for name in names])
             order = np.argsort(-values, kind="stable")[:6]
             options.append([(-math.log(max(values[i], 1e-9)), names[i]) for i in order])
         if math.prod(map(len, options)) > 50_000:

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from symact.optimize.emission import START, Emission, Partial
+from symact.optimize.actions import START, Emission, Partial
 
 
 class Controller(nn.Module):

@@ -18,7 +18,7 @@ from scipy.spatial.distance import cdist
 from sklearn.ensemble import RandomForestRegressor
 from sklearn.svm import SVR
 
-from symact.optimize.description import Description
+from symact.optimize.function_features import Description
 
 
 @dataclass(frozen=True)

@@ -19,8 +19,8 @@ import torch
 
 from symact.expr.space import Space
 from symact.expr.tree import Expr
+from symact.optimize.actions import Emission, Partial
 from symact.optimize.base import Candidate, Features, Optimizer, check_settings, rank_values, score_of
-from symact.optimize.emission import Emission, Partial
 from symact.optimize.policy import Controller, Rollouts, advantages, evaluate, ppo_loss, reinforce_loss, sample
 from symact.records import Trial
 

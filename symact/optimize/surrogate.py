@@ -15,12 +15,12 @@ from typing import Any
 import numpy as np
 
 from symact.errors import InputError
-from symact.expr import vary
+from symact.expr import variation
 from symact.expr.space import Space
 from symact.expr.tree import Expr, parse
 from symact.optimize.base import Candidate, Features, Optimizer, check_settings, rank_values, score_of
-from symact.optimize.description import VIEWS
-from symact.optimize.landscape import Landscape
+from symact.optimize.feature_space import Landscape
+from symact.optimize.function_features import VIEWS
 from symact.optimize.regressors import Forest, GaussianProcess, NearestNeighbours, Regressor, Rows, SupportVectors
 from symact.records import Trial
 
@@ -188,7 +188,7 @@ class Surrogate(Optimizer):
                 break
             if parents and attempt % 4:
                 parent = parents[int(generator.integers(len(parents)))]
-                drawn.setdefault(vary.mutate(parent, self.space, generator))
+                drawn.setdefault(variation.mutate(parent, self.space, generator))
             else:
                 drawn.setdefault(self.space.sample(generator))
         known = set(self._expressions)

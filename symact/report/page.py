@@ -16,7 +16,7 @@ import jinja2
 from markupsafe import Markup
 
 from symact.errors import InputError
-from symact.expr.canonical import latex
+from symact.expr.display import latex
 from symact.expr.tree import Expr
 from symact.files import write_text
 from symact.records import Status, Trial

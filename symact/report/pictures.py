@@ -121,7 +121,7 @@ def samples(expr: Expr, low: float, high: float, constants: Mapping[str, Any] | 
     """
     import torch
 
-    from symact.lower.module import compile as compile_function
+    from symact.activation.module import compile as compile_function
 
     x = torch.linspace(low, high, 801, dtype=torch.float64, requires_grad=True)
     own = {parameter.name for parameter in expr.parameters}

@@ -18,8 +18,8 @@ from typing import Any
 from pydantic import ValidationError
 
 from symact.errors import InputError, SymactError
+from symact.expr.operators import Vocabulary
 from symact.expr.tree import from_document as candidate_from_document
-from symact.expr.vocabulary import Vocabulary
 from symact.records import Status, Trial
 from symact.store import outcomes, schema
 from symact.store.file import FILE_NAME, address, check_header, connect, create_file, fill, guard, migrated

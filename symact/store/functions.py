@@ -9,10 +9,10 @@ import contextlib
 from collections.abc import Hashable, Iterable, Mapping
 from typing import Any
 
+from symact.equivalence.table.classify import FunctionIndex
 from symact.errors import SymactError
-from symact.expr.identity import FunctionIndex
+from symact.expr.operators import Vocabulary
 from symact.expr.tree import Expr, to_document
-from symact.expr.vocabulary import Vocabulary
 
 Key = tuple[Hashable, ...]
 

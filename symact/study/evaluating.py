@@ -10,15 +10,15 @@ from typing import Any
 import numpy as np
 
 from symact.errors import SymactError
+from symact.execute.executor import Executor
 from symact.execute.interrupts import uninterrupted
 from symact.execute.job import Job, Result
-from symact.execute.place import Executor
 from symact.expr.tree import Expr, to_document
 from symact.records import Outcome
 from symact.store import Evaluation, Settings
 from symact.store.ledger import Ledger
-from symact.study.asking import REFERENCE
 from symact.study.progress import Watch
+from symact.study.proposer import REFERENCE
 
 
 def training_seed(seed: int, repeat: int, confirmation: bool = False) -> int:

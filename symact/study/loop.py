@@ -12,10 +12,9 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from symact.errors import InputError
-from symact.execute import task as tasks
-from symact.execute.features import FeatureCache
+from symact.execute import task_loading as tasks
+from symact.execute.executor import Place, start
 from symact.execute.job import WorkerSettings
-from symact.execute.place import Place, start
 from symact.expr.shape import parse_shape
 from symact.expr.space import Space
 from symact.expr.tree import Expr, candidate_text
@@ -25,10 +24,11 @@ from symact.store import Evaluation, Settings, Store
 from symact.store.ledger import Ledger
 from symact.store.settings import machine, versions
 from symact.study import setup
-from symact.study.asking import Asker
+from symact.study.baselines import Members
 from symact.study.evaluating import Evaluator, training_seed
-from symact.study.members import Members
+from symact.study.feature_cache import FeatureCache
 from symact.study.progress import Progress, Watch
+from symact.study.proposer import Asker
 
 Candidate: TypeAlias = Expr | tuple[Expr, ...]
 Report: TypeAlias = Callable[[Progress], object]

@@ -6,8 +6,8 @@ import inspect
 from typing import Any
 
 from symact.errors import InputError
-from symact.execute import task as tasks
-from symact.execute.place import Place
+from symact.execute import task_loading as tasks
+from symact.execute.executor import Place
 from symact.optimize import OPTIMIZERS
 from symact.store import Settings, Store
 

@@ -34,7 +34,7 @@ from scipy.linalg import lapack
 from torch import nn
 from torch.nn import functional
 
-from symact.tasks.moments import LayerRecord, gradient_factor, input_factor
+from symact.tasks.kronecker_factors import LayerRecord, gradient_factor, input_factor
 
 # One bin per two units of the natural logarithm, as AQuaSurF's published CDFs.
 EDGES = np.linspace(-100.0, 100.0, 101)

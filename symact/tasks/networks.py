@@ -180,7 +180,7 @@ REPLACED = (nn.ReLU, nn.ReLU6, nn.LeakyReLU, nn.ELU, nn.SELU, nn.GELU, nn.SiLU, 
 
 def with_activation(model: nn.Module, make_activation: MakeActivation) -> nn.Module:
     """`model` with every hidden nonlinearity replaced by a fresh activation, in the order of its modules."""
-    from symact.lower.surgery import replace_activations
+    from symact.activation.replace import replace_activations
 
     replace_activations(model, make_activation, of=REPLACED)
     return model

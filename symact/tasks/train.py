@@ -22,9 +22,9 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from symact.tasks.chain import gradient_function, measure_function
 from symact.tasks.data import Split
-from symact.tasks.optimizers import OPTIMIZERS, FlatParameters
+from symact.tasks.first_order import OPTIMIZERS, FlatParameters
+from symact.tasks.mlp_step import gradient_function, measure_function
 
 
 @dataclass(frozen=True)

@@ -24,7 +24,7 @@ def family(monkeypatch):
 
 
 def _is_ours(process, tag):
-    """A worker, keeper or child of one that a driver of this test started."""
+    """A worker, supervisor or child of one that a driver of this test started."""
     try:
         environment = process.environ()
         ours = environment.get("SYMACT_TEST") == tag and "SYMACT_DRIVER" in environment

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from symact.execute.features import pack, stacked, unpack
 from symact.execute.job import decode_arrays, encode_arrays
+from symact.study.feature_cache import pack, stacked, unpack
 
 
 @pytest.mark.parametrize("kind", ["float32", "float64", "float16", "int32", "int64", "bool"])

@@ -20,7 +20,7 @@ from symact.errors import InputError
 from symact.execute import processes
 from symact.execute.job import Job, WorkerSettings, decode_arrays
 from symact.execute.local import InProcess, WorkerProcesses
-from symact.execute.task import describe
+from symact.execute.task_loading import describe
 from symact.expr.grammar import parse_grammar
 from symact.records import Status
 
@@ -162,7 +162,7 @@ def test_features_come_back_as_arrays(pool):
     assert bool(arrays["finite"])
 
 
-def test_a_job_whose_worker_or_keeper_is_killed_from_outside_is_done_again(pool):
+def test_a_job_whose_worker_or_supervisor_is_killed_from_outside_is_done_again(pool):
     executor = pool(2, task="Slow")
     for number in range(40):
         executor.submit(job(number, f"sine(x) + {number}"))
@@ -171,7 +171,7 @@ def test_a_job_whose_worker_or_keeper_is_killed_from_outside_is_done_again(pool)
         result = executor.next(60)
         found[result.job.number] = result.outcome.status
         if len(found) in (5, 12, 20, 28):
-            victims = executor.workers if killed % 2 else executor.keepers
+            victims = executor.workers if killed % 2 else executor.supervisors
             os.kill(victims[killed % len(victims)], signal.SIGKILL)
             killed += 1
     assert killed == 4
@@ -183,7 +183,7 @@ import sys, time
 sys.path.insert(0, {folder!r})
 from symact.execute.job import Job, WorkerSettings
 from symact.execute.local import WorkerProcesses
-from symact.execute.task import describe
+from symact.execute.task_loading import describe
 described, file = describe({task!r})
 executor = WorkerProcesses(WorkerSettings({grammar!r}, described.model_dump(), file, data={data!r}), 2)
 executor.submit(Job(0, 0, 5, {{"expressions": ["hang(x)"], "parameters": []}}))
@@ -192,12 +192,12 @@ executor.next(1.0)
 while not (executor.workers and all(slot.ready for slot in executor._slots)):
     executor.next(0.1)
 executor.next(2.0)
-print(*executor.keepers, *executor.workers, flush=True)
+print(*executor.supervisors, *executor.workers, flush=True)
 executor.next(1000)
 """
 
 
-@pytest.mark.parametrize("also", ["driver", "driver and keepers"])
+@pytest.mark.parametrize("also", ["driver", "driver and supervisors"])
 def test_no_worker_outlives_a_driver_that_is_killed(tmp_path, also):
     sign = tmp_path / "started"
     code = DRIVER.format(folder=str(STUBS.parent), task=f"{STUBS}:Wild", grammar=TEXT, data=str(sign), second="bomb(x)")
@@ -208,14 +208,14 @@ def test_no_worker_outlives_a_driver_that_is_killed(tmp_path, also):
         assert len(pids) == 4
         driver.kill()
         if also != "driver":
-            for keeper in pids[:2]:
-                os.kill(keeper, signal.SIGKILL)
+            for supervisor in pids[:2]:
+                os.kill(supervisor, signal.SIGKILL)
         driver.wait()
     deadline = time.monotonic() + 10
     while any(_command_of(pid) for pid in pids) and time.monotonic() < deadline:
         time.sleep(0.05)
     assert not [pid for pid in pids if _command_of(pid)], "a worker outlived its driver"
-    processes.sweep()  # what the children of workers do when driver and keepers were killed at once
+    processes.sweep()  # what the children of workers do when driver and supervisors were killed at once
     assert not [p for p in psutil.process_iter() if "time.sleep(3600)" in " ".join(_command(p))]
 
 

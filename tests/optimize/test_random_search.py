@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from symact.expr.grammar import load_grammar, parse_grammar
-from symact.optimize.functions import Functions
+from symact.optimize.pool import Functions
 from symact.optimize.random_search import RandomSearch
 from symact.records import Outcome, Trial
 

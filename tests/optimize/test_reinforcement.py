@@ -10,7 +10,7 @@ import torch
 
 from symact.expr.grammar import load_grammar, parse_grammar
 from symact.expr.tree import Expr
-from symact.optimize.emission import Emission
+from symact.optimize.actions import Emission
 from symact.optimize.policy import Controller, Rollouts, advantages, evaluate, ppo_loss, reinforce_loss, sample
 from symact.optimize.reinforcement import Reinforcement
 from symact.records import Outcome, Trial

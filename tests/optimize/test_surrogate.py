@@ -11,10 +11,10 @@ import pytest
 from symact.errors import InputError
 from symact.expr.grammar import load_grammar
 from symact.expr.tree import parse
-from symact.optimize.description import POINTS, Frame, Raw, outputs
 from symact.optimize.embedding import umap_union
-from symact.optimize.functions import Functions
-from symact.optimize.landscape import Landscape
+from symact.optimize.feature_space import Landscape
+from symact.optimize.function_features import POINTS, Frame, Raw, outputs
+from symact.optimize.pool import Functions
 from symact.optimize.regressors import Columns, Forest, GaussianProcess, NearestNeighbours, Rows, SupportVectors
 from symact.optimize.surrogate import Surrogate
 from symact.records import Outcome, Trial

@@ -12,8 +12,8 @@ from symact.expr.tree import candidate_text, parse
 from symact.records import Outcome, Status, Trial
 from symact.store import Store, holds_study
 from symact.study import BASELINES, Study
-from symact.study.asking import PATIENCE
 from symact.study.evaluating import training_seed
+from symact.study.proposer import PATIENCE
 
 
 class Wanderer:

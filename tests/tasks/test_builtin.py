@@ -11,9 +11,9 @@ import pytest
 import torch
 from torch import nn
 
+from symact.activation.module import Activation
 from symact.errors import InputError
-from symact.expr.vocabulary import Parameter, Vocabulary
-from symact.lower.module import Activation
+from symact.expr.operators import Parameter, Vocabulary
 from symact.records import Status
 from symact.tasks import TASKS
 from symact.tasks.builtin import ImageTask

@@ -12,7 +12,7 @@ import pytest
 import torch
 from torch import nn
 
-from symact.lower.module import Activation
+from symact.activation.module import Activation
 from symact.records import Status
 
 ROOT = Path(__file__).parents[2]
@@ -57,7 +57,7 @@ def test_the_features_of_a_mobile_network_are_computed(tmp_path: Path) -> None:
 
 
 def test_any_network_gets_its_activations_replaced(tmp_path: Path) -> None:
-    pytest.importorskip("symact.lower.surgery")
+    pytest.importorskip("symact.activation.replace")
     model = block(tmp_path, "resnet18").network(lambda: Activation("x*sigmoid(x)"))
     assert not any(isinstance(module, nn.ReLU) for module in model.modules())
     assert sum(isinstance(module, Activation) for module in model.modules()) > 0

@@ -9,7 +9,7 @@ from torch import nn
 from torch.nn import functional
 
 from symact.tasks.fisher import EDGES, FisherProbe, log_spectrum, observe, pairwise_cdf
-from symact.tasks.moments import LayerRecord, gradient_factor, input_factor
+from symact.tasks.kronecker_factors import LayerRecord, gradient_factor, input_factor
 
 
 def factors(record: LayerRecord, gradients: list[torch.Tensor]) -> torch.Tensor:

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from symact.tasks.data import Split
-from symact.tasks.optimizers import OPTIMIZERS, FlatParameters
+from symact.tasks.first_order import OPTIMIZERS, FlatParameters
 from symact.tasks.train import Phase, TrainConfig, Turn, measure_accuracy, train
 
 CONFIG = TrainConfig(epochs=4, batch=16, rate=1e-2)

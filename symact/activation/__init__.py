@@ -1,0 +1,1 @@
+"""Compiled functions and modules, and their place in other people's models."""

@@ -1,0 +1,216 @@
+"""`Activation`: a formula as an `nn.Module`; `compile`: a formula as a function of tensors.
+
+Both take an expression or its text, in a grammar's operators or as a formula.
+"""
+
+from __future__ import annotations
+
+import gc
+import html
+from collections.abc import Iterable
+from functools import lru_cache
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.parameter import is_lazy
+
+from symact.activation.runner import Runner, checked
+from symact.backends import torch_source
+from symact.errors import InputError
+from symact.expr.formula_text import formula_text
+from symact.expr.operators import Parameter, Vocabulary
+from symact.expr.tree import Expr, parse
+from symact.program.pipeline import lower
+from symact.program.program import Program
+
+# The smallest value of a parameter that is declared positive.
+POSITIVE_FLOOR = 1e-6
+
+
+def _expression(expr: Expr | str, grammar: Vocabulary | None) -> Expr:
+    return parse(expr, grammar) if isinstance(expr, str) else expr
+
+
+@lru_cache(maxsize=4096)
+def shared_runner(program: Program) -> Runner:
+    """What runs a Program: one for all sites of a network, so that the Program is examined once."""
+    return Runner(program)
+
+
+class CompiledFunction:
+    """A differentiable function of a tensor.
+
+    Attributes:
+        expr: the expression.
+        program: its forward Program.
+        parameters: its learnable parameters; calls may give values for them by name.
+    """
+
+    def __init__(self, expr: Expr):
+        self.expr = expr
+        self.program = lower(expr)
+        self.parameters: tuple[Parameter, ...] = expr.parameters
+        self._runner = Runner(self.program)
+
+    def __call__(self, x: Tensor, **parameters: Tensor | float) -> Tensor:
+        """The function at `x`, of any shape and floating dtype.
+
+        Args:
+            x: where.
+            parameters: name -> value, a number or a tensor of shape `()` or `(C,)`; else its `init`.
+
+        Raises:
+            InputError: `x` is no real tensor, or a name is unknown.
+        """
+        if not parameters and not self.parameters:
+            return self._runner(x)
+        x = checked(x)
+        unknown = parameters.keys() - {p.name for p in self.parameters}
+        if unknown:
+            raise InputError(f"{self.expr} has no parameter {sorted(unknown)[0]!r}")
+        dtype = torch.float64 if x.dtype == torch.float64 else torch.float32
+        values = [parameters.get(p.name, p.init) for p in self.parameters]
+        tensors = tuple(v if isinstance(v, Tensor) else torch.tensor(v, dtype=dtype, device=x.device) for v in values)
+        return self._runner(x, tensors)
+
+    def source(self) -> str:
+        """The function as text of plain torch operations."""
+        return torch_source.source(self.program)
+
+    def __repr__(self) -> str:
+        return f"CompiledFunction({str(self.expr)!r})"
+
+
+def compile(expr: Expr | str, grammar: Vocabulary | None = None) -> CompiledFunction:
+    """Compile one expression.
+
+    Raises:
+        FormulaError: the text cannot be read.
+    """
+    return CompiledFunction(_expression(expr, grammar))
+
+
+def compile_many(exprs: Iterable[Expr | str], grammar: Vocabulary | None = None) -> list[CompiledFunction]:
+    """Compile thousands at once, in order.
+
+    Everything that is made here stays, so the garbage collector, which would take half of the time to
+    walk all of it again and again, rests meanwhile.
+
+    Raises:
+        FormulaError: a text cannot be read.
+    """
+    collecting = gc.isenabled()
+    gc.disable()
+    try:
+        return [compile(expr, grammar) for expr in exprs]
+    finally:
+        if collecting:
+            gc.enable()
+
+
+class Activation(nn.Module):
+    """A formula as a drop-in activation module.
+
+    Its learnable parameters are `nn.Parameter`s under the names that the grammar gives them, of shape
+    `()`, or `(channels,)` with one value per channel along dimension 1. A parameter that is declared
+    positive enters the formula as `max(abs(value), 1e-6)`, so that no step of training makes it
+    negative or zero; `constants()` and `expression()` give the value that enters.
+
+    Args:
+        expr: an expression or its text.
+        grammar: the grammar whose operators and parameters it names.
+        channels: number of channels; then every parameter has one value per channel. Without it, a
+            parameter with `per = "channel"` takes its shape at the first call (as in `nn.LazyLinear`):
+            call the model once before its parameters are given to an optimizer.
+        inplace: accepted for the sake of `nn.ReLU(inplace=True)`; the result is a new tensor.
+    """
+
+    def __init__(
+        self,
+        expr: Expr | str,
+        grammar: Vocabulary | None = None,
+        channels: int | None = None,
+        inplace: bool = False,
+    ):
+        super().__init__()
+        self.expr = _expression(expr, grammar)
+        self.channels, self.inplace = channels, inplace
+        self._declared: tuple[Parameter, ...] = self.expr.parameters
+        self._names = []
+        for parameter in self._declared:
+            name = parameter.name if not hasattr(self, parameter.name) else parameter.name + "_"
+            self._names.append(name)
+            if parameter.per == "channel" and channels is None:
+                setattr(self, name, nn.UninitializedParameter())
+            else:
+                shape = () if channels is None else (channels,)
+                self.register_parameter(name, nn.Parameter(torch.full(shape, float(parameter.init))))
+        self._waiting = self._uninitialized()
+        self._runner = shared_runner(lower(self.expr))
+
+    def _uninitialized(self) -> bool:
+        return any(is_lazy(getattr(self, name)) for name in self._names)
+
+    def _initialize(self, shape: torch.Size) -> None:
+        """Give parameters per channel their shape, and their initial values."""
+        for name, declared in zip(self._names, self._declared, strict=True):
+            parameter = getattr(self, name)
+            if is_lazy(parameter):
+                parameter.materialize(shape)
+                nn.init.constant_(parameter, float(declared.init))
+        self._waiting = False
+
+    def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *rest: Any) -> None:
+        saved = next((state_dict[prefix + n] for n in self._names if prefix + n in state_dict), None)
+        if self._waiting and saved is not None and not is_lazy(saved):
+            self._initialize(saved.shape)
+        super()._load_from_state_dict(state_dict, prefix, *rest)
+
+    def _values(self) -> tuple[Tensor, ...]:
+        values = []
+        for name, declared in zip(self._names, self._declared, strict=True):
+            value = getattr(self, name)
+            values.append(torch.clamp(torch.abs(value), min=POSITIVE_FLOOR) if declared.positive else value)
+        return tuple(values)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """The activation at `x`: any shape, floating dtype and layout."""
+        if self._waiting:
+            x = checked(x)
+            self._initialize(torch.Size([x.shape[min(1, x.dim() - 1)]]))
+        return self._runner(x, self._values()) if self._names else self._runner(x)
+
+    def mixture_parameters(self) -> list[nn.Parameter]:
+        """The parameters that weigh a mixture, which a schedule may train apart from the rest."""
+        return [getattr(self, n) for n, p in zip(self._names, self._declared, strict=True) if p.mixture]
+
+    def constants(self) -> dict[str, float | list[float]]:
+        """Parameter name -> the value that enters the formula; a list where it is per channel."""
+        if self._waiting:
+            return {declared.name: declared.init for declared in self._declared}
+        values = [value.detach().cpu().double().tolist() for value in self._values()]
+        return {declared.name: value for declared, value in zip(self._declared, values, strict=True)}
+
+    def expression(self) -> str:
+        """The formula with its learned constants; it parses again, without a grammar.
+
+        Raises:
+            InputError: a parameter has one value per channel.
+        """
+        return formula_text(self.expr, self.constants())
+
+    def source(self) -> str:
+        """The function as text of plain torch operations."""
+        return torch_source.source(self._runner.forward)
+
+    def _repr_latex_(self) -> str:
+        return self.expr._repr_latex_()
+
+    def _repr_html_(self) -> str:
+        names = ", ".join(f"{name} = {value}" for name, value in self.constants().items())
+        return f"<code>{html.escape(repr(self))}</code>" + (f"<br>{html.escape(names)}" if names else "")
+
+    def extra_repr(self) -> str:
+        """What `print(module)` shows."""
+        return str(self.expr) + (f", channels={self.channels}" if self.channels is not None else "")

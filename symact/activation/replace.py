@@ -1,0 +1,364 @@
+"""Putting activations into anybody's model: `replace_activations`, and classes for `act_layer=`.
+
+Modules (`nn.ReLU()`, ...) are replaced where they stand. Calls (`F.relu(x)`, `x.relu()`, ...) stand in
+the text of a `forward`: the modules whose own `forward` makes such calls are traced with torch.fx, each
+call becomes a submodule, and the traced forward takes the place of the old one. So the model stays the
+same object, with the same names, hooks and state; what cannot be traced is named in the report.
+"""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Callable, Hashable, Iterator, Sequence
+from dataclasses import dataclass, field
+from types import FunctionType
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, fx, nn
+
+from symact.activation.fx_calls import call_text, exchange, function_text, install, only_a_call, traced
+from symact.activation.module import Activation
+from symact.errors import InputError
+from symact.expr.operators import Vocabulary
+from symact.expr.tree import Expr
+
+Factory = Callable[[], nn.Module]
+
+# What is replaced unless `of` says otherwise: hidden nonlinearities. Gates (Sigmoid, Softmax) are not.
+ACTIVATIONS: tuple[type[nn.Module], ...] = (
+    *(nn.ReLU, nn.ReLU6, nn.LeakyReLU, nn.ELU, nn.CELU, nn.SELU, nn.GELU, nn.SiLU, nn.Mish, nn.Hardswish),
+    *(nn.Softplus, nn.PReLU),
+)
+
+# Module class -> the functions and the method that compute the same.
+CALLS: dict[type[nn.Module], tuple[tuple[Callable[..., Any], ...], str]] = {
+    nn.ReLU: ((F.relu, F.relu_, torch.relu, torch.relu_), "relu"),
+    nn.ReLU6: ((F.relu6,), "relu6"),
+    nn.LeakyReLU: ((F.leaky_relu, F.leaky_relu_), "leaky_relu"),
+    nn.ELU: ((F.elu, F.elu_), "elu"),
+    nn.CELU: ((F.celu, F.celu_, torch.celu), "celu"),
+    nn.SELU: ((F.selu, F.selu_, torch.selu), "selu"),
+    nn.GELU: ((F.gelu,), "gelu"),
+    nn.SiLU: ((F.silu,), "silu"),
+    nn.Mish: ((F.mish,), "mish"),
+    nn.Hardswish: ((F.hardswish,), "hardswish"),
+    nn.Softplus: ((F.softplus,), "softplus"),
+    nn.Tanh: ((torch.tanh, F.tanh), "tanh"),
+    nn.Sigmoid: ((torch.sigmoid, F.sigmoid), "sigmoid"),
+}
+
+
+@dataclass
+class Replacement:
+    """What `replace_activations` did.
+
+    Attributes:
+        model: the model, edited in place.
+        replaced: (qualified name, what was there, what is there now), in the order of the model.
+        not_replaced: (qualified name, what is there, why it was left).
+    """
+
+    model: nn.Module = field(repr=False)
+    replaced: list[tuple[str, str, str]] = field(default_factory=list)
+    not_replaced: list[tuple[str, str, str]] = field(default_factory=list)
+
+    def __len__(self) -> int:
+        return len(self.replaced)
+
+    def __str__(self) -> str:
+        lines = [f"replaced {len(self.replaced)} activations, left {len(self.not_replaced)}"]
+        width = max((len(name) for name, _, _ in (*self.replaced, *self.not_replaced)), default=0)
+        lines += [f"  {name:{width}}  {old} -> {new}" for name, old, new in self.replaced]
+        lines += [f"  {name:{width}}  {old} left: {reason}" for name, old, reason in self.not_replaced]
+        return "\n".join(lines)
+
+    def _repr_html_(self) -> str:
+        rows = [(n, o, f"→ {new}") for n, o, new in self.replaced]
+        rows += [(n, o, f"left: {reason}") for n, o, reason in self.not_replaced]
+        cells = "".join("<tr>" + "".join(f"<td>{html.escape(c)}</td>" for c in row) + "</tr>" for row in rows)
+        head = "<tr><th>where</th><th>was</th><th>now</th></tr>"
+        return f"<p>{html.escape(str(self).splitlines()[0])}</p><table>{head}{cells}</table>"
+
+
+def replace_activations(
+    model: nn.Module,
+    expr: Expr | str | Factory | type[nn.Module],
+    of: Sequence[type[nn.Module]] = ACTIVATIONS,
+    grammar: Vocabulary | None = None,
+    example: Any = None,
+) -> Replacement:
+    """Replace the activations of a model, in place.
+
+    Every site gets a fresh activation, with parameters of its own. A module object that stands in
+    several places stays one object in all of them, as it was. The new modules have the device, the
+    floating dtype and the training mode of the old ones, or of the modules round them.
+
+    Args:
+        model: any model; it must not be an activation itself.
+        expr: an expression, its text, or a callable that makes an activation; called once per site, in order.
+        of: classes to replace, as modules and as calls; subclasses are left alone.
+        grammar: the grammar of an expression given as text.
+        example: an input of the model, or a tuple of them. Then the parameters of an expression are per
+            channel: the model runs once to see how many channels (dimension 1) there are at each site.
+
+    Returns:
+        What was replaced and what could not be.
+
+    Raises:
+        InputError: the expression cannot be read, a factory gives no module, `model` is itself of a class
+            in `of`, or `example` does not reach a site.
+    """
+    if not isinstance(model, nn.Module):
+        raise InputError(f"replace_activations takes a torch module, not {type(model).__name__}")
+    if type(model) in tuple(of):
+        raise InputError("the model is itself an activation; put it into nn.Sequential to replace it in place")
+    if example is None:
+        factory = _factory(expr, grammar)
+        return _Surgery(model, lambda _: factory(), tuple(of)).run()
+    if not isinstance(expr, Expr | str):
+        raise InputError("example= is for an expression: a factory decides on channels itself")
+    return _replace_per_channel(model, expr, tuple(of), grammar, example)
+
+
+def _replace_per_channel(
+    model: nn.Module, expr: Expr | str, of: tuple[type, ...], grammar: Vocabulary | None, example: Any
+) -> Replacement:
+    """Witnesses first, then, when they have seen the example, activations in their places."""
+    Activation(expr, grammar, channels=1)  # A wrong expression must not leave a half-edited model.
+    report = _Surgery(model, lambda _: _Witness(), of).run()
+    _run_once(model, example)
+    missed = [name for name, _, _ in report.replaced if not _channels(model.get_submodule(name))]
+    if missed:
+        raise InputError(f"the example does not reach {missed[0]}; it was replaced by a ReLU that is not trained")
+    _Surgery(model, lambda old: Activation(expr, grammar, _channels(old)), (_Witness,)).replace_modules()
+    report.replaced = [(name, old, _named(model.get_submodule(name))) for name, old, _ in report.replaced]
+    return report
+
+
+def _channels(witness: nn.Module | None) -> int:
+    return witness.channels if isinstance(witness, _Witness) else 0
+
+
+class _Witness(nn.Module):
+    """Stands in for an activation while an example goes through, and notes how many channels come."""
+
+    channels: int = 0
+
+    def forward(self, x: Tensor) -> Tensor:
+        self.channels = x.shape[min(1, x.dim() - 1)]
+        return torch.relu(x)
+
+
+def _run_once(model: nn.Module, example: Any) -> None:
+    modes = {module: module.training for module in model.modules()}
+    model.eval()
+    try:
+        with torch.no_grad():
+            model(*(example if isinstance(example, tuple) else (example,)))
+    finally:
+        for module, training in modes.items():
+            module.training = training
+
+
+def activation_layer(
+    expr: Expr | str, grammar: Vocabulary | None = None, channels: int | None = None
+) -> type[Activation]:
+    """A class of activations, for `act_layer=` (timm), `activation_layer=` (torchvision) and `ACT2FN` (Transformers).
+
+    Its constructor takes `inplace=` and ignores every other argument, as those libraries expect.
+    """
+    made = Activation(expr, grammar, channels)  # Reads the expression now, where an error can be understood.
+
+    class Layer(Activation):
+        def __init__(self, *_: Any, inplace: bool = False, **__: Any):
+            super().__init__(made.expr, None, channels, inplace)
+
+    Layer.__name__ = Layer.__qualname__ = "Activation"
+    Layer.__doc__ = f"The activation {made.expr}."
+    return Layer
+
+
+def _factory(expr: Expr | str | Factory | type[nn.Module], grammar: Vocabulary | None) -> Factory:
+    if isinstance(expr, nn.Module):
+        raise InputError("give an expression or a callable that makes modules; one module would be shared by all sites")
+    if callable(expr):
+        return expr
+    return activation_layer(expr, grammar)
+
+
+class _Surgery:
+    """One run over one model."""
+
+    def __init__(self, model: nn.Module, make: Callable[[nn.Module | None], nn.Module], wanted: tuple[type, ...]):
+        self.model, self.new, self.wanted = model, make, wanted
+        self.report = Replacement(model)
+        self.made: set[int] = set()
+        self.calls: dict[Any, type[nn.Module]] = {}
+        self.methods: dict[str, type[nn.Module]] = {}
+        for kind in wanted:
+            functions, method = CALLS.get(kind, ((), ""))
+            self.calls |= dict.fromkeys(functions, kind)
+            if method:
+                self.methods |= {method: kind, f"{method}_": kind}
+
+    def run(self) -> Replacement:
+        """Replace modules, then functions held as attributes, then calls."""
+        self.replace_modules()
+        self.replace_attributes()
+        self.replace_calls()
+        return self.report
+
+    def replace_modules(self) -> None:
+        """Exchange the activations that are modules."""
+        exchanged: dict[nn.Module, nn.Module] = {}
+        for parent, child_name, place in list(_places(self.model)):
+            child = parent._modules[child_name]
+            if child is None or id(child) in self.made:
+                continue
+            if type(child) in self.wanted:
+                if child not in exchanged:
+                    exchanged[child] = self.make(child, parent)
+                self.put(parent, child_name, exchanged[child])
+                self.report.replaced.append((place, _named(child), _named(exchanged[child])))
+            elif isinstance(child, self.wanted):
+                reason = f"a subclass of {_base(child, self.wanted)}; name it in `of` to replace it"
+                self.report.not_replaced.append((place, type(child).__name__, reason))
+
+    def replace_attributes(self) -> None:
+        """Exchange functions that modules hold, as in `self.activation = F.relu`."""
+        for name, module in list(self.model.named_modules()):
+            if id(module) in self.made:
+                continue
+            held = [(key, value) for key, value in vars(module).items() if _hashable(value) and value in self.calls]
+            for key, function in held:
+                new = self.make(None, module)
+                del module.__dict__[key]
+                self.put(module, key, new)
+                place = f"{name}.{key}" if name else key
+                self.report.replaced.append((place, f"{function_text(function)} (attribute)", _named(new)))
+
+    def make(self, old: nn.Module | None, around: nn.Module) -> nn.Module:
+        """A new activation with the device, dtype and mode of the modules that are there."""
+        new = self.new(old)
+        if not isinstance(new, nn.Module):
+            raise InputError(f"the factory gave {type(new).__name__}, not a torch module")
+        like = next(_tensors(old, around, self.model), None)
+        if like is not None:
+            new = new.to(device=like.device, dtype=like.dtype)
+        self.made.update(id(module) for module in new.modules())
+        return new.train((around if old is None else old).training)
+
+    def put(self, parent: nn.Module, name: str, new: nn.Module) -> None:
+        """Set a submodule; nn.TransformerEncoderLayer must not take its fast path, which knows ReLU and GELU only."""
+        parent._modules[name] = new
+        if getattr(parent, "activation_relu_or_gelu", 0):
+            setattr(parent, "activation_relu_or_gelu", 0)  # noqa: B010 (a plain attribute, not a tensor)
+
+    def replace_calls(self) -> None:
+        """Exchange the activations that are calls in the text of a `forward`."""
+        for name, module in list(self.model.named_modules()):
+            skipped = isinstance(module, self.wanted) or type(module).__module__.startswith("torch.nn.")
+            if skipped or id(module) in self.made:
+                continue
+            found = sorted(self.mentioned(module))
+            if found:
+                self.rewrite(name, module, found)
+
+    def mentioned(self, module: nn.Module) -> set[str]:
+        """Names of activations in a module's `forward`, and in the methods and functions that it calls."""
+        names = {function.__name__ for function in self.calls} | self.methods.keys()
+        found, seen = set[str](), set[Any]()
+        waiting: list[Any] = [module.forward]
+        while waiting and len(seen) < 200:
+            function = waiting.pop()
+            code = getattr(function, "__code__", None)
+            if code is None or code in seen:
+                continue
+            seen.add(code)
+            scope = getattr(function, "__globals__", {})
+            for name in code.co_names:
+                if name in names and name not in module._modules:
+                    found.add(name)
+                called = getattr(type(module), name, None) or scope.get(name)
+                if isinstance(called, FunctionType) and not called.__module__.startswith("torch."):
+                    waiting.append(called)
+        return found
+
+    def rewrite(self, name: str, module: nn.Module, found: list[str]) -> None:
+        """Put a traced forward in the place of a module's own, its calls replaced by submodules."""
+        try:
+            graphs = traced(module)
+        except Exception as error:  # Tracing runs the model's own code, which may raise anything.
+            reason = f"torch.fx cannot trace {type(module).__name__}.forward: {_first_line(error)}"
+            self.report.not_replaced.append((name or type(module).__name__, " ".join(found), reason))
+            return
+        sites = [[node for node in graph.nodes if self.kind(node) is not None] for graph in graphs]
+        if not any(sites):
+            return
+        if len({tuple(call_text(node) for node in nodes) for nodes in sites}) > 1:
+            reason = "its forward makes other calls in training than in evaluation"
+            self.report.not_replaced.append((name or type(module).__name__, " ".join(found), reason))
+            return
+        if name and only_a_call(module, graphs[0], sites[0]):
+            self.replace_whole(module, call_text(sites[0][0]))
+            return
+        number = 0
+        for nodes in zip(*sites, strict=True):
+            while hasattr(module, f"activation_{number}"):
+                number += 1
+            site = f"activation_{number}"
+            new = self.make(None, module)
+            module.add_module(site, new)
+            for graph, node in zip(graphs, nodes, strict=True):
+                exchange(graph, node, site)
+            place = f"{name}.{site}" if name else site
+            self.report.replaced.append((place, f"{call_text(nodes[0])} in {type(module).__name__}", _named(new)))
+        install(module, graphs)
+
+    def replace_whole(self, module: nn.Module, call: str) -> None:
+        """A module that is nothing but one call, such as a library's own `GELU`, is exchanged for the activation."""
+        new = None
+        for parent, child_name, place in list(_places(self.model)):
+            if parent._modules[child_name] is module:
+                new = self.make(module, parent) if new is None else new
+                self.put(parent, child_name, new)
+                self.report.replaced.append((place, f"{type(module).__name__} ({call})", _named(new)))
+
+    def kind(self, node: fx.Node) -> type[nn.Module] | None:
+        """The activation class that a node of a graph computes, or None."""
+        if not node.all_input_nodes:
+            return None
+        if node.op == "call_function":
+            return self.calls.get(node.target) if _hashable(node.target) else None
+        return self.methods.get(str(node.target)) if node.op == "call_method" else None
+
+
+def _places(model: nn.Module) -> Iterator[tuple[nn.Module, str, str]]:
+    """(parent, name in it, qualified name) of every submodule, shared ones in each of their places."""
+    for name, parent in model.named_modules(remove_duplicate=False):
+        for child_name in parent._modules:
+            yield parent, child_name, f"{name}.{child_name}" if name else child_name
+
+
+def _tensors(*modules: nn.Module | None) -> Iterator[Tensor]:
+    for module in modules:
+        if module is not None:
+            yield from (p for p in module.parameters() if p.is_floating_point())
+
+
+def _named(module: nn.Module) -> str:
+    return str(module) if len(str(module)) <= 60 and "\n" not in str(module) else type(module).__name__
+
+
+def _base(module: nn.Module, wanted: tuple[type, ...]) -> str:
+    return next(kind.__name__ for kind in wanted if isinstance(module, kind))
+
+
+def _hashable(value: Any) -> bool:
+    return isinstance(value, Hashable) and callable(value)
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]

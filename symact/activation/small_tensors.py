@@ -1,0 +1,74 @@
+"""Small tensors on CPU, whose time is Python's: 1,000 elements take the library half a microsecond.
+
+So what they need is written out here, without the calls and questions of the general path, and the input is
+not saved the usual way, which costs 3 microseconds: the graph holds it as long as it lives itself, and the
+check that nobody changed it meanwhile is made here. Who watches what is saved
+(`torch.autograd.graph.saved_tensors_hooks`) gets the general path.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.autograd import Function
+
+from symact.backends.cpu.kernel import TYPES, NativeKernel, fields, short_of_memory
+
+# Elements up to which a tensor is small.
+SMALL = 16384
+
+_empty_like = torch.empty_like
+_grad_enabled = torch.is_grad_enabled
+_transforms_active = torch._C._are_functorch_transforms_active
+_batched = torch._C._functorch.is_legacy_batchedtensor
+
+
+class _Small(Function):
+    """A fused kernel without parameters, on a contiguous tensor."""
+
+    @staticmethod
+    def forward(ctx: Any, owner: Any, kernel: NativeKernel, x: Tensor) -> Tensor:
+        y = _empty_like(x)
+        kind, size, place = TYPES[x.dtype], x.numel(), x.data_ptr()
+        ctx.kept = owner, kernel, x, x._version, kind, size, place
+        if not kernel.run_small(fields(kernel.forward_code, kind, size, 1, place, 0, y.data_ptr(), 0, 0)):
+            raise short_of_memory()
+        return y
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> Any:
+        owner, kernel, x, version, kind, size, place = ctx.kept
+        if x._version != version:
+            raise RuntimeError(
+                "one of the variables needed for gradient computation has been modified by an inplace operation: "
+                f"the input of an activation, of shape {tuple(x.shape)}, is at version {x._version}; "
+                f"expected version {version} instead"
+            )
+        if _grad_enabled() or _transforms_active() or _batched(grad):
+            return None, None, owner.gradients((x,), grad)[0]
+        if not grad.is_contiguous() or grad.is_neg():
+            grad = grad.resolve_neg().contiguous()
+        y = _empty_like(x)
+        if not kernel.run_small(
+            fields(kernel.backward_code, kind, size, 1, place, grad.data_ptr(), y.data_ptr(), 0, 0)
+        ):
+            raise short_of_memory()
+        return None, None, y
+
+
+# What `Function.apply` does when no transform is active, without asking again.
+apply: Any = super(Function, _Small).apply
+# The node calls `backward` itself, not by way of a method that asks whether it is there: a microsecond.
+_Small._backward_cls.apply = _Small.backward  # type: ignore[attr-defined]
+
+
+def forward(kernel: NativeKernel, x: Tensor) -> Tensor:
+    """The values alone."""
+    y = _empty_like(x)
+    if not kernel.run_small(
+        fields(kernel.forward_code, TYPES[x.dtype], x.numel(), 1, x.data_ptr(), 0, y.data_ptr(), 0, 0)
+    ):
+        raise short_of_memory()
+    return y

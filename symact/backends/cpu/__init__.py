@@ -1,0 +1,1 @@
+"""The C++ block interpreter, compiled once, and the bytecode that it runs."""

@@ -1,0 +1,263 @@
+"""Program -> bytecode for the C++ block interpreter: the back end of CPU tensors.
+
+One library (`library`) runs every Program, so nothing is compiled per function. A `Kernel`
+holds the bytecode of a forward and a backward Program and checks dtype, device and layout before an
+address is handed over.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import math
+import struct
+import weakref
+from array import array
+from functools import lru_cache
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from symact.backends.cpu import library as cpu_library
+from symact.program.program import OPERATIONS, Program
+
+TYPES: dict[torch.dtype, int] = {torch.float32: 0, torch.float64: 1, torch.bfloat16: 2, torch.float16: 3}
+_empty_like = torch.empty_like
+_STRIDED = torch.strided
+_TENSORS = (Tensor, torch.nn.Parameter)
+# The fields of `symact_call` in library.cpp: program, type, size, threads, x, grad, y, parameters, their gradients.
+fields = struct.Struct("9q").pack
+# Elements times cost of a Program (in additions) that are worth a thread, some 20 microseconds.
+_WORK = 400_000
+# Numbers of 16 bits are 65,536, so where a tensor has as many elements or more, values and slopes come from tables.
+# They take 0.33 and 0.5 ns per element, more where others use the caches, which pays from these costs of a forward
+# and of a backward Program on (`gelu` has 29 and 45).
+_HALVES, _EVERY, _COSTLY = (torch.bfloat16, torch.float16), 65536, (20.0, 40.0)
+# Elements to look up that are worth a thread.
+_LOOKUPS = 40_000
+# The fields of `symact_look_up`: table, type, size, threads, x, grad, y.
+_lookup_fields = struct.Struct("7q").pack
+
+
+@lru_cache(maxsize=1)
+def _operations() -> dict[str, int]:
+    """Operation -> its number in the library; operations that the library does not know are left out."""
+    library = cpu_library.load()
+    numbers = {name: library.symact_operation(name.encode()) for name in OPERATIONS} if library else {}
+    return {name: number for name, number in numbers.items() if number >= 0}
+
+
+def _encode(library: ctypes.CDLL, program: Program) -> int | None:
+    """The library's handle of a Program, or None where it cannot run it."""
+    numbers = _operations()
+    code, values = array("i"), array("d")
+    padding = ((0, 0, 0), (0, 0), (0,), ())
+    try:
+        for operation in program.operations:
+            code.append(numbers[operation.name])
+            code.extend(operation.arguments)
+            code.extend(padding[len(operation.arguments)])
+            values.append(operation.value)
+    except KeyError:
+        return None
+    outputs = array("i", program.outputs)
+    addresses = [buffer.buffer_info()[0] for buffer in (code, values, outputs)]
+    handle: int | None = library.symact_compile(
+        len(program.inputs), len(values), addresses[0], addresses[1], len(outputs), addresses[2]
+    )
+    return handle
+
+
+def kernel(forward: Program, backward: Program) -> NativeKernel | None:
+    """The fused kernel of a Program on CPU, or None where there is no library or no such operation."""
+    library = cpu_library.load()
+    if library is None:
+        return None
+    handles = _encode(library, forward), _encode(library, backward)
+    if handles[0] is None or handles[1] is None:
+        for handle in handles:
+            if handle is not None:
+                library.symact_free(handle)
+        return None
+    return NativeKernel(library, handles[0], handles[1], (forward.cost, backward.cost))
+
+
+def _release(library: ctypes.CDLL, *handles: int) -> None:
+    for handle in handles:
+        library.symact_free(handle)
+
+
+class NativeKernel:
+    """A forward and a backward Program in the block interpreter; see `backend.Kernel`."""
+
+    __slots__ = (
+        *("__weakref__", "_exact", "_grain", "_large", "_library", "_run", "_tabular"),
+        *("backward_code", "forward_code", "run_small"),
+    )
+
+    def __init__(self, library: ctypes.CDLL, forward: int, backward: int, costs: tuple[float, float]):
+        self._run: Any = library.symact_call
+        self.run_small: Any = cpu_library.small_run()
+        self.forward_code, self.backward_code = forward, backward
+        self._grain = max(2048, int(_WORK / max(*costs, 1.0)))
+        self._library: Any = library
+        self._tabular = {code for code, cost, least in zip(self.handles, costs, _COSTLY, strict=True) if cost >= least}
+        self._exact: NativeKernel | None = None
+        # By program and type, how many large tensors there were of 16 bits an element.
+        self._large: dict[tuple[int, int], int] = {}
+        # The library outlives its kernels, so handles are given back whenever that is.
+        weakref.finalize(self, _release, library, forward, backward).atexit = False
+
+    @property
+    def handles(self) -> tuple[int, int]:
+        """The library's handles of the forward and the backward Program, good while this object lives."""
+        return self.forward_code, self.backward_code
+
+    def mend(self, exact: NativeKernel, low: float, high: float, zero: bool) -> None:
+        """From now on, compute in float64 the elements of smaller tensors' types for which float32 is not enough.
+
+        Args:
+            exact: the same function, of x alone, for float64.
+            low: float32 is enough for |x| from here
+            high: to here,
+            zero: and at 0.
+        """
+        # The library reads it through the handles of this kernel.
+        self._exact = exact
+        self._tabular = set()
+        for own, other in zip(self.handles, exact.handles, strict=True):
+            self._library.symact_mend(own, other, low, high, zero)
+
+    @property
+    def mended(self) -> bool:
+        """Whether `mend` was called, so that float32 is enough for whoever calls."""
+        return self._exact is not None
+
+    def supports(self, x: Tensor, parameters: tuple[Tensor, ...]) -> bool:
+        """Whether these tensors can be given to `forward` and `backward`."""
+        if type(x) not in _TENSORS or x.dtype not in TYPES or not _plain(x):
+            return False
+        if not parameters:
+            return True
+        channels = _channels(x)
+        return all(
+            type(p) in _TENSORS and p.is_floating_point() and _plain(p) and (p.dim() == 0 or p.shape == (channels,))
+            for p in parameters
+        )
+
+    def forward(self, x: Tensor, parameters: tuple[Tensor, ...] = ()) -> Tensor:
+        """The values, in the dtype, shape and layout of `x`."""
+        x = _dense(x)
+        y = _empty_like(x)
+        if parameters:
+            _keep, numbers, _ = _table(x, parameters)
+            self._call(self.forward_code, x, 0, y, ctypes.addressof(numbers), 0)
+        else:
+            self._call(self.forward_code, x, 0, y, 0, 0)
+        return y
+
+    def backward(self, grad: Tensor, x: Tensor, parameters: tuple[Tensor, ...] = ()) -> tuple[Tensor, ...]:
+        """The gradient of `x`, then of each parameter, summed to its shape."""
+        x = _dense(x)
+        if grad.dtype is not x.dtype or grad.shape != x.shape:
+            grad = grad.to(x.dtype).expand_as(x)
+        grad = grad.resolve_neg().contiguous(memory_format=_memory_format(x))
+        y = _empty_like(x)
+        if not parameters:
+            self._call(self.backward_code, x, grad.data_ptr(), y, 0, 0)
+            return (y,)
+        if not x.numel():
+            return (y, *map(torch.zeros_like, parameters))
+        _keep, numbers, sums = _table(x, parameters)
+        places = (ctypes.c_void_p * len(sums))(*[s.data_ptr() for s in sums])
+        self._call(self.backward_code, x, grad.data_ptr(), y, ctypes.addressof(numbers), ctypes.addressof(places))
+        return (y, *[s.to(p.dtype) for s, p in zip(sums, parameters, strict=True)])
+
+    def _call(self, program: int, x: Tensor, grad: int, y: Tensor, table: int, places: int) -> None:
+        size = x.numel()
+        tabular = size >= _EVERY and program in self._tabular and not table and x.dtype in _HALVES
+        if tabular and self._look_up(program, x, grad, y):
+            return
+        threads = 1 if size < 2 * self._grain else min(torch.get_num_threads(), size // self._grain)
+        if not self._run(
+            fields(program, TYPES[x.dtype], size, threads, x.data_ptr(), grad, y.data_ptr(), table, places)
+        ):
+            raise short_of_memory()
+
+    def _look_up(self, program: int, x: Tensor, grad: int, y: Tensor) -> bool:
+        """Whether the result came from a table, which is filled at the second call: a first may be the only one."""
+        key = program, TYPES[x.dtype]
+        calls = self._large[key] = self._large.get(key, 0) + 1
+        if calls == 1:
+            return False
+        if grad and not self._library.symact_has_slope(program):
+            self._tabular.discard(program)
+            return False
+        table, size = _tabulated(self, *key), x.numel()
+        threads = min(torch.get_num_threads(), max(size // _LOOKUPS, 1))
+        self._library.symact_look_up(
+            _lookup_fields(ctypes.addressof(table), key[1], size, threads, x.data_ptr(), grad, y.data_ptr())
+        )
+        return True
+
+    def steps(self) -> tuple[str, str]:
+        """The steps of the forward and the backward program as the interpreter runs them, one a line."""
+        library = cpu_library.load()
+        assert library is not None
+        texts = []
+        for handle in (self.forward_code, self.backward_code):
+            buffer = ctypes.create_string_buffer(1 << 16)
+            library.symact_describe(handle, buffer, len(buffer))
+            texts.append(buffer.value.decode())
+        return texts[0], texts[1]
+
+
+@lru_cache(maxsize=64)
+def _tabulated(kernel: NativeKernel, program: int, kind: int) -> Any:
+    """The values of a forward program by the bits of x, or the slopes of a backward program in float32.
+
+    The last tables that were asked for are kept, of 128 or 256 kB each, and while they are, the kernel.
+    """
+    table = ((ctypes.c_uint16 if program == kernel.forward_code else ctypes.c_float) * _EVERY)()
+    if not kernel._library.symact_tabulate(program, kind, table):
+        raise short_of_memory()
+    return table
+
+
+def short_of_memory() -> MemoryError:
+    return MemoryError("the block interpreter has no memory for its blocks")
+
+
+def _plain(x: Tensor) -> bool:
+    """Memory that can be read by address."""
+    return x.is_cpu and x.layout is _STRIDED and not x.is_neg()
+
+
+def _channels(x: Tensor) -> int:
+    return x.shape[1] if x.dim() > 1 else x.shape[-1] if x.dim() else 1
+
+
+def _memory_format(x: Tensor) -> torch.memory_format:
+    if x.dim() == 4 and not x.is_contiguous() and x.is_contiguous(memory_format=torch.channels_last):
+        return torch.channels_last
+    if x.dim() == 5 and not x.is_contiguous() and x.is_contiguous(memory_format=torch.channels_last_3d):
+        return torch.channels_last_3d
+    return torch.contiguous_format
+
+
+def _dense(x: Tensor) -> Tensor:
+    """Contiguous or channels_last, copied where it is neither."""
+    return x.contiguous(memory_format=_memory_format(x))
+
+
+def _table(x: Tensor, parameters: tuple[Tensor, ...]) -> tuple[list[Tensor], Any, list[Tensor]]:
+    """Parameters in the interpreter's precision, their addresses and strides, and places for their sums."""
+    working = torch.float64 if x.dtype == torch.float64 else torch.float32
+    inner = math.prod(x.shape[2:]) if x.dim() > 2 and x.is_contiguous() else 1
+    keep, numbers, sums = [], [], []
+    for parameter in parameters:
+        values = parameter.detach().to(working).contiguous()
+        keep.append(values)
+        numbers += [values.data_ptr(), values.numel(), inner]
+        sums.append(torch.zeros(parameter.shape, dtype=torch.float64))
+    return keep, (ctypes.c_int64 * len(numbers))(*numbers), sums

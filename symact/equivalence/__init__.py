@@ -1,0 +1,1 @@
+"""Which expressions are the same function: sample, group, prove, certify. No torch."""

@@ -1,0 +1,434 @@
+"""Operators in ball arithmetic (python-flint's `arb`): what settles every comparison that float64 leaves open.
+
+In: a tape and balls. Out: a ball that surely holds the value, `UNDEFINED` where the function surely is
+not defined, or `UNKNOWN` where this precision cannot tell. At the *last* precision a ball that still holds
+zero is taken for zero: equality of constants is not decidable in general, and there no more bits are spent.
+"""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from functools import lru_cache
+from typing import Any, TypeAlias
+
+import sympy
+from flint import arb, ctx
+
+from symact.program.tape import Tape
+
+
+class Marker:
+    """A value that is not a ball."""
+
+    def __init__(self, name: str):
+        self.name = name
+
+    def __repr__(self) -> str:
+        return self.name
+
+
+UNDEFINED, UNKNOWN = Marker("UNDEFINED"), Marker("UNKNOWN")
+
+# Bits, raised until a comparison is decided; the last one decides that what overlaps is equal.
+PRECISIONS = (640, 2560, 8192, 20_480, 40_960)
+
+# How `scale` shows what has no exponent, and the sign.
+FEATURE_ZERO, FEATURE_NEGATIVE, FEATURE_UNDEFINED = -1023.0, 77.7, 3333.3
+_LARGEST_INTEGER_POWER = 1_000_000
+
+
+@contextmanager
+def precision(bits: int) -> Iterator[None]:
+    """Work with that many bits; the setting of the caller is restored."""
+    before = ctx.prec
+    ctx.prec = bits
+    try:
+        yield
+    finally:
+        ctx.prec = before
+
+
+def evaluate(tape: Tape, inputs: Sequence[Any], last: bool = False) -> Any:
+    """A tape on balls, at the current precision.
+
+    Args:
+        tape: of one operator.
+        inputs: one ball or marker per input.
+        last: take a ball that holds zero for zero where a decision hangs on it.
+    """
+    return runner(tape)(last, *inputs)
+
+
+def runner(tape: Tape) -> Runner:
+    """A tape as one function of `last` and its inputs, at whatever precision is current when it is called."""
+    # A tape is hashed by all its steps; its identity is much quicker to look up, and the tape is kept alive with it.
+    known = _RUNNERS.get(id(tape))
+    if known is None or known[0] is not tape:
+        known = _RUNNERS[id(tape)] = (tape, _compiled(tape))
+    return known[1]
+
+
+Runner: TypeAlias = Callable[..., Any]
+_RUNNERS: dict[int, tuple[Tape, Runner]] = {}
+
+
+def _compiled(tape: Tape) -> Runner:
+    """Most operators are one step of their inputs in order: these need no loop."""
+    plan = _planned(tape)
+    function, arguments, constant = plan[0] if len(plan) == 1 else (None, (), None)
+    if function is None or function is _where or arguments != tuple(range(len(tape.inputs))):
+        return _walker(plan, tape.output)
+    if constant is not None:
+        return _raised(constant)
+    if len(arguments) == 1:
+        return _decided(function) if function in _DECIDING else _unary(function)
+    return _decided_by_two(function) if function in _DECIDING else _binary(function)
+
+
+def _raised(exponent: int) -> Runner:
+    return lambda last, a: _ipow(a, exponent)
+
+
+def _unary(function: Callable[[arb], arb]) -> Runner:
+    def run(last: bool, a: Any) -> Any:
+        if a.__class__ is Marker:
+            return a
+        result = function(a)
+        return result if result.is_finite() else UNKNOWN
+
+    return run
+
+
+def _binary(function: Callable[[arb, arb], arb]) -> Runner:
+    def run(last: bool, a: Any, b: Any) -> Any:
+        if a.__class__ is Marker or b.__class__ is Marker:
+            return UNDEFINED if a is UNDEFINED or b is UNDEFINED else UNKNOWN
+        result = function(a, b)
+        return result if result.is_finite() else UNKNOWN
+
+    return run
+
+
+def _decided(function: Callable[..., Any]) -> Runner:
+    return lambda last, a: a if a.__class__ is Marker else function(last, a)
+
+
+def _decided_by_two(function: Callable[..., Any]) -> Runner:
+    def run(last: bool, a: Any, b: Any) -> Any:
+        if a.__class__ is Marker or b.__class__ is Marker:
+            return UNDEFINED if a is UNDEFINED or b is UNDEFINED else UNKNOWN
+        return function(last, a, b)
+
+    return run
+
+
+def _walker(plan: list[tuple[Any, tuple[int, ...], Any]], output: int) -> Runner:
+    def run(last: bool, *inputs: Any) -> Any:
+        values = list(inputs)
+        for function, arguments, constant in plan:
+            if constant is not None:
+                values.append(
+                    _constant(constant, ctx.prec) if function is None else function(values[arguments[0]], constant)
+                )
+                continue
+            operands = [values[a] for a in arguments]
+            markers = [operand for operand in operands if operand.__class__ is Marker]
+            if function is _where:
+                values.append(_where(*operands))
+            elif markers:
+                values.append(UNDEFINED if any(marker is UNDEFINED for marker in markers) else UNKNOWN)
+            elif function in _DECIDING:
+                values.append(function(last, *operands))
+            else:
+                values.append(_finite(function(*operands)))
+        return values[output]
+
+    return run
+
+
+def _planned(tape: Tape) -> list[tuple[Any, tuple[int, ...], Any]]:
+    plan: list[tuple[Any, tuple[int, ...], Any]] = []
+    for step in tape.steps[: tape.value_steps]:
+        if step.name == "const":
+            plan.append((None, (), step.constant))
+        elif step.name == "ipow":
+            plan.append((_ipow, step.arguments, step.constant))
+        else:
+            plan.append((BALLS[step.name], step.arguments, None))
+    return plan
+
+
+@lru_cache(maxsize=4096)
+def _constant(value: sympy.Expr, bits: int) -> arb:
+    if value == sympy.pi:
+        return arb.pi()
+    if value == sympy.E:
+        return arb(1).exp()
+    if not isinstance(value, sympy.Rational):
+        raise ValueError(f"no ball for {value}")
+    return arb(int(value.p)) / arb(int(value.q))
+
+
+def same(first: Any, second: Any) -> bool | None:
+    """Whether two results are equal: False is proved, True is agreement in every bit, None wants more bits."""
+    if first is UNKNOWN or second is UNKNOWN:
+        return None
+    if first is UNDEFINED or second is UNDEFINED:
+        return first is second
+    if not first.overlaps(second):
+        return False
+    return True if _accurate(first) and _accurate(second) else None
+
+
+def scale(value: Any) -> float:
+    """A result as `fields.feature` reads float64, exponent plus mantissa; NaN where it is not known well enough."""
+    if value is UNDEFINED:
+        return FEATURE_UNDEFINED
+    if value is UNKNOWN or not value.is_finite() or not _accurate(value):
+        return float("nan")
+    if value.contains(0):
+        return FEATURE_ZERO
+    mantissa, exponent = value.mid().man_exp()
+    size = abs(int(mantissa))
+    length = size.bit_length()
+    shown = length + int(exponent) - 2 + 2 * (size / (1 << length))
+    return shown if mantissa > 0 else shown + FEATURE_NEGATIVE
+
+
+def _accurate(ball: arb) -> bool:
+    return ball.rel_accuracy_bits() >= ctx.prec // 4 or ball.abs_upper() < _tiny(ctx.prec)
+
+
+@lru_cache(maxsize=16)
+def _tiny(bits: int) -> arb:
+    return arb(2) ** (-(bits // 4))
+
+
+def _ipow(a: Any, exponent: int) -> Any:
+    return a if a.__class__ is Marker else _finite(_whole_power(a, exponent))
+
+
+def _whole_power(a: arb, exponent: int) -> arb:
+    """``a**exponent`` for a positive exponent; the library's power of a ball that holds zero is not finite."""
+    if not a.contains(0) or a.is_zero():
+        return a**exponent
+    result, square = arb(1), a
+    while exponent:
+        if exponent & 1:
+            result *= square
+        exponent >>= 1
+        square = square * square if exponent else square
+    return result
+
+
+def _null(last: bool, a: arb) -> bool:
+    """Whether a ball that holds zero is taken for zero: exactly so, or tiny at the last precision."""
+    return a.is_zero() or (last and a.contains(0) and a.abs_upper() < _tiny(ctx.prec))
+
+
+def _div(last: bool, a: arb, b: arb) -> Any:
+    if not b.contains(0):
+        return _finite(a / b)
+    return UNDEFINED if _null(last, b) else UNKNOWN
+
+
+def _finite(ball: arb) -> Any:
+    return ball if ball.is_finite() else UNKNOWN
+
+
+def _pow(last: bool, a: arb, b: arb) -> Any:
+    if b.is_exact() and b.is_integer() and abs(b) <= _LARGEST_INTEGER_POWER:
+        return _integer_power(last, a, int(str(b.unique_fmpz())))
+    if a > 0:
+        return _finite((b * a.log()).exp())
+    if a < 0:
+        return _power_of_negative(last, a, b)
+    if not _null(last, a):
+        return UNKNOWN
+    if b > 0:
+        return arb(0)
+    if b < 0:
+        return UNDEFINED
+    return arb(1) if _null(last, b) else UNKNOWN
+
+
+def _power_of_negative(last: bool, a: arb, b: arb) -> Any:
+    if not b.contains_integer():
+        return UNDEFINED
+    nearest = b.unique_fmpz()
+    if nearest is None or abs(nearest) > _LARGEST_INTEGER_POWER or not _null(last, b - arb(nearest)):
+        return UNKNOWN
+    return _integer_power(last, a, int(nearest))
+
+
+def _integer_power(last: bool, a: arb, exponent: int) -> Any:
+    if exponent < 0:
+        return _div(last, arb(1), _whole_power(a, -exponent))
+    return _finite(_whole_power(a, exponent))
+
+
+def _log(last: bool, a: arb) -> Any:
+    if a > 0:
+        return _finite(a.log())
+    return UNDEFINED if a <= 0 or _null(last, a) else UNKNOWN
+
+
+def _log1p(last: bool, a: arb) -> Any:
+    if a > -1:
+        return _finite(a.log1p())
+    return UNDEFINED if a <= -1 or _null(last, a + 1) else UNKNOWN
+
+
+def _sqrt(last: bool, a: arb) -> Any:
+    if a >= 0:
+        return a.sqrt()
+    if a < 0:
+        return UNDEFINED
+    return arb(0) if _null(last, a) else UNKNOWN
+
+
+def _sign(last: bool, a: arb) -> Any:
+    if a > 0 or a < 0:
+        return arb(1) if a > 0 else arb(-1)
+    return arb(0) if _null(last, a) else UNKNOWN
+
+
+def _less(last: bool, a: arb, b: arb) -> Any:
+    if a < b or a >= b:
+        return arb(int(a < b))
+    return arb(0) if _null(last, a - b) else UNKNOWN
+
+
+def _less_equal(last: bool, a: arb, b: arb) -> Any:
+    if a <= b or a > b:
+        return arb(int(a <= b))
+    return arb(1) if _null(last, a - b) else UNKNOWN
+
+
+def _equal(last: bool, a: arb, b: arb) -> Any:
+    if not a.overlaps(b):
+        return arb(0)
+    return arb(1) if _null(last, a - b) else UNKNOWN
+
+
+def _unequal(last: bool, a: arb, b: arb) -> Any:
+    equal = _equal(last, a, b)
+    return equal if equal is UNKNOWN else 1 - equal
+
+
+def _where(condition: Any, then: Any, otherwise: Any) -> Any:
+    if isinstance(condition, Marker):
+        return condition
+    return otherwise if condition.is_zero() else then
+
+
+def _elu(a: arb) -> arb:
+    if a > 0:
+        return a
+    return a.expm1() if a <= 0 else a.union(a.expm1())
+
+
+_SELU_SCALE = sympy.Rational("1.0507009873554804934193349852946")
+_SELU_ALPHA = sympy.Rational("1.6732632423543772848170429916717")
+
+
+def _selu(a: arb) -> arb:
+    scale, alpha = _constant(_SELU_SCALE, ctx.prec), _constant(_SELU_ALPHA, ctx.prec)
+    if a > 0:
+        return scale * a
+    low = scale * alpha * a.expm1()
+    return low if a <= 0 else low.union(scale * a)
+
+
+def _sigmoid(a: arb) -> arb:
+    if a < 0:
+        grown = a.exp()
+        return grown / (1 + grown)
+    return 1 / (1 + (-a).exp())
+
+
+def _logsigmoid(a: arb) -> arb:
+    return a - a.exp().log1p() if a < 0 else -(-a).exp().log1p()
+
+
+def _softplus(a: arb) -> arb:
+    return -_logsigmoid(-a)
+
+
+def _logcosh(a: arb) -> arb:
+    return a.cosh().log() if abs(a) < 1 else abs(a) + (-2 * abs(a)).exp().log1p() - arb(2).log()
+
+
+def _ndtr(a: arb) -> arb:
+    return (-a / arb(2).sqrt()).erfc() / 2
+
+
+def _i1e(a: arb) -> arb:
+    size = abs(a)
+    value = size.bessel_i(arb(1), True)
+    if a > 0:
+        return value
+    return -value if a < 0 else value.union(-value)
+
+
+def _heaviside(last: bool, a: arb) -> Any:
+    if a > 0 or a <= 0:
+        return arb(int(a > 0))
+    return arb(0) if last else UNKNOWN
+
+
+# One row per step.
+BALLS: dict[str, Callable[..., Any]] = {
+    "add": operator.add,
+    "sub": operator.sub,
+    "mul": operator.mul,
+    "div": _div,
+    "neg": operator.neg,
+    "pow": _pow,
+    "sqrt": _sqrt,
+    "abs": abs,
+    "sign": _sign,
+    "max": arb.max,
+    "min": arb.min,
+    "lt": _less,
+    "le": _less_equal,
+    "eq": _equal,
+    "ne": _unequal,
+    "and": lambda a, b: arb(0) if a.is_zero() or b.is_zero() else arb(1),
+    "or": lambda a, b: arb(0) if a.is_zero() and b.is_zero() else arb(1),
+    "where": _where,
+    "exp": arb.exp,
+    "expm1": arb.expm1,
+    "log": _log,
+    "log1p": _log1p,
+    "sin": arb.sin,
+    "cos": arb.cos,
+    "tan": arb.tan,
+    "sinh": arb.sinh,
+    "cosh": arb.cosh,
+    "tanh": arb.tanh,
+    "asinh": arb.asinh,
+    "atan": arb.atan,
+    "erf": arb.erf,
+    "erfc": arb.erfc,
+    "erfcx": lambda a: (a * a).exp() * a.erfc(),
+    "i0e": lambda a: abs(a).bessel_i(arb(0), True),
+    "i1e": _i1e,
+    "sigmoid": _sigmoid,
+    "logsigmoid": _logsigmoid,
+    "softplus": _softplus,
+    "relu": lambda a: a.max(arb(0)),
+    "elu": _elu,
+    "selu": _selu,
+    "swish": lambda a: a * _sigmoid(a),
+    "gelu": lambda a: a * _ndtr(a),
+    "ndtr": _ndtr,
+    "log_ndtr": lambda a: _ndtr(a).log(),
+    "logcosh": _logcosh,
+    "sinc": lambda a: a.sinc(),
+    "heaviside": _heaviside,
+}
+
+_DECIDING = frozenset({_div, _pow, _log, _log1p, _sqrt, _sign, _less, _less_equal, _equal, _unequal, _heaviside})

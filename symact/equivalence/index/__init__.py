@@ -1,0 +1,1 @@
+"""Functions one by one: a number for each distinct function."""

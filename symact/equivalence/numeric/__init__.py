@@ -1,0 +1,1 @@
+"""Terms in float64 on sample grids."""

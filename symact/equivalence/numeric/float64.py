@@ -1,0 +1,397 @@
+"""Operators on whole arrays in float64 and float32.
+
+Float64 is *saturating*: a result too large for the format stays at a huge number and one too small for it at
+a tiny number, so that NaN means undefined and nothing else (DESIGN: overflow is not undefined). Arrays
+have two halves of columns. The second half repeats the points of the first with other saturation bounds,
+and every result in it is disturbed by a few units in the last place; a value is *trusted* where both halves
+agree. So cancellation, overflow and underflow on the way to a value show at its end, at no extra bookkeeping.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache
+
+import numpy as np
+from scipy import special
+
+from symact.arrays import Array
+from symact.program.tape import Step, Tape
+
+HUGE, TINY = 1e307, 1e-305
+_DISTURBED_HUGE, _DISTURBED_TINY = 1e303, 1e-301
+TRUSTED_HUGE, TRUSTED_TINY = 1e290, 1e-290
+_DISTURBANCE = 2.0**-50
+_INTEGERS_BELOW = 2.0**31
+# Rows after which the disturbances begin again.
+_PERIOD = 251
+_SELU_SCALE, _SELU_ALPHA = 1.0507009873554804934193349852946, 1.6732632423543772848170429916717
+
+
+@lru_cache(maxsize=8)
+def _noise(points: int) -> Array:
+    generator = np.random.default_rng(20260101)
+    shape = (_PERIOD, points)
+    steps = generator.integers(1, 4, size=shape) * generator.choice([-1, 1], size=shape)
+    # Twice, so that a block of rows meets a part without wrapping.
+    return np.tile(1.0 + steps * _DISTURBANCE, (2, 1))
+
+
+# Steps that round nothing: values made by these alone are exact if their arguments are.
+WHOLE_BELOW = 1e6
+EXACT = frozenset(
+    ["const", "neg", "abs", "sign", "max", "min", "lt", "le", "eq", "ne", "and", "or", "where", "relu", "heaviside"]
+)
+
+
+class Saturation:
+    """The bounds of each column: ``(columns,)`` arrays, the second half weaker than the first.
+
+    Args:
+        points: number of points; there are twice as many columns when `doubled`.
+        doubled: whether there is a second, disturbed half.
+    """
+
+    def __init__(self, points: int, doubled: bool = True):
+        self.points, self.doubled = points, doubled
+        columns = 2 * points if doubled else points
+        self.huge = np.full(columns, HUGE)
+        self.tiny = np.full(columns, TINY)
+        if doubled:
+            self.huge[points:] = _DISTURBED_HUGE
+            self.tiny[points:] = _DISTURBED_TINY
+            self.noise = _noise(points)
+
+    def disturb(self, values: Array, first_row: int, exact: tuple[Array, Array] | None = None) -> None:
+        """Disturb the second half of ``(rows, columns)`` in place.
+
+        Args:
+            values: changed in place.
+            first_row: of the noise.
+            exact: numbers ``(n,)`` of rows, and ``(n, points)`` where these are not disturbed.
+        """
+        if not self.doubled:
+            return
+        half = values[:, self.points :]
+        start = first_row % _PERIOD
+        noise = self.noise[start : start + len(half)]
+        if len(noise) < len(half):
+            noise = self.noise[(np.arange(len(half)) + start) % _PERIOD]
+        if exact is None:
+            half *= noise
+        else:
+            rows, found = exact
+            kept = half[rows][found]
+            half *= noise
+            here = np.nonzero(found)
+            half[rows[here[0]], here[1]] = kept
+
+    def trusted(self, values: Array) -> Array:
+        """Where ``(rows, columns)`` values are accurate: ``(rows, points)`` bool; undefined in both halves counts."""
+        first = values[:, : self.points]
+        if not self.doubled:
+            return np.ones(first.shape, bool)
+        second = values[:, self.points :]
+        size = np.abs(first)
+        good = np.abs(first - second) <= 1e-12 * size
+        good &= ((size < TRUSTED_HUGE) & (size > TRUSTED_TINY)) | (size == 0)
+        return good | (np.isnan(first) & np.isnan(second))
+
+
+def run(
+    tape: Tape, inputs: Sequence[Array], bounds: Saturation, salt: int | None = None, whole_rows: Array | None = None
+) -> Array:
+    """A tape in saturating float64.
+
+    Args:
+        tape: of one operator.
+        inputs: one array per input of the tape, broadcastable to ``(rows, columns)``.
+        bounds: of the columns.
+        salt: disturb every rounded result in the second half, beginning at this row of the noise.
+        whole_rows: ``(n,)`` rows whose arguments may all be whole numbers somewhere; None where that is not known.
+    """
+    values: list[Array] = list(inputs)
+    for number, step in enumerate(tape.steps[: tape.value_steps]):
+        out = _step(step, values, bounds)
+        if salt is not None and step.name not in EXACT and out.shape[1] == len(bounds.huge):
+            possible = whole_rows if tape.value_steps == 1 else None
+            exact = _exact([values[a] for a in step.arguments], out, bounds.points, possible)
+            bounds.disturb(out, salt + 5 * number, exact)
+        values.append(out)
+    return values[tape.output]
+
+
+def _exact(operands: Sequence[Array], out: Array, points: int, possible: Array | None) -> tuple[Array, Array] | None:
+    """Where results in the second half are exact, whole numbers of whole numbers: rows, and where in these.
+
+    tanh(40) is not 1: a whole number out of others is rounding, and a power of a negative base shows it.
+    """
+    rows = np.arange(len(out)) if possible is None else possible
+    if not operands or not len(rows):
+        return None
+    exact = np.ones((len(rows), points), bool)
+    for values in (*operands, out):
+        half = values[:, points:] if values.shape[1] > 1 else values
+        exact &= whole(half if len(half) == 1 or possible is None else half[rows])
+        if not exact.any():
+            return None
+    return rows, exact
+
+
+def switch_values(tape: Tape, inputs: Sequence[Array], bounds: Saturation) -> list[Array]:
+    """The values of a tape's switches."""
+    values = dict(enumerate(inputs))
+    for number in tape.switch_steps:
+        values[len(inputs) + number] = _step(tape.steps[number], values, bounds)
+    return [values[s] for s in tape.switches]
+
+
+def _step(step: Step, values: Mapping[int, Array] | Sequence[Array], bounds: Saturation) -> Array:
+    """The value of one step in saturating float64."""
+    if step.name == "const":
+        return np.full((1, 1), step.number)
+    operands = [values[a] for a in step.arguments]
+    if step.name == "ipow":
+        return _ipow(operands[0], int(step.constant), bounds)  # type: ignore[arg-type]
+    return FLOAT64[step.name](bounds, *operands)
+
+
+def run_float32(tape: Tape, inputs: Sequence[Array], table: Mapping[str, Callable[..., Array]] | None = None) -> Array:
+    """A tape in plain float32 with IEEE infinities, as a network would evaluate it; `table` instead of `FLOAT32`."""
+    table = FLOAT32 if table is None else table
+    values: list[Array] = list(inputs)
+    for step in tape.steps[: tape.value_steps]:
+        if step.name == "const":
+            values.append(np.full((1, 1), step.number, np.float32))
+        elif step.name == "ipow":
+            values.append(values[step.arguments[0]] ** np.float32(step.constant))
+        else:
+            values.append(table[step.name](*[values[a] for a in step.arguments]))
+    return values[tape.output]
+
+
+def _capped(bounds: Saturation, out: Array) -> Array:
+    # To ask first is quicker: hardly any block has values so large.
+    return np.clip(out, -bounds.huge, bounds.huge) if (np.abs(out) > _DISTURBED_HUGE).any() else out
+
+
+def _soft(bounds: Saturation, out: Array, nonzero: Array, sign: Array) -> Array:
+    """A zero that only underflow made becomes tiny; `nonzero` tells where the true result is not zero."""
+    if out.all():
+        return out
+    lost = np.nonzero((out == 0) & nonzero)
+    if len(lost[0]):
+        out[lost] = np.copysign(bounds.tiny[lost[1] % len(bounds.tiny)], np.broadcast_to(sign, out.shape)[lost])
+    return out
+
+
+def whole(values: Array) -> Array:
+    """Where values are integers of moderate size."""
+    found = np.rint(values) == values
+    if found.any():
+        found &= np.abs(values) < WHOLE_BELOW
+    return found
+
+
+def _ipow(a: Array, exponent: int, bounds: Saturation) -> Array:
+    out = a * a if exponent == 2 else a * a * a if exponent == 3 else np.power(a, float(exponent))
+    return _soft(bounds, _capped(bounds, out), a != 0, a if exponent % 2 else np.abs(a))
+
+
+def _mul(bounds: Saturation, a: Array, b: Array) -> Array:
+    out = _capped(bounds, a * b)
+    if out.all():
+        return out
+    return _soft(bounds, out, (a != 0) & (b != 0), out)
+
+
+def _div(bounds: Saturation, a: Array, b: Array) -> Array:
+    out = a / b
+    zero = b == 0
+    if zero.any():
+        out = np.where(zero, np.nan, out)
+    return _soft(bounds, _capped(bounds, out), a != 0, out)
+
+
+def _pow(bounds: Saturation, a: Array, b: Array) -> Array:
+    out = np.power(a, b)
+    undefined = np.isnan(a) | np.isnan(b) | ((a == 0) & (b < 0)) | ((a < 0) & (np.abs(b) > _INTEGERS_BELOW))
+    if undefined.any():
+        out = np.where(undefined, np.nan, out)
+    return _soft(bounds, _capped(bounds, out), a != 0, out)
+
+
+def _log(bounds: Saturation, a: Array) -> Array:
+    return np.where(a > 0, np.log(a), np.nan)
+
+
+def _log1p(bounds: Saturation, a: Array) -> Array:
+    return np.where(a > -1, np.log1p(a), np.nan)
+
+
+def _sigmoid(bounds: Saturation, a: Array) -> Array:
+    return np.maximum(1.0 / (1.0 + np.exp(-a)), bounds.tiny)
+
+
+def _logsigmoid(bounds: Saturation, a: Array) -> Array:
+    return np.minimum(np.minimum(a, 0.0) - np.log1p(np.exp(-np.abs(a))), -bounds.tiny)
+
+
+def _softplus(bounds: Saturation, a: Array) -> Array:
+    return np.maximum(np.maximum(a, 0.0) + np.log1p(np.exp(-np.abs(a))), bounds.tiny)
+
+
+def _swish(bounds: Saturation, a: Array) -> Array:
+    return _mul(bounds, a, _sigmoid(bounds, a))
+
+
+def _logcosh(bounds: Saturation, a: Array) -> Array:
+    size = np.abs(a)
+    near = np.log1p(2.0 * np.sinh(np.minimum(size, 1.0) / 2) ** 2)
+    return np.where(size < 1, near, size + (np.log1p(np.exp(-2 * size)) - np.log(2.0)))
+
+
+def _elu(bounds: Saturation, a: Array) -> Array:
+    return np.where(a > 0, a, np.expm1(np.minimum(a, 0.0)))
+
+
+def _logical(values: Array, *operands: Array) -> Array:
+    out = values.astype(float)
+    for operand in operands:
+        lost = np.isnan(operand)
+        if lost.any():
+            out = np.where(lost, np.nan, out)
+    return out
+
+
+def _where(bounds: Saturation, condition: Array, then: Array, otherwise: Array) -> Array:
+    out = np.where(condition != 0, then, otherwise)
+    lost = np.isnan(condition)
+    return np.where(lost, np.nan, out) if lost.any() else out
+
+
+def _plain(function: Callable[..., Array]) -> Callable[..., Array]:
+    return lambda bounds, *arguments: function(*arguments)
+
+
+def _growing(function: Callable[..., Array]) -> Callable[..., Array]:
+    return lambda bounds, *arguments: _capped(bounds, function(*arguments))
+
+
+def _positive(function: Callable[[Array], Array]) -> Callable[..., Array]:
+    return lambda bounds, a: np.clip(function(a), bounds.tiny, bounds.huge)
+
+
+# One row per step: bounds, arguments -> values.
+FLOAT64: dict[str, Callable[..., Array]] = {
+    "add": _growing(np.add),
+    "sub": _growing(np.subtract),
+    "mul": _mul,
+    "div": _div,
+    "neg": _plain(np.negative),
+    "pow": _pow,
+    "sqrt": _plain(np.sqrt),
+    "abs": _plain(np.abs),
+    "sign": _plain(np.sign),
+    "max": _plain(np.maximum),
+    "min": _plain(np.minimum),
+    "lt": lambda _, a, b: _logical(a < b, a, b),
+    "le": lambda _, a, b: _logical(a <= b, a, b),
+    "eq": lambda _, a, b: _logical(a == b, a, b),
+    "ne": lambda _, a, b: _logical(a != b, a, b),
+    "and": lambda _, a, b: _logical((a != 0) & (b != 0), a, b),
+    "or": lambda _, a, b: _logical((a != 0) | (b != 0), a, b),
+    "where": _where,
+    "exp": _positive(np.exp),
+    "expm1": _growing(np.expm1),
+    "log": _log,
+    "log1p": _log1p,
+    "sin": _plain(np.sin),
+    "cos": _plain(np.cos),
+    "tan": _plain(np.tan),
+    "sinh": _growing(np.sinh),
+    "cosh": _growing(np.cosh),
+    "tanh": _plain(np.tanh),
+    "asinh": _plain(np.arcsinh),
+    "atan": _plain(np.arctan),
+    "erf": _plain(special.erf),
+    "erfc": _positive(special.erfc),
+    "erfcx": _positive(special.erfcx),
+    "i0e": _plain(special.i0e),
+    "i1e": _plain(special.i1e),
+    "sigmoid": _sigmoid,
+    "logsigmoid": _logsigmoid,
+    "softplus": _softplus,
+    "relu": _plain(lambda a: np.maximum(a, 0.0)),
+    "elu": _elu,
+    "selu": lambda bounds, a: _capped(
+        bounds, _SELU_SCALE * np.where(a > 0, a, _SELU_ALPHA * np.expm1(np.minimum(a, 0)))
+    ),
+    "swish": _swish,
+    "gelu": lambda bounds, a: _mul(bounds, a, np.maximum(special.ndtr(a), bounds.tiny)),
+    "ndtr": _positive(special.ndtr),
+    "log_ndtr": lambda bounds, a: np.clip(special.log_ndtr(a), -bounds.huge, -bounds.tiny),
+    "logcosh": _logcosh,
+    "sinc": _plain(lambda a: np.where(a == 0, 1.0, np.sin(a) / np.where(a == 0, 1.0, a))),
+    "heaviside": lambda _, a: _logical(a > 0, a),
+}
+
+
+def _one(value: float) -> np.float32:
+    return np.float32(value)
+
+
+def _elu32(a: Array) -> Array:
+    return np.where(a > 0, a, np.expm1(a))
+
+
+FLOAT32: dict[str, Callable[..., Array]] = {
+    "add": np.add,
+    "sub": np.subtract,
+    "mul": np.multiply,
+    "div": np.divide,
+    "neg": np.negative,
+    "pow": np.power,
+    "sqrt": np.sqrt,
+    "abs": np.abs,
+    "sign": np.sign,
+    "max": np.maximum,
+    "min": np.minimum,
+    "lt": lambda a, b: (a < b).astype(np.float32),
+    "le": lambda a, b: (a <= b).astype(np.float32),
+    "eq": lambda a, b: (a == b).astype(np.float32),
+    "ne": lambda a, b: (a != b).astype(np.float32),
+    "and": lambda a, b: ((a != 0) & (b != 0)).astype(np.float32),
+    "or": lambda a, b: ((a != 0) | (b != 0)).astype(np.float32),
+    "where": lambda c, a, b: np.asarray(np.where(c != 0, a, b)),
+    "exp": np.exp,
+    "expm1": np.expm1,
+    "log": np.log,
+    "log1p": np.log1p,
+    "sin": np.sin,
+    "cos": np.cos,
+    "tan": np.tan,
+    "sinh": np.sinh,
+    "cosh": np.cosh,
+    "tanh": np.tanh,
+    "asinh": np.arcsinh,
+    "atan": np.arctan,
+    "erf": special.erf,
+    "erfc": special.erfc,
+    "erfcx": special.erfcx,
+    "i0e": special.i0e,
+    "i1e": special.i1e,
+    "sigmoid": lambda a: _one(1) / (_one(1) + np.exp(-a)),
+    "logsigmoid": lambda a: np.minimum(a, _one(0)) - np.log1p(np.exp(-np.abs(a))),
+    "softplus": lambda a: np.maximum(a, _one(0)) + np.log1p(np.exp(-np.abs(a))),
+    "relu": lambda a: np.maximum(a, _one(0)),
+    "elu": _elu32,
+    "selu": lambda a: _one(_SELU_SCALE) * np.where(a > 0, a, _one(_SELU_ALPHA) * np.expm1(a)),
+    "swish": lambda a: a / (_one(1) + np.exp(-a)),
+    "gelu": lambda a: a * special.ndtr(a),
+    "ndtr": special.ndtr,
+    "log_ndtr": special.log_ndtr,
+    "logcosh": lambda a: np.abs(a) + (np.log1p(np.exp(-_one(2) * np.abs(a))) - _one(np.log(2.0))),
+    "sinc": lambda a: np.where(a == 0, _one(1), np.sin(a) / np.where(a == 0, _one(1), a)),
+    "heaviside": lambda a: (a > 0).astype(np.float32),
+}

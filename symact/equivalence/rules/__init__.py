@@ -1,0 +1,1 @@
+"""What is proved without numbers: normal forms and rewriting rules with domain guards."""

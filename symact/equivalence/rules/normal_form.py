@@ -1,0 +1,450 @@
+"""`Normal`: expressions -> normal forms, by the rules of `rewriting`.
+
+In: an expression and which parameter is which. Out: a `Form`; two expressions with the same form are proved to be
+the same function. Forms are no way to compute: `1 - erf(x)` stands for erfc(x).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from math import isqrt
+from typing import Any
+
+import sympy
+
+from symact.equivalence.rules.forms import (
+    _NONE,
+    NOT_NEGATIVE,
+    NOT_POSITIVE,
+    Form,
+    Forms,
+    Rational,
+    leads_with_minus,
+    normal,
+    opened,
+    ratio,
+)
+from symact.equivalence.rules.matching import matched, tape_of_side
+from symact.equivalence.rules.rules import RULES, Rule
+from symact.program.tape import ELEMENTARY, Tape
+
+# Functions of one argument that are defined wherever it is: what is known of their results.
+_RISING = frozenset(["asinh", "atan", "erf", "i1e"])
+_POSITIVE = frozenset(["sigmoid", "softplus", "i0e"])
+_WAVES = frozenset(["sin", "cos", "sinc"])
+
+
+class Normal(Forms):
+    """Makes normal forms."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._calls: dict[tuple[str, Form], Form] = {}
+        # What a maximum, or the negative of a minimum, was made of.
+        self._parts: dict[Form, frozenset[Form]] = {}
+        self._rows: dict[str, list[_Row]] = {}
+        for rule in RULES:
+            row = _Row.compiled(self, rule)
+            if row is not None:
+                self._rows.setdefault(row.head, []).append(row)
+
+    def tape(self, tape: Tape, inputs: Sequence[Form]) -> Form:
+        """The form of a tape's result."""
+        values = list(inputs)
+        for step in tape.steps[: tape.value_steps]:
+            if step.name == "const":
+                values.append(self._constant(step.constant))
+            else:
+                operands = [values[number] for number in step.arguments]
+                builder = _BUILDERS.get(step.name)
+                if builder is not None:
+                    values.append(builder(self, *operands))
+                elif step.name == "ipow":
+                    values.append(self.power(operands[0], int(step.constant)))  # type: ignore[arg-type]
+                else:
+                    values.append(self.call(step.name, *operands))
+        return values[tape.output]
+
+    def _constant(self, value: Any) -> Form:
+        if value == sympy.E:
+            return self.call("exp", self.one)
+        if value == sympy.pi:
+            return self._make("call", ("pi",), ("pi",), NOT_NEGATIVE, True)
+        return self.const(normal(Fraction(int(value.p), int(value.q))))
+
+    def call(self, name: str, *arguments: Form) -> Form:
+        """A function at arguments."""
+        if len(arguments) > 1:
+            if any(argument.kind == "nowhere" for argument in arguments):
+                return self.nowhere
+            return self._free(name, *sorted(arguments, key=lambda argument: argument.key))
+        (argument,) = arguments
+        place = (name, argument)
+        found = self._calls.get(place)
+        if found is None:
+            found = self._calls[place] = self._called(name, argument)
+        return found
+
+    def _called(self, name: str, argument: Form) -> Form:
+        if argument.kind == "nowhere":
+            return argument
+        argument, tags = opened(argument, _NONE)
+        result = self._rewritten(name, argument)
+        if result is None:
+            special = _SPECIAL.get(name)
+            result = special(self, argument) if special else self._free(name, argument)
+        elif name in _SIGNS:
+            _learn(result, _SIGNS[name], nonzero=True)
+        elif name in _SIGN_KEEPING:
+            _learn(result, argument.sign, argument.nonzero)
+        return self.restricted(result, tags) if tags else result
+
+    def _rewritten(self, name: str, argument: Form) -> Form | None:
+        for row in self._rows.get(name, ()):
+            found = row.match(self, argument)
+            if found is not None:
+                return self.tape(row.right, [found.get(hole, self.zero) for hole in "abc"])
+        return None
+
+    def _free(self, name: str, *arguments: Form) -> Form:
+        """A call that no rule changes, with what is known of it."""
+        tags = frozenset().union(*[argument.tags for argument in arguments])
+        first = arguments[0]
+        sign, nonzero, diffuse = 0, False, first.diffuse and len(arguments) == 1
+        content = (name, *[argument.key for argument in arguments])
+        if name in _RISING:
+            sign, nonzero = first.sign, first.nonzero
+        elif name in _POSITIVE:
+            sign, nonzero = NOT_NEGATIVE, True
+        elif name in _WAVES:
+            nonzero = first.diffuse
+        elif name in ("abs", "sqrt"):
+            sign, nonzero = NOT_NEGATIVE, first.nonzero
+            if name == "sqrt" and not first.sign & NOT_NEGATIVE:
+                tags |= {self._sign_tag(first)}
+        elif name == "log":
+            nonzero = first.diffuse
+            if not first.positive:
+                tags |= {self._sign_tag(first)} if first.nonzero else {self._made_key(content)}
+        else:
+            diffuse = False
+            if name in _CONDITIONS:
+                sign = NOT_NEGATIVE
+            elif name == "where":
+                sign = arguments[1].sign & arguments[2].sign
+                nonzero = arguments[1].nonzero and arguments[2].nonzero
+                partial = arguments[1].tags | arguments[2].tags
+                tags = first.tags | ({self._made_key(content)} if partial else _NONE)
+            elif name == "max":
+                sign = _largest_sign(arguments)
+            elif name == "pow":
+                tags |= {self._made_key(content)}
+        return self._make("call", content, (name, *arguments), sign, nonzero, diffuse, tags)
+
+    def _sign_tag(self, form: Form) -> int:
+        # sqrt and log of what is almost nowhere zero have one domain, and so have those of multiples.
+        constant, terms = form.data if form.kind == "sum" else (0, ((form, 1),))
+        size = abs(terms[0][1])
+        return self._made_key(("above", self.add([(form, Fraction(1) / size)]).key if constant or terms else form.key))
+
+    def _made_key(self, content: tuple) -> int:
+        return self._make("call", ("domain", *content), ("domain",)).key
+
+    # Functions with rules of their own.
+
+    def _exp(self, argument: Form) -> Form:
+        if argument.kind == "const" and argument.data == 0:
+            return self.one
+        constant, terms = argument.data if argument.kind == "sum" else (0, ((argument, 1),))
+        factors: list[tuple[Form, int]] = []
+        rest: list[tuple[Form, Rational]] = []
+        for term, coefficient in terms:
+            if term.name in _LOGARITHMS and coefficient.denominator == 1 and abs(coefficient) <= 8:
+                factors += [(part, int(coefficient)) for part in self._undone(term)]
+            else:
+                rest.append((term, coefficient))
+        if not factors:
+            return self.exponential(argument)
+        left = self.add([*rest, (self.one, constant)])
+        product = self.multiply([*factors, (self.call("exp", left), 1)])
+        return self.restricted(product, argument.tags)
+
+    def _undone(self, term: Form) -> list[Form]:
+        """exp of a logarithm."""
+        name, argument = term.data
+        if name == "log":
+            return [argument]
+        if name == "softplus":
+            return [self.add(((self.one, 1), (self.call("exp", argument), 1)))]
+        square = self.add(((self.power(argument, 2), 1), (self.one, 1)))
+        return [self.add(((argument, 1), (self.call("sqrt", square), 1)))]
+
+    def _log(self, argument: Form) -> Form:
+        if argument.kind == "const":
+            return (
+                self.zero if argument.data == 1 else self.nowhere if argument.data <= 0 else self._free("log", argument)
+            )
+        coefficient: Rational = 1
+        if argument.kind == "sum" and argument.data[0] == 0 and len(argument.data[1]) == 1:
+            argument, coefficient = argument.data[1][0]
+        if argument.sign and argument.sign == (NOT_POSITIVE if coefficient > 0 else NOT_NEGATIVE):
+            return self.nowhere
+        if argument.kind == "product" and all(f.positive or (f.nonzero and e % 2 == 0) for f, e in argument.data):
+            sizes = [(form if form.positive else self.call("abs", form), power) for form, power in argument.data]
+            logs = [(self.call("log", form), power) for form, power in sizes]
+            return self.add([*logs, (self.call("log", self.const(coefficient)), 1)])
+        if argument.positive and coefficient > 0 and coefficient != 1:
+            return self.add(((self.call("log", argument), 1), (self.call("log", self.const(coefficient)), 1)))
+        if argument.name == "exp" and coefficient == 1:
+            return argument.data[1]
+        return self._free("log", self.scaled(argument, coefficient))
+
+    def _sqrt(self, argument: Form) -> Form:
+        if argument.kind == "const":
+            return self._root_of_number(argument.data)
+        if argument.kind == "call" and argument.data[0] == "exp":
+            return self.call("exp", self.scaled(argument.data[1], Fraction(1, 2)))
+        coefficient: Rational = 1
+        core = argument
+        if argument.kind == "sum" and argument.data[0] == 0 and len(argument.data[1]) == 1:
+            core, coefficient = argument.data[1][0]
+        if coefficient > 0 and coefficient != 1:
+            return self.multiply(((self._root_of_number(coefficient), 1), (self.call("sqrt", core), 1)))
+        if core.kind == "product" and coefficient == 1:
+            even = [(self.call("abs", form), power // 2) for form, power in core.data if power % 2 == 0]
+            odd = [(form, power) for form, power in core.data if power % 2]
+            if all(form.sign & NOT_NEGATIVE for form, _ in odd) and (even or len(odd) > 1 or odd[0][1] != 1):
+                return self.multiply([*even, *[(self.call("sqrt", form), power) for form, power in odd]])
+        return self.nowhere if argument.sign == NOT_POSITIVE and argument.nonzero else self._free("sqrt", argument)
+
+    def _root_of_number(self, value: Rational) -> Form:
+        if value < 0:
+            return self.nowhere
+        top, bottom = isqrt(value.numerator), isqrt(value.denominator)
+        if top * top == value.numerator and bottom * bottom == value.denominator:
+            return self.const(normal(Fraction(top, bottom)))
+        if bottom * bottom != value.denominator:
+            # sqrt(p/q) is sqrt(p*q)/q.
+            root = self._root_of_number(value.numerator * value.denominator)
+            return self.scaled(root, Fraction(1, value.denominator))
+        return self.scaled(self._free("sqrt", self.const(value.numerator)), Fraction(1, bottom))
+
+    def _abs(self, argument: Form) -> Form:
+        if argument.kind == "const":
+            return self.const(abs(argument.data))
+        if argument.sign:
+            return argument if argument.sign & NOT_NEGATIVE else self.scaled(argument, -1)
+        if argument.kind == "sum":
+            lead = argument.data[1][0][1]
+            if lead != 1:
+                inner = self.scaled(argument, Fraction(1) / lead)
+                return self.scaled(self.call("abs", inner), abs(lead))
+        if argument.kind == "product":
+            return self.multiply([(self.call("abs", form), exponent) for form, exponent in argument.data])
+        return self._free("abs", argument)
+
+    def _sign(self, argument: Form) -> Form:
+        if argument.kind == "const":
+            return self.const((argument.data > 0) - (argument.data < 0))
+        if leads_with_minus(argument):
+            return self.scaled(self.call("sign", self.scaled(argument, -1)), -1)
+        return self._free("sign", argument)
+
+    # Steps of several arguments.
+
+    def _max(self, first: Form, second: Form) -> Form:
+        return self._extreme(first, second)
+
+    def _min(self, first: Form, second: Form) -> Form:
+        turned = self._extreme(self.scaled(first, -1), self.scaled(second, -1))
+        result = self.scaled(turned, -1)
+        _learn(result, _mirrored(turned.sign))
+        return result
+
+    def _extreme(self, first: Form, second: Form) -> Form:
+        tags = _NONE
+        parts: set[Form] = set()
+        for form in (first, second):
+            form, tags = opened(form, tags)
+            if form.kind == "nowhere":
+                return form
+            parts |= self._parts.get(form, {form})
+            tags |= form.tags
+        numbers = [form for form in parts if form.kind == "const"]
+        if len(numbers) > 1:
+            parts -= set(numbers)
+            parts.add(max(numbers, key=lambda form: form.data))
+        for form in list(parts):
+            if any(other is not form and self._exceeds(other, form) for other in parts):
+                parts.discard(form)
+        ordered = sorted(parts, key=lambda form: form.key)
+        if len(ordered) == 1:
+            result = ordered[0]
+        elif len(ordered) == 2:
+            difference = self.call("abs", self.add(((ordered[0], 1), (ordered[1], -1))))
+            half = Fraction(1, 2)
+            result = self.add(((ordered[0], half), (ordered[1], half), (difference, half)))
+        else:
+            result = self._free("max", *ordered)
+        if len(ordered) > 1:
+            self._parts[opened(result, _NONE)[0]] = frozenset(parts)
+            _learn(result, _largest_sign(ordered))
+        return self.restricted(result, tags)
+
+    def _exceeds(self, form: Form, other: Form) -> bool:
+        """Whether one is known to be at least the other."""
+        return bool(self.add(((form, 1), (other, -1))).sign & NOT_NEGATIVE)
+
+    def _pow(self, base: Form, exponent: Form) -> Form:
+        if exponent.kind == "const" and base.kind != "nowhere":
+            value = exponent.data
+            if value.denominator == 1 and abs(value) <= 64:
+                return self.power(base, int(value))
+            if abs(value) == Fraction(1, 2):
+                return self.power(self.call("sqrt", base), 1 if value > 0 else -1)
+        core, tags = opened(base, _NONE)
+        power, tags = opened(exponent, tags)
+        if "nowhere" in (core.kind, power.kind):
+            return self.nowhere
+        if core.kind == "const" and (core.data == 1 or (core.data == 0 and power.positive)):
+            return self.restricted(core, tags | power.tags)
+        if core.positive:
+            grown = self.call("exp", self.multiply(((power, 1), (self.call("log", core), 1))))
+            return self.restricted(grown, tags)
+        return self.restricted(self._free("pow", core, power), tags)
+
+    def _less(self, first: Form, second: Form) -> Form:
+        """0 < second - first."""
+        difference = self.add(((second, 1), (first, -1)))
+        core, tags = opened(difference, _NONE)
+        if core.kind == "const":
+            return self.restricted(self.const(int(core.data > 0)), tags)
+        if core.sign & NOT_POSITIVE or core.positive:
+            return self.restricted(self.one if core.positive else self.zero, tags | core.tags)
+        if leads_with_minus(core) and core.nonzero:
+            flipped = self._less(self.zero, self.scaled(core, -1))
+            return self.restricted(self.add(((self.one, 1), (flipped, -1))), tags)
+        if core.kind == "sum":
+            core = self.scaled(core, Fraction(1) / abs(core.data[1][0][1]))
+        return self.restricted(self._free("lt", core), tags)
+
+    def _less_equal(self, first: Form, second: Form) -> Form:
+        return self.add(((self.one, 1), (self._less(second, first), -1)))
+
+    def _where(self, condition: Form, then: Form, otherwise: Form) -> Form:
+        core, tags = opened(condition, _NONE)
+        if core.kind == "nowhere":
+            return core
+        if core.kind == "const":
+            return self.restricted(otherwise if core.data == 0 else then, tags)
+        if core.kind == "sum" and core.data[0] == 1 and len(core.data[1]) == 1 and core.data[1][0][1] == -1:
+            return self.restricted(self._where(core.data[1][0][0], otherwise, then), tags)
+        if then is otherwise:
+            return self.restricted(then, tags | core.tags)
+        if core.name == "lt":
+            argument = core.data[1]
+            slopes = [0 if branch is self.zero else ratio(branch, argument) for branch in (then, otherwise)]
+            if None not in slopes:
+                above, below = self._max(argument, self.zero), self._min(argument, self.zero)
+                return self.restricted(self.add(((above, slopes[0]), (below, slopes[1]))), tags)  # type: ignore[arg-type]
+        if "nowhere" in (then.kind, otherwise.kind) and then.kind == otherwise.kind:
+            return then
+        return self.restricted(self._free("where", core, then, otherwise), tags)
+
+    def exponential_sum(self, form: Form, exponent: int) -> list[tuple[Form, int]] | None:
+        """1/(c*exp(a) + c*exp(b)) is exp(-a)*sigmoid(a - b)/c."""
+        constant, terms = form.data
+        parts = [*terms, (self.one, constant)] if constant else list(terms)
+        if len(parts) != 2 or parts[0][1] != parts[1][1]:
+            return None
+        if any(part.name != "exp" and part is not self.one for part, _ in parts):
+            return None
+        left, right = [part.data[1] if part.name == "exp" else self.zero for part, _ in parts]
+        gate = self.call("sigmoid", self.add(((left, 1), (right, -1))))
+        fall = self.call("exp", self.scaled(left, -1))
+        return [(self.const(parts[0][1]), exponent), (fall, -exponent), (gate, -exponent)]
+
+
+@dataclass
+class _Row:
+    """A rule whose left side is a function of a pattern."""
+
+    head: str
+    pattern: Form
+    right: Tape
+    guard: str
+
+    @classmethod
+    def compiled(cls, normal: Normal, rule: Rule) -> _Row | None:
+        """The row of a rule; None for those that hold by construction."""
+        left = tape_of_side(rule.left)
+        if not left.value_steps:
+            return None
+        last = left.steps[left.value_steps - 1]
+        if last.name not in ELEMENTARY - {"exp", "abs"} or rule.guard not in ("", "a != 0"):
+            return None
+        (number,) = last.arguments
+        holes = [normal.hole(name) for name in "abc"]
+        pattern = normal.tape(replace(left, output=number, value_steps=left.value_steps - 1), holes)
+        if pattern.kind == "product":
+            return None
+        return cls(last.name, pattern, tape_of_side(rule.right), rule.guard)
+
+    def match(self, normal: Normal, argument: Form) -> dict[str, Form] | None:
+        """What the variables stand for, or None."""
+        found: dict[str, Form] = {}
+        if not matched(normal, self.pattern, argument, found):
+            return None
+        return found if not self.guard or found["a"].nonzero else None
+
+
+def _learn(form: Form, sign: int, nonzero: bool = False) -> None:
+    """A sum that stands for a function shows less of its sign than the function did."""
+    if form.kind == "sum":
+        form.sign |= sign
+        form.nonzero |= nonzero
+
+
+def _mirrored(sign: int) -> int:
+    return (sign >> 1) | ((sign << 1) & 2)
+
+
+def _largest_sign(arguments: Sequence[Form]) -> int:
+    signs = [argument.sign for argument in arguments]
+    some = NOT_NEGATIVE if any(sign & NOT_NEGATIVE for sign in signs) else 0
+    return some | (NOT_POSITIVE if all(sign & NOT_POSITIVE for sign in signs) else 0)
+
+
+# Never zero, and of one sign.
+_SIGNS = dict.fromkeys(["softplus", "sigmoid", "cosh", "erfc", "erfcx", "ndtr"], NOT_NEGATIVE)
+_SIGNS |= dict.fromkeys(["logsigmoid", "log_ndtr"], NOT_POSITIVE)
+# Of the sign of their argument.
+_SIGN_KEEPING = frozenset(
+    ["sinh", "tanh", "expm1", "log1p", "elu", "selu", "erf", "asinh", "atan", "i1e", "swish", "gelu"]
+)
+_CONDITIONS = frozenset(["lt", "le", "eq", "ne", "and", "or"])
+_LOGARITHMS = frozenset(["log", "softplus", "asinh"])
+
+_SPECIAL: dict[str, Callable[[Normal, Form], Form]] = {
+    "exp": Normal._exp,
+    "log": Normal._log,
+    "sqrt": Normal._sqrt,
+    "abs": Normal._abs,
+    "sign": Normal._sign,
+}
+
+_BUILDERS: dict[str, Callable[..., Form]] = {
+    "add": lambda n, a, b: n.add(((a, 1), (b, 1))),
+    "sub": lambda n, a, b: n.add(((a, 1), (b, -1))),
+    "neg": lambda n, a: n.add(((a, -1),)),
+    "mul": lambda n, a, b: n.multiply(((a, 1), (b, 1))),
+    "div": lambda n, a, b: n.multiply(((a, 1), (b, -1))),
+    "max": Normal._max,
+    "min": Normal._min,
+    "pow": Normal._pow,
+    "lt": Normal._less,
+    "le": Normal._less_equal,
+    "where": Normal._where,
+}

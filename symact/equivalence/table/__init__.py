@@ -1,0 +1,1 @@
+"""A whole space at once: enumeration, classes, representatives."""

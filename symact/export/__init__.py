@@ -1,0 +1,1 @@
+"""Functions to take home: standalone Python, ONNX, pictures."""

@@ -1,0 +1,309 @@
+"""Expression -> the text of a Python module that needs torch alone: the function to take home.
+
+The text holds the function, its gradient and its second derivative as plain torch operations, all made
+from Programs, the `nn.Module` round them, and a self-test against values in high precision.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from string import Template
+
+import mpmath
+from torch import nn
+
+import symact
+from symact.activation.float32_range import limit
+from symact.activation.high_precision import evaluate
+from symact.backends import torch_source
+from symact.errors import InputError
+from symact.expr.display import latex
+from symact.expr.operators import Parameter
+from symact.expr.tree import Expr, to_sympy
+from symact.program.gradient import backward
+from symact.program.pipeline import lower
+
+Constants = Mapping[str, float | Sequence[float]]
+
+# Where the self-test looks: away from 0 and the whole numbers, where kinks are.
+TEST_POINTS = (-8.6, -4.3, -2.2, -1.1, -0.35, -0.04, 0.03, 0.45, 1.2, 2.3, 4.4, 8.7)
+
+_MODULE = Template('''\
+r"""$formula
+
+An activation function that needs torch alone, written by symact $version.
+
+    LaTeX: $latex
+$about_parameters
+Use it as `act = Activation()` or, as a function, `activation(x)`. The gradient is the function's own,
+stable form; only the input is saved for backward. Run this file to test it.
+"""
+
+import torch
+from torch import nn
+
+
+$helpers$value
+
+
+$gradient
+
+
+$curvature
+
+
+def _sized(terms, inputs):
+    """Gradients of the broadcast inputs, summed to their shapes."""
+    terms = terms if isinstance(terms, tuple) else (terms,)
+    return tuple(term.expand_as(terms[0]).sum_to_size(i.shape) for term, i in zip(terms, inputs))
+
+
+class _Gradient(torch.autograd.Function):
+    """The gradient, itself differentiable."""
+
+    generate_vmap_rule = True
+
+    @staticmethod
+    def forward(*inputs):
+        return _gradient(*inputs)
+
+    @staticmethod
+    def setup_context(ctx, inputs, output):
+        ctx.save_for_backward(*inputs)
+
+    @staticmethod
+    def backward(ctx, *grads):
+        return _sized(_curvature(*ctx.saved_tensors, *grads), ctx.saved_tensors)
+
+
+class _Compiled(torch.autograd.Function):
+    """The function with its gradient, in the form that torch.compile and torch.export trace."""
+
+    generate_vmap_rule = True
+
+    @staticmethod
+    def forward(*inputs):
+        return _value(*inputs)
+
+    @staticmethod
+    def setup_context(ctx, inputs, output):
+        ctx.save_for_backward(*inputs)
+
+    @staticmethod
+    def backward(ctx, grad):
+        return _sized(_gradient(*ctx.saved_tensors, grad), ctx.saved_tensors)
+
+
+class _Function(torch.autograd.Function):
+    """The function with derivatives of first and second order, forward mode included."""
+
+    generate_vmap_rule = True
+
+    @staticmethod
+    def forward(*inputs):
+        return _value(*inputs)
+
+    @staticmethod
+    def setup_context(ctx, inputs, output):
+        ctx.save_for_backward(*inputs)
+        ctx.save_for_forward(*inputs)
+
+    @staticmethod
+    def backward(ctx, grad):
+        return _sized(_Gradient.apply(*ctx.saved_tensors, grad), ctx.saved_tensors)
+
+    @staticmethod
+    def jvp(ctx, *tangents):
+        total = 0.0
+        for position, tangent in enumerate(tangents):
+            if tangent is not None:
+                terms = _Gradient.apply(*ctx.saved_tensors, tangent)
+                total = total + (terms[position] if isinstance(terms, tuple) else terms)
+        return total
+
+
+def activation(x$arguments):
+    """$formula, for a tensor of any shape and floating dtype."""
+$working
+    inputs = [x.to(working)]
+$broadcast    function = _Compiled if torch.compiler.is_compiling() else _Function
+    return function.apply(*inputs).to(x.dtype)
+
+
+class Activation(nn.Module):
+    """$formula$about_module"""
+
+    def __init__(self, inplace=False$module_arguments):
+        super().__init__()
+$attributes
+    def forward(self, x):
+        return activation(x$uses)
+
+
+# (x, value, derivative) in high precision$at.
+_REFERENCE = (
+$reference)
+
+
+def self_test():
+    """Value and gradient against high precision, and the gradients of first and second order against differences."""
+    for point, value, slope in _REFERENCE:
+        for dtype, tolerance in ((torch.float64, 1e-9), (torch.float32, 2e-5)):
+            x = torch.tensor(point, dtype=dtype, requires_grad=True)
+            y = activation(x$test_values)
+            (grad,) = torch.autograd.grad(y, x)
+            rounding = tolerance * (1 + abs(point * slope))
+            assert abs(y.item() - value) <= tolerance * abs(value) + rounding, (point, y.item(), value)
+            assert abs(grad.item() - slope) <= 10 * tolerance * (1 + abs(slope)), (point, grad.item(), slope)
+    points = torch.tensor([p for p, _, _ in _REFERENCE], dtype=torch.float64, requires_grad=True)
+    if len(points):
+        assert torch.autograd.gradcheck(lambda x: activation(x$test_values), points, rtol=1e-3, atol=1e-4)
+        assert torch.autograd.gradgradcheck(lambda x: activation(x$test_values), points, rtol=1e-2, atol=1e-3)
+    print(f"ok: {len(_REFERENCE)} values and gradients")
+
+
+if __name__ == "__main__":
+    self_test()
+''')
+
+# Names that a parameter cannot have in the text, beside those of torch_source.
+_TAKEN = frozenset({*dir(nn.Module()), "self", "inplace", "channels", "shape", "working", "inputs", "function", "wide"})
+_TAKEN |= {"parameter", "nn", "activation", "Activation", "self_test", "int", "float", "bool", "len", "abs", "zip"}
+
+_WIDE = """\
+    # In float32 this formula is accurate for |x| <= $bound; beyond, float64 is used.
+    wide = x.dtype == torch.float64
+    if torch.compiler.is_compiling():
+        wide = wide or $compiled
+    elif x.numel() and not torch._C._are_functorch_transforms_active():
+        wide = wide or bool(x.detach().abs().max() > $bound)
+    working = torch.float64 if wide else torch.float32"""
+
+# Compiled code cannot look at values: it computes in float64 always where float32 ends below this.
+_ORDINARY = 1e4
+
+
+def source(expr: Expr, constants: Constants | None = None) -> str:
+    """The text of the module.
+
+    Args:
+        expr: the expression.
+        constants: parameter name -> learned value, a number or one per channel; else its `init`.
+
+    Raises:
+        InputError: `constants` names no parameter, or holds something else than finite numbers.
+    """
+    program = lower(expr)
+    slope = backward(program)
+    bend = backward(slope)
+    values = parameter_values(expr, constants)
+    declared = [next(p for p in expr.parameters if p.name == name) for name in program.inputs[1:]]
+    names = [f"{name}_" if name in _TAKEN else name for name in torch_source.identifiers(program.inputs)[1:]]
+    single = [value if isinstance(value, float) else value[0] for value in (values[p.name] for p in declared)]
+    defaults = [repr(values[p.name]) for p in declared]
+    wide = min(limit(program), limit(slope))
+    scalars = dict(zip((p.name for p in declared), single, strict=True))
+    return _MODULE.substitute(
+        formula=_shown(str(expr)),
+        version=symact.__version__,
+        latex=_shown(latex(expr)),
+        about_parameters=_about_parameters(declared, values),
+        helpers="".join(f"{text}\n\n\n" for text in torch_source.helpers(program, slope, bend)),
+        value=torch_source.body(program, "_value"),
+        gradient=torch_source.body(slope, "_gradient"),
+        curvature=torch_source.body(bend, "_curvature"),
+        arguments="".join(f", {n}={v!r}" for n, v in zip(names, single, strict=True)),
+        working=_working(wide),
+        broadcast=_broadcast(names),
+        about_module=". A parameter has one value per layer, or with `channels=C` one per channel." if names else "",
+        module_arguments=", channels=None" if names else "",
+        attributes=_attributes(names, defaults),
+        uses="".join(f", {_entering(n, p)}" for n, p in zip(names, declared, strict=True)),
+        at=" at " + ", ".join(f"{n} = {v!r}" for n, v in scalars.items()) if scalars else "",
+        reference="".join(f"    {row!r},\n" for row in references(expr, scalars)),
+        test_values="".join(f", {v!r}" for v in single),
+    )
+
+
+def parameter_values(expr: Expr, constants: Constants | None) -> dict[str, float | list[float]]:
+    """Parameter name -> its learned value where `constants` has one, else its `init`.
+
+    Raises:
+        InputError: `constants` names no parameter, or holds something else than finite numbers.
+    """
+    values: dict[str, float | list[float]] = {p.name: float(p.init) for p in expr.parameters}
+    for name, value in (constants or {}).items():
+        if name not in values:
+            raise InputError(f"{expr} has no parameter {name!r}")
+        numbers = [float(v) for v in value] if isinstance(value, Sequence) else [float(value)]
+        if not numbers or not all(map(math.isfinite, numbers)):
+            raise InputError(f"the value of {name!r} is not finite: {value}")
+        values[name] = numbers if isinstance(value, Sequence) else numbers[0]
+    return values
+
+
+def references(expr: Expr, parameters: Mapping[str, float]) -> list[tuple[float, float, float]]:
+    """(x, value, derivative) where the function is defined and neither is huge."""
+    formula, rows = to_sympy(expr), []
+    for point in TEST_POINTS:
+        with mpmath.workdps(40):
+            found = evaluate(formula, point, parameters)
+            if found is None:
+                continue
+            value, slope = float(found.value), float(found.slope)
+        if math.isfinite(value) and math.isfinite(slope) and max(abs(value), abs(slope)) < 1e6:
+            rows.append((point, value, slope))
+    return rows
+
+
+def _shown(text: str) -> str:
+    """A text on one line, such that it cannot end the docstring that it stands in."""
+    return " ".join(text.split()).replace('"', "'").rstrip("\\")
+
+
+def _about_parameters(declared: list[Parameter], values: Mapping[str, float | list[float]]) -> str:
+    if not declared:
+        return ""
+    lines = ["", "Learnable parameters and their values here:"]
+    for parameter in declared:
+        value = values[parameter.name]
+        shown = f"{value:.8g}" if isinstance(value, float) else f"one per channel, {len(value)} of them"
+        lines.append(f"    {parameter.name} = {shown}{' (kept positive)' if parameter.positive else ''}")
+    return "\n".join(lines) + "\n"
+
+
+def _working(wide: float) -> str:
+    if wide == math.inf:
+        return "    working = torch.float64 if x.dtype == torch.float64 else torch.float32"
+    return Template(_WIDE).substitute(bound=f"{wide:.3g}", compiled=wide < _ORDINARY)
+
+
+def _broadcast(names: list[str]) -> str:
+    if not names:
+        return ""
+    return (
+        f"    for parameter in [{', '.join(names)}]:\n"
+        "        parameter = torch.as_tensor(parameter, dtype=working, device=x.device)\n"
+        "        if parameter.dim() and x.dim() > 2:\n"
+        "            parameter = parameter.view(-1, *[1] * (x.dim() - 2))\n"
+        "        inputs.append(parameter)\n"
+    )
+
+
+def _attributes(names: list[str], defaults: list[str]) -> str:
+    if not names:
+        return ""
+    lines = ["shape = () if channels is None else (channels,)"]
+    for name, default in zip(names, defaults, strict=True):
+        plural = default.startswith("[")
+        start = f"torch.tensor({default})" if plural else f"torch.full(shape, {default})"
+        lines.append(f"self.{name} = nn.Parameter({start})")
+    if all(default.startswith("[") for default in defaults):
+        lines.pop(0)
+    return "".join(f"        {line}\n" for line in lines)
+
+
+def _entering(name: str, parameter: Parameter) -> str:
+    """A positive parameter enters the formula as its absolute value, so that no step makes it negative."""
+    return f"self.{name}.abs().clamp(min=1e-6)" if parameter.positive else f"self.{name}"

@@ -1,0 +1,113 @@
+"""`Landscape`: descriptions of the functions of one space under one source of features, each made once.
+
+In: a space's functions and a source of features. Out: `Rows` of any expressions, in the units of the
+space, with distances that are remembered between the members of a space that can be listed.
+"""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from symact.expr.tree import Expr
+from symact.optimize.base import Features
+from symact.optimize.function_features import Description, Frame, Raw
+from symact.optimize.pool import Functions
+from symact.optimize.regressors import Columns, Rows
+
+REFERENCE = 256  # functions that set the units of a space that is sampled
+
+
+class Landscape:
+    """Coordinates of functions; what was described or measured once is not described again.
+
+    It holds neither the space's functions nor the source of features, which are arguments where they are
+    needed: so it lives exactly as long as they do.
+    """
+
+    # Source of features -> functions of a space -> landscape.
+    _made: weakref.WeakKeyDictionary[Any, weakref.WeakKeyDictionary[Functions, Landscape]] = weakref.WeakKeyDictionary()
+
+    def __init__(self, functions: Functions, features: Features | None):
+        members = functions.members
+        if members is None:
+            members = [expression for expression, _ in zip(functions.draws(0), range(REFERENCE), strict=False)]
+        raw = _raw(members, features)
+        self._frame = Frame(raw)
+        self._described = self._frame(raw)
+        self._members = {expression: row for row, expression in enumerate(members)}
+        self._others: dict[Expr, Description] = {}
+        self._embeddings: dict[tuple[str, ...], np.ndarray] = {}
+        self._columns: dict[tuple[tuple[str, float], ...], Columns] = {}
+
+    @classmethod
+    def of(cls, functions: Functions, features: Features | None) -> Landscape:
+        """The landscape, made once per process for the same functions and the same source."""
+        source = functions if features is None else getattr(features, "__self__", features)
+        try:
+            made = cls._made.setdefault(source, weakref.WeakKeyDictionary())
+        except TypeError:  # a source that cannot be referred to weakly is described anew
+            return cls(functions, features)
+        if functions not in made:
+            made[functions] = cls(functions, features)
+        return made[functions]
+
+    def describe(self, expressions: Sequence[Expr], features: Features | None) -> Description:
+        """Descriptions, ``(n,)`` rows; features are asked for what is new."""
+        new = [e for e in dict.fromkeys(expressions) if e not in self._members and e not in self._others]
+        if new:
+            described = self._frame(_raw(new, features))
+            for row, expression in enumerate(new):
+                self._others[expression] = described.take([row])
+        if not any(expression in self._others for expression in expressions):
+            return self._described.take([self._members[expression] for expression in expressions])
+        parts = [self._others.get(e) or self._described.take([self._members[e]]) for e in expressions]
+        return _concatenated(parts)
+
+    def glance(self, expressions: Sequence[Expr]) -> Description:
+        """Descriptions by outputs alone, for which no features are asked."""
+        return self._frame(_raw(expressions, None))
+
+    def rows(self, expressions: Sequence[Expr], features: Features | None, views: Mapping[str, float]) -> Rows:
+        """Functions in the metric space of some views; distances to members are remembered."""
+        key = tuple(sorted(views.items()))
+        if key not in self._columns:
+            self._columns[key] = Columns(Rows(self._described, views))
+        places = np.array([self._members.get(expression, -1) for expression in expressions], dtype=int)
+        return Rows(self.describe(expressions, features), views, None, places, self._columns[key])
+
+    def embedded(self, expressions: Sequence[Expr], features: Features | None, views: Mapping[str, float]) -> Rows:
+        """Functions by UMAP coordinates; one outside the space, or not finite, is not finite here."""
+        chosen = tuple(view for view in views if views[view])
+        if chosen not in self._embeddings:
+            from symact.optimize.embedding import umap_union
+
+            finite = np.flatnonzero(self._described.finite)
+            coordinates = np.zeros((len(self._described), 2))
+            if len(finite) > 3:
+                coordinates[finite] = umap_union(self._described.take(finite), chosen)
+            self._embeddings[chosen] = coordinates
+        described = self.describe(expressions, features)
+        places = [self._members.get(expression) for expression in expressions]
+        inside = np.array([place is not None for place in places], dtype=bool)
+        coordinates = self._embeddings[chosen][[place or 0 for place in places]]
+        seen = Description(described.outputs, described.fisher, described.shape, described.finite & inside)
+        return Rows(seen, views, coordinates)
+
+
+def _raw(expressions: Sequence[Expr], features: Features | None) -> Raw:
+    listed = list(expressions)
+    return Raw.of(listed, None if features is None else features(listed))
+
+
+def _concatenated(parts: Sequence[Description]) -> Description:
+    fisher = [part.fisher for part in parts if part.fisher is not None]
+    return Description(
+        np.concatenate([part.outputs for part in parts]),
+        np.concatenate(fisher) if len(fisher) == len(parts) else None,
+        np.concatenate([part.shape for part in parts]),
+        np.concatenate([part.finite for part in parts]),
+    )

@@ -1,0 +1,221 @@
+"""What is known of a function before it is trained, as numbers with a distance.
+
+In: expressions, and the arrays that `features` gives of them. Out: a `Description` per set of rows.
+Three views, each with a distance whose median over a reference set is 1:
+
+| view | what it holds | distance |
+|---|---|---|
+| outputs | values at 1,000 fixed points of N(0, 1), clipped to [-10, 10] | root mean square |
+| fisher | CDF of the Fisher matrix's log-eigenvalues, per layer | Wasserstein, each layer divided by its weights |
+| shape | moments of outputs and slopes, tails, mean and spread of log-eigenvalues | Euclidean, normal scores |
+
+Outputs and Fisher CDFs with these distances are those of Bingham & Miikkulainen 2023
+(arXiv:2301.05785), section 3; one-dimensional Wasserstein distance is the area between CDFs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.spatial.distance import cdist
+from scipy.special import ndtri
+
+from symact.equivalence.numeric.float64 import run_float32
+from symact.expr.operators import VARIABLE
+from symact.expr.tree import Expr
+from symact.program.tape import tape_of
+
+VIEWS = ("outputs", "fisher", "shape")
+CLIP = 10.0
+COMPONENTS = 48  # principal components of the outputs that are kept; they carry the distance to about 1e-3
+_BIN_WIDTH = 2.0  # of a log-eigenvalue histogram of 100 bins over [-100, 100]
+
+# Normal scores of 1,000 evenly spaced probabilities: N(0, 1) without sampling noise, in order.
+POINTS = ndtri((np.arange(1000) + 0.5) / 1000).astype(np.float32)
+
+
+def outputs(expressions: Sequence[Expr], points: np.ndarray = POINTS) -> np.ndarray:
+    """Values in float32, ``(n, points)``, every parameter at its initial value."""
+    known: dict[Expr, np.ndarray] = {}
+
+    def value(node: Expr) -> np.ndarray:
+        if node.operator is VARIABLE:
+            return points[None, :]
+        if node in known:
+            return known[node]
+        tape = tape_of(node.operator)
+        parameters = [np.full((1, 1), parameter.init, np.float32) for parameter in node.operator.parameters]
+        arguments = [value(argument) for argument in node.arguments]
+        if node.operator.kind == "nary":
+            result = arguments[0]
+            for argument in arguments[1:]:
+                result = run_float32(tape, [result, argument, *parameters])
+        else:
+            result = run_float32(tape, [*arguments, *parameters])
+        result = np.broadcast_to(np.asarray(result, np.float32), points[None, :].shape)
+        if node.size <= 2:
+            known[node] = result
+        return result
+
+    with np.errstate(all="ignore"):
+        rows = [value(expression)[0] for expression in expressions]
+    return np.array(rows, dtype=np.float32).reshape(len(rows), len(points))
+
+
+@dataclass(frozen=True)
+class Raw:
+    """The arrays of some functions; rows align.
+
+    Attributes:
+        outputs: ``(n, points)`` at `POINTS`.
+        fisher: ``(n, layers, bins)`` CDFs, or None.
+        weights: ``(layers,)``, number of weights of each layer.
+        finite: ``(n,)``, False where anything is not finite at initialization.
+    """
+
+    outputs: np.ndarray
+    fisher: np.ndarray | None
+    weights: np.ndarray | None
+    finite: np.ndarray
+
+    @classmethod
+    def of(cls, expressions: Sequence[Expr], features: Mapping[str, np.ndarray] | None) -> Raw:
+        """Outputs are computed here; the rest comes from `features`, if there is any."""
+        found = features or {}
+        values = outputs(expressions)
+        finite = np.isfinite(values).all(1)
+        if "finite" in found:
+            finite &= np.asarray(found["finite"], dtype=bool)
+        fisher = weights = None
+        if "fisher" in found:
+            fisher = np.asarray(found["fisher"], dtype=np.float32)
+            finite &= np.isfinite(fisher).all((1, 2))
+            fisher = np.where(finite[:, None, None], fisher, 0.0)
+            weights = np.asarray(found.get("fisher_weights", np.ones(fisher.shape[1])), dtype=float)
+        values = np.clip(np.nan_to_num(values, posinf=CLIP, neginf=-CLIP), -CLIP, CLIP)
+        return cls(values, fisher, weights, finite)
+
+
+@dataclass(frozen=True)
+class Description:
+    """Coordinates of functions in the three views; rows align.
+
+    Attributes:
+        outputs: ``(n, components)``, Euclidean.
+        fisher: ``(n, columns)``, city block; None without Fisher features.
+        shape: ``(n, moments)``, Euclidean.
+        finite: ``(n,)``.
+    """
+
+    outputs: np.ndarray
+    fisher: np.ndarray | None
+    shape: np.ndarray
+    finite: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.finite)
+
+    def take(self, rows: Sequence[int] | np.ndarray) -> Description:
+        """Some of the rows."""
+        at = np.asarray(rows, dtype=int)
+        fisher = None if self.fisher is None else self.fisher[at]
+        return Description(self.outputs[at], fisher, self.shape[at], self.finite[at])
+
+    def coordinates(self, views: Mapping[str, float]) -> np.ndarray:
+        """All views side by side, ``(n, columns)``, for regressors that need coordinates."""
+        parts = [getattr(self, view) * weight for view, weight in views.items() if weight and self._has(view)]
+        return np.concatenate(parts, axis=1)
+
+    def distances(self, other: Description, views: Mapping[str, float]) -> np.ndarray:
+        """Weighted sum of the views' distances, ``(n, m)``; a view that is missing counts nothing."""
+        total = np.zeros((len(self), len(other)))
+        weight_sum = sum(weight for view, weight in views.items() if self._has(view))
+        for view, weight in views.items():
+            if weight and self._has(view):
+                metric = "cityblock" if view == "fisher" else "euclidean"
+                total += (weight / weight_sum) * cdist(getattr(self, view), getattr(other, view), metric)
+        return total
+
+    def _has(self, view: str) -> bool:
+        return getattr(self, view) is not None
+
+
+class Frame:
+    """The units of all coordinates, learnt from a reference set of functions.
+
+    Args:
+        reference: of at least one function; those that are not finite do not count.
+    """
+
+    def __init__(self, reference: Raw):
+        rows = np.flatnonzero(reference.finite)
+        rows = rows if len(rows) else np.arange(len(reference.finite))
+        values = reference.outputs[rows].astype(np.float64)
+        self._centre = values.mean(0)
+        _, _, directions = np.linalg.svd(values - self._centre, full_matrices=False)
+        self._directions = directions[:COMPONENTS].T / np.sqrt(values.shape[1])
+        moments = _moments(reference)[rows]
+        self._sorted = np.sort(moments, axis=0)
+        self._columns: np.ndarray | None = None
+        if reference.fisher is not None:
+            flat = reference.fisher[rows].reshape(len(rows), -1)
+            self._columns = np.flatnonzero(flat.max(0) > flat.min(0))
+        self._scales = {"outputs": 1.0, "fisher": 1.0, "shape": 1.0}
+        sample = self(reference).take(rows[:: max(1, len(rows) // 400)])
+        for view in VIEWS:
+            if sample._has(view):
+                apart = sample.distances(sample, {view: 1.0})
+                median = float(np.median(apart[apart > 0])) if (apart > 0).any() else 1.0
+                self._scales[view] = 1.0 / max(median, 1e-12)
+
+    def __call__(self, raw: Raw) -> Description:
+        """The coordinates of functions in these units."""
+        fisher = None
+        if self._columns is not None and raw.fisher is not None:
+            assert raw.weights is not None
+            per_layer = raw.fisher * (_BIN_WIDTH / raw.weights)[None, :, None]
+            fisher = per_layer.reshape(len(raw.finite), -1)[:, self._columns] * self._scales["fisher"]
+        projected = (raw.outputs - self._centre) @ self._directions
+        return Description(
+            projected * self._scales["outputs"], fisher, self._scores(_moments(raw)) * self._scales["shape"], raw.finite
+        )
+
+    def _scores(self, moments: np.ndarray) -> np.ndarray:
+        """Normal scores of each moment among the reference's, so that no outlier stretches the space."""
+        count = len(self._sorted)
+        scores = np.empty_like(moments)
+        for column in range(moments.shape[1]):
+            low = np.searchsorted(self._sorted[:, column], moments[:, column], side="left")
+            high = np.searchsorted(self._sorted[:, column], moments[:, column], side="right")
+            scores[:, column] = ndtri(np.clip((low + high + 1) / (2 * count + 2), 1e-3, 1 - 1e-3))
+        return scores
+
+
+def _moments(raw: Raw) -> np.ndarray:
+    """What mean-field theory looks at, ``(n, moments)``: size, slope, symmetry, tails, each layer's spectrum."""
+    values = raw.outputs.astype(np.float64)
+    slopes = np.clip(np.diff(values, axis=1) / np.diff(POINTS.astype(np.float64)), -20, 20)
+    odd, even = (values - values[:, ::-1]) / 2, (values + values[:, ::-1]) / 2
+    columns = [
+        values.mean(1),
+        values.std(1),
+        (slopes**2).mean(1),
+        slopes.mean(1),
+        np.abs(slopes).mean(1),
+        slopes.std(1),
+        odd.std(1),
+        even.std(1),
+        np.abs(values).max(1),
+        *(values[:, at] for at in (0, 100, 500, 899, 999)),
+    ]
+    if raw.fisher is not None:
+        bins = raw.fisher.shape[2]
+        centres = (np.arange(bins) + 0.5) * (200.0 / bins) - 100.0
+        density = np.diff(raw.fisher.astype(np.float64), axis=2, prepend=0.0)
+        means = (density * centres).sum(2)
+        spreads = np.sqrt(np.clip((density * (centres - means[:, :, None]) ** 2).sum(2), 0, None))
+        columns += [*means.T, *spreads.T]
+    # Rounding must not tell apart what is equal, since normal scores see order alone.
+    return np.round(np.stack(columns, axis=1), 6)

@@ -1,0 +1,175 @@
+"""Building Programs that are already stable: constants fold and rewrites apply as operations are emitted.
+
+`Emitter` is a `Builder` whose `emit` simplifies. Since whole operators are inlined through it, a
+pattern is found across the operators of a composition, and in derivative programs too. `Value`
+writes Programs as ordinary mathematics: `x * sigmoid(x)`.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+
+from symact.program.mpmath_values import fold
+from symact.program.patterns import CONSTANTS, Pattern, Term, matches
+from symact.program.program import OPERATIONS, Builder, Operation, Program
+from symact.program.rewrites import REWRITES, Rewrite
+
+
+@cache
+def _rows(name: str, heads: tuple[str, ...]) -> tuple[Rewrite, ...]:
+    """The rows that may match an operation whose arguments are defined by `heads`, in table order."""
+    return tuple(row for row in _by_name().get(name, ()) if _possible(row.pattern, heads))
+
+
+@cache
+def _by_name() -> dict[str, list[Rewrite]]:
+    table: dict[str, list[Rewrite]] = {}
+    for row in REWRITES:
+        table.setdefault(row.pattern.name, []).append(row)
+    return table
+
+
+def _possible(wanted: Pattern, heads: tuple[str, ...]) -> bool:
+    if all(map(_admits, wanted.arguments, heads)):
+        return True
+    return OPERATIONS[wanted.name].commutative and all(map(_admits, wanted.arguments, reversed(heads)))
+
+
+def _admits(term: Term, head: str) -> bool:
+    if isinstance(term, Pattern):
+        return term.name == head or (term.name == "neg" and head == "mul")
+    return head == "const" if isinstance(term, float) or term in CONSTANTS else True
+
+
+# Rewrites within rewrites; the table has no cycle, and this bounds what a new row could do.
+MAXIMUM_DEPTH = 40
+
+
+class Emitter(Builder):
+    """A `Builder` that keeps what it builds stable.
+
+    Attributes:
+        stable: whether the table of rewrites is applied; constants fold in any case.
+    """
+
+    def __init__(self, inputs: tuple[str, ...], stable: bool = True):
+        super().__init__(inputs)
+        self.stable = stable
+        self._depth = 0
+        self._simplified: dict[tuple[str, tuple[int, ...]], int] = {}
+
+    def operation(self, number: int) -> Operation | None:
+        """The operation that defines a value, or None for an input."""
+        position = number - len(self.inputs)
+        return self.operations[position] if position >= 0 else None
+
+    def number(self, value: int) -> float | None:
+        """The value of a constant, or None."""
+        operation = self.operation(value)
+        return operation.value if operation is not None and operation.name == "const" else None
+
+    def negated_product(self, number: int) -> tuple[int, bool] | None:
+        """For a product with a constant: minus it, and whether the constant is negative; else None."""
+        operation = self.operation(number)
+        assert operation is not None
+        for factor, other in (operation.arguments, operation.arguments[::-1]):
+            constant = self.number(factor)
+            if constant is not None:
+                return Builder.emit(self, "mul", other, self.const(-constant)), constant < 0
+        return None
+
+    def emit(self, name: str, *arguments: int) -> int:
+        """The value number of `name(arguments)`, folded or rewritten where a row says so."""
+        key = (name, arguments)
+        known = self._simplified.get(key)
+        if known is None:
+            known = self._simplified[key] = self._simplify(name, arguments)
+        return known
+
+    def _simplify(self, name: str, arguments: tuple[int, ...]) -> int:
+        offset, operations = len(self.inputs), self.operations
+        heads = tuple([operations[a - offset].name if a >= offset else "" for a in arguments])
+        if all(head == "const" for head in heads):
+            folded = fold(name, [operations[a - offset].value for a in arguments])
+            if folded is not None:
+                return self.const(folded)
+        if self.stable and self._depth < MAXIMUM_DEPTH:
+            for row in _rows(name, heads):
+                found = matches(self, row.pattern, arguments)
+                if found is not None and (row.when is None or row.when(self, found)):
+                    self._depth += 1
+                    try:
+                        return self.instantiate(row.replacement, found)
+                    finally:
+                        self._depth -= 1
+        return super().emit(name, *arguments)
+
+    def copy(self, program: Program) -> list[int]:
+        """Append a Program that is stable already, over the first inputs; the numbers of all its values."""
+        numbers = list(range(len(program.inputs)))
+        for operation in program.operations:
+            if operation.name == "const":
+                numbers.append(self.const(operation.value))
+            else:
+                numbers.append(super().emit(operation.name, *[numbers[a] for a in operation.arguments]))
+        return numbers
+
+    def instantiate(self, template: Term, values: dict[str, int]) -> int:
+        """Emit a template with `values` for its variables."""
+        if isinstance(template, str):
+            return values[template]
+        if isinstance(template, float):
+            return self.const(template)
+        return self.emit(template.name, *[self.instantiate(a, values) for a in template.arguments])
+
+    def inputs_as_values(self) -> tuple[Value, ...]:
+        """The inputs, ready to compute with."""
+        return tuple(Value(self, number) for number in range(len(self.inputs)))
+
+
+class Value:
+    """A value of a Program under construction; arithmetic on it emits operations."""
+
+    __slots__ = ("builder", "number")
+
+    def __init__(self, builder: Emitter, number: int):
+        self.builder, self.number = builder, number
+
+    def _binary(self, name: str, other: Value | float, swapped: bool = False) -> Value:
+        right = other.number if isinstance(other, Value) else self.builder.const(float(other))
+        pair = (right, self.number) if swapped else (self.number, right)
+        return Value(self.builder, self.builder.emit(name, *pair))
+
+    def __add__(self, other: Value | float) -> Value:
+        return self._binary("add", other)
+
+    def __radd__(self, other: float) -> Value:
+        return self._binary("add", other, True)
+
+    def __sub__(self, other: Value | float) -> Value:
+        return self._binary("sub", other)
+
+    def __rsub__(self, other: float) -> Value:
+        return self._binary("sub", other, True)
+
+    def __mul__(self, other: Value | float) -> Value:
+        return self._binary("mul", other)
+
+    def __rmul__(self, other: float) -> Value:
+        return self._binary("mul", other, True)
+
+    def __truediv__(self, other: Value | float) -> Value:
+        return self._binary("div", other)
+
+    def __rtruediv__(self, other: float) -> Value:
+        return self._binary("div", other, True)
+
+    def __neg__(self) -> Value:
+        return call("neg", self)
+
+
+def call(name: str, *arguments: Value | float) -> Value:
+    """`name(arguments)`; at least one argument is a `Value`, numbers become constants."""
+    builder = next(argument.builder for argument in arguments if isinstance(argument, Value))
+    numbers = [a.number if isinstance(a, Value) else builder.const(float(a)) for a in arguments]
+    return Value(builder, builder.emit(name, *numbers))

@@ -1,0 +1,277 @@
+"""Reverse mode on Programs, one row per operation: Program -> backward Program.
+
+Kinks are declared here and nowhere else, and follow PyTorch: `abs'(0) = sign'(x) = 0`; where
+max or min of a value and a constant tie, the constant wins (`relu'(0) = 0`, as `hardtanh`), but in
+`min(u, 0)` the value, since `max(u, 0) + min(u, 0)` is `u` (so `celu'(0) = 1`);
+where two values tie, each gets one half (as `torch.maximum`); `where` passes everything to the
+branch that is taken, and comparisons pass nothing.
+
+A branch that is not taken may be infinite or NaN there. Its adjoint is therefore not multiplied by
+zero but *masked*: it carries the conditions under which it counts, and they are applied by a
+`where` at the place where it meets other adjoints.
+
+A divisor of an adjoint is carried along too, until it meets a derivative: that of `1/cosh(x)` and
+of `log(cosh(x))` is then `sinh(x)/cosh(x)`, which a rewrite knows to be `tanh(x)`, where both parts
+overflow.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import lru_cache
+
+from symact.program.builder import Emitter, Value, call
+from symact.program.program import Program
+
+Mask = tuple[int, bool]  # (value number of a condition, whether it has to hold)
+
+
+@dataclass(frozen=True, slots=True)
+class Adjoint:
+    """What one use of a value contributes to its adjoint: `value/divisor` where all masks hold, else 0."""
+
+    value: Value
+    masks: tuple[Mask, ...] = ()
+    divisor: Value | None = None
+
+
+Row = Callable[..., tuple[Value | Adjoint | None, ...]]
+
+
+def _masked(value: Value, condition: Value, holds: bool = True) -> Adjoint:
+    return Adjoint(value, ((condition.number, holds),))
+
+
+def _number(value: Value) -> float | None:
+    return value.builder.number(value.number)
+
+
+def _constant(value: Value) -> bool:
+    return _number(value) is not None
+
+
+def _max(g: Value, y: Value, a: Value, b: Value) -> tuple[Adjoint, Adjoint]:
+    a_wins, b_wins = call("lt", b, a), call("lt", a, b)
+    if _constant(a) or _constant(b):
+        return _masked(g, a_wins), _masked(g, b_wins)
+    half = call("where", call("eq", a, b), 0.5 * g, g)
+    return _masked(half, b_wins, False), _masked(half, a_wins, False)
+
+
+def _min(g: Value, y: Value, a: Value, b: Value) -> tuple[Adjoint, Adjoint]:
+    a_wins, b_wins = call("lt", a, b), call("lt", b, a)
+    if 0.0 in (_number(a), _number(b)):
+        return _masked(g, b_wins, False), _masked(g, a_wins, False)
+    if _constant(a) or _constant(b):
+        return _masked(g, a_wins), _masked(g, b_wins)
+    half = call("where", call("eq", a, b), 0.5 * g, g)
+    return _masked(half, b_wins, False), _masked(half, a_wins, False)
+
+
+def _pow(g: Value, y: Value, a: Value, b: Value) -> tuple[Value | Adjoint | None, ...]:
+    """d/da = b*a**(b-1), 0 where b is 0; d/db = y*log(a), 0 where a is 0."""
+    base = exponent = None
+    if not _constant(a):
+        slope = g * b * call("pow", a, b - 1.0)
+        base = slope if _constant(b) else _masked(slope, call("eq", b, 0.0), False)
+    if not _constant(b) and _number(a) != 0:
+        change = g * y * call("log", a)
+        exponent = change if _constant(a) else _masked(change, call("eq", a, 0.0), False)
+    return base, exponent
+
+
+_INVERSE_ROOT_PI = 1.0 / math.sqrt(math.pi)
+_DENSITY = 1.0 / math.sqrt(2.0 * math.pi)
+
+
+def _sech_squared(x: Value) -> Value:
+    sech = 1.0 / call("cosh", x)
+    return sech * sech
+
+
+def _tan_slope(y: Value) -> Value:
+    return y * y + 1.0
+
+
+def _log_ndtr_slope(x: Value) -> Value:
+    """phi(x)/Phi(x) = sqrt(2/pi)/erfcx(-x/sqrt(2))."""
+    return math.sqrt(2.0 / math.pi) / call("erfcx", x * -math.sqrt(0.5))
+
+
+# (adjoint g of the result, result y, arguments) -> adjoints of the arguments, None for nothing.
+GRADIENTS: dict[str, Row] = {
+    "add": lambda g, y, a, b: (g, g),
+    "sub": lambda g, y, a, b: (g, -g),
+    "mul": lambda g, y, a, b: (g * b, g * a),
+    "div": lambda g, y, a, b: (g / b, Adjoint(-(g * y), (), b)),
+    "neg": lambda g, y, a: (-g,),
+    "abs": lambda g, y, a: (_masked(g * call("sign", a), call("eq", a, 0.0), False),),
+    "sign": lambda g, y, a: (None,),
+    "max": _max,
+    "min": _min,
+    "lt": lambda g, y, a, b: (None, None),
+    "le": lambda g, y, a, b: (None, None),
+    "eq": lambda g, y, a, b: (None, None),
+    "where": lambda g, y, c, a, b: (None, _masked(g, c), _masked(g, c, False)),
+    "sqrt": lambda g, y, a: (0.5 * g / y,),
+    "pow": _pow,
+    "exp": lambda g, y, a: (g * y,),
+    "expm1": lambda g, y, a: (g * call("exp", a),),
+    "log": lambda g, y, a: (Adjoint(g, (), a),),
+    "log1p": lambda g, y, a: (g / (a + 1.0),),
+    "sin": lambda g, y, a: (g * call("cos", a),),
+    "cos": lambda g, y, a: (-(g * call("sin", a)),),
+    "tan": lambda g, y, a: (g * _tan_slope(y),),
+    "sinh": lambda g, y, a: (g * call("cosh", a),),
+    "cosh": lambda g, y, a: (g * call("sinh", a),),
+    "tanh": lambda g, y, a: (g * _sech_squared(a),),
+    "asinh": lambda g, y, a: (g / call("hypot1", a),),
+    "atan": lambda g, y, a: (g / (a * a + 1.0),),
+    "sigmoid": lambda g, y, a: (g * y * call("sigmoid", -a),),
+    "logsigmoid": lambda g, y, a: (g * call("sigmoid", -a),),
+    "softplus": lambda g, y, a: (g * call("sigmoid", a),),
+    "erf": lambda g, y, a: (2.0 * _INVERSE_ROOT_PI * g * call("exp", -(a * a)),),
+    "erfc": lambda g, y, a: (-2.0 * _INVERSE_ROOT_PI * g * call("exp", -(a * a)),),
+    "erfcx": lambda g, y, a: (g * call("erfcx_grad", a),),
+    "ndtr": lambda g, y, a: (_DENSITY * g * call("exp", -0.5 * (a * a)),),
+    "log_ndtr": lambda g, y, a: (g * _log_ndtr_slope(a),),
+    "logcosh": lambda g, y, a: (g * call("tanh", a),),
+    "i0e": lambda g, y, a: (g * _i0e_slope(a),),
+    "i1e": lambda g, y, a: (g * _i1e_slope(a),),
+    "sinc": lambda g, y, a: (g * call("sinc_grad", a),),
+    "sinc_grad": lambda g, y, a: (g * _sinc_grad_slope(y, a),),
+    "erfcx_grad": lambda g, y, a: (g * (2.0 * call("erfcx", a) + 2.0 * a * y),),
+    "i1e_ratio": lambda g, y, a: (g * _i1e_ratio_slope(y, a),),
+    "i0e_minus_i1e": lambda g, y, a: (g * (_i0e_slope(a) - _i1e_slope(a)),),
+    "hypot1": lambda g, y, a: (g * (a / y),),
+}
+
+
+def _i0e_slope(a: Value) -> Value:
+    """i1e(a) - sign(a)*i0e(a), even differences by `i0e_minus_i1e`."""
+    size = call("abs", a)
+    return -(call("sign", a) * call("i0e_minus_i1e", size))
+
+
+def _i1e_slope(a: Value) -> Value:
+    """i0e - i1e/a - sign(a)*i1e."""
+    return call("i0e_minus_i1e", call("abs", a)) - call("i1e_ratio", a)
+
+
+def _i1e_ratio_slope(y: Value, a: Value) -> Value:
+    """i2e(a)/a - sign(a)*y, where I2(a)/a is a power series for |a| < 1 (DLMF 10.25.2)."""
+    size = call("abs", a)
+    quarter = 0.25 * (a * a)
+    series = quarter * (1.0 / 35.0) + 1.0
+    for k in (4, 3, 2, 1):
+        series = quarter * series * (1.0 / (k * (k + 2))) + 1.0
+    small = 0.125 * (a * call("exp", -size)) * series
+    large = (call("i0e", a) - 2.0 * y) / a
+    return call("where", call("lt", size, 1.0), small, large) - call("sign", a) * y
+
+
+def _sinc_grad_slope(y: Value, a: Value) -> Value:
+    """-(sinc(a) + 2*y/a), -1/3 at 0, where y/a is -1/3."""
+    tiny = call("lt", call("abs", a), 1e-4)
+    return call("where", tiny, a * a * 0.1 - 1.0 / 3.0, -(call("sinc", a) + 2.0 * (y / a)))
+
+
+@lru_cache(maxsize=4096)
+def backward(program: Program) -> Program:
+    """The vector-Jacobian product of a Program.
+
+    Args:
+        program: with one output; or several, for derivatives of derivatives.
+
+    Returns:
+        a Program with inputs `(*program.inputs, "grad")` (`grad_0, grad_1, ...` for several
+        outputs) and one output per input of `program`: the elementwise terms, not yet summed where
+        an input is broadcast.
+    """
+    count = len(program.outputs)
+    grads = ("grad",) if count == 1 else tuple(f"grad_{i}" for i in range(count))
+    builder = Emitter((*program.inputs, *grads))
+    inputs = builder.inputs_as_values()
+    numbers = builder.copy(program)
+    values = [Value(builder, number) for number in numbers]
+    adjoints: list[list[Adjoint]] = [[] for _ in values]
+    for output, grad in zip(program.outputs, inputs[len(program.inputs) :], strict=True):
+        adjoints[output].append(Adjoint(grad))
+    active = _depends_on_inputs(program)
+    first = len(program.inputs)
+    for position in range(len(program.operations) - 1, -1, -1):
+        number = first + position
+        operation = program.operations[position]
+        if not adjoints[number] or not active[number]:
+            continue
+        total = _sum(builder, adjoints[number])
+        terms = _terms(operation.name, total, values[number], [values[a] for a in operation.arguments])
+        for argument, term in zip(operation.arguments, terms, strict=True):
+            if term is not None and active[argument]:
+                adjoints[argument].append(term)
+    zero = builder.const(0.0)
+    outputs = [_apply(builder, _sum(builder, a)).number if a else zero for a in adjoints[:first]]
+    return builder.build(*outputs)
+
+
+def _terms(name: str, total: Adjoint, y: Value, arguments: list[Value]) -> list[Adjoint | None]:
+    """What one operation passes on to its arguments."""
+    divisor = total.divisor
+    if divisor is not None and name not in _PASSING:
+        one = Value(y.builder, y.builder.const(1.0))
+        row = GRADIENTS[name](one, y, *arguments)
+        return [None if t is None else _divided(total, t if isinstance(t, Adjoint) else Adjoint(t)) for t in row]
+    terms: list[Adjoint | None] = []
+    for term in GRADIENTS[name](total.value, y, *arguments):
+        if term is None:
+            terms.append(None)
+        else:
+            value, masks = (term.value, term.masks) if isinstance(term, Adjoint) else (term, ())
+            own = term.divisor if isinstance(term, Adjoint) else None
+            terms.append(Adjoint(value, (*total.masks, *masks), own if divisor is None else divisor))
+    return terms
+
+
+# Operations whose derivatives are 1, -1 or 0: a divisor passes through them.
+_PASSING = frozenset(("add", "sub", "neg", "max", "min", "where"))
+
+
+def _divided(total: Adjoint, local: Adjoint) -> Adjoint:
+    """`total` times a local derivative, which is divided first."""
+    assert total.divisor is not None
+    value = local.value / total.divisor
+    if local.divisor is not None:
+        value = value / local.divisor
+    return Adjoint(total.value * value, (*total.masks, *local.masks))
+
+
+def _depends_on_inputs(program: Program) -> list[bool]:
+    active = [True] * len(program.inputs)
+    for operation in program.operations:
+        active.append(any(active[a] for a in operation.arguments))
+    return active
+
+
+def _sum(builder: Emitter, terms: list[Adjoint]) -> Adjoint:
+    """One adjoint for several: with the masks and the divisor that all share, the others applied."""
+    shared = [mask for mask in terms[0].masks if all(mask in term.masks for term in terms[1:])]
+    divisor = terms[0].divisor
+    if divisor is not None and any(t.divisor is None or t.divisor.number != divisor.number for t in terms):
+        divisor = None
+    total: Value | None = None
+    for term in terms:
+        own = tuple(mask for mask in term.masks if mask not in shared)
+        value = _apply(builder, Adjoint(term.value, own, None if divisor is not None else term.divisor))
+        total = value if total is None else total + value
+    assert total is not None
+    return Adjoint(total, tuple(shared), divisor)
+
+
+def _apply(builder: Emitter, adjoint: Adjoint) -> Value:
+    value = adjoint.value if adjoint.divisor is None else adjoint.value / adjoint.divisor
+    for condition, holds in reversed(adjoint.masks):
+        chosen = (Value(builder, condition), value, 0.0) if holds else (Value(builder, condition), 0.0, value)
+        value = call("where", *chosen)
+    return value

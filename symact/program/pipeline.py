@@ -1,0 +1,56 @@
+"""The compiler, as one list of named passes.
+
+    operator_program   SymPy of one operator -> Program, once per operator, with stable rewrites
+    lower              Expr -> Program: its operators' Programs, composed; rewrites across them
+    backward           Program -> backward Program (`gradient`)
+
+What comes after them lives in `backends`: a Program becomes a callable of tensors, or a fused kernel.
+
+No SymPy object is made per expression: only an operator's formula is ever read.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+from symact.expr.operators import VARIABLE, Operator
+from symact.expr.tree import Expr
+from symact.program.builder import Emitter, Value
+from symact.program.from_sympy import Lowering
+from symact.program.program import Program
+
+
+@lru_cache(maxsize=65536)
+def operator_program(operator: Operator) -> Program:
+    """The Program of one operator: inputs are its arguments (`x`, or `a` and `b`), then its parameters."""
+    arguments = ("x",) if operator.arity == 1 else ("a", "b")
+    builder = Emitter((*arguments, *(parameter.name for parameter in operator.parameters)))
+    symbols = dict(zip(builder.inputs, builder.inputs_as_values(), strict=True))
+    lowering = Lowering(symbols, lambda number: Value(builder, builder.const(number)))
+    return builder.build(lowering(operator.formula).number)
+
+
+@lru_cache(maxsize=65536)
+def lower(expr: Expr) -> Program:
+    """The forward Program of an expression: inputs `x`, then its parameters; one output."""
+    bindings = expr.bindings()
+    names = tuple({p.name: None for binding in bindings for p in binding.parameters.values()})
+    builder = Emitter(("x", *names))
+    number = {name: position for position, name in enumerate(builder.inputs)}
+    remaining = iter(bindings)
+
+    def emit(node: Expr) -> int:
+        if node.operator is VARIABLE:
+            return 0
+        uses = next(remaining).parameters
+        own = tuple(number[uses[parameter.name].name] for parameter in node.operator.parameters)
+        arguments = [emit(argument) for argument in node.arguments]
+        program = operator_program(node.operator)
+        if node.operator.kind != "nary":
+            return builder.inline(program, (*arguments, *own))[0]
+        result = arguments[0]
+        for argument in arguments[1:]:
+            result = builder.inline(program, (result, argument, *own))[0]
+        return result
+
+    return builder.build(emit(expr))

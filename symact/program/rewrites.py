@@ -1,0 +1,368 @@
+"""The table of stable rewrites on Programs: one row each, an identity written as mathematics.
+
+A row is applied wherever its left side is emitted: in a formula, across the operators of a
+composition, in a derivative. Left and right are equal as real functions; the right side neither
+cancels nor overflows. More special rows stand first.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from symact.program.patterns import Pattern, Term, pattern
+
+_Condition = Callable[[Any, dict[str, int]], bool]
+
+
+@dataclass(frozen=True)
+class Rewrite:
+    """One row.
+
+    Attributes:
+        pattern: what is recognized.
+        replacement: what is emitted for it.
+        when: condition on the constants, or None.
+        text: the row as it stands in the table.
+    """
+
+    pattern: Pattern
+    replacement: Term
+    when: _Condition | None
+    text: str
+
+
+def _row(text: str, when: _Condition | None = None) -> Rewrite:
+    left, right = text.split("->")
+    wanted = pattern(left)
+    assert isinstance(wanted, Pattern)
+    return Rewrite(wanted, pattern(right), when, text)
+
+
+def _invertible(values: Any, found: dict[str, int]) -> bool:
+    """1/c is a float64 of ordinary size."""
+    return 1e-30 < abs(values.number(found["c"])) < 1e30
+
+
+def _positive(values: Any, found: dict[str, int]) -> bool:
+    return bool(values.number(found["c"]) > 0)
+
+
+def _square(values: Any, found: dict[str, int]) -> bool:
+    """c = d*d up to rounding."""
+    c, d = values.number(found["c"]), values.number(found["d"])
+    return bool(abs(c - d * d) <= 4e-16 * abs(c))
+
+
+_PARTIAL = frozenset(("log", "log1p", "sqrt", "pow", "div", "tan"))
+
+
+def _near(values: Any, found: dict[str, int]) -> bool:
+    """c and d lie well within the bound that the row sets."""
+    return max(abs(values.number(found[name])) for name in "cd") < 1e3 and _unbounded(values, found)
+
+
+def _total(values: Any, found: dict[str, int]) -> bool:
+    """u is defined everywhere, so that nothing is defined anew where it cancels."""
+    stack, seen = [found["u"]], set()
+    while stack:
+        number = stack.pop()
+        operation = values.operation(number)
+        if operation is None or number in seen:
+            continue
+        if operation.name in _PARTIAL:
+            return False
+        seen.add(number)
+        stack.extend(operation.arguments)
+    return True
+
+
+def _unbounded(values: Any, found: dict[str, int]) -> bool:
+    """u is not the result of the row itself, which puts a max or min there."""
+    operation = values.operation(found["u"])
+    return operation is None or operation.name not in ("max", "min")
+
+
+_LOG_2 = "0.6931471805599453"
+_HALF_ROOT = "0.7071067811865476"
+_TURN = "1.5707963267948966"
+_CLIPPED = "max(min(u, 1e4), -1e4)"
+
+# Signs and constants move to one place, so that the rows below meet one form of each pattern.
+_NORMAL = (
+    _row(f"abs(u + c) - abs(u + d) -> abs({_CLIPPED} + c) - abs({_CLIPPED} + d)", _near),
+    _row("u - c -> u + (-c)"),
+    _row("0 - u -> -u"),
+    _row("u + 0 -> u"),
+    _row("(u + c) + d -> u + (c + d)"),
+    _row("c - (u + d) -> (c - d) - u"),
+    _row("u - -v -> u + v"),
+    _row("-u - v -> -(u + v)"),
+    _row("-u + -v -> -(u + v)"),
+    _row("u + -v -> u - v"),
+    _row("-(-u) -> u"),
+    _row("-(u - v) -> v - u"),
+    _row("-(c*u) -> (-c)*u"),
+    _row("u*1 -> u"),
+    _row("u - u -> 0", _total),
+    _row("(u + v) - u -> v", _total),
+    _row("u - (u + v) -> -v", _total),
+    _row("u*(-1) -> -u"),
+    _row("c*(-u) -> (-c)*u"),
+    _row("c*(d*u) -> (c*d)*u"),
+    _row("(-u)*(-v) -> u*v"),
+    _row("(-u)*v -> -(u*v)"),
+    _row("(-u)/(-v) -> u/v"),
+    _row("(-u)/v -> -(u/v)"),
+    _row("u/(-v) -> -(u/v)"),
+    _row("abs(-u) -> abs(u)"),
+    _row("abs(abs(u)) -> abs(u)"),
+    _row("max(u, u) -> u"),
+    _row("min(u, u) -> u"),
+)
+
+_EXPONENTIALS = (
+    _row("exp(u) - 1 -> expm1(u)"),
+    _row("1 - exp(u) -> -expm1(u)"),
+    _row("expm1(u) + 1 -> exp(u)"),
+    _row("where(w, u, expm1(v)) + 1 -> where(w, u + 1, exp(v))"),
+    _row("log1p(where(w, u, expm1(v))) -> where(w, log1p(u), v)"),
+    _row("log(where(w, u, exp(v))) -> where(w, log(u), v)"),
+    _row("1/where(w, u, exp(v)) -> where(w, 1/u, exp(-v))"),
+    _row("sigmoid(u) + (-0.5) -> 0.5*tanh(0.5*u)"),
+    _row("0.5 - sigmoid(u) -> -0.5*tanh(0.5*u)"),
+    _row("1 - sigmoid(u)*sigmoid(u) -> sigmoid(-u)*(sigmoid(u) + 1)"),
+    _row("exp(u)/(exp(u) + c) -> sigmoid(u - log(c))", _positive),
+    _row("(v*exp(u))/(exp(u) + c) -> v*sigmoid(u - log(c))", _positive),
+    _row("expm1(u)/(exp(u) + 1) -> tanh(0.5*u)"),
+    _row("-expm1(u)/(exp(u) + 1) -> tanh(-0.5*u)"),
+    _row("exp(u)/expm1(u) -> -1/expm1(-u)"),
+    _row("exp(u)/((exp(u) + 1)*(exp(u) + 1)) -> sigmoid(u)*sigmoid(-u)"),
+    _row("v/(exp(u) + 1) -> v*sigmoid(-u)"),
+    _row("exp(-u)*sigmoid(u) -> sigmoid(-u)"),
+    _row("exp(u)*sigmoid(-u) -> sigmoid(u)"),
+    _row("(v*exp(-u))*sigmoid(u) -> v*sigmoid(-u)"),
+    _row("(v*exp(u))*sigmoid(-u) -> v*sigmoid(u)"),
+    _row("(v*sigmoid(u))*exp(-u) -> v*sigmoid(-u)"),
+    _row("(v*sigmoid(-u))*exp(u) -> v*sigmoid(u)"),
+    _row("sigmoid(u)/sigmoid(-u) -> exp(u)"),
+    _row("sigmoid(-u)/sigmoid(u) -> exp(-u)"),
+    _row("(sigmoid(u)*sigmoid(-u))/sigmoid(u) -> sigmoid(-u)"),
+    _row("(sigmoid(u)*sigmoid(-u))/sigmoid(-u) -> sigmoid(u)"),
+    _row("1 - sigmoid(u) -> sigmoid(-u)"),
+    _row("sigmoid(u) - 1 -> -sigmoid(-u)"),
+    _row("2*sigmoid(u) - 1 -> tanh(0.5*u)"),
+    _row("1/exp(u) -> exp(-u)"),
+    _row("exp(u)*exp(v) -> exp(u + v)"),
+    _row("exp(u)/exp(v) -> exp(u - v)"),
+    _row("v/exp(u) -> v*exp(-u)"),
+    _row("exp(logsigmoid(u)) -> sigmoid(u)"),
+    _row("exp(-softplus(u)) -> sigmoid(-u)"),
+    _row("exp(softplus(u)) -> exp(u) + 1"),
+    _row("exp(logcosh(u)) -> cosh(u)"),
+    _row("exp(log_ndtr(u)) -> ndtr(u)"),
+    _row("sqrt(exp(u)) -> exp(0.5*u)"),
+    _row("pow(exp(u), v) -> exp(u*v)"),
+    _row("pow(sigmoid(u), v) -> exp(v*logsigmoid(u))"),
+    _row("pow(cosh(u), v) -> exp(v*logcosh(u))"),
+    _row("pow(ndtr(u), v) -> exp(v*log_ndtr(u))"),
+    _row("exp(u) - expm1(u) -> 1"),
+    _row("expm1(u) - exp(u) -> -1"),
+    _row("where(w, u, v) - u*sigmoid(u) -> where(w, u*sigmoid(-u), v - u*sigmoid(u))"),
+    _row("u*sigmoid(u) - where(w, u, v) -> -where(w, u*sigmoid(-u), v - u*sigmoid(u))"),
+    _row("u - u*sigmoid(u) -> u*sigmoid(-u)"),
+    _row("max(exp(u), exp(v)) -> exp(max(u, v))"),
+    _row("min(exp(u), exp(v)) -> exp(min(u, v))"),
+    _row("min(exp(u), 1) -> exp(min(u, 0))"),
+    _row("max(exp(u), 1) -> exp(max(u, 0))"),
+    _row("min(expm1(u), 0) -> expm1(min(u, 0))"),
+    _row("max(expm1(u), 0) -> expm1(max(u, 0))"),
+    _row("expm1(softplus(u)) -> exp(u)"),
+    _row("expm1(logsigmoid(u)) -> -sigmoid(-u)"),
+)
+
+_LOGARITHMS = (
+    _row("log1p(exp(u)) -> softplus(u)"),
+    _row("log1p(-exp(u)) -> log(-expm1(u))", _unbounded),
+    _row("log1p(-sigmoid(u)) -> logsigmoid(-u)"),
+    _row("log1p(-ndtr(u)) -> log_ndtr(-u)"),
+    _row("log1p(-tanh(u)) -> where(0.5 < u, log(1 - tanh(max(u, 0.4))), log1p(-tanh(min(u, 0.6))))", _unbounded),
+    _row("log1p(-erf(u)) -> where(0.5 < u, log(erfc(max(u, 0.4))), log1p(-erf(min(u, 0.6))))", _unbounded),
+    _row("log1p(expm1(u)) -> u"),
+    _row("log(u + 1) -> log1p(u)"),
+    _row("log(exp(u)) -> u"),
+    _row("log(exp(u) + exp(v)) -> max(u, v) + softplus(-abs(u - v))"),
+    _row("log(exp(u) + c) -> softplus(u - log(c)) + log(c)", _positive),
+    _row("log(expm1(u)) -> where(1 < u, u + log(-expm1(-u)), log(expm1(min(u, 2))))", _unbounded),
+    _row(f"log(sinh(u)) -> where(1 < u, (u - {_LOG_2}) + log(-expm1(-2*u)), log(sinh(min(u, 2))))", _unbounded),
+    _row("log(sigmoid(u)) -> logsigmoid(u)"),
+    _row("log(c*sigmoid(u)) -> logsigmoid(u) + log(c)", _positive),
+    _row("-softplus(-u) -> logsigmoid(u)"),
+    _row("log(2*cosh(u)) -> logcosh(u) + 0.6931471805599453"),
+    _row("log(cosh(u)) -> logcosh(u)"),
+    _row("log(ndtr(u)) -> log_ndtr(u)"),
+    _row("log(c*erfc(u)) -> log_ndtr(-1.4142135623730951*u) + log(2*c)", _positive),
+    _row("log(erfc(u)) -> log_ndtr(-1.4142135623730951*u) + 0.6931471805599453"),
+    _row("log(erfcx(u)) -> where(u < 0, u*u + log(erfc(u)), log(erfcx(max(u, -1))))", _unbounded),
+    _row("log(softplus(u)) -> where(u < -20, u, log(softplus(max(u, -21))))", _unbounded),
+    _row("log(-expm1(-exp(u))) -> where(u < -20, u, log(-expm1(-exp(max(u, -21)))))", _unbounded),
+    _row("log(-expm1(u)) -> where(-0.7 < u, log(-expm1(max(u, -0.8))), log1p(-exp(min(u, -0.6))))", _unbounded),
+    _row("log(u*u) -> 2*log(abs(u))"),
+    _row("softplus(u) - u -> softplus(-u)"),
+    _row("softplus(u) - softplus(-u) -> u"),
+    _row("softplus(u) - max(u, 0) -> softplus(-abs(u))"),
+    _row("logcosh(u) - abs(u) -> softplus(-2*abs(u)) - 0.6931471805599453"),
+    _row("logcosh(u) - u -> softplus(-2*u) - 0.6931471805599453"),
+    _row("logcosh(-u) -> logcosh(u)"),
+    _row("asinh(exp(u)) -> where(0 < u, u + log1p(sqrt(exp(-2*u) + 1)), asinh(exp(min(u, 1))))", _unbounded),
+)
+
+_HYPERBOLIC = (
+    _row("exp(u) - exp(-u) -> 2*sinh(u)"),
+    _row("exp(-u) - exp(u) -> -2*sinh(u)"),
+    _row("exp(u) + exp(-u) -> 2*cosh(u)"),
+    _row("cosh(u) - sinh(u) -> exp(-u)"),
+    _row("cosh(u) + sinh(u) -> exp(u)"),
+    _row("cosh(-u) -> cosh(u)"),
+    _row("exp(u)/cosh(u) -> 2*sigmoid(2*u)"),
+    _row("exp(-u)/cosh(u) -> 2*sigmoid(-2*u)"),
+    _row("exp(u) - cosh(u) -> sinh(u)"),
+    _row("exp(u) - sinh(u) -> cosh(u)"),
+    _row("cosh(u)*cosh(u) - sinh(u)*sinh(u) -> 1"),
+    _row("sinh(u)*sinh(u) - cosh(u)*cosh(u) -> -1"),
+    _row("sin(u)*sin(u) + cos(u)*cos(u) -> 1"),
+    _row("sinh(u)/cosh(u) -> tanh(u)"),
+    _row("cosh(u)/sinh(u) -> 1/tanh(u)"),
+    _row("sinh(u)*exp(-u) -> -0.5*expm1(-2*u)"),
+    _row("sinh(u)*exp(u) -> 0.5*expm1(2*u)"),
+    _row("cosh(u)*exp(-u) -> 0.5*exp(-2*u) + 0.5"),
+    _row("cosh(u)*exp(u) -> 0.5*exp(2*u) + 0.5"),
+    _row("cosh(u)*exp(-abs(u)) -> 0.5*exp(-2*abs(u)) + 0.5"),
+    _row("sinh(u)*sinh(u) + 1 -> cosh(u)*cosh(u)"),
+    _row("(c*u)/(d*v) -> (c/d)*(u/v)"),
+    _row("cosh(u) - 1 -> 2*(sinh(0.5*u)*sinh(0.5*u))"),
+    _row("1 - cos(u) -> 2*(sin(0.5*u)*sin(0.5*u))"),
+    _row("cos(u) - 1 -> -2*(sin(0.5*u)*sin(0.5*u))"),
+    _row("1 - tanh(u) -> 2*sigmoid(-2*u)"),
+    _row("tanh(u) - 1 -> -2*sigmoid(-2*u)"),
+    _row("tanh(u) + 1 -> 2*sigmoid(2*u)"),
+    _row("1 - tanh(u)*tanh(u) -> (1/cosh(u))*(1/cosh(u))"),
+    _row("asinh(sinh(u)) -> u"),
+    _row("sinh(asinh(u)) -> u"),
+    _row("tan(atan(u)) -> u"),
+    _row(f"{_TURN} - atan(u) -> where(1 < u, atan(1/u), {_TURN} - atan(min(u, 2)))", _unbounded),
+    _row(f"atan(u) + (-{_TURN}) -> where(1 < u, -atan(1/u), atan(min(u, 2)) + (-{_TURN}))", _unbounded),
+    _row(f"atan(u) + {_TURN} -> where(u < -1, -atan(1/u), atan(max(u, -2)) + {_TURN})", _unbounded),
+)
+
+_ERRORS = (
+    _row("1 - erf(u) -> erfc(u)"),
+    _row("erf(u) + 1 -> erfc(-u)"),
+    _row("erf(u) - 1 -> -erfc(u)"),
+    _row("1 - erfc(u) -> erf(u)"),
+    _row("min(erfc(u), 1) -> erfc(max(u, 0))"),
+    _row("max(erfc(u), 1) -> erfc(min(u, 0))"),
+    _row("2 - erfc(u) -> erfc(-u)"),
+    _row("erfc(u) - 1 -> -erf(u)"),
+    _row("1 - ndtr(u) -> ndtr(-u)"),
+    _row(f"ndtr(u) + (-0.5) -> 0.5*erf({_HALF_ROOT}*u)"),
+    _row(f"0.5 - ndtr(u) -> -0.5*erf({_HALF_ROOT}*u)"),
+    _row("1 - erf(u)*erf(u) -> erfc(u)*erfc(-u)"),
+    _row("1 - ndtr(u)*ndtr(u) -> ndtr(-u)*(ndtr(u) + 1)"),
+    _row("exp(u*u)*erfc(u) -> erfcx(u)"),
+    _row("exp(u*u)*erfc(-u) -> erfcx(-u)"),
+    _row("(v*exp(u*u))*erfc(u) -> v*erfcx(u)"),
+    _row("(v*erfc(u))*exp(u*u) -> v*erfcx(u)"),
+    _row("exp(c*(u*u))*erfc(d*u) -> erfcx(d*u)", _square),
+    _row(f"exp(0.5*(u*u))*ndtr(-u) -> 0.5*erfcx({_HALF_ROOT}*u)"),
+    _row(f"exp(0.5*(u*u))*ndtr(u) -> 0.5*erfcx(-{_HALF_ROOT}*u)"),
+    _row(f"(v*ndtr(-u))*exp(0.5*(u*u)) -> v*(0.5*erfcx({_HALF_ROOT}*u))"),
+    _row(f"(v*ndtr(u))*exp(0.5*(u*u)) -> v*(0.5*erfcx(-{_HALF_ROOT}*u))"),
+    _row("exp(-(u*u))*erfcx(u) -> erfc(u)"),
+    _row("exp(-(u*u))/erfc(u) -> 1/erfcx(u)"),
+    _row("(c*exp(-(u*u)))/erfc(u) -> c/erfcx(u)"),
+    _row("exp(-(u*u))/erfc(-u) -> 1/erfcx(-u)"),
+    _row("(c*exp(-(u*u)))/erfc(-u) -> c/erfcx(-u)"),
+    _row("exp(-0.5*(u*u))/ndtr(-u) -> 2/erfcx(0.7071067811865476*u)"),
+    _row("(c*exp(-0.5*(u*u)))/ndtr(-u) -> (2*c)/erfcx(0.7071067811865476*u)"),
+    _row("exp(-0.5*(u*u))/ndtr(u) -> 2/erfcx(-0.7071067811865476*u)"),
+    _row("(c*exp(-0.5*(u*u)))/ndtr(u) -> (2*c)/erfcx(-0.7071067811865476*u)"),
+    _row("u*sigmoid(u) - max(u, 0) -> -(abs(u)*sigmoid(-abs(u)))"),
+    _row("u*ndtr(u) - max(u, 0) -> -(abs(u)*ndtr(-abs(u)))"),
+    _row("i1e(u)/u -> i1e_ratio(u)"),
+    _row("i0e(u) - i1e(u) -> i0e_minus_i1e(u)"),
+    _row("i1e(u) - i0e(u) -> -i0e_minus_i1e(u)"),
+)
+
+_ROOTS = (
+    _row("sqrt(u*u) -> abs(u)"),
+    _row("sqrt(u*u + 1) -> hypot1(u)"),
+    _row("sqrt(exp(2*u) + 1) -> hypot1(exp(u))"),
+    _row("sqrt(u*u + c) -> sqrt(c)*hypot1(u*(1/sqrt(c)))", _positive),
+    _row("hypot1(u) - 1 -> u*(u/(hypot1(u) + 1))"),
+    _row("hypot1(u) - u -> exp(-asinh(u))"),
+    _row("u - hypot1(u) -> -exp(-asinh(u))"),
+    _row("hypot1(u) + u -> exp(asinh(u))"),
+)
+
+
+def _series(first: int, last: int) -> str:
+    """`1 + u/first*(1 + u/(first + 1)*(...))`, as text."""
+    text = f"(1 + u*{1.0 / last!r})"
+    for k in range(last - 1, first - 1, -1):
+        text = f"(1 + u*{1.0 / k!r}*{text})"
+    return text
+
+
+# Removable singularities: near 0 by a form whose derivative does not cancel, elsewhere by products
+# that these rows do not match again.
+_LANGEVIN = "u/(3 + u*u/(5 + u*u/(7 + u*u/(9 + u*u/(11 + u*u/13)))))"
+_MISH = "exp(min(u, 20))*(exp(min(u, 20)) + 2)"
+# sinh(u/2)/(u/2) for |u| < 1, its Taylor series in u*u.
+_SINHC = "(1 + u*u*{}*(1 + u*u*{}*(1 + u*u*{}*(1 + u*u*{}*(1 + u*u*{})))))".format(
+    *[0.25 / k for k in (6, 20, 42, 72, 110)]
+)
+_QUOTIENTS = (
+    _row(f"expm1(u)/u -> where(abs(u) < 1, exp(0.5*u)*{_SINHC}, expm1(u)*(1/u))"),
+    _row(f"u/expm1(u) -> where(abs(u) < 1, exp(-0.5*u)/{_SINHC}, u*(1/expm1(u)))"),
+    _row("log1p(u)/u -> where(abs(u) < 0.5, log1p(u)/expm1(log1p(u)), log1p(u)*(1/u))"),
+    _row(f"expm1(u) - u -> where(abs(u) < 0.5, (u*u)*(0.5*{_series(3, 14)}), exp(u) - (u + 1))"),
+    _row("where(w, u*v, z)/u -> where(w, v, z/u)", _total),
+    _row(f"1/tanh(u) - 1/u -> where(abs(u) < 1, {_LANGEVIN}, (1 - tanh(u)/u)/tanh(u))"),
+    _row(f"tanh(softplus(u)) -> ({_MISH})/({_MISH} + 2)"),
+    _row("sin(u)/u -> sinc(u)"),
+    _row("sin(c*u)/u -> c*sinc(c*u)"),
+    _row("(u*u)/(v*v) -> (u/v)*(u/v)"),
+    _row("(u*v)/u -> v", _total),
+    _row("(v/u)*u -> v", _total),
+    _row("(c*u)/v -> c*(u/v)"),
+    _row("u/(c*v) -> (1/c)*(u/v)", _invertible),
+    _row("u/v - w/v -> (u - w)/v"),
+    _row("u/v + w/v -> (u + w)/v"),
+    _row("1 - u/(u + c) -> c/(u + c)"),
+    _row("1 - u/(abs(u) + 1) -> ((abs(u) - u) + 1)/(abs(u) + 1)"),
+    _row("u - u*v -> u*(1 - v)"),
+    _row("u*v - u -> u*(v - 1)"),
+    _row("v*u - u -> u*(v - 1)"),  # A product is matched in the order that fits its first variable.
+    _row("v/(u*u) -> (v/u)/u"),
+)
+
+_BRANCHES = (
+    _row("where(w, u, 0) + where(w, 0, v) -> where(w, u, v)"),
+    _row("where(w, u, u) -> u"),
+)
+
+_LAST = (_row("u/c -> u*(1/c)", _invertible),)
+
+REWRITES: tuple[Rewrite, ...] = (
+    *_EXPONENTIALS,
+    *_LOGARITHMS,
+    *_HYPERBOLIC,
+    *_ERRORS,
+    *_ROOTS,
+    *_QUOTIENTS,
+    *_BRANCHES,
+    *_NORMAL,
+    *_LAST,
+)

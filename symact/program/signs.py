@@ -1,0 +1,178 @@
+"""What is known for sure of a function's sign and domain, from its formula alone.
+
+In: a tape and what is known of its inputs. Out: the same of its result, a sum of four flags per row. A flag that is not
+set says nothing. "Almost nowhere" is as identity means it: at single points, or for single values of parameters.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import cache
+
+import numpy as np
+
+from symact.arrays import Array
+from symact.program.tape import Step, Tape
+
+# Defined almost everywhere on the interval; never negative, never positive where it is defined; zero almost nowhere.
+DEFINED, ABOVE, BELOW, NONZERO = 1, 2, 4, 8
+NOTHING = 0
+_POSITIVE, _NEGATIVE = ABOVE | NONZERO, BELOW | NONZERO
+_SIGNS = ABOVE | BELOW
+_COUNT = 16
+
+OF_VARIABLE = DEFINED | NONZERO
+
+
+def of_slot(low: float) -> int:
+    """What is known of a parameter whose range begins at `low`."""
+    return DEFINED | NONZERO | (ABOVE if low >= 0 else 0)
+
+
+def _negated(a: int) -> int:
+    return a & ~_SIGNS | (ABOVE if a & BELOW else 0) | (BELOW if a & ABOVE else 0)
+
+
+def _same(a: int) -> int:
+    return a
+
+
+def _always(flags: int) -> Callable[[int], int]:
+    """A function that is defined wherever its argument is."""
+    return lambda a: a & DEFINED | flags
+
+
+def _where(good: int, flags: Callable[[int], int]) -> Callable[[int], int]:
+    """A function that is defined where its argument is, if that has all flags `good`."""
+    return lambda a: flags(a) & ~DEFINED | (DEFINED if a & (good | DEFINED) == good | DEFINED else 0)
+
+
+def _size(a: int) -> int:
+    return a & (DEFINED | NONZERO) | ABOVE
+
+
+def _sum(a: int, b: int) -> int:
+    sign = a & b & _SIGNS
+    return a & b & DEFINED | sign | ((a | b) & NONZERO if sign else 0)
+
+
+def _product(a: int, b: int) -> int:
+    above = (a & b & ABOVE) | (ABOVE if a & b & BELOW else 0)
+    below = BELOW if (a & ABOVE and b & BELOW) or (a & BELOW and b & ABOVE) else 0
+    return a & b & (DEFINED | NONZERO) | above | below
+
+
+def _quotient(a: int, b: int) -> int:
+    both = _product(a, b)
+    return both & _SIGNS | a & NONZERO | (DEFINED if a & b & DEFINED and b & NONZERO else 0)
+
+
+def _power(a: int, b: int) -> int:
+    positive = a & _POSITIVE == _POSITIVE
+    # Where it is defined at all, a power of what is not zero is not.
+    return (DEFINED if positive and a & b & DEFINED else 0) | a & _POSITIVE
+
+
+def _larger(a: int, b: int) -> int:
+    positive = a & _POSITIVE == _POSITIVE or b & _POSITIVE == _POSITIVE
+    nonzero = NONZERO if positive or a & b & NONZERO else 0
+    return a & b & (DEFINED | BELOW) | (a | b) & ABOVE | nonzero
+
+
+def _smaller(a: int, b: int) -> int:
+    return _negated(_larger(_negated(a), _negated(b)))
+
+
+def _truth(a: int, b: int) -> int:
+    return a & b & DEFINED | ABOVE
+
+
+# One row per step of a tape; a step that is not here says nothing.
+_UNARY: dict[str, Callable[[int], int]] = {
+    "neg": _negated,
+    "abs": _size,
+    "sign": _same,
+    "sqrt": _where(ABOVE, _size),
+    "exp": _always(_POSITIVE),
+    "expm1": _same,
+    "log": _where(_POSITIVE, lambda a: NOTHING),
+    "log1p": _where(ABOVE, _same),
+    "sin": _always(NOTHING),
+    "cos": _always(NOTHING),
+    "sinc": _always(NOTHING),
+    "sinh": _same,
+    "cosh": _always(_POSITIVE),
+    "tanh": _same,
+    "asinh": _same,
+    "atan": _same,
+    "erf": _same,
+    "erfc": _always(_POSITIVE),
+    "erfcx": _always(_POSITIVE),
+    "ndtr": _always(_POSITIVE),
+    "log_ndtr": _always(_NEGATIVE),
+    "i0e": _always(_POSITIVE),
+    "i1e": _same,
+    "sigmoid": _always(_POSITIVE),
+    "logsigmoid": _always(_NEGATIVE),
+    "softplus": _always(_POSITIVE),
+    "logcosh": _size,
+    "relu": lambda a: a & ~NONZERO | ABOVE | (a & NONZERO if a & ABOVE else 0),
+    "elu": _same,
+    "selu": _same,
+    "swish": _same,
+    "gelu": _same,
+    "heaviside": _always(ABOVE),
+}
+_BINARY: dict[str, Callable[[int, int], int]] = {
+    "add": _sum,
+    "sub": lambda a, b: _sum(a, _negated(b)),
+    "mul": _product,
+    "div": _quotient,
+    "pow": _power,
+    "max": _larger,
+    "min": _smaller,
+    **dict.fromkeys(["lt", "le", "eq", "ne", "and", "or"], _truth),
+}
+
+
+@cache
+def _table(name: str) -> Array | None:
+    """The row of a step for all flags at once."""
+    if name in _UNARY:
+        return np.array([_UNARY[name](a) for a in range(_COUNT)], np.uint8)
+    if name in _BINARY:
+        return np.array([[_BINARY[name](a, b) for b in range(_COUNT)] for a in range(_COUNT)], np.uint8)
+    return None
+
+
+def of_result(tape: Tape, inputs: Sequence[Array]) -> Array:
+    """Flags of results, from ``(rows,)`` flags of the inputs (or ``(1,)``)."""
+    known = list(inputs)
+    for step in tape.steps[: tape.value_steps]:
+        known.append(_of_step(step, [known[a] for a in step.arguments]))
+    return known[tape.output]
+
+
+def is_total(tape: Tape) -> bool:
+    """Whether results are defined wherever the inputs are."""
+    return bool(of_result(tape, [np.array([DEFINED], np.uint8)] * len(tape.inputs))[0] & DEFINED)
+
+
+def _of_step(step: Step, operands: list[Array]) -> Array:
+    if step.name == "const":
+        return np.array([_of_number(step)], np.uint8)
+    if step.name == "ipow":
+        even = int(step.constant) % 2 == 0  # type: ignore[arg-type]
+        table = _table("abs") if even else None
+        return operands[0] if table is None else table[operands[0]]
+    if step.name == "where":
+        condition, then, otherwise = operands
+        return then & otherwise & (condition | ~np.uint8(DEFINED))
+    table = _table(step.name)
+    return np.zeros(1, np.uint8) if table is None else table[tuple(operands)]
+
+
+def _of_number(step: Step) -> int:
+    value = step.constant
+    sign = (ABOVE if value >= 0 else 0) | (BELOW if value <= 0 else 0)  # type: ignore[operator]
+    return DEFINED | sign | (NONZERO if value != 0 else 0)

@@ -1,0 +1,87 @@
+"""Which expression of a space is a given function: how baselines are told to an optimizer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from symact.expr.operators import Operator
+from symact.expr.shape import Shape
+from symact.expr.space import Space
+from symact.expr.tree import X_LEAF, Expr, parse
+from symact.optimize.pool import ENUMERABLE, Functions
+
+NEUTRAL = ("x", "0*x", "0*x + 1")
+
+
+class Members:
+    """Callable: a function -> the same function as an expression of the space, or None.
+
+    A space that can be listed is looked through. In a larger one the function is composed from the
+    operator that it is and from neutral parts, such as `max(relu(x),zero(x))`; that finds what a person
+    would write down, and may miss a representation that only a search would find.
+
+    Args:
+        space: the space.
+        key: equal for equal functions.
+    """
+
+    def __init__(self, space: Space, key: Callable[[Expr], Any]):
+        self._space, self._key = space, key
+        self._found: dict[Any, Expr | None] = {}
+        self._listed: dict[Any, Expr] | None = None
+        self._solved: dict[tuple[Shape, Any], Expr | None] = {}
+
+    def __call__(self, expression: Expr) -> Expr | None:
+        if expression in self._space:
+            return expression
+        key = self._key(expression)
+        if key not in self._found:
+            self._found[key] = self._find(expression, key)
+        return self._found[key]
+
+    def _find(self, expression: Expr, key: Any) -> Expr | None:
+        if self._space.count() <= ENUMERABLE:
+            functions = Functions.of(self._space)
+            if self._listed is None:
+                self._listed = {functions.key(member): member for member in functions.members or ()}
+            return self._listed.get(functions.key(expression))
+        for shape in self._space.shapes:
+            found = self._solve(shape, key)
+            if found is not None and found in self._space:
+                return found
+        return None
+
+    def _solve(self, shape: Shape, target: Any) -> Expr | None:
+        """An expression of that shape whose function is `target`, or None."""
+        place = (shape, target)
+        if place not in self._solved:
+            self._solved[place] = None  # while it is looked for
+            proposals = self._proposals(shape, target)
+            self._solved[place] = next((e for e in proposals if self._key(e) == target), None)
+        return self._solved[place]
+
+    def _proposals(self, shape: Shape, target: Any) -> Iterator[Expr]:
+        if shape.kind == "x":
+            yield X_LEAF
+        elif shape.kind == "unary":
+            (child,) = shape.children
+            for operator in self._operators("unary"):
+                parts = (self._solve(child, self._neutral(0)), self._solve(child, target))
+                yield from (Expr(operator, (part,)) for part in parts if part is not None)
+        elif shape.kind in ("binary", "nary"):
+            first, *rest = shape.children
+            heads = [self._solve(first, target), self._solve(first, self._neutral(0))]
+            for operator in self._operators(shape.kind):
+                for goal in (target, self._neutral(1), self._neutral(2)):
+                    tails = [self._solve(child, goal) for child in rest]
+                    for head in heads:
+                        arguments = [part for part in (head, *tails) if part is not None]
+                        if len(arguments) == len(shape.children):
+                            yield Expr(operator, tuple(arguments))
+
+    def _operators(self, kind: str) -> tuple[Operator, ...]:
+        return self._space.grammar.of_kind(kind)
+
+    def _neutral(self, index: int) -> Any:
+        return self._key(parse(NEUTRAL[index]))

@@ -1,0 +1,200 @@
+"""What a study evaluates next: baselines, promotions, the optimizer's wishes, random search.
+
+Everything here is a function of the settings and of what was told, so a resumed study asks for what
+an undisturbed one would have asked for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from symact.expr.space import Space
+from symact.expr.tree import Expr, parse
+from symact.records import Trial
+from symact.store import Settings
+from symact.store.ledger import Ledger, Wanted
+from symact.study.halving import Ladder, Rung, rungs
+
+BASELINES = tuple(f"{name}(x)" for name in ("elu", "relu", "selu", "sigmoid", "softplus", "softsign", "swish", "tanh"))
+REFERENCE = "relu(x)"
+BASELINE_BATCH = -1
+PATIENCE = 100  # cached candidates in a row after which random search fills up
+
+
+class Asker:
+    """Records batches in a ledger and tells the optimizer what became of them.
+
+    Args:
+        space: that is searched.
+        settings: of the study.
+        ledger: its trials.
+        optimizer: to ask and tell.
+        random: makes the random search that fills up where the optimizer has nothing new.
+        members: baseline -> the same function in the space, or None where it is not there.
+    """
+
+    def __init__(
+        self,
+        space: Space,
+        settings: Settings,
+        ledger: Ledger,
+        optimizer: Any,
+        random: Callable[[], Any],
+        members: Callable[[Expr], Expr | None],
+    ):
+        self._space, self._settings, self._ledger = space, settings, ledger
+        self._optimizer, self._make_random, self._members = optimizer, random, members
+        self._random: Any = None
+        self._steps = rungs(settings.budgets, settings.repeats)
+        self._ladder = Ladder(self._steps, settings.eta)
+        self._finished: list[Trial] = []
+        self._owed: list[int] = []  # baselines whose full measure has not been asked yet
+        for numbers in ledger.turns():
+            self._learn([ledger.trial(number) for number in numbers])
+        for row in ledger.rows:
+            if row.promoted is not None:
+                self._mark(row.promoted)
+
+    def tell(self, numbers: Sequence[int]) -> None:
+        """Record that complete trials are told, in this order, and tell them."""
+        self._learn(self._ledger.tell(numbers))
+
+    def next_batch(self, room: int) -> list[int]:
+        """Record the next batch and return its numbers; none when there is nothing left to evaluate.
+
+        Args:
+            room: new functions that may still be evaluated; without any, promotions alone are asked.
+        """
+        if room > 0 and self._lacks_baselines:
+            return self._ledger.ask(BASELINE_BATCH, self._baselines())
+        size = self._settings.batch
+        wanted = self._promotions(size)
+        if room > 0:
+            wanted += self._wishes(size - len(wanted))
+        return self._ledger.ask(self._next, wanted) if wanted else []
+
+    def next_one(self, room: int, running: int) -> list[int]:
+        """Record one more candidate while `running` others are evaluated; for a study without batches.
+
+        `ask` gives the candidates that are running once more, since they are not told yet.
+        """
+        if room > 0 and self._lacks_baselines:
+            return self._ledger.ask(BASELINE_BATCH, self._baselines())
+        wanted = self._promotions(1)
+        if not wanted and room > 0:
+            asked = [(c, self._settings.optimizer) for c in self._optimizer.ask(running + 1)]
+            asked = [(c, origin) for c, origin in asked if self._ledger.is_new(c)] or self._new_at_random(1)
+            wanted = [self._first_rung(*pair) for pair in asked[:1]]
+        return self._ledger.ask(self._next, wanted) if wanted else []
+
+    def ask_by_hand(self, count: int, waiting: int) -> list[int]:
+        """Record up to `count` new candidates, while `waiting` others are evaluated by the caller."""
+        asked = [(c, self._settings.optimizer) for c in self._optimizer.ask(count + waiting)]
+        fresh: dict[Any, tuple[Any, str]] = {}
+        for candidate, origin in asked:
+            if self._ledger.is_new(candidate):
+                fresh.setdefault(self._ledger.key(candidate), (candidate, origin))
+        chosen = list(fresh.values())[:count]
+        if len(chosen) < count:
+            chosen += self._new_at_random(count - len(chosen), [c for c, _ in chosen])
+        return self._ledger.ask(self._next, [self._first_rung(*pair) for pair in chosen]) if chosen else []
+
+    @property
+    def _next(self) -> int:
+        return self._ledger.last_batch + 1
+
+    @property
+    def _lacks_baselines(self) -> bool:
+        """A study that was begun by hand has its baselines later."""
+        return not any(row.batch == BASELINE_BATCH for row in self._ledger.rows)
+
+    def _wishes(self, count: int) -> list[Wanted]:
+        asked: list[tuple[Any, str]] = []
+        if count and self._ledger.cached_in_a_row < PATIENCE:
+            asked = [(c, self._settings.optimizer) for c in self._optimizer.ask(count)[:count]]
+        if len(asked) < count:
+            asked += self._new_at_random(count - len(asked), [c for c, _ in asked])
+        return [self._first_rung(*pair) for pair in asked]
+
+    def _new_at_random(self, count: int, beside: Sequence[Any] = ()) -> list[tuple[Any, str]]:
+        """Functions that were never asked, uniformly from the space."""
+        if self._random is None:
+            self._random = self._make_random()
+            self._random.tell(self._finished)
+        found: list[tuple[Any, str]] = []
+        taken = {self._ledger.key(candidate) for candidate in beside}
+        for candidate in self._random.ask(count + len(taken) + len(self._ledger.open())):
+            if len(found) < count and self._ledger.is_new(candidate) and self._ledger.key(candidate) not in taken:
+                taken.add(self._ledger.key(candidate))
+                found.append((candidate, "random"))
+        return found
+
+    def _first_rung(self, candidate: Any, origin: str, document: Mapping[str, Any] | None = None) -> Wanted:
+        return Wanted(candidate, origin, self._steps[0].budget, self._steps[0].repeats, None, document)
+
+    def _promotions(self, count: int) -> list[Wanted]:
+        """Who goes up a rung: baselines to full measure, without a contest; then the best of each rung."""
+        wanted: list[Wanted] = []
+        while len(wanted) < count:
+            if self._owed:
+                rung, number = len(self._steps) - 1, self._owed[0]
+            elif (found := self._ladder.next()) is not None:
+                rung, number = found
+            else:
+                break
+            self._mark(number)
+            row, step = self._ledger.rows[number], self._steps[rung]
+            candidate = self._ledger.candidate(number)
+            wanted.append(Wanted(candidate, row.origin, step.budget, step.repeats, number, row.candidate))
+        return wanted
+
+    def _mark(self, number: int) -> None:
+        """The trial has been promoted from its rung."""
+        self._ladder.promote(self._rung(number), number)
+        if number in self._owed:
+            self._owed.remove(number)
+
+    def _rung(self, number: int) -> int:
+        row = self._ledger.rows[number]
+        step = Rung(row.budget, row.repeats)
+        return self._steps.index(step) if step in self._steps else 0
+
+    def _baselines(self) -> list[Wanted]:
+        return [self._first_rung(*self._baseline(text)) for text in BASELINES]
+
+    def _baseline(self, text: str) -> tuple[Expr, str, Mapping[str, Any] | None]:
+        """A baseline in the grammar's own words where they mean the same; else marked as outside of it."""
+        meant, written = parse(text), parse(text, self._space.grammar)
+        if self._ledger.key(meant) == self._ledger.key(written):
+            return written, "baseline", None
+        return meant, "baseline", {"expressions": [text], "parameters": [], "grammar": False}
+
+    def _learn(self, trials: Sequence[Trial]) -> None:
+        """Pass told trials on: those of the lowest rung, and of the baselines those in the space."""
+        passed = []
+        for trial in trials:
+            row = self._ledger.rows[trial.number]
+            if row.known is None:
+                self._climb(trial)
+            if row.promoted is not None:
+                continue
+            if trial.origin == "baseline":
+                member = self._members(trial.candidate)
+                if member is None:
+                    continue
+                trial = Trial(**{**vars(trial), "candidate": member})
+            passed.append(trial)
+        self._finished += passed
+        if passed:
+            self._optimizer.tell(passed)
+            if self._random is not None:
+                self._random.tell(passed)
+
+    def _climb(self, trial: Trial) -> None:
+        """Let a told trial count on its rung; a baseline goes straight on to full measure."""
+        number = trial.number
+        self._ladder.add(self._rung(number), number, trial.score)
+        first = self._ledger.rows[number].promoted is None
+        if first and trial.origin == "baseline" and trial.score is not None and len(self._steps) > 1:
+            self._owed.append(number)

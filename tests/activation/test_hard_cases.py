@@ -1,0 +1,88 @@
+"""Functions and patterns whose naive evaluation overflows or cancels, against high precision."""
+
+from __future__ import annotations
+
+import math
+from functools import cache
+from pathlib import Path
+
+import mpmath
+import pytest
+import torch
+
+from symact.activation.high_precision import evaluate
+from symact.activation.module import CompiledFunction
+from symact.backends import select
+from symact.expr.tree import parse, to_sympy
+
+EXPRESSIONS = Path(__file__).with_name("hard_cases.txt").read_text().splitlines()
+ALWAYS = (0.0, 1e-30, -1e-30, 1e-5, -1e-5, 1.0, -1.0, 20.0, -20.0, 100.0, -100.0, 1e30, -1e30)
+# One of these per expression and side, in turn, so that the whole file meets all of them quickly.
+IN_TURN = (1e-15, 1e-10, 1e-8, 1e-3, 1e-2, 0.1, 0.5, 0.75, 1.5, 2.5, 3.0, 5.0, 8.0, 10.0, 15.0, 30.0, 50.0, 88.0, 89.0)
+FAR = (104.0, 200.0, 500.0, 1e3, 3e3, 1e4, 1e5, 1e6, 1e8, 1e10, 1e15, 1e20, 1e25)
+
+
+def points(expression: str) -> list[float]:
+    number = EXPRESSIONS.index(expression)
+    near, far = IN_TURN[number % len(IN_TURN)], FAR[number % len(FAR)]
+    other = IN_TURN[(7 * number + 5) % len(IN_TURN)]
+    return torch.tensor([*ALWAYS, near, -near, other, -other, far, -far], dtype=torch.float32).tolist()
+
+
+@cache
+def exact(expression: str) -> list[tuple[float, float, float]]:
+    """(x, value, derivative) where the function is defined; a derivative that does not exist is NaN."""
+    formula = to_sympy(parse(expression))
+    rows = []
+    for x in points(expression):
+        found = evaluate(formula, x)
+        if found is not None and not mpmath.isnan(found.value):
+            rows.append((x, rounded(found.value), rounded(found.slope)))
+    return rows
+
+
+def rounded(value: mpmath.mpf) -> float:
+    if mpmath.isnan(value):
+        return math.nan
+    return float(mpmath.sign(value)) * math.inf if abs(value) > 3.4028235e38 else float(value)
+
+
+def close(found: float, wanted: float) -> bool:
+    if math.isnan(wanted) or found == wanted:
+        return True
+    if math.isinf(wanted) or math.isinf(found):
+        return abs(wanted) > 3.3e38 and abs(found) > 3.3e38 and found * wanted > 0
+    return abs(found - wanted) <= max(1e-6, 1e-5 * abs(wanted))
+
+
+@pytest.mark.parametrize("expression", EXPRESSIONS)
+def test_values_and_gradients_are_right_from_zero_to_1e30(expression: str) -> None:
+    rows = exact(expression)
+    x = torch.tensor([row[0] for row in rows], dtype=torch.float32, requires_grad=True)
+    wrong = []
+    for name in ("plain", "fused"):
+        function = CompiledFunction(parse(expression))
+        if name == "plain":
+            with select.only_plain():
+                values = function(x)
+                (slopes,) = torch.autograd.grad(values.sum(), x)
+        else:
+            values = function(x)
+            (slopes,) = torch.autograd.grad(values.sum(), x)
+        for (at, value, slope), y, g in zip(rows, values.tolist(), slopes.tolist(), strict=True):
+            if not close(y, value):
+                wrong.append(f"{name} f({at:g}) = {y}, not {value}")
+            if not close(g, slope):
+                wrong.append(f"{name} f'({at:g}) = {g}, not {slope}")
+    assert not wrong
+
+
+def test_the_reference_is_right_where_it_can_be_said_by_hand() -> None:
+    formula = to_sympy(parse("exp(x**2)*erfc(x)"))
+    found = evaluate(formula, 1e30)
+    assert found is not None
+    assert float(found.value) == pytest.approx(1e-30 / math.sqrt(math.pi), rel=1e-12)
+    assert evaluate(to_sympy(parse("log(x)")), -1.0) is None
+    kink = evaluate(to_sympy(parse("max(x, -x)")), 0.0)
+    assert kink is not None
+    assert mpmath.isnan(kink.slope)

@@ -1,0 +1,340 @@
+"""Triton kernels: values and gradients in Triton's interpreter, and PTX made ahead of time without a GPU."""
+
+from __future__ import annotations
+
+import itertools
+import math
+import re
+
+import mpmath
+import numpy
+import pytest
+import torch
+
+from symact.backends import torch_source
+from symact.expr.grammar import load_grammar, shipped
+from symact.expr.operators import Parameter, Vocabulary
+from symact.expr.tree import parse
+from symact.program.gradient import backward
+from symact.program.mpmath_values import MEANING
+from symact.program.pipeline import lower, operator_program
+from symact.program.program import OPERATIONS, Builder, Operation, Program
+
+pytest.importorskip("triton")
+triton_code = pytest.importorskip("symact.backends.triton.source")
+
+# NumPy warns about infinities and NaN in the interpreter, which are what is tested.
+pytestmark = pytest.mark.filterwarnings("ignore::RuntimeWarning")
+
+DOUBLE_PRECISION = re.compile(r"\S*\.f64\S*")
+COMPOSITIONS = (
+    "x*sigmoid(x)",
+    "x*tanh(softplus(x))",
+    "gelu(x)",
+    "erfc(softplus(x))**2",
+    "-x*sigmoid(x)*hard_sigmoid(x)",
+    "asinh(elu(swish(x)))",
+    "selu(sinh(exp(atan(x))-1))",
+    "swish(x)*i0e(x)*erfcx(x)",
+    "x*log_ndtr(abs(x)**1.5)/sqrt(1+x**2)",
+    "beta*logcosh(x)*ndtr(x) + alpha*i1e(x)**3",
+)
+PARAMETERS = Vocabulary(parameters={"beta": Parameter("beta"), "alpha": Parameter("alpha")})
+
+# What a function tends to; a row that is not here has no limit, or keeps the sign of the infinity.
+LIMITS: dict[str, tuple[float, float]] = {
+    **dict.fromkeys(("abs", "cosh", "logcosh", "hypot1"), (math.inf, math.inf)),
+    **dict.fromkeys(("i0e", "i1e", "i1e_ratio", "i0e_minus_i1e"), (0.0, 0.0)),
+    **dict.fromkeys(("sinh", "asinh"), (-math.inf, math.inf)),
+    **dict.fromkeys(("sigmoid", "ndtr"), (0.0, 1.0)),
+    **dict.fromkeys(("tanh", "erf", "sign"), (-1.0, 1.0)),
+    **dict.fromkeys(("logsigmoid", "log_ndtr", "erfcx_grad"), (-math.inf, 0.0)),
+    **dict.fromkeys(("sqrt", "log", "log1p"), (math.nan, math.inf)),
+    **dict.fromkeys(("exp", "softplus"), (0.0, math.inf)),
+    "neg": (math.inf, -math.inf),
+    "expm1": (-1.0, math.inf),
+    "erfc": (2.0, 0.0),
+    "erfcx": (math.inf, 0.0),
+    "atan": (-math.pi / 2, math.pi / 2),
+}
+
+
+@pytest.fixture(autouse=True)
+def _interpreted(request, monkeypatch):
+    """Kernels run in Triton's interpreter, but where PTX is made."""
+    monkeypatch.setenv("TRITON_INTERPRET", "0" if "ptx" in request.node.name else "1")
+
+
+def program_of(name: str) -> Program:
+    """The Program that is one instruction of its inputs."""
+    arity = OPERATIONS[name].arity
+    builder = Builder(("x", "b", "c")[: max(arity, 1)])
+    return builder.build(builder.emit(name, *range(arity)))
+
+
+def run(program: Program, x: torch.Tensor, *others: torch.Tensor) -> torch.Tensor:
+    """The values of a Program whose further inputs are tensors of the shape of x, one parameter per column."""
+    kernel = triton_code.TritonKernel(program, backward(program))
+    return kernel.forward(x, others)
+
+
+def unary_points(dtype: torch.dtype) -> torch.Tensor:
+    size = numpy.concatenate(
+        [[0.0], numpy.logspace(-30, 30, 31), numpy.linspace(0.05, 12, 60), [30, 80, 88.5, 95, 104]]
+    )
+    return torch.tensor(numpy.concatenate([-size[::-1], size]), dtype=dtype)
+
+
+def error_in_ulp(value: float, exact: mpmath.mpf, dtype: torch.dtype) -> float:
+    """Distance in units in the last place; infinite where one is not finite and the other is."""
+    information = torch.finfo(dtype)
+    if mpmath.isnan(exact) or abs(exact) > information.max * (1 + information.eps):
+        right = math.isnan(value) if mpmath.isnan(exact) else value == math.copysign(math.inf, exact)
+        return 0.0 if right else math.inf
+    if math.isinf(value) and abs(exact) > information.max * (1 - 8 * information.eps):
+        return 0.0
+    if not math.isfinite(value):
+        return math.inf
+    return float(abs(mpmath.mpf(value) - exact) / (max(abs(exact), information.tiny) * information.eps))
+
+
+def test_every_instruction_has_a_row_and_every_row_is_an_instruction():
+    assert set(triton_code.TEMPLATES) == set(OPERATIONS) - {"const"}
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=["float32", "float64"])
+@pytest.mark.parametrize("name", [name for name, row in OPERATIONS.items() if row.arity == 1])
+def test_values_of_an_instruction_are_within_a_few_ulp_of_mpmath(name, dtype):
+    x = unary_points(dtype)
+    if name in ("sinc_grad", "tan", "sin", "cos") and dtype == torch.float32:
+        x = x[x.abs() < 1e5]
+    values = run(program_of(name), x).tolist()
+    with mpmath.workdps(60):
+        exact = [MEANING[name](mpmath.mpf(point)) for point in x.tolist()]
+        # Close to the zeros of sinc' the terms cancel; an absolute error of 1e-7 is what is left there.
+        if name == "sinc_grad":
+            near_zero = 1e-7 if dtype == torch.float32 else 1e-15
+            exact = [mpmath.mpf(v) if abs(v - e) < near_zero else e for v, e in zip(values, exact, strict=True)]
+        errors = [error_in_ulp(v, e, dtype) for v, e in zip(values, exact, strict=True)]
+    worst = max(range(len(errors)), key=errors.__getitem__)
+    assert errors[worst] <= 6.0, f"{name}({x[worst].item()!r}) = {values[worst]!r}, {errors[worst]:.1f} ulp off"
+
+
+@pytest.mark.parametrize("name", [name for name, row in OPERATIONS.items() if row.arity == 1])
+def test_nan_stays_nan_and_infinities_give_the_limit(name):
+    values = run(program_of(name), torch.tensor([math.nan, -math.inf, math.inf]))
+    assert math.isnan(values[0])
+    low, high = LIMITS.get(name, (math.nan, math.nan))
+    torch.testing.assert_close(values[1:], torch.tensor([low, high]), equal_nan=True)
+
+
+@pytest.mark.parametrize("name", ["add", "sub", "mul", "div", "max", "min", "lt", "le", "eq"])
+def test_instructions_of_two_arguments_are_those_of_ieee(name):
+    numbers = [0.0, 1.0, -2.5, 3e38, 1e-40, math.inf, -math.inf, math.nan]
+    a, b = (torch.tensor(column) for column in zip(*itertools.product(numbers, numbers), strict=True))
+    value = run(program_of(name), a, b)
+    plain = torch_source.function(program_of(name))(a, b).to(a.dtype)
+    torch.testing.assert_close(value, plain, rtol=0, atol=0, equal_nan=True)
+
+
+def test_where_reads_only_the_branch_that_is_taken():
+    condition = torch.tensor([1.0, 0.0, 0.5, -0.0])
+    a, b = torch.tensor([1.0, math.nan, 2.0, math.inf]), torch.tensor([math.nan, 5.0, math.inf, 7.0])
+    assert run(program_of("where"), condition, a, b).tolist() == [1.0, 5.0, 2.0, 7.0]
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=["float32", "float64"])
+def test_powers_are_within_a_few_ulp_of_mpmath_up_to_the_largest_results(dtype):
+    generator = numpy.random.default_rng(0)
+    size = 80.0 if dtype == torch.float32 else 650.0
+    base = torch.tensor(numpy.exp(generator.uniform(-8, 8, 500)), dtype=dtype)
+    exponent = torch.tensor(generator.uniform(-1, 1, 500), dtype=dtype) * size / base.log().abs().clamp(min=0.05)
+    values = run(program_of("pow"), base, exponent).tolist()
+    with mpmath.workdps(40):
+        errors = [
+            error_in_ulp(value, mpmath.power(mpmath.mpf(a), mpmath.mpf(b)), dtype)
+            for value, a, b in zip(values, base.tolist(), exponent.tolist(), strict=True)
+        ]
+    assert max(errors) <= (4.0 if dtype == torch.float32 else 20.0)
+
+
+def test_powers_of_special_numbers_are_those_of_c():
+    numbers = [0.0, -0.0, 1.0, -1.0, 2.0, -2.0, 3.0, 0.5, -0.5, -3.0, 1e30, -1e30, math.inf, -math.inf, math.nan]
+    a, b = (torch.tensor(column) for column in zip(*itertools.product(numbers, numbers), strict=True))
+    torch.testing.assert_close(run(program_of("pow"), a, b), torch.pow(a, b), rtol=1e-6, atol=0, equal_nan=True)
+
+
+def gradients_agree(forward: Program, x: torch.Tensor, parameters: tuple[torch.Tensor, ...]) -> None:
+    """Kernel values and gradients against the Programs run as plain torch operations in float64."""
+    derivative = backward(forward)
+    kernel = triton_code.TritonKernel(forward, derivative)
+    assert kernel.supports(x, parameters)
+    grad = torch.linspace(-1, 2, x.numel()).reshape(x.shape).to(x.dtype)
+    view = [p.double().reshape(-1, *[1] * (x.dim() - 2)) if p.dim() and x.dim() > 2 else p.double() for p in parameters]
+    value = torch_source.function(forward)(x.double(), *view)
+    terms = torch_source.function(derivative)(x.double(), *view, grad.double())
+    terms = terms if isinstance(terms, tuple) else (terms,)
+    result = kernel.forward(x, parameters)
+    found, *sums = kernel.backward(grad, x, parameters)
+    rtol, atol = {torch.float64: (1e-10, 1e-12), torch.float32: (1e-5, 1e-6)}.get(x.dtype, (1.6e-2, 1e-2))
+    assert result.stride() == x.stride()
+    assert found.stride() == x.stride()
+    assert result.dtype == found.dtype == x.dtype
+    torch.testing.assert_close(result.double(), value.expand(x.shape), rtol=rtol, atol=atol, equal_nan=True)
+    torch.testing.assert_close(found.double(), terms[0].expand(x.shape), rtol=rtol, atol=atol, equal_nan=True)
+    for total, parameter, like, term in zip(sums, parameters, view, terms[1:], strict=True):
+        assert total.shape == parameter.shape
+        assert total.dtype == parameter.dtype
+        exact = term.expand(x.shape).sum_to_size(like.shape).reshape(parameter.shape)
+        torch.testing.assert_close(total.double(), exact, rtol=max(rtol, 1e-4), atol=max(atol, 1e-4))
+
+
+@pytest.mark.parametrize("name", [name for name, row in OPERATIONS.items() if row.arity == 1])
+def test_gradient_of_every_instruction(name):
+    low = {"log": 0.1, "sqrt": 0.1, "log1p": -0.9}.get(name, -6.0)
+    gradients_agree(program_of(name), torch.linspace(low, 6.0, 100), ())
+
+
+@pytest.mark.parametrize("name", ["add", "sub", "mul", "div", "max", "min", "pow"])
+def test_gradient_of_two_arguments_in_x_and_a_parameter(name):
+    gradients_agree(program_of(name), torch.linspace(0.1, 6.0, 101), (torch.tensor(1.7),))
+
+
+@pytest.mark.parametrize("text", COMPOSITIONS)
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=["float32", "bfloat16"])
+def test_values_and_gradients_of_compositions(text, dtype):
+    forward = lower(parse(text, PARAMETERS))
+    parameters = tuple(torch.tensor(0.7 + 0.4 * number) for number, _ in enumerate(forward.inputs[1:]))
+    gradients_agree(forward, torch.linspace(-6, 6, 301).to(dtype), parameters)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.float16], ids=["float32", "float64", "float16"])
+@pytest.mark.parametrize(
+    "shape", [(), (7,), (0, 3), (600, 3), (5, 70), (2, 5, 9), (3, 5, 4, 4), (2, 3, 2, 2, 2)], ids=str
+)
+def test_parameters_per_layer_and_per_channel_on_every_shape(shape, dtype, monkeypatch):
+    monkeypatch.setattr(triton_code, "BLOCK", 32)  # Many blocks, and ragged ones, of few elements.
+    monkeypatch.setattr(triton_code, "TILE_CHANNELS", 4)
+    forward = lower(parse("x*sigmoid(beta*x) + alpha*erfc(x)", PARAMETERS))
+    working = torch.float64 if dtype == torch.float64 else torch.float32
+    channels = shape[min(1, len(shape) - 1)] if shape else 0
+    x = torch.linspace(-3, 3, math.prod(shape)).reshape(shape).to(dtype)
+    single, several = torch.tensor(1.3, dtype=working), torch.linspace(0.5, 2, channels, dtype=working)
+    choices = [(single, single)] if not shape else [(single, single), (several, single), (several, several)]
+    for parameters in choices:
+        gradients_agree(forward, x, parameters)
+        if len(shape) == 4:
+            gradients_agree(forward, x.contiguous(memory_format=torch.channels_last), parameters)
+
+
+def test_offsets_beyond_32_bits_use_wide_integers(monkeypatch):
+    monkeypatch.setattr(triton_code, "WIDE_FROM", 0)
+    forward = lower(parse("x*sigmoid(beta*x)", PARAMETERS))
+    for parameter in (torch.tensor(1.5), torch.linspace(1, 2, 5)):
+        gradients_agree(forward, torch.linspace(-3, 3, 240).reshape(3, 5, 16), (parameter,))
+
+
+def test_a_tensor_with_gaps_is_read_right():
+    forward = lower(parse("tanh(x)", PARAMETERS))
+    x = torch.linspace(-3, 3, 40).reshape(4, 10)[:, ::2].t()
+    torch.testing.assert_close(run(forward, x), torch.tanh(x))
+
+
+def test_sums_of_gradients_are_the_same_each_time():
+    forward = lower(parse("beta*tanh(x)", PARAMETERS))
+    kernel = triton_code.TritonKernel(forward, backward(forward))
+    x, grad = torch.randn(5000), torch.randn(5000)
+    sums = {kernel.backward(grad, x, (torch.tensor(1.0),))[1].item() for _ in range(3)}
+    assert len(sums) == 1
+
+
+def test_constants_outside_float32_and_unfolded_constants_are_written():
+    builder = Builder(("x",))
+    huge, tiny, nothing = builder.const(1e300), builder.const(1e-42), builder.const(math.nan)
+    chosen = builder.emit("where", builder.emit("lt", huge, 0), nothing, builder.emit("mul", tiny, huge))
+    program = builder.build(builder.emit("add", 0, chosen))
+    x = torch.tensor([1.0, 2.0], dtype=torch.float64)
+    assert run(program, x).tolist() == [1.0 + 1e-42 * 1e300, 2.0 + 1e-42 * 1e300]
+
+
+def test_names_of_parameters_never_reach_the_text_as_they_are():
+    program = Program(("x", "exp"), (Operation("exp", (1,)), Operation("mul", (0, 2))), (3,))
+    torch.testing.assert_close(run(program, torch.ones(3), torch.tensor(0.5)), torch.full((3,), math.exp(0.5)))
+
+
+def test_no_kernel_without_a_gpu_or_the_interpreter(monkeypatch):
+    monkeypatch.setenv("TRITON_INTERPRET", "0")
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    forward = lower(parse("tanh(x)"))
+    assert triton_code.kernel(forward, backward(forward)) is None
+
+
+def test_tensors_that_a_kernel_cannot_take_are_refused():
+    forward = lower(parse("beta*x", PARAMETERS))
+    kernel = triton_code.TritonKernel(forward, backward(forward))
+    one, x = torch.tensor(1.0), torch.ones(2, 3)
+    assert kernel.supports(x, (one,))
+    assert not kernel.supports(x.int(), (one,))
+    assert not kernel.supports(x, (torch.ones(2),))
+    assert not kernel.supports(x, ())
+
+
+def grammar_operators() -> list[Program]:
+    """Every operator of every shipped grammar that is a formula, once."""
+    found = {}
+    for name in shipped():
+        for operator in load_grammar(name).operators.values():
+            if operator.kind in ("unary", "binary"):
+                program = operator_program(operator)
+                found[program] = program
+    return list(found)
+
+
+def summed(programs: list[Program]) -> tuple[Program, Program]:
+    """One Program that adds the results of all, and one that adds all their derivatives."""
+    parameters = sorted({name for p in programs for name in p.inputs if name not in ("x", "a", "b")})
+    position = {name: number for number, name in enumerate(["x", "b", *parameters, "grad"])} | {"a": 0}
+    joined = []
+    for derivative in (False, True):
+        builder = Builder(("x", "b", *parameters, "grad")[: len(parameters) + 2 + derivative])
+        totals = [builder.const(0.0)] * (len(parameters) + 2)
+        for program in programs:
+            step = backward(program) if derivative else program
+            outputs = builder.inline(step, tuple(position[name] for name in step.inputs))
+            for name, output in zip(program.inputs, outputs, strict=False):
+                totals[position[name]] = builder.emit("add", totals[position[name]], output)
+        joined.append(builder.build(*(totals if derivative else totals[:1])))
+    # A forward Program has one output: operators of a first argument `a` or `x` all add to the first total.
+    return joined[0], joined[1]
+
+
+@pytest.mark.parametrize("capability", [80, 90])
+def test_every_operator_of_every_grammar_compiles_to_ptx(capability):
+    trigonometric = {"sin", "cos", "tan", "sinc", "sinc_grad"}
+    programs = grammar_operators()
+    assert len(programs) > 45
+    plain = [p for p in programs if not trigonometric & {operation.name for operation in p.operations}]
+    for text in triton_code.assemble(*summed(plain), capability, block=128).values():
+        assert f".target sm_{capability}" in text
+        assert ".entry" in text
+        assert not DOUBLE_PRECISION.findall(text), "a float32 kernel computes in float64"
+    rest = [p for p in programs if p not in plain]
+    for text in triton_code.assemble(*summed(rest), capability, block=128).values():
+        # The slow path of sin and cos, for |x| > 1e5, reduces its argument by one float64 product.
+        assert set(DOUBLE_PRECISION.findall(text)) <= {"cvt.rn.f64.s64", "mul.f64", "cvt.rn.f32.f64"}
+
+
+@pytest.mark.parametrize("capability", [80, 90])
+def test_compositions_compile_to_ptx_without_float64(capability):
+    for text in COMPOSITIONS:
+        forward = lower(parse(text, PARAMETERS))
+        for assembled in triton_code.assemble(forward, backward(forward), capability, block=128).values():
+            assert f".target sm_{capability}" in assembled
+            assert not DOUBLE_PRECISION.findall(assembled), text
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16, torch.float64])
+def test_other_dtypes_and_parameters_per_channel_compile_to_ptx(dtype):
+    forward = lower(parse("x*sigmoid(beta*x)", PARAMETERS))
+    texts = triton_code.assemble(forward, backward(forward), 80, dtype, channelwise=True, block=128)
+    assert all(bool(DOUBLE_PRECISION.findall(text)) == (dtype == torch.float64) for text in texts.values())

@@ -1,0 +1,90 @@
+"""Every row of the table of rewrites is an identity, fires, and settles."""
+
+from __future__ import annotations
+
+import itertools
+import math
+
+import mpmath
+import pytest
+from mpmath import mp, mpf
+
+from symact.program.builder import Emitter
+from symact.program.mpmath_values import MEANING
+from symact.program.patterns import Pattern, Term
+from symact.program.rewrites import REWRITES, Rewrite
+
+VARIABLES = ("u", "v", "w", "z")
+SAMPLES = {"u": (0.31, -0.7, 2.9, -3.3, 17.0, -26.0), "v": (-0.41, 1.7), "w": (1.0, 0.0), "z": (0.9,)}
+CONSTANTS = ({"c": 2.25, "d": 1.5}, {"c": 0.49, "d": 0.7}, {"c": 0.16, "d": -0.4})
+
+
+def build(builder: Emitter, term: Term, values: dict[str, int]) -> int:
+    return builder.instantiate(term, values)
+
+
+def value(term: Term, values: dict[str, mpf]) -> mpf:
+    if isinstance(term, str):
+        return values[term]
+    if isinstance(term, float):
+        return mpf(term)
+    return MEANING[term.name](*[value(argument, values) for argument in term.arguments])
+
+
+def meaning_or_nan(term: Term, values: dict[str, mpf]) -> mpf:
+    try:
+        return value(term, values)
+    except ZeroDivisionError:
+        return mpf("nan")
+
+
+@pytest.mark.parametrize("row", REWRITES, ids=lambda row: row.text)
+def test_both_sides_are_equal(row: Rewrite) -> None:
+    compared = 0
+    with mp.workprec(400):
+        for constants, u, v, w, z in itertools.product(CONSTANTS, *(SAMPLES[name] for name in VARIABLES)):
+            if row.when is not None and "d" in constants and "exp(c*(u*u))" in row.text:
+                constants = {**constants, "c": constants["d"] ** 2}
+            values = {name: mpf(number) for name, number in {**constants, "u": u, "v": v, "w": w, "z": z}.items()}
+            left, right = meaning_or_nan(row.pattern, values), meaning_or_nan(row.replacement, values)
+            if mpmath.isnan(left) or not mpmath.isfinite(left):
+                continue
+            compared += 1
+            # Constants in the table are float64, series have 15 digits.
+            assert abs(left - right) <= 2e-13 * max(abs(left), mpf("1e-3")), (values, left, right)
+    assert compared
+
+
+@pytest.mark.parametrize("row", REWRITES, ids=lambda row: row.text)
+def test_the_row_fires_and_its_result_is_settled(row: Rewrite) -> None:
+    for constants in CONSTANTS:
+        plain = Emitter(VARIABLES, stable=False)
+        values = {**dict(zip(VARIABLES, range(4), strict=True)), **{k: plain.const(c) for k, c in constants.items()}}
+        program = plain.build(build(plain, row.pattern, values))
+        stable = Emitter(program.inputs)
+        rewritten = stable.build(*stable.inline(program, (0, 1, 2, 3)))
+        again = Emitter(program.inputs)
+        assert again.build(*again.inline(rewritten, (0, 1, 2, 3))).operations == rewritten.operations
+        if rewritten != program:
+            return
+    pytest.fail("the row never fires")
+
+
+def test_patterns_read_as_mathematics() -> None:
+    row = next(row for row in REWRITES if row.text.strip().startswith("exp(u) - 1 "))
+    assert row.pattern == Pattern("add", (Pattern("exp", ("u",)), -1.0))
+    assert row.replacement == Pattern("expm1", ("u",))
+
+
+def test_a_negative_factor_is_a_minus_sign() -> None:
+    builder = Emitter(("x",))
+    twice = builder.emit("mul", 0, builder.const(2.0))
+    opposite = builder.emit("mul", 0, builder.const(-2.0))
+    ratio = builder.emit("div", builder.emit("sigmoid", twice), builder.emit("sigmoid", opposite))
+    assert str(builder.build(ratio)).endswith("exp(%2)\nreturn %3")
+
+
+def test_constants_fold_to_the_correctly_rounded_number() -> None:
+    builder = Emitter(("x",))
+    assert builder.number(builder.emit("sqrt", builder.const(2.0))) == math.sqrt(2.0)
+    assert builder.number(builder.emit("log", builder.const(0.0))) is None
