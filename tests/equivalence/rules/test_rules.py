@@ -8,7 +8,6 @@ import mpmath
 import pytest
 import sympy
 from flint import arb
-from tests.expr.high_precision import value
 
 from symact.equivalence.exact import balls
 from symact.equivalence.rules.forms import NOT_NEGATIVE, NOT_POSITIVE
@@ -16,6 +15,7 @@ from symact.equivalence.rules.matching import tape_of_side
 from symact.equivalence.rules.normal_form import Normal
 from symact.equivalence.rules.rules import GUARDS, RULES, Rule
 from symact.expr.formula import parse_formula
+from tests.equivalence.high_precision import value
 
 # Both sides of zero, the edges themselves, and sizes at which double precision has long given up.
 VALUES = ("-30", "-2.5", "-1", "-1e-9", "0", "1e-9", "0.3", "1", "2", "7.25", "30")
