@@ -6,47 +6,35 @@ what needs no torch does not load it.
 
 from __future__ import annotations
 
-import importlib
-from typing import Any
+from symact.registry import lazy
 
 __version__ = "0.1.0"
 
-# Public name -> the module that defines it.
-_PUBLIC = {
-    "Activation": "symact.activation.module",
-    "CompiledFunction": "symact.activation.module",
-    "compile": "symact.activation.module",
-    "compile_many": "symact.activation.module",
-    "replace_activations": "symact.activation.replace",
-    "activation_layer": "symact.activation.replace",
-    "Expr": "symact.expr.tree",
-    "parse": "symact.expr.tree",
-    "Grammar": "symact.expr.grammar",
-    "load_grammar": "symact.expr.grammar",
-    "parse_grammar": "symact.expr.grammar",
-    "Space": "symact.expr.space",
-    "enumerate_classes": "symact.equivalence.table.classify",
-    "FunctionIndex": "symact.equivalence.table.classify",
-    "Study": "symact.study",
-    "OPTIMIZERS": "symact.optimize",
-    "TASKS": "symact.tasks",
-    "Outcome": "symact.records",
-    "Status": "symact.records",
-    "Trial": "symact.records",
-    "SymactError": "symact.errors",
-    "InputError": "symact.errors",
-}
-
-__all__ = sorted([*_PUBLIC, "__version__"])
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _PUBLIC:
-        raise AttributeError(f"module 'symact' has no attribute {name!r}")
-    value = getattr(importlib.import_module(_PUBLIC[name]), name)
-    globals()[name] = value
-    return value
-
-
-def __dir__() -> list[str]:
-    return __all__
+__all__, __getattr__, __dir__ = lazy(
+    __name__,
+    {
+        "Activation": "symact.activation.module",
+        "CompiledFunction": "symact.activation.module",
+        "compile": "symact.activation.module",
+        "compile_many": "symact.activation.module",
+        "replace_activations": "symact.activation.replace",
+        "activation_layer": "symact.activation.replace",
+        "Expr": "symact.expr.tree",
+        "parse": "symact.expr.tree",
+        "Grammar": "symact.expr.grammar",
+        "load_grammar": "symact.expr.grammar",
+        "parse_grammar": "symact.expr.grammar",
+        "Space": "symact.expr.space",
+        "enumerate_classes": "symact.equivalence.table.classify",
+        "FunctionIndex": "symact.equivalence.table.classify",
+        "Study": "symact.study.loop",
+        "OPTIMIZERS": "symact.optimize",
+        "TASKS": "symact.tasks",
+        "Outcome": "symact.records",
+        "Status": "symact.records",
+        "Trial": "symact.records",
+        "SymactError": "symact.errors",
+        "InputError": "symact.errors",
+    },
+    "__version__",
+)

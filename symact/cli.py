@@ -52,7 +52,7 @@ class Equivalence(enum.StrEnum):
     float32 = "float32"
 
 
-class Executor(enum.StrEnum):
+class ExecutorName(enum.StrEnum):
     """Where candidates are evaluated."""
 
     local = "local"
@@ -73,7 +73,7 @@ DataOption = Annotated[Path | None, typer.Option("--data", help="Folder of image
 OutputOption = Annotated[Path | None, typer.Option("--output", help="File to write.")]
 RunArgument = Annotated[Path, typer.Argument(metavar="DIR", help="A run folder.")]
 WorkersOption = Annotated[int, typer.Option("--workers", min=0, help="Worker processes; 0: in this process.")]
-ExecutorOption = Annotated[Executor, typer.Option("--executor", help="Where candidates are evaluated.")]
+ExecutorOption = Annotated[ExecutorName, typer.Option("--executor", help="Where candidates are evaluated.")]
 TimeoutOption = Annotated[float | None, typer.Option("--timeout", min=0.01, help="Seconds per training.")]
 MemoryOption = Annotated[float | None, typer.Option("--memory", min=0.01, help="GiB per worker process tree.")]
 RayOption = Annotated[str | None, typer.Option("--ray-address", help="Ray cluster to join; a local one by default.")]
@@ -123,7 +123,7 @@ def search(
     seed: Annotated[int, typer.Option("--seed", help="Seed of the study.")] = 0,
     batch: Annotated[int, typer.Option("--batch", min=1, help="Candidates asked at a time.")] = 8,
     workers: WorkersOption = 1,
-    executor: ExecutorOption = Executor.local,
+    executor: ExecutorOption = ExecutorName.local,
     ray_address: RayOption = None,
     timeout: TimeoutOption = None,
     memory: MemoryOption = None,
@@ -150,7 +150,7 @@ def resume(
     evaluations: Annotated[int | None, typer.Option("--evaluations", min=1, help="New total.")] = None,
     task: Annotated[str | None, typer.Option("--task", help="FILE.py:Class, if the study has such a task.")] = None,
     workers: WorkersOption = 1,
-    executor: ExecutorOption = Executor.local,
+    executor: ExecutorOption = ExecutorName.local,
     ray_address: RayOption = None,
     data: DataOption = None,
     as_json: JsonOption = False,

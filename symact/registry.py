@@ -1,4 +1,4 @@
-"""A registry: names of classes that are imported when they are looked up.
+"""Names that are imported when they are looked up: registries of classes, and packages with a lazy interface.
 
 Listing names, and what each is in one line, imports none of them: `symact tasks` needs no torch.
 """
@@ -9,7 +9,8 @@ import ast
 import difflib
 import importlib
 import importlib.util
-from collections.abc import Iterator, Mapping
+import sys
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from symact.errors import InputError
@@ -85,3 +86,30 @@ class Registry(Mapping[str, Any]):
 
     def __repr__(self) -> str:
         return f"{self.kind}s: {', '.join(self._classes)}"
+
+
+def lazy(
+    package: str, names: Mapping[str, str], *own: str
+) -> tuple[list[str], Callable[[str], Any], Callable[[], list[str]]]:
+    """The public interface of a package whose names are imported when they are first used.
+
+    In its `__init__.py`: ``__all__, __getattr__, __dir__ = lazy(__name__, {"Name": "package.module"})``.
+
+    Args:
+        package: its name.
+        names: public name -> the module that defines it.
+        own: public names that the package defines itself.
+
+    Returns:
+        its `__all__`, `__getattr__` and `__dir__`.
+    """
+    public = sorted([*names, *own])
+
+    def get(name: str) -> Any:
+        if name not in names:
+            raise AttributeError(f"module {package!r} has no attribute {name!r}")
+        value = getattr(importlib.import_module(names[name]), name)
+        setattr(sys.modules[package], name, value)
+        return value
+
+    return public, get, lambda: public

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import inspect
 import subprocess
 import sys
@@ -46,3 +47,14 @@ def test_listing_tasks_loads_no_torch() -> None:
     )
     result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert result.stdout.strip() == "False"
+
+
+@pytest.mark.parametrize(
+    "name", ["symact", "symact.bench", "symact.execute", "symact.optimize", "symact.study", "symact.tasks"]
+)
+def test_a_package_with_a_lazy_interface_names_and_finds_what_it_has(name):
+    package = importlib.import_module(name)
+    assert dir(package) == package.__all__
+    assert all(getattr(package, public) is not None for public in package.__all__)
+    with pytest.raises(AttributeError, match=f"module '{name}' has no attribute 'nothing'"):
+        package.nothing  # noqa: B018

@@ -19,11 +19,11 @@ import torch
 from torch import nn
 
 from symact.bench import build
-from symact.bench.replaying import BASELINES
 from symact.equivalence.table import classify
 from symact.expr.grammar import load_grammar
 from symact.expr.tree import parse
 from symact.optimize.pool import Functions
+from symact.study.baselines import BASELINES
 from symact.tasks.builtin import ImageTask
 from symact.tasks.data import Dataset, Split, images14
 from symact.tasks.networks import glorot

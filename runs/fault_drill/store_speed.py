@@ -18,7 +18,7 @@ from symact.expr.tree import parse
 from symact.records import Outcome
 from symact.store import Evaluation, Settings, Store, TaskSettings
 from symact.store.functions import KnownFunctions
-from symact.store.ledger import Ledger, Wanted
+from symact.store.ledger import Ledger, Request
 
 BATCH, TURNS = 8, 60
 SIZES = (10_000, 50_000, 100_000)
@@ -60,7 +60,7 @@ def grow(ledger: Ledger, size: int) -> None:
 def turn(ledger: Ledger) -> tuple[float, float, float]:
     """One batch; seconds per trial of asking, adding and telling."""
     first = len(ledger.rows)
-    wanted = [Wanted(parse(f"sin({n}*x)"), "random", 1.0, 1) for n in range(first, first + BATCH)]
+    wanted = [Request(parse(f"sin({n}*x)"), "random", 1.0, 1) for n in range(first, first + BATCH)]
     clock = time.perf_counter()
     numbers = ledger.ask(first // BATCH, wanted)
     asked = time.perf_counter()

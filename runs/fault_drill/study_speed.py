@@ -26,7 +26,7 @@ from symact.records import Outcome, Trial
 from symact.report.leaderboard import leaderboard
 from symact.store import Evaluation, Settings, Store, TaskSettings
 from symact.store.functions import KnownFunctions
-from symact.store.ledger import Ledger, Wanted
+from symact.store.ledger import Ledger, Request
 
 FOLDER = Path(__file__).resolve().parent
 SIZES = (1_000, 10_000, 100_000)
@@ -86,7 +86,7 @@ def make(run: Path, space: Space, size: int) -> None:
         while len(ledger.rows) < size:
             drawn = [space.sample(generator) for _ in range(1000)]
             new = list({str(e): e for e in drawn if ledger.is_new(e)}.values())[: size - len(ledger.rows)]
-            numbers = ledger.ask(ledger.last_batch + 1, [Wanted(e, "random", 1.0, 1) for e in new])
+            numbers = ledger.ask(ledger.last_batch + 1, [Request(e, "random", 1.0, 1) for e in new])
             for number in numbers:
                 outcome = Outcome.finished(float(generator.random()), curve=CURVE)
                 ledger.finish(Evaluation(number, 0, 1, outcome, 0.1))

@@ -22,7 +22,7 @@ import torch
 
 import symact
 from symact.tasks import TASKS
-from symact.tasks.first_order import OPTIMIZERS, FlatParameters
+from symact.tasks.first_order import UPDATE_RULES, FlatParameters
 from symact.tasks.mlp_step import Chain
 from symact.tasks.mlp_step_native import NativeChain
 
@@ -48,7 +48,7 @@ class Stacked:
             tensors.append(torch.nn.Parameter(torch.stack([layer.bias.detach() for layer in column]).unsqueeze(1)))
         self.flat = FlatParameters(tensors)
         self.gradient = torch.zeros_like(self.flat.buffer)
-        self.update = OPTIMIZERS["adam"](self.flat, config)
+        self.update = UPDATE_RULES["adam"](self.flat, config)
         self.weights = [p.detach() for p in self.flat.parameters[0::2]]
         self.biases = [p.detach() for p in self.flat.parameters[1::2]]
         self.views, offset = [], 0
@@ -100,7 +100,7 @@ def main() -> None:
         losses = []
         for model in models(count):
             flat = FlatParameters(list(model.parameters()))
-            compute, update = kind(model, flat, 0.0), OPTIMIZERS["adam"](flat, task.config)
+            compute, update = kind(model, flat, 0.0), UPDATE_RULES["adam"](flat, task.config)
             for x, y in batches:
                 loss, gradient = compute(x, y)
                 loss.item()

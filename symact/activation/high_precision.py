@@ -125,7 +125,7 @@ def _definition(name: str) -> sympy.Expr:
     return expand_definition(functions.FUNCTIONS[name], functions.X)
 
 
-class Evaluation:
+class DualEvaluator:
     """One evaluation of a formula at one point, at the precision that mpmath works with.
 
     Args:
@@ -177,7 +177,7 @@ class Evaluation:
 
     def _call(self, row: functions.Function, x: Dual) -> Dual:
         if row.definition:
-            inner = Evaluation({"x": x.value})
+            inner = DualEvaluator({"x": x.value})
             inner.symbols["x"] = x
             return inner(_definition(row.name))
         if row.name == "log" and x.value <= 0:
@@ -206,7 +206,7 @@ def _raised(base: Any, exponent: Any) -> Any:
     return _exp(exponent * mpmath.log(base)) if base > 0 else _NAN
 
 
-def _power(base: Dual, exponent: Any, evaluate: Evaluation) -> Dual:
+def _power(base: Dual, exponent: Any, evaluate: DualEvaluator) -> Dual:
     power = evaluate(exponent)
     whole = mpmath.isint(power.value)
     if (base.value < 0 and not whole) or (base.value == 0 and power.value < 0):
@@ -234,7 +234,7 @@ def evaluate(formula: sympy.Expr, x: float, parameters: Mapping[str, float] | No
     for bits in (1200, 3500, 9000) if 10 < abs(x) <= 2000 else (300, 1200, 5000, 16000):
         with mp.workprec(bits):
             try:
-                found = Evaluation(symbols)(formula)
+                found = DualEvaluator(symbols)(formula)
             except (UndefinedError, ZeroDivisionError):
                 found = None
             if (

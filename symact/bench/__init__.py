@@ -8,27 +8,18 @@ data; the command line prints.
 
 from __future__ import annotations
 
-import importlib
-from typing import Any
+from symact.registry import lazy
 
-# Public name -> the module that defines it.
-_PUBLIC = {
-    "build": "symact.bench.building",
-    "import_act_bench": "symact.bench.importing",
-    "replay": "symact.bench.replaying",
-    "Replay": "symact.bench.replaying",
-    "Table": "symact.bench.table",
-    "summarize": "symact.bench.statistics",
-    "compare": "symact.bench.statistics",
-    "document": "symact.bench.statistics",
-}
-
-__all__ = sorted(_PUBLIC)
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _PUBLIC:
-        raise AttributeError(f"module 'symact.bench' has no attribute {name!r}")
-    value = getattr(importlib.import_module(_PUBLIC[name]), name)
-    globals()[name] = value
-    return value
+__all__, __getattr__, __dir__ = lazy(
+    __name__,
+    {
+        "build": "symact.bench.building",
+        "import_act_bench": "symact.bench.importing",
+        "replay": "symact.bench.replaying",
+        "Replay": "symact.bench.replaying",
+        "Table": "symact.bench.table",
+        "summarize": "symact.bench.statistics",
+        "compare": "symact.bench.statistics",
+        "document": "symact.bench.statistics",
+    },
+)

@@ -24,7 +24,7 @@ from symact import __version__
 from symact.bench.table import Table
 from symact.equivalence.table import classify
 from symact.errors import InputError
-from symact.execute import Place, start
+from symact.execute import ExecutorSettings, start
 from symact.execute.job import Job, Result, WorkerSettings, decode_arrays
 from symact.execute.task_loading import describe, load
 from symact.expr.grammar import Grammar, load_grammar
@@ -85,9 +85,9 @@ def build(
     if data is not None:
         data = str(data)
     instance = load(settings, folder, data)
-    place = Place(workers=workers)
+    where = ExecutorSettings(workers=workers)
     workers_settings = WorkerSettings(grammar.text, _plain(settings), folder, data, timeout)
-    executor = start(place, workers_settings, instance, grammar)
+    executor = start(where, workers_settings, instance, grammar)
     jobs = _jobs(expressions, grammar, seeds, callable(getattr(instance, "features", None)), journal.done)
     total = len(expressions) * seeds
     try:

@@ -19,9 +19,8 @@ from symact.errors import FormulaError, InputError
 from symact.expr.tree import Expr, parse
 from symact.optimize import OPTIMIZERS
 from symact.records import Outcome, Status, Trial
+from symact.study.baselines import BASELINES
 
-# The functions that a study starts from; a table need not have them.
-BASELINES = ("elu(x)", "relu(x)", "selu(x)", "sigmoid(x)", "softplus(x)", "softsign(x)", "swish(x)", "tanh(x)")
 STARTS = ("baselines", "random")
 MAXIMUM_REJECTED = 2_000  # in a row, after which a search that only leaves the table ends
 

@@ -9,24 +9,17 @@ Names are imported when they are used, so that the supervisors, one per worker, 
 
 from __future__ import annotations
 
-import importlib
-from typing import Any
+from symact.registry import lazy
 
-# Public name -> the module that defines it.
-_PUBLIC = {
-    "EXECUTORS": "symact.execute.executor",
-    "Executor": "symact.execute.executor",
-    "Place": "symact.execute.executor",
-    "start": "symact.execute.executor",
-    "Job": "symact.execute.job",
-    "Result": "symact.execute.job",
-    "WorkerSettings": "symact.execute.job",
-}
-
-__all__ = sorted(_PUBLIC)
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _PUBLIC:
-        raise AttributeError(f"module 'symact.execute' has no attribute {name!r}")
-    return getattr(importlib.import_module(_PUBLIC[name]), name)
+__all__, __getattr__, __dir__ = lazy(
+    __name__,
+    {
+        "EXECUTORS": "symact.execute.executor",
+        "Executor": "symact.execute.executor",
+        "ExecutorSettings": "symact.execute.executor",
+        "start": "symact.execute.executor",
+        "Job": "symact.execute.job",
+        "Result": "symact.execute.job",
+        "WorkerSettings": "symact.execute.job",
+    },
+)

@@ -12,7 +12,7 @@ EXECUTORS = ("local", "ray")
 
 
 @dataclass(frozen=True)
-class Place:
+class ExecutorSettings:
     """Where candidates are evaluated; it changes no result.
 
     Attributes:
@@ -60,11 +60,11 @@ class Executor(Protocol):
         """End everything that was started; unfinished jobs are dropped."""
 
 
-def start(place: Place, settings: WorkerSettings, task: Any, grammar: Any) -> Executor:
-    """The executor for a place.
+def start(where: ExecutorSettings, settings: WorkerSettings, task: Any, grammar: Any) -> Executor:
+    """The executor for these settings.
 
     Args:
-        place: where.
+        where: this process, worker processes, or a cluster.
         settings: what workers must know, as plain data.
         task: the task itself, for evaluation in this process.
         grammar: likewise.
@@ -72,10 +72,10 @@ def start(place: Place, settings: WorkerSettings, task: Any, grammar: Any) -> Ex
     Raises:
         InputError: Ray is not installed or cannot be reached.
     """
-    if place.executor == "ray":
+    if where.executor == "ray":
         from symact.execute.ray import RayWorkers
 
-        return RayWorkers(settings, place.workers, place.ray_address, place.cpus, place.gpus)
+        return RayWorkers(settings, where.workers, where.ray_address, where.cpus, where.gpus)
     from symact.execute.local import InProcess, WorkerProcesses
 
-    return InProcess(task, grammar) if place.is_here else WorkerProcesses(settings, place.workers)
+    return InProcess(task, grammar) if where.is_here else WorkerProcesses(settings, where.workers)

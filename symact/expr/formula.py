@@ -111,7 +111,7 @@ def parse_formula(text: str, names: Names | None = None, calls: Calls | None = N
     Raises:
         FormulaError: with the column of the offending part.
     """
-    return Builder(text, names or {"x": X, "a": A, "b": B}.get, calls).build(read(text))
+    return FormulaBuilder(text, names or {"x": X, "a": A, "b": B}.get, calls).build(read(text))
 
 
 class Measure:
@@ -136,7 +136,7 @@ class Measure:
         return found[0], found[1]
 
 
-class Builder:
+class FormulaBuilder:
     """Walks one syntax tree and makes unevaluated SymPy of it."""
 
     def __init__(
@@ -286,4 +286,4 @@ def expand_definition(row: functions.Function, *arguments: sympy.Expr) -> sympy.
     """The definition of a row, one level deep, at `arguments` (one for `x`, two for `a` and `b`)."""
     names: Mapping[str, sympy.Expr]
     names = {"x": arguments[0]} if len(arguments) == 1 else dict(zip("ab", arguments, strict=True))
-    return Builder(row.definition, names.get).build(_definition_tree(row.definition))
+    return FormulaBuilder(row.definition, names.get).build(_definition_tree(row.definition))

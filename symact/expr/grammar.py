@@ -352,7 +352,7 @@ class _Reader:
         try:
             syntax = formula.read(text)
             self._not_recursive(kind, name, text, syntax)
-            built = formula.Builder(text, names, expected=expected).build(syntax)
+            built = formula.FormulaBuilder(text, names, expected=expected).build(syntax)
         except FormulaError as error:
             part = None if error.column is None else (error.column, error.end)
             self.fail(error.reason, kind, name, part=part)

@@ -291,7 +291,7 @@ class _Mentions:
 
 def _as_formula(text: str, syntax: ast.expr, vocabulary: Vocabulary) -> Expr:
     mentions = _Mentions(vocabulary, {}, {})
-    built = formula.Builder(text, mentions.name, mentions.call).build(syntax)
+    built = formula.FormulaBuilder(text, mentions.name, mentions.call).build(syntax)
     written = text.strip()
     operator = Operator(written, "formula", written, tuple(mentions.found.values()), built, X not in built.free_symbols)
     return Expr(operator, (X_LEAF,))

@@ -7,10 +7,7 @@ here; the contract tests in `tests/optimize/` then run on it.
 
 from __future__ import annotations
 
-import importlib
-from typing import Any
-
-from symact.registry import Registry
+from symact.registry import Registry, lazy
 
 OPTIMIZERS = Registry(
     "optimizer",
@@ -23,8 +20,4 @@ OPTIMIZERS = Registry(
     },
 )
 
-
-def __getattr__(name: str) -> Any:
-    if name == "Optimizer":
-        return importlib.import_module("symact.optimize.base").Optimizer
-    raise AttributeError(f"module 'symact.optimize' has no attribute {name!r}")
+__all__, __getattr__, __dir__ = lazy(__name__, {"Optimizer": "symact.optimize.base"}, "OPTIMIZERS")

@@ -1,6 +1,6 @@
 """Candidates as sequences of choices: the grammar's mask for a controller that emits slot by slot.
 
-In: a space. Out: `Emission`: the tokens (shapes, operators, `x`), which of them may come next in a
+In: a space. Out: `ActionSpace`: the tokens (shapes, operators, `x`), which of them may come next in a
 partial candidate, the expression that a finished sequence stands for, and the sequence of an
 expression. The first token picks a shape (when there are several), then come the operators in prefix
 order; an open-ended `tree(x)` also emits `x`. Every allowed choice can be finished.
@@ -44,7 +44,7 @@ class Partial:
         return self.started and not self.open
 
 
-class Emission:
+class ActionSpace:
     """The choices by which a space's expressions are spelled.
 
     Attributes:

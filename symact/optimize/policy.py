@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from symact.optimize.actions import START, Emission, Partial
+from symact.optimize.actions import START, ActionSpace, Partial
 
 
 class Controller(nn.Module):
@@ -106,9 +106,9 @@ def evaluate(controller: Controller, rollouts: Rollouts) -> tuple[Tensor, Tensor
 
 
 @torch.no_grad()
-def sample(controller: Controller, emission: Emission, count: int, generator: np.random.Generator) -> list[Partial]:
+def sample(controller: Controller, actions: ActionSpace, count: int, generator: np.random.Generator) -> list[Partial]:
     """`count` finished sequences, drawn from the policy step by step in parallel."""
-    partials = [emission.begin() for _ in range(count)]
+    partials = [actions.begin() for _ in range(count)]
     last = torch.full((count,), START)
     state: tuple[Tensor, Tensor] | None = None
     while any(not partial.finished for partial in partials):
@@ -118,8 +118,8 @@ def sample(controller: Controller, emission: Emission, count: int, generator: np
         noisy = logits.double().numpy() + generator.gumbel(size=logits.shape)
         for row, partial in enumerate(partials):
             if not partial.finished:
-                token = int(np.where(emission.mask(partial), noisy[row], -np.inf).argmax())
-                emission.push(partial, token)
+                token = int(np.where(actions.mask(partial), noisy[row], -np.inf).argmax())
+                actions.push(partial, token)
                 last[row] = token
     return partials
 

@@ -19,7 +19,7 @@ import torch
 
 from symact.expr.space import Space
 from symact.expr.tree import Expr
-from symact.optimize.actions import Emission, Partial
+from symact.optimize.actions import ActionSpace, Partial
 from symact.optimize.base import Candidate, Features, Optimizer, check_settings, rank_values, score_of
 from symact.optimize.policy import Controller, Rollouts, advantages, evaluate, ppo_loss, reinforce_loss, sample
 from symact.records import Trial
@@ -80,8 +80,8 @@ class Reinforcement(Optimizer):
             "discount": discount, "trace": trace, "finite": finite, "elite": elite,
         }  # fmt: skip
         check_settings(self.name, self.settings, {"algorithm": ("ppo", "reinforce"), "reward": ("rank", "score")})
-        self.emission = Emission(space)
-        self.controller = Controller(self.emission.tokens, hidden, self.seed)
+        self.actions = ActionSpace(space)
+        self.controller = Controller(self.actions.tokens, hidden, self.seed)
         self._adam = torch.optim.Adam(self.controller.parameters(), lr=learning_rate)
         self._scores: list[float | None] = []  # one per trial told
         self._first: dict[Any, int] = {}  # key of a function -> its first trial
@@ -94,7 +94,7 @@ class Reinforcement(Optimizer):
     # Proposing.
 
     def _propose(self) -> Iterator[Candidate]:
-        spelled = map(self.emission.expression, self._rollouts())
+        spelled = map(self.actions.expression, self._rollouts())
         yield from self.finite_only(spelled) if self.settings["finite"] else spelled
 
     def _rollouts(self) -> Iterator[Partial]:
@@ -105,7 +105,7 @@ class Reinforcement(Optimizer):
         position = 0
         while True:
             if position == len(drawn):
-                drawn.extend(sample(self.controller, self.emission, 4 * self.settings["actors"], generator))
+                drawn.extend(sample(self.controller, self.actions, 4 * self.settings["actors"], generator))
             yield drawn[position]
             position += 1
 
@@ -115,7 +115,7 @@ class Reinforcement(Optimizer):
         self._scores.append(score_of(trial))
         key = self.key(trial.candidate)
         self._first.setdefault(key, self.told)
-        sequence = self.emission.sequence(trial.candidate) if isinstance(trial.candidate, Expr) else None
+        sequence = self.actions.sequence(trial.candidate) if isinstance(trial.candidate, Expr) else None
         if sequence is None:
             return
         self._sequences.setdefault(key, sequence)
@@ -133,7 +133,7 @@ class Reinforcement(Optimizer):
         stream = self._rollouts()
         for _ in range(4 * self.settings["actors"]):
             partial = next(stream)
-            expression = self.emission.expression(partial)
+            expression = self.actions.expression(partial)
             trial = self._first.get(self.key(expression))
             if not asked:
                 break
@@ -167,7 +167,7 @@ class Reinforcement(Optimizer):
 
     def _update(self, batch: list[tuple[Partial, int | None]]) -> None:
         settings = self.settings
-        rollouts = Rollouts.of([partial for partial, _ in batch], self.emission.tokens)
+        rollouts = Rollouts.of([partial for partial, _ in batch], self.actions.tokens)
         if not rollouts.alive.any():
             return
         told = self._rewards()

@@ -19,7 +19,7 @@ from symact.store.rows import Asked, Evaluation, as_trial, is_complete
 
 
 @dataclass(frozen=True)
-class Wanted:
+class Request:
     """A candidate that is to be asked.
 
     Attributes:
@@ -129,7 +129,7 @@ class Ledger:
         """Whether its function has not been asked before."""
         return self.key(candidate) not in self._first
 
-    def ask(self, batch: int, wanted: Sequence[Wanted]) -> list[int]:
+    def ask(self, batch: int, wanted: Sequence[Request]) -> list[int]:
         """Record candidates as asked, those that are known as cached; returns their numbers."""
         functions: dict[int, Mapping[str, Any]] = {}
         rows: list[Asked] = []
@@ -154,7 +154,7 @@ class Ledger:
             self._put(copy)
         return [row.number for row in rows]
 
-    def _carried(self, number: int, want: Wanted) -> list[Evaluation]:
+    def _carried(self, number: int, want: Request) -> list[Evaluation]:
         """The outcomes that a promoted trial has already: those of the lower rung at the same budget."""
         assert want.promoted is not None
         if self.rows[want.promoted].budget != want.budget:

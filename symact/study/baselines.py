@@ -1,4 +1,4 @@
-"""Which expression of a space is a given function: how baselines are told to an optimizer."""
+"""The baselines, and which expression of a space is a given function: how they are told to an optimizer."""
 
 from __future__ import annotations
 
@@ -11,10 +11,12 @@ from symact.expr.space import Space
 from symact.expr.tree import X_LEAF, Expr, parse
 from symact.optimize.pool import ENUMERABLE, Functions
 
+# The functions that every study begins with, and a replay where the table has them.
+BASELINES = tuple(f"{name}(x)" for name in ("elu", "relu", "selu", "sigmoid", "softplus", "softsign", "swish", "tanh"))
 NEUTRAL = ("x", "0*x", "0*x + 1")
 
 
-class Members:
+class MemberSearch:
     """Callable: a function -> the same function as an expression of the space, or None.
 
     A space that can be listed is looked through. In a larger one the function is composed from the

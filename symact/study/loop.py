@@ -13,7 +13,7 @@ from typing import Any, TypeAlias
 
 from symact.errors import InputError
 from symact.execute import task_loading as tasks
-from symact.execute.executor import Place, start
+from symact.execute.executor import ExecutorSettings, start
 from symact.execute.job import WorkerSettings
 from symact.expr.shape import parse_shape
 from symact.expr.space import Space
@@ -24,11 +24,11 @@ from symact.store import Evaluation, Settings, Store
 from symact.store.ledger import Ledger
 from symact.store.settings import machine, versions
 from symact.study import setup
-from symact.study.baselines import Members
+from symact.study.baselines import MemberSearch
 from symact.study.evaluating import Evaluator, training_seed
 from symact.study.feature_cache import FeatureCache
 from symact.study.progress import Progress, Watch
-from symact.study.proposer import Asker
+from symact.study.proposer import Proposer
 
 Candidate: TypeAlias = Expr | tuple[Expr, ...]
 Report: TypeAlias = Callable[[Progress], object]
@@ -120,8 +120,8 @@ class Study:
             machine=machine(),
             created=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         )
-        place = Place(executor, workers, ray_address, cpus, gpus)
-        self._begin(space, made, task, file, optimizer, place, lambda: Store.create(run, made))
+        where = ExecutorSettings(executor, workers, ray_address, cpus, gpus)
+        self._begin(space, made, task, file, optimizer, where, lambda: Store.create(run, made))
 
     @classmethod
     def resume(
@@ -163,8 +163,8 @@ class Study:
             made = store.settings if data is None else store.settings.model_copy(update={"data": str(data)})
             task, file = setup.same_task(store, task)
             space = Space(store.grammar, made.space, [parse_shape(text) for text in made.shapes])
-            place = Place(executor, workers, ray_address, cpus, gpus)
-            study._begin(space, made, task, file, optimizer or made.optimizer, place, lambda: store, resumed=True)
+            where = ExecutorSettings(executor, workers, ray_address, cpus, gpus)
+            study._begin(space, made, task, file, optimizer or made.optimizer, where, lambda: store, resumed=True)
         except BaseException:
             store.close()
             raise
@@ -179,19 +179,19 @@ class Study:
         task: Any,
         file: str,
         optimizer: str | type,
-        place: Place,
+        where: ExecutorSettings,
         make_store: Callable[[], Store],
         resumed: bool = False,
     ) -> None:
         """Check everything that can be wrong, then open the store: nothing is left half-made."""
         self.space, self.settings, self.exhausted = space, settings, False
         cls = setup.optimizer_class(optimizer, resumed)
-        setup.check_place(settings, place)
+        setup.check_executor(settings, where)
         self.task = task if settings.task.kind == "object" else tasks.load(settings.task, file, settings.data)
         work = WorkerSettings(
             settings.grammar, settings.task.model_dump(), file, settings.data, settings.timeout, settings.memory
         )
-        self._evaluator = Evaluator(settings, space.grammar, lambda: start(place, work, self.task, space.grammar))
+        self._evaluator = Evaluator(settings, space.grammar, lambda: start(where, work, self.task, space.grammar))
         self._features: FeatureCache | None = None
         features = self._measured if callable(getattr(self.task, "features", None)) else None
         self._make_optimizer = lambda: setup.make_optimizer(cls, space, settings, features, self.task)
@@ -208,9 +208,9 @@ class Study:
         space, settings = self.space, self.settings
         self._ledger, self._torn = Ledger(self.store), False
         self._evaluator.attach(self._ledger, str(getattr(self.optimizer, "schedule", "joint")))
-        members = Members(space, self._ledger.key)
+        members = MemberSearch(space, self._ledger.key)
         random = lambda: OPTIMIZERS["random"](space, settings.seed)
-        self._asker = Asker(space, settings, self._ledger, self.optimizer, random, members)
+        self._proposer = Proposer(space, settings, self._ledger, self.optimizer, random, members)
 
     def run(self, evaluations: int, progress: Report | None = None) -> list[Trial]:
         """Go on until that many distinct functions are evaluated, baselines and failures included.
@@ -267,14 +267,14 @@ class Study:
 
     def _run_batches(self, goal: int, watch: Watch) -> None:
         while True:
-            batch = self._ledger.open() or self._asker.next_batch(goal - self._ledger.counted)
+            batch = self._ledger.open() or self._proposer.next_batch(goal - self._ledger.counted)
             if not batch:
                 self.exhausted = self._ledger.counted < goal
                 return
             self._evaluator.evaluate(self._up_to(batch, goal), watch)
             if not all(map(self._ledger.is_complete, batch)):
                 return
-            self._asker.tell(batch)
+            self._proposer.tell(batch)
 
     def _run_freely(self, goal: int, watch: Watch) -> None:
         """No batches: whoever is free gets the next candidate, and each trial is told when it is done."""
@@ -292,7 +292,7 @@ class Study:
             number = self._evaluator.take(watch)
             if self._ledger.is_complete(number):
                 running.discard(number)
-                self._asker.tell([n for n in self._ledger.open() if self._ledger.is_complete(n)])
+                self._proposer.tell([n for n in self._ledger.open() if self._ledger.is_complete(n)])
 
     def _startable(self, goal: int, running: set[int]) -> int | None:
         """What may be evaluated beside what is running: recorded before, or asked for now."""
@@ -303,7 +303,7 @@ class Study:
                 due = number not in running and row.known is None and not self._ledger.is_complete(number)
                 if due and (row.promoted is not None or room > 0):
                     return number
-            if not self._asker.next_one(room, len(running)):
+            if not self._proposer.next_one(room, len(running)):
                 return None
 
     def _up_to(self, batch: Sequence[int], goal: int) -> list[int]:
@@ -327,7 +327,7 @@ class Study:
         with self._writing():
             waiting = [n for n in self._ledger.open() if not self._ledger.is_complete(n)]
             if len(waiting) < count:
-                waiting += self._asker.ask_by_hand(count - len(waiting), len(waiting))
+                waiting += self._proposer.ask_by_hand(count - len(waiting), len(waiting))
             return [self._ledger.candidate(number) for number in waiting[:count]]
 
     def tell(self, trials: Iterable[Trial]) -> None:
@@ -353,7 +353,7 @@ class Study:
                     raise InputError(f"{text}: one outcome for each of the repeats is needed")
                 numbers.append(number)
             if numbers:
-                self._asker.tell(numbers)
+                self._proposer.tell(numbers)
 
     def _keep(self, number: int, outcome: Outcome, seconds: float) -> None:
         repeat = self._ledger.next_repeat(number)

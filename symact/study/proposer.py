@@ -1,4 +1,4 @@
-"""What a study evaluates next: baselines, promotions, the optimizer's wishes, random search.
+"""What a study evaluates next: baselines, promotions, the optimizer's proposals, random search.
 
 Everything here is a function of the settings and of what was told, so a resumed study asks for what
 an undisturbed one would have asked for.
@@ -13,16 +13,16 @@ from symact.expr.space import Space
 from symact.expr.tree import Expr, parse
 from symact.records import Trial
 from symact.store import Settings
-from symact.store.ledger import Ledger, Wanted
+from symact.store.ledger import Ledger, Request
+from symact.study.baselines import BASELINES
 from symact.study.halving import Ladder, Rung, rungs
 
-BASELINES = tuple(f"{name}(x)" for name in ("elu", "relu", "selu", "sigmoid", "softplus", "softsign", "swish", "tanh"))
 REFERENCE = "relu(x)"
 BASELINE_BATCH = -1
 PATIENCE = 100  # cached candidates in a row after which random search fills up
 
 
-class Asker:
+class Proposer:
     """Records batches in a ledger and tells the optimizer what became of them.
 
     Args:
@@ -71,7 +71,7 @@ class Asker:
         size = self._settings.batch
         wanted = self._promotions(size)
         if room > 0:
-            wanted += self._wishes(size - len(wanted))
+            wanted += self._requests(size - len(wanted))
         return self._ledger.ask(self._next, wanted) if wanted else []
 
     def next_one(self, room: int, running: int) -> list[int]:
@@ -109,7 +109,7 @@ class Asker:
         """A study that was begun by hand has its baselines later."""
         return not any(row.batch == BASELINE_BATCH for row in self._ledger.rows)
 
-    def _wishes(self, count: int) -> list[Wanted]:
+    def _requests(self, count: int) -> list[Request]:
         asked: list[tuple[Any, str]] = []
         if count and self._ledger.cached_in_a_row < PATIENCE:
             asked = [(c, self._settings.optimizer) for c in self._optimizer.ask(count)[:count]]
@@ -130,12 +130,12 @@ class Asker:
                 found.append((candidate, "random"))
         return found
 
-    def _first_rung(self, candidate: Any, origin: str, document: Mapping[str, Any] | None = None) -> Wanted:
-        return Wanted(candidate, origin, self._steps[0].budget, self._steps[0].repeats, None, document)
+    def _first_rung(self, candidate: Any, origin: str, document: Mapping[str, Any] | None = None) -> Request:
+        return Request(candidate, origin, self._steps[0].budget, self._steps[0].repeats, None, document)
 
-    def _promotions(self, count: int) -> list[Wanted]:
+    def _promotions(self, count: int) -> list[Request]:
         """Who goes up a rung: baselines to full measure, without a contest; then the best of each rung."""
-        wanted: list[Wanted] = []
+        wanted: list[Request] = []
         while len(wanted) < count:
             if self._owed:
                 rung, number = len(self._steps) - 1, self._owed[0]
@@ -146,7 +146,7 @@ class Asker:
             self._mark(number)
             row, step = self._ledger.rows[number], self._steps[rung]
             candidate = self._ledger.candidate(number)
-            wanted.append(Wanted(candidate, row.origin, step.budget, step.repeats, number, row.candidate))
+            wanted.append(Request(candidate, row.origin, step.budget, step.repeats, number, row.candidate))
         return wanted
 
     def _mark(self, number: int) -> None:
@@ -160,7 +160,7 @@ class Asker:
         step = Rung(row.budget, row.repeats)
         return self._steps.index(step) if step in self._steps else 0
 
-    def _baselines(self) -> list[Wanted]:
+    def _baselines(self) -> list[Request]:
         return [self._first_rung(*self._baseline(text)) for text in BASELINES]
 
     def _baseline(self, text: str) -> tuple[Expr, str, Mapping[str, Any] | None]:

@@ -7,7 +7,7 @@ from typing import Any
 
 from symact.errors import InputError
 from symact.execute import task_loading as tasks
-from symact.execute.executor import Place
+from symact.execute.executor import ExecutorSettings
 from symact.optimize import OPTIMIZERS
 from symact.store import Settings, Store
 
@@ -64,18 +64,18 @@ def make_optimizer(cls: type, space: Any, settings: Settings, features: Any, tas
     return made
 
 
-def check_place(settings: Settings, place: Place) -> None:
+def check_executor(settings: Settings, where: ExecutorSettings) -> None:
     """Refuse what cannot be done where the candidates are to be evaluated.
 
     Raises:
         InputError: saying what to change.
     """
-    if settings.task.kind == "object" and not place.is_here:
+    if settings.task.kind == "object" and not where.is_here:
         raise InputError(
             f"the task {settings.task.name} is an object and lives in this process alone: "
             "use workers=0, or put its class into a file and name it FILE.py:Class"
         )
-    if place.is_here and (settings.timeout is not None or settings.memory is not None):
+    if where.is_here and (settings.timeout is not None or settings.memory is not None):
         raise InputError("limits of time and memory need worker processes: use --workers 1 (workers=1) or more")
 
 

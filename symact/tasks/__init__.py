@@ -5,10 +5,7 @@ The names are imported when they are first used, so that what needs no torch doe
 
 from __future__ import annotations
 
-import importlib
-from typing import Any
-
-from symact.registry import Registry
+from symact.registry import Registry, lazy
 
 TASKS = Registry(
     "task",
@@ -31,22 +28,15 @@ TASKS = Registry(
     hint="your own as FILE.py:Class",
 )
 
-# Public name -> the module that defines it.
-_PUBLIC = {
-    "ImageTask": "symact.tasks.builtin",
-    "Phase": "symact.tasks.train",
-    "TrainConfig": "symact.tasks.train",
-    "Turn": "symact.tasks.train",
-    "Dataset": "symact.tasks.data",
-    "Split": "symact.tasks.data",
-}
-
-__all__ = sorted(["TASKS", *_PUBLIC])
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _PUBLIC:
-        raise AttributeError(f"module 'symact.tasks' has no attribute {name!r}")
-    value = getattr(importlib.import_module(_PUBLIC[name]), name)
-    globals()[name] = value
-    return value
+__all__, __getattr__, __dir__ = lazy(
+    __name__,
+    {
+        "ImageTask": "symact.tasks.builtin",
+        "Phase": "symact.tasks.train",
+        "TrainConfig": "symact.tasks.train",
+        "Turn": "symact.tasks.train",
+        "Dataset": "symact.tasks.data",
+        "Split": "symact.tasks.data",
+    },
+    "TASKS",
+)

@@ -1,6 +1,6 @@
 """First-order optimizers on one flat buffer of parameters.
 
-Each row of `OPTIMIZERS` makes, from a flat buffer and the settings, a function that takes the flat
+Each row of `UPDATE_RULES` makes, from a flat buffer and the settings, a function that takes the flat
 gradient and the rate and moves the buffer in place. The rules are those of torch.optim (which the
 tests compare them with): SGD with momentum, Adam (arXiv:1412.6980), AdamW (arXiv:1711.05101) and
 RMSprop (Hinton's lecture 6e).
@@ -18,7 +18,7 @@ from torch import nn
 Update = Callable[[torch.Tensor, float], None]
 
 
-class Settings(Protocol):
+class UpdateSettings(Protocol):
     """What an optimizer reads of a training's settings."""
 
     @property
@@ -52,7 +52,7 @@ class FlatParameters:
         return torch.cat([gradient.reshape(-1) for gradient in gradients])
 
 
-def sgd(flat: FlatParameters, settings: Settings) -> Update:
+def sgd(flat: FlatParameters, settings: UpdateSettings) -> Update:
     """v = momentum v + g; p -= rate v."""
     parameters, velocity = flat.buffer, torch.zeros_like(flat.buffer)
 
@@ -65,7 +65,7 @@ def sgd(flat: FlatParameters, settings: Settings) -> Update:
     return update
 
 
-def adam(flat: FlatParameters, settings: Settings, decoupled: bool = False) -> Update:
+def adam(flat: FlatParameters, settings: UpdateSettings, decoupled: bool = False) -> Update:
     """Adam with beta = (0.9, 0.999), epsilon = 1e-8; `decoupled` weight decay makes it AdamW."""
     parameters = flat.buffer
     first, second = torch.zeros_like(parameters), torch.zeros_like(parameters)
@@ -86,12 +86,12 @@ def adam(flat: FlatParameters, settings: Settings, decoupled: bool = False) -> U
     return update
 
 
-def adamw(flat: FlatParameters, settings: Settings) -> Update:
+def adamw(flat: FlatParameters, settings: UpdateSettings) -> Update:
     """Adam with decoupled weight decay."""
     return adam(flat, settings, decoupled=True)
 
 
-def rmsprop(flat: FlatParameters, settings: Settings) -> Update:
+def rmsprop(flat: FlatParameters, settings: UpdateSettings) -> Update:
     """s = 0.99 s + 0.01 g^2; v = momentum v + g/(sqrt(s) + 1e-8); p -= rate v."""
     parameters = flat.buffer
     square, velocity = torch.zeros_like(parameters), torch.zeros_like(parameters)
@@ -106,7 +106,7 @@ def rmsprop(flat: FlatParameters, settings: Settings) -> Update:
     return update
 
 
-OPTIMIZERS: dict[str, Callable[[FlatParameters, Settings], Update]] = {
+UPDATE_RULES: dict[str, Callable[[FlatParameters, UpdateSettings], Update]] = {
     "sgd": sgd,
     "adam": adam,
     "adamw": adamw,

@@ -23,7 +23,7 @@ from torch import nn
 from torch.nn import functional
 
 from symact.tasks.data import Split
-from symact.tasks.first_order import OPTIMIZERS, FlatParameters
+from symact.tasks.first_order import UPDATE_RULES, FlatParameters
 from symact.tasks.mlp_step import gradient_function, measure_function
 
 
@@ -34,7 +34,7 @@ class TrainConfig:
     Attributes:
         epochs: passes over the training split at budget 1.
         batch: batch size; the last batch of an epoch may be smaller.
-        optimizer: a row of `optimizers.OPTIMIZERS`: sgd, adam, adamw, rmsprop.
+        optimizer: a row of `first_order.UPDATE_RULES`: sgd, adam, adamw, rmsprop.
         rate: learning rate.
         momentum: for sgd and rmsprop.
         weight_decay: decoupled for adamw, added to the gradient otherwise.
@@ -124,7 +124,7 @@ def train(
     for phase in phases:
         flats = [FlatParameters(turn.parameters) for turn in phase.turns]
         computes = [gradient_function(model, flat, config.label_smoothing, config.mixed_precision) for flat in flats]
-        updates = [OPTIMIZERS[config.optimizer](flat, config) for flat in flats]
+        updates = [UPDATE_RULES[config.optimizer](flat, config) for flat in flats]
         per_epoch = max(math.ceil(len(turn.data) / config.batch) for turn in phase.turns)
         total = max(1, round(phase.epochs * per_epoch * budget))
         for first in range(0, total, per_epoch):

@@ -10,7 +10,7 @@ import torch
 
 from symact.expr.grammar import load_grammar, parse_grammar
 from symact.expr.tree import Expr
-from symact.optimize.actions import Emission
+from symact.optimize.actions import ActionSpace
 from symact.optimize.policy import Controller, Rollouts, advantages, evaluate, ppo_loss, reinforce_loss, sample
 from symact.optimize.reinforcement import Reinforcement
 from symact.records import Outcome, Trial
@@ -43,11 +43,11 @@ def planted(expression: Expr) -> float:
 )
 def test_every_emitted_sequence_is_a_member_and_reads_back(grammar, space):
     members = load_grammar(grammar).space(space)
-    emission = Emission(members)
-    for partial in sample(Controller(emission.tokens, 8), emission, 60, np.random.default_rng(0)):
-        expression = emission.expression(partial)
+    actions = ActionSpace(members)
+    for partial in sample(Controller(actions.tokens, 8), actions, 60, np.random.default_rng(0)):
+        expression = actions.expression(partial)
         assert expression in members
-        again = emission.sequence(expression)
+        again = actions.sequence(expression)
         assert again is not None
         assert (again.tokens, again.parents) == (partial.tokens, partial.parents)
         assert all((a == b).all() for a, b in zip(again.masks, partial.masks, strict=True))
@@ -56,14 +56,14 @@ def test_every_emitted_sequence_is_a_member_and_reads_back(grammar, space):
 @pytest.mark.parametrize("space", ["mixed", "open"])
 def test_limits_hold_and_every_member_can_be_emitted(space):
     members = parse_grammar(FORBIDDING).space(space)
-    emission = Emission(members)
+    actions = ActionSpace(members)
     generator = np.random.default_rng(0)
     for _ in range(50):
-        partial = emission.sequence(members.sample(generator))
+        partial = actions.sequence(members.sample(generator))
         assert partial is not None
         assert all(mask[token] for mask, token in zip(partial.masks, partial.tokens, strict=True))
-    emitted = sample(Controller(emission.tokens, 8), emission, 100, generator)
-    assert all(emission.expression(partial) in members for partial in emitted)
+    emitted = sample(Controller(actions.tokens, 8), actions, 100, generator)
+    assert all(actions.expression(partial) in members for partial in emitted)
 
 
 def test_the_ppo_loss_is_that_of_torchrl():
@@ -128,10 +128,10 @@ def test_advantages_are_the_discounted_sums_of_the_paper():
 
 
 def test_an_untrained_policy_is_nearly_uniform_and_padding_counts_nothing():
-    emission = Emission(load_grammar("aquasurf").space("large"))
-    controller = Controller(emission.tokens, 16, 1)
-    partials = sample(controller, emission, 20, np.random.default_rng(0))
-    rollouts = Rollouts.of(partials, emission.tokens)
+    actions = ActionSpace(load_grammar("aquasurf").space("large"))
+    controller = Controller(actions.tokens, 16, 1)
+    partials = sample(controller, actions, 20, np.random.default_rng(0))
+    rollouts = Rollouts.of(partials, actions.tokens)
     logp, values, entropy = evaluate(controller, rollouts)
     allowed = rollouts.masks.sum(-1).float()
     assert torch.allclose(entropy[rollouts.alive], allowed[rollouts.alive].log(), atol=0.01)
@@ -145,7 +145,7 @@ def test_the_controller_moves_to_a_planted_optimum(algorithm):
     optimizer = Reinforcement(space, 0, algorithm=algorithm)
 
     def average() -> float:
-        emitted = map(optimizer.emission.expression, islice(optimizer._rollouts(), 200))
+        emitted = map(optimizer.actions.expression, islice(optimizer._rollouts(), 200))
         return float(np.mean([planted(expression) for expression in emitted]))
 
     before = average()

@@ -8,7 +8,7 @@ from symact.expr.grammar import parse_grammar
 from symact.expr.tree import parse
 from symact.records import Outcome
 from symact.store import Evaluation, Settings, Store, TaskSettings
-from symact.store.ledger import Ledger, Wanted
+from symact.store.ledger import Ledger, Request
 
 GRAMMAR = """
 name = "tiny"
@@ -30,7 +30,7 @@ def new(tmp_path, **changes):
 
 
 def wanted(text, **changes):
-    return Wanted(parse(text, parse_grammar(GRAMMAR)), "random", **{"budget": 1.0, "repeats": 1, **changes})
+    return Request(parse(text, parse_grammar(GRAMMAR)), "random", **{"budget": 1.0, "repeats": 1, **changes})
 
 
 def state(ledger):
@@ -65,7 +65,7 @@ def test_a_rebuilt_ledger_says_the_same(tmp_path):
     with new(tmp_path, repeats=2) as store:
         ledger = Ledger(store)
         for batch in range(6):
-            numbers = ledger.ask(batch, [Wanted(space.sample(generator), "random", 1.0, 2) for _ in range(4)])
+            numbers = ledger.ask(batch, [Request(space.sample(generator), "random", 1.0, 2) for _ in range(4)])
             for number in numbers:
                 while not ledger.is_complete(number) and ledger.rows[number].known is None:
                     repeat = ledger.next_repeat(number)

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from symact.tasks.data import Split
-from symact.tasks.first_order import OPTIMIZERS, FlatParameters
+from symact.tasks.first_order import UPDATE_RULES, FlatParameters
 from symact.tasks.train import Phase, TrainConfig, Turn, measure_accuracy, train
 
 CONFIG = TrainConfig(epochs=4, batch=16, rate=1e-2)
@@ -36,11 +36,11 @@ def phases(model: nn.Module, split: Split, epochs: float = 4) -> list[Phase]:
     return [Phase("joint", epochs, (Turn(list(model.parameters()), split, 1e-2),))]
 
 
-@pytest.mark.parametrize("name", list(OPTIMIZERS))
+@pytest.mark.parametrize("name", list(UPDATE_RULES))
 def test_an_optimizer_steps_as_torch_optim_does(name: str) -> None:
     ours, theirs = network(), network()
     flat = FlatParameters(list(ours.parameters()))
-    update = OPTIMIZERS[name](flat, replace(CONFIG, weight_decay=0.1))
+    update = UPDATE_RULES[name](flat, replace(CONFIG, weight_decay=0.1))
     optimizer = TORCH_OPTIMIZERS[name](theirs.parameters())
     split = data()
     for _ in range(12):
