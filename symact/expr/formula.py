@@ -9,7 +9,6 @@ Anything else is a `FormulaError` with the column where it stands.
 from __future__ import annotations
 
 import ast
-import difflib
 import math
 import re
 from collections.abc import Callable, Mapping
@@ -19,7 +18,7 @@ from typing import TypeAlias
 import sympy
 
 from symact.errors import FormulaError
-from symact.expr import functions
+from symact.expr import functions, spelling
 from symact.expr.functions import A, B, X
 
 MAXIMUM_LENGTH = 20_000
@@ -248,8 +247,7 @@ class FormulaBuilder:
     def _builtin(self, node: ast.Call, name: str, count: int) -> Callable[..., sympy.Expr]:
         row = functions.resolve(name)
         if row is None:
-            close = difflib.get_close_matches(name, functions.names(), 1)
-            hint = f"did you mean {close[0]!r}?" if close else "`symact grammars --functions` lists what there is"
+            hint = spelling.hint(name, functions.names()) or "`symact grammars --functions` lists what there is"
             raise self.error(node.func, f"unknown function {name!r}; {hint}")
         if (row.arity is None and count < 2) or (row.arity is not None and count != row.arity):
             wanted = "2 or more arguments" if row.arity is None else f"{row.arity} argument{'s' * (row.arity > 1)}"

@@ -180,8 +180,15 @@ HEADS: dict[type, Function] = {row.head: row for row in _ROWS if row.head is not
 
 
 def resolve(name: str) -> Function | None:
-    """The row of a name or alias, or None. (`where` is syntax, not a row: see `formula`.)"""
-    return FUNCTIONS.get(_ALIASES.get(name, name))
+    """The row of a name or alias, or None. (`where` is syntax, not a row: see `formula`.)
+
+    Papers write `ReLU` and `GELU`: where no name is exactly that, capitals do not matter.
+    """
+    for spelled in (name, name.lower()):
+        row = FUNCTIONS.get(_ALIASES.get(spelled, spelled))
+        if row is not None:
+            return row
+    return None
 
 
 def names() -> list[str]:

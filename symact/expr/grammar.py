@@ -273,7 +273,7 @@ class _Reader:
 
     def _new_letter(self, section: str, name: str) -> None:
         self._new_name(section, name)
-        if functions.resolve(name):
+        if name in functions.names():
             self.fail(f"{name!r} is the name of a function; choose another", section, name, key=True)
         if name in self.parameters:
             self.fail(f"{name!r} is a parameter already", section, name, key=True)

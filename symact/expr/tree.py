@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 import sympy
 
 from symact.errors import FormulaError
-from symact.expr import formula
+from symact.expr import formula, functions
 from symact.expr.functions import A, B, X, piecewise
 from symact.expr.operators import NO_GRAMMAR, VARIABLE, Operator, Parameter, Vocabulary
 
@@ -284,6 +284,8 @@ class _Mentions:
 
     def call(self, name: str, count: int) -> Callable[..., sympy.Expr] | None:
         operator = self.vocabulary.operators.get(name)
+        if operator is None and name not in functions.names():
+            operator = self.vocabulary.operators.get(name.lower())  # `ReLU` is the grammar's `relu`, if it has one
         if operator is None or operator.arity not in (None, count):
             return None
         return lambda *arguments: apply_operator(operator, arguments, self.mention)

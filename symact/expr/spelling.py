@@ -1,0 +1,74 @@
+"""What is said about a name that nobody knows: how the function is written here, or the name that was meant.
+
+A wrong guess does more harm than none: a function that other libraries have is never taken for a misspelt one of
+ours (`asin` for `sin`), and a guess is one slip of the fingers away from what was typed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+_MISSING = """asin acos acosh atanh arcsin arccos arccosh arctanh atan2 arctan2 gamma lgamma digamma beta floor ceil
+    round trunc frac mod fmod remainder erfinv lambertw zeta i0 i1 j0 j1 prod cumsum mean std var norm softmax
+    dropout maxout glu"""
+
+# Names of other libraries -> how the function is written here; "" where it cannot be.
+ELSEWHERE = {
+    "neg": "-x",
+    "inv": "1/x",
+    "recip": "1/x",
+    "rcp": "1/x",
+    "sq": "x**2",
+    "sqr": "x**2",
+    "cube": "x**3",
+    "rsqrt": "1/sqrt(x)",
+    "fabs": "abs(x)",
+    "sgn": "sign(x)",
+    "const": "a number",
+    "id": "x",
+    "linear": "x",
+    "log2": "log(x)/log(2)",
+    "log10": "log(x)/log(10)",
+    "exp2": "2**x",
+    "cbrt": "sign(x)*abs(x)**(1/3)",
+    "sec": "1/cos(x)",
+    "csc": "1/sin(x)",
+    "cot": "1/tan(x)",
+    "sech": "1/cosh(x)",
+    "csch": "1/sinh(x)",
+    "coth": "1/tanh(x)",
+    "logit": "log(x/(1 - x))",
+    "relu6": "min(max(x, 0), 6)",
+    "hardtanh": "min(max(x, -1), 1)",
+    "clip": "min(max(x, low), high)",
+    "clamp": "min(max(x, low), high)",
+    "tanhshrink": "x - tanh(x)",
+    "hypot": "sqrt(a**2 + b**2)",
+    "step": "heaviside(x)",
+    **dict.fromkeys(_MISSING.split(), ""),
+}
+
+
+def hint(name: str, known: Iterable[str]) -> str:
+    """What to say after "unknown function": how to write it, or what may have been meant; `""` for nothing.
+
+    Args:
+        name: as typed.
+        known: the names that would have been understood.
+    """
+    folded = name.lower()
+    if folded in ELSEWHERE:
+        how = ELSEWHERE[folded]
+        return f"write {how}" if how else "symact has no such function"
+    near = [k for k in known if len(folded) > 3 and one_slip(folded, k.lower())]
+    return f"did you mean {min(near, key=lambda k: (k != k.lower(), k))!r}?" if near else ""
+
+
+def one_slip(typed: str, meant: str) -> bool:
+    """Whether one letter was left out, doubled, added, mistaken, or exchanged with its neighbour."""
+    if typed == meant:
+        return True
+    start = next((i for i, (a, b) in enumerate(zip(typed, meant, strict=False)) if a != b), min(len(typed), len(meant)))
+    left, right = typed[start:], meant[start:]
+    exchanged = left[:2] == right[1::-1] and left[2:] == right[2:]
+    return exchanged or left[1:] in (right, right[1:]) or left == right[1:]
