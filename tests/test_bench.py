@@ -266,6 +266,16 @@ def test_an_imported_table_replays(tmp_path):
         ("[]", "object of records"),
         ('{"sin(": {"Validation Accuracy": 1}}', "not an expression"),
         ('{"relu(x)": {"Validation Accuracy": "high"}}', "expected a number"),
+        (
+            '{"add(relu(x),swish(x))": {"val_accuracy": 0.7}}',
+            "no key 'Validation Accuracy'; its keys are 'val_accuracy'",
+        ),
+        ('{"relu(x)": {}}', "no key 'Validation Accuracy'; its keys are none"),
+        ('{"relu(x)": {"Validation Accuracy": 1}, "tanh(x)": {"validation accuracy": 1}}', "'tanh.x.': it has no key"),
+        (
+            '{"x": {"Validation Accuracy": 1, "Fisher log eigenvalue CDF": []}, "tanh(x)": {"Validation Accuracy": 1}}',
+            "no key 'Fisher log eigenvalue CDF'",
+        ),
         ('{"relu(x)": {"Validation Accuracy": 1, "Fisher log eigenvalue CDF": [1, 2]}}', "100 bins"),
     ],
 )

@@ -47,9 +47,13 @@ def import_act_bench(
     grammar = load_grammar("aquasurf")
     expressions, scores, statuses, cdfs = [], [], [], []
     rest: dict[str, list[Any]] = {}
-    names = sorted({name for record in records.values() for name in record} - {FISHER})
+    found = {name for record in records.values() for name in record}
+    names, wanted = sorted(found - {FISHER}), {SCORE, FISHER} & (found | {SCORE})
     for text, record in records.items():
         where = f"{source}: record {text!r}"
+        for name in sorted(wanted - record.keys()):
+            has = ", ".join(map(repr, list(record)[:5])) or "none"
+            raise InputError(f"{where}: it has no key {name!r}; its keys are {has}; null means not finite")
         try:
             parse(text, grammar)
         except FormulaError as error:
