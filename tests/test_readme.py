@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")), *sorted((ROOT / "runs").glob("*/README.md"))]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")), *sorted((ROOT / "runs").rglob("README.md"))]
 
 
 @pytest.mark.slow
@@ -30,11 +30,19 @@ def test_every_link_leads_to_a_file(page: Path):
             assert (page.parent / target).exists(), f"{page.name}: {target}"
 
 
-def test_every_recorded_run_tells_how_it_was_made():
-    for folder in sorted((ROOT / "runs").iterdir()):
-        if folder.is_dir() and folder.name != "examples" and any(folder.glob("*.py")):
-            text = (folder / "README.md").read_text() if (folder / "README.md").exists() else ""
-            assert "python" in text or "symact" in text, f"runs/{folder.name} has no README with its command"
+def test_every_recorded_run_has_a_row_in_the_index_with_a_command_that_exists():
+    rows = [row.split(" | ") for row in (ROOT / "runs" / "README.md").read_text().splitlines() if row.startswith("| [")]
+    named = [re.search(r"\[(\w+)\]\((\w+)/README\.md\)", row[0]).groups() for row in rows]
+    assert [name for name, _ in named] == [folder for _, folder in named]
+    assert [folder for _, folder in named] == sorted(path.name for path in (ROOT / "runs").iterdir() if path.is_dir())
+    for _, question, answer, command, date in rows:
+        assert question.endswith("?"), "it asks nothing"
+        assert len(answer) < 400, "an answer is short; the page has the rest"
+        assert re.fullmatch(r"\d{4}-\d\d-\d\d \|", date)
+        words = command.strip("`").split()
+        script = words[1] if words[0] == "python" and words[1] != "-m" else words[0]
+        script = words[2].replace(".", "/") + ".py" if words[:2] == ["python", "-m"] else script
+        assert (ROOT / script).is_file(), command
 
 
 def test_the_two_commands_are_targets_of_the_makefile():

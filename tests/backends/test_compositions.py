@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import math
 import os
-import sys
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import mpmath
@@ -22,9 +20,7 @@ from symact.expr.grammar import load_grammar
 from symact.expr.tree import Expr, parse
 from symact.program.gradient import backward
 from symact.program.pipeline import lower
-
-sys.path.insert(0, str(Path(__file__).parent))
-from running_error import Bound, bounds
+from tests.backends.running_error import Bound, bounds
 
 LARGEST = 3.4028235e38
 SPACES = [load_grammar("aquasurf").space(name) for name in ("bench", "large")]
@@ -89,7 +85,9 @@ def fused(expr: Expr, points: list[float]) -> tuple[list[float], list[float]]:
 
 def on_a_gpu(expr: Expr, points: list[float]) -> tuple[list[float], list[float]]:
     """The kernel that CUDA tensors get, in Triton's interpreter."""
-    triton_code = pytest.importorskip("symact.backends.triton.source")
+    pytest.importorskip("triton")
+    from symact.backends.triton import source as triton_code
+
     runner = CompiledFunction(expr)._runner
     short = runner.limit() < 1e4
     kernel = triton_code.TritonKernel(*(runner.wide() if short else runner)._forms)

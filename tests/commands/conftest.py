@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import sys
-from pathlib import Path
-
 import pytest
 
-TASK = f"{Path(__file__).parents[1] / 'execute' / 'stub_tasks.py'}:Quick"
-sys.path.append(str(Path(__file__).parents[1] / "execute"))
+from tests.execute import stub_tasks
 
 
 @pytest.fixture
@@ -24,4 +20,4 @@ def tiny(tmp_path):
 @pytest.fixture
 def task():
     """A task that scores at once."""
-    return TASK
+    return stub_tasks.named("Quick")

@@ -16,6 +16,7 @@ from symact.errors import SymactError
 from symact.expr.grammar import parse_grammar
 from symact.store import schema
 from symact.study import Study
+from tests.execute import stub_tasks
 
 SCRIPT = "<script>alert(1)</script><img src=x onerror=alert(1)>"
 ESCAPES = "\x1b[2J\x1b]0;owned\x07\u202e"
@@ -36,8 +37,6 @@ main = ["binary(unary(x), unary(x))"]
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory):
-    import stub_tasks
-
     run = tmp_path_factory.mktemp("made") / "run"
     with Study(parse_grammar(GRAMMAR).space(), stub_tasks.Quick(), "random", run, confirm=3, confirm_best=1) as study:
         study.run(10)
@@ -166,8 +165,6 @@ RESUMED = {
 
 @pytest.mark.parametrize("name", RESUMED)
 def test_a_resume_goes_on_or_refuses(symact, run, name):
-    import stub_tasks
-
     forge(run, *RESUMED[name])
     checked(symact("top", "run", "--json"))
     try:

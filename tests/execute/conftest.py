@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import sys
 import uuid
-from pathlib import Path
 
 import psutil
 import pytest
-
-sys.path.append(str(Path(__file__).parent))
 
 
 @pytest.fixture

@@ -9,12 +9,10 @@ import sys
 import textwrap
 import time
 from dataclasses import asdict
-from pathlib import Path
 
 import numpy as np
 import psutil
 import pytest
-import stub_tasks as stubs
 
 from symact.errors import InputError
 from symact.execute import processes
@@ -23,14 +21,14 @@ from symact.execute.local import InProcess, WorkerProcesses
 from symact.execute.task_loading import describe
 from symact.expr.grammar import parse_grammar
 from symact.records import Status
+from tests.execute import stub_tasks as stubs
 
 pytestmark = pytest.mark.usefixtures("family")
-STUBS = Path(stubs.__file__)
 TEXT = stubs.grammar_text(*stubs.MODES)
 
 
 def settings(task="Wild", **changes):
-    described, file = describe(f"{STUBS}:{task}")
+    described, file = describe(stubs.named(task))
     return WorkerSettings(**{"grammar": TEXT, "task": described.model_dump(), "file": file, **changes})
 
 
@@ -180,7 +178,6 @@ def test_a_job_whose_worker_or_supervisor_is_killed_from_outside_is_done_again(p
 
 DRIVER = """
 import sys, time
-sys.path.insert(0, {folder!r})
 from symact.execute.job import Job, WorkerSettings
 from symact.execute.local import WorkerProcesses
 from symact.execute.task_loading import describe
@@ -200,7 +197,7 @@ executor.next(1000)
 @pytest.mark.parametrize("also", ["driver", "driver and supervisors"])
 def test_no_worker_outlives_a_driver_that_is_killed(tmp_path, also):
     sign = tmp_path / "started"
-    code = DRIVER.format(folder=str(STUBS.parent), task=f"{STUBS}:Wild", grammar=TEXT, data=str(sign), second="bomb(x)")
+    code = DRIVER.format(task=stubs.named("Wild"), grammar=TEXT, data=str(sign), second="bomb(x)")
     with subprocess.Popen([sys.executable, "-c", textwrap.dedent(code)], stdout=subprocess.PIPE) as driver:
         pids = list(map(int, driver.stdout.readline().split()))
         while not sign.exists():

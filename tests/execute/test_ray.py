@@ -12,11 +12,11 @@ from symact.errors import InputError
 from symact.expr.grammar import parse_grammar
 from symact.expr.tree import candidate_text
 from symact.study import Study
+from tests.execute import stub_tasks as stubs
 
 ray = pytest.importorskip("ray")
-import stub_tasks as stubs  # noqa: E402 after the skip
 
-TASK = f"{stubs.__file__}:Slow"
+TASK = stubs.named("Slow")
 
 
 @pytest.fixture
@@ -93,7 +93,7 @@ def test_half_a_gpu_lets_two_candidates_run_at_once_and_a_whole_one_does_not(one
     found = {}
     for gpus in (0.5, 1.0):
         options = {"executor": "ray", "cpus": 1.0, "gpus": gpus, "confirm": 0}
-        with Study(space, f"{stubs.__file__}:Timed", "random", **options) as study:
+        with Study(space, stubs.named("Timed"), "random", **options) as study:
             trials = study.run(12)
         found[gpus] = most_at_a_time(trials)
         assert {o.metrics["device"] for t in trials for o in t.outcomes} == {"0"}, "not the device that Ray chose"

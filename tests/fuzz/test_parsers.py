@@ -1,4 +1,4 @@
-"""Any text whatever is read or refused in one clear line, within a second; runs/fuzz does the same for longer."""
+"""Any text whatever is read or refused in one clear line, within a second; run.py does the same for longer."""
 
 from __future__ import annotations
 
@@ -13,11 +13,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-FOLDER = Path(__file__).parents[2] / "runs" / "fuzz"
-sys.path.append(str(FOLDER))
+from tests.fuzz import targets
 
-import targets  # noqa: E402 where it lies
-
+ROOT = Path(__file__).parents[2]
 NAMES = sorted(targets.TARGETS)
 
 
@@ -80,7 +78,8 @@ def test_a_message_that_a_terminal_would_obey_fails_the_fuzzer():
 def test_the_fuzzer_says_clearly_that_it_needs_atheris(tmp_path):
     (tmp_path / "atheris.py").write_text("raise ImportError\n")
     done = subprocess.run(
-        [sys.executable, str(FOLDER / "fuzz.py"), "shape"],
+        [sys.executable, "-m", "tests.fuzz.run", "shape"],
+        cwd=ROOT,
         capture_output=True,
         text=True,
         env={**os.environ, "PYTHONPATH": str(tmp_path)},
@@ -93,7 +92,7 @@ def test_the_fuzzer_says_clearly_that_it_needs_atheris(tmp_path):
 def test_the_fuzzer_runs_and_counts_where_atheris_is_installed():
     pytest.importorskip("atheris", reason="ATHERIS IS NOT INSTALLED: the coverage-guided fuzzer did not run")
     done = subprocess.run(
-        [sys.executable, str(FOLDER / "fuzz.py"), "shape", "--seconds", "4"], capture_output=True, text=True
+        [sys.executable, "-m", "tests.fuzz.run", "shape", "--seconds", "4"], cwd=ROOT, capture_output=True, text=True
     )
     assert done.returncode == 0, done.stdout
     name, counts = done.stdout.split(" ", 1)

@@ -1,4 +1,4 @@
-"""A process that runs a study, to be killed: `python driver.py SPEC`, SPEC a JSON document.
+"""A process that runs a study, to be killed: `python -m tests.study.driver SPEC`, SPEC a JSON document.
 
 Begins the study where there is none and goes on with it where there is. Prints `N` whenever N
 functions have been evaluated, and the trial, so that whoever kills it can wait for progress and compare.
@@ -11,21 +11,19 @@ import subprocess
 import sys
 from pathlib import Path
 
-sys.path.append(str(Path(__file__).parents[1] / "execute"))
-
-import stub_tasks
-
 from symact.expr.grammar import parse_grammar
 from symact.expr.tree import candidate_text
 from symact.store import holds_study
 from symact.study import Study
+from tests.execute import stub_tasks
 
-FILE = Path(__file__).resolve()
+ROOT = Path(__file__).resolve().parents[2]
 
 
 def started(**spec) -> subprocess.Popen:
     """A driver as a process of its own; its output can be read."""
-    return subprocess.Popen([sys.executable, str(FILE), json.dumps(spec)], stdout=subprocess.PIPE, text=True)
+    command = [sys.executable, "-m", "tests.study.driver", json.dumps(spec)]
+    return subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
 
 
 def follow(run: str, task: str, optimizer: str, evaluations: int, workers: int, modes=(), **options) -> Study:

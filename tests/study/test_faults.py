@@ -9,9 +9,7 @@ import signal
 import sqlite3
 import subprocess
 import sys
-from pathlib import Path
 
-import driver
 import psutil
 import pytest
 
@@ -21,14 +19,14 @@ from symact.expr.tree import candidate_text
 from symact.records import Outcome
 from symact.store import Store
 from symact.study import Study
-
-DRILL = Path(__file__).parents[2] / "runs" / "fault_drill" / "drill.py"
+from tests.execute import stub_tasks
+from tests.study import drill as script
+from tests.study import driver
 
 
 def spec(run, task="Slow", **changes):
-    file = driver.FILE.parents[1] / "execute" / "stub_tasks.py"
     options = {"optimizer": "random", "workers": 2, "evaluations": 400, "confirm": 0, **changes}
-    return {"run": str(run), "task": f"{file}:{task}", **options}
+    return {"run": str(run), "task": stub_tasks.named(task), **options}
 
 
 def wait_for(process, evaluations):
@@ -59,7 +57,11 @@ def family_of(pid):
 @pytest.mark.slow
 def test_twenty_kills_at_random_moments_lose_nothing():
     found = subprocess.run(
-        [sys.executable, DRILL, "--kills", "20", "--seed", "3"], capture_output=True, text=True, timeout=500
+        [sys.executable, "-m", "tests.study.drill", "--kills", "20", "--seed", "3"],
+        cwd=script.ROOT,
+        capture_output=True,
+        text=True,
+        timeout=500,
     )
     assert found.returncode == 0, found.stderr[-2000:]
     counts = json.loads(found.stdout)
@@ -70,11 +72,8 @@ def test_twenty_kills_at_random_moments_lose_nothing():
 
 
 @pytest.fixture
-def drill(tmp_path, monkeypatch):
+def drill(tmp_path):
     """The drill with a study of 20 functions that it has looked at once."""
-    monkeypatch.syspath_prepend(str(DRILL.parent))
-    import drill as script
-
     made = script.Drill(tmp_path, 0, 0, 0)
     with script.new_study(str(made.run), str(made.signs), 0) as study:
         for trial in study.run(20):
@@ -105,7 +104,7 @@ def test_the_drill_notices_an_evaluation_that_was_lost_and_done_again(drill):
     with sqlite3.connect(drill.run / "study.db") as connection:
         connection.execute("DELETE FROM evaluations WHERE number = 19")
         connection.execute("DELETE FROM told WHERE number >= 16")
-    with Study.resume(drill.run, 20, task=f"{DRILL.parent / 'task.py'}:Sleeper") as study:
+    with Study.resume(drill.run, 20, task=script.TASK) as study:
         assert [trial.scores for trial in study.trials] == before, "the same trials: only the witnesses can tell"
     with pytest.raises(AssertionError, match=r"evaluation \(19, 0\) was"):
         drill.compare()

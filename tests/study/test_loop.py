@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-import stub_tasks
 
 from symact.errors import InputError
 from symact.expr.grammar import parse_grammar
@@ -14,6 +13,7 @@ from symact.store import Store, holds_study
 from symact.study import BASELINES, Study
 from symact.study.evaluating import training_seed
 from symact.study.proposer import PATIENCE
+from tests.execute import stub_tasks
 
 
 class Wanderer:
@@ -285,7 +285,7 @@ def test_a_task_object_lives_in_this_process_alone_and_says_so(space, tmp_path):
 
 def test_a_resume_never_runs_code_that_its_caller_did_not_name(space, tmp_path):
     file, sign = tmp_path / "task.py", tmp_path / "sign"
-    text = f"open({str(sign)!r}, 'a').write('run')\nfrom stub_tasks import Quick as Task\n"
+    text = f"open({str(sign)!r}, 'a').write('run')\nfrom {stub_tasks.__name__} import Quick as Task\n"
     file.write_text(text)
     Study(space, f"{file}:Task", "random", run=tmp_path / "run", confirm=0).run(10)
     sign.unlink()

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import random
 
-import driver
 import pytest
 
 from symact.expr.tree import candidate_text
 from symact.optimize import OPTIMIZERS
 from symact.store import Store
+from tests.execute import stub_tasks
+from tests.study import driver
 
 EVALUATIONS = 26
 BATCH = 4
@@ -27,9 +28,8 @@ def trace(run):
 
 
 def spec(run, optimizer, workers, task="SlowScheduled", **changes):
-    file = driver.FILE.parents[1] / "execute" / "stub_tasks.py"
     options = {"seed": 7, "batch": BATCH, "confirm": 2, "evaluations": EVALUATIONS, **changes}
-    return {"run": str(run), "task": f"{file}:{task}", "optimizer": optimizer, "workers": workers, **options}
+    return {"run": str(run), "task": stub_tasks.named(task), "optimizer": optimizer, "workers": workers, **options}
 
 
 @pytest.mark.slow

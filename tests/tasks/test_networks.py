@@ -88,7 +88,6 @@ def test_resnets_have_the_sizes_of_the_paper(depth: int, weights: int) -> None:
     ],
 )
 def test_networks_of_others_get_the_activation_everywhere(build: Callable[..., nn.Module], size: int) -> None:
-    pytest.importorskip("symact.activation.replace")
     pytest.importorskip("timm")
     made: list[nn.Module] = []
 

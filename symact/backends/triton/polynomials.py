@@ -1,4 +1,4 @@
-"""Coefficients of the Triton device functions; written by `runs/kernel_ptx/fit_polynomials.py`.
+"""Coefficients of the Triton device functions; written by `tools/fit_triton_polynomials.py`.
 
 Rows give the function that the polynomial stands for, whether it is a power series (lowest power
 first) or a Chebyshev series, and the coefficients for float32 and for float64 arithmetic.

@@ -20,8 +20,8 @@ from symact.program.mpmath_values import MEANING
 from symact.program.pipeline import lower, operator_program
 from symact.program.program import OPERATIONS, Builder, Operation, Program
 
-pytest.importorskip("triton")
-triton_code = pytest.importorskip("symact.backends.triton.source")
+pytest.importorskip("triton", reason="triton is not installed: GPU kernels are NOT tested")
+from symact.backends.triton import source as triton_code
 
 # NumPy warns about infinities and NaN in the interpreter, which are what is tested.
 pytestmark = pytest.mark.filterwarnings("ignore::RuntimeWarning")

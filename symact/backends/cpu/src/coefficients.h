@@ -1,4 +1,4 @@
-// Polynomial coefficients in float32, lowest degree first, printed by runs/kernel_polynomials/fit.py;
+// Polynomial coefficients in float32, lowest degree first, printed by tools/fit_cpu_polynomials.py;
 // the largest weighted error of each is given in units of 2^-24.
 #pragma once
 

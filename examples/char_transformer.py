@@ -1,6 +1,6 @@
 """A task of one's own: a small character-level transformer on text that ships with Python.
 
-    symact search evolution --task runs/examples/char_transformer.py:CharTransformer --evaluations 20 --run out
+    symact search evolution --task examples/char_transformer.py:CharTransformer --evaluations 20 --run out
 
 A task is a class with `name`, `sites` and `evaluate`; nothing to inherit. The activation stands in the
 feed-forward block of each layer. The score is minus the validation loss in bits per character.

@@ -6,7 +6,7 @@ the minimax polynomial). Coefficients are rounded to float32 one at a time, lowe
 the rest is fitted again, so that rounding one is made good by the next. Targets come from mpmath with
 60 digits, arguments are float64.
 
-    python runs/kernel_polynomials/fit.py > symact/backends/cpu/src/coefficients.h
+    python tools/fit_cpu_polynomials.py > symact/backends/cpu/src/coefficients.h
 """
 
 from __future__ import annotations
@@ -192,7 +192,7 @@ ROWS = (
 
 
 def main() -> None:
-    print("// Polynomial coefficients in float32, lowest degree first, printed by runs/kernel_polynomials/fit.py;")
+    print("// Polynomial coefficients in float32, lowest degree first, printed by tools/fit_cpu_polynomials.py;")
     print("// the largest weighted error of each is given in units of 2^-24.")
     print("#pragma once")
     for row in ROWS:

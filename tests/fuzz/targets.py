@@ -1,4 +1,4 @@
-"""What is fuzzed: every parser that reads a stranger's text. Shared by fuzz.py and tests/fuzz.
+"""What is fuzzed: every parser that reads a stranger's text. Shared by run.py and test_parsers.py.
 
 A target takes one text. It returns when the text was read or refused as documented, with an error whose
 message is plain text, and raises whatever else happened. What was read must mean the same when it is

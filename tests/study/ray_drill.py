@@ -1,8 +1,8 @@
-"""Two Ray nodes, one killed in the middle: `python runs/fault_drill/ray_drill.py [--record]`.
+"""Two Ray nodes, one killed in the middle: `python -m tests.study.ray_drill [--record]`.
 
 A real cluster of two nodes on this machine runs a study; when 40 of 120 functions are evaluated, the raylet of
 the second node is killed with everything on it. The study must end with exactly the trials of one
-that ran in a single process. Counts go to `ray_results.json` with `--record`.
+that ran in a single process. Counts go to `runs/fault_drill/ray_results.json` with `--record`.
 """
 
 from __future__ import annotations
@@ -16,13 +16,12 @@ import time
 from pathlib import Path
 
 import ray
-from drill import TASK, trace
 from ray.cluster_utils import Cluster
 
 from symact.expr.grammar import load_grammar
 from symact.study import Study
+from tests.study.drill import RECORDS, TASK, trace
 
-FOLDER = Path(__file__).resolve().parent
 EVALUATIONS, KILL_AT = 120, 40
 
 
@@ -67,7 +66,7 @@ def main() -> None:
     cluster.shutdown()
     print(json.dumps(counts, indent=2))
     if arguments.record:
-        (FOLDER / "ray_results.json").write_text(json.dumps(counts, indent=2) + "\n")
+        (RECORDS / "ray_results.json").write_text(json.dumps(counts, indent=2) + "\n")
 
 
 if __name__ == "__main__":

@@ -1,8 +1,8 @@
-"""Coverage-guided fuzzing of every parser: `python runs/fuzz/fuzz.py [--seconds 90] [TARGET ...] [--record]`.
+"""Coverage-guided fuzzing of every parser: `python -m tests.fuzz.run [--seconds 90] [TARGET ...] [--record]`.
 
 Each target of `targets.py` is fuzzed by Atheris (libFuzzer) in a process of its own. A text that raises
 anything undocumented, takes more than a second of processor time, or 2 GB of memory, stops its target and
-is kept under `found/`. With `--record` the counts are added to those in `results.json` beside this file.
+is kept under `runs/fuzz/found/`. With `--record` the counts are added to those in `runs/fuzz/results.json`.
 Needs `pip install atheris`.
 """
 
@@ -20,7 +20,8 @@ import tempfile
 import time
 from pathlib import Path
 
-FOLDER = Path(__file__).resolve().parent
+ROOT = Path(__file__).resolve().parents[2]
+RECORDS = ROOT / "runs" / "fuzz"
 CPU_SECONDS = 1.0  # a text may take
 STUCK_SECONDS = 20  # of processor time, after which a text is interrupted
 
@@ -33,8 +34,8 @@ def fuzz(name: str, seconds: int, folder: Path) -> None:
     """In a process of its own: fuzz one target until the time is over."""
     import atheris
 
-    with atheris.instrument_imports(include=["symact.expr", "symact.store", "symact.execute", "symact.lower"]):
-        import targets
+    with atheris.instrument_imports(include=["symact"]):
+        from tests.fuzz import targets
 
     target, words, count = targets.TARGETS[name], targets.WORDS[name], 0
 
@@ -99,9 +100,9 @@ def run(name: str, seconds: int) -> dict:
     """Fuzz a target in a process of its own; what came of it."""
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
-        command = [sys.executable, __file__, "--child", name, str(seconds), str(folder)]
+        command = [sys.executable, "-m", "tests.fuzz.run", "--child", name, str(seconds), str(folder)]
         done = subprocess.run(
-            command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace", cwd=folder
+            command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace", cwd=ROOT
         )
         counted = re.findall(r"stat::number_of_executed_units:\s*(\d+)", done.stdout)
         if (folder / "executions").exists():
@@ -112,7 +113,7 @@ def run(name: str, seconds: int) -> dict:
             return {**found, "findings": 0}
         reasons = [line for line in done.stdout.splitlines() if re.match(r"^\s*(\w+\.)*\w*(Error|Exception)\b", line)]
         text = folder / "text"
-        kept = FOLDER / "found" / f"{name}-{int(time.time())}"
+        kept = RECORDS / "found" / f"{name}-{int(time.time())}"
         kept.parent.mkdir(exist_ok=True)
         kept.write_bytes(text.read_bytes() if text.exists() else b"")
         log = kept.with_suffix(".log")
@@ -122,7 +123,7 @@ def run(name: str, seconds: int) -> dict:
 
 def record(name: str, found: dict) -> None:
     """Add the counts of a target to what is recorded."""
-    path = FOLDER / "results.json"
+    path = RECORDS / "results.json"
     document = json.loads(path.read_text()) if path.exists() else {"targets": {}}
     before = document["targets"].get(name, {})
     counts = {key: before.get(key, 0) + found[key] for key in ("executions", "findings", "processor seconds")}
@@ -143,15 +144,14 @@ def main() -> int:
         import atheris  # noqa: F401
     except ImportError:
         print(
-            "fuzz.py needs Atheris: pip install atheris (wheels for Linux and macOS, Python 3.11 to 3.13)",
+            "The fuzzer needs Atheris: pip install atheris (wheels for Linux and macOS, Python 3.11 to 3.13)",
             file=sys.stderr,
         )
         return 2
     if arguments.child:
         fuzz(arguments.child[0], int(arguments.child[1]), Path(arguments.child[2]))
         return 0
-    sys.path.insert(0, str(FOLDER))
-    import targets
+    from tests.fuzz import targets
 
     unknown = set(arguments.targets) - set(targets.TARGETS)
     if unknown:

@@ -1,4 +1,4 @@
-"""Kill -9, again and again: `python runs/fault_drill/drill.py [--kills 500] [--seed 0] [--folder DIR]`.
+"""Kill -9, again and again: `python -m tests.study.drill [--kills 500] [--seed 0] [--folder DIR]`.
 
 One study is run by two workers while this script kills, at random moments, a worker, a supervisor, the
 driver, driver and workers, or everything at once; it starts a new driver whenever that is gone. A kill
@@ -8,7 +8,7 @@ rows that were there after the kill before (wall times included, so a training d
 trials that the driver had told before it died, and the task's own list of what was trained, by which
 nothing that was stored is ever trained again. At the end the study must hold exactly the trials of one
 that was never disturbed, and no process may be left. With `--folder` the drill itself can be stopped
-and goes on from its last kill. Counts go to `results.json` beside this file with `--record`.
+and goes on from its last kill. Counts go to `runs/fault_drill/results.json` with `--record`.
 """
 
 from __future__ import annotations
@@ -34,8 +34,9 @@ from symact.expr.tree import candidate_text
 from symact.store import Store
 from symact.study import Study
 
-FOLDER = Path(__file__).resolve().parent
-TASK = f"{FOLDER / 'task.py'}:Sleeper"
+ROOT = Path(__file__).resolve().parents[2]
+RECORDS = ROOT / "runs" / "fault_drill"
+TASK = f"{ROOT / 'tests' / 'study' / 'sleeper.py'}:Sleeper"
 VICTIMS = ("worker", "supervisor", "driver", "driver and workers", "everything")
 WEIGHTS = (8, 4, 2, 1, 1)
 WORKERS = 2
@@ -147,8 +148,9 @@ class Drill:
         self.missed, self.rows_compared, self.reported, self.seconds = document["numbers"]
 
     def start(self) -> None:
-        command = [sys.executable, __file__, "--drive", str(self.run), str(self.signs), str(self.evaluations)]
-        self.driver = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+        arguments = map(str, ("--drive", self.run.resolve(), self.signs.resolve(), self.evaluations))
+        command = [sys.executable, "-m", "tests.study.drill", *arguments]
+        self.driver = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=ROOT)
         self.drivers.append(self.driver.pid)
 
     def hear(self, line: str) -> None:
@@ -304,7 +306,7 @@ def main() -> None:
     counts["machine"] = f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}"
     print(json.dumps(counts, indent=2))
     if arguments.record:
-        (FOLDER / "results.json").write_text(json.dumps(counts, indent=2) + "\n")
+        (RECORDS / "results.json").write_text(json.dumps(counts, indent=2) + "\n")
 
 
 if __name__ == "__main__":

@@ -2,7 +2,7 @@
 
 Every row is interpolated at Chebyshev points in 50 digits, for float32 and for float64, with the lowest
 degree whose truncation error is below a small part of the format's rounding error. Run it as
-`python runs/kernel_ptx/fit_polynomials.py`; it takes about ten seconds and gives the same file each time.
+`python tools/fit_triton_polynomials.py`; it takes about ten seconds and gives the same file each time.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from mpmath import mp, mpf
 
 mp.dps = 50
 FAR = mpf(10) ** 14
-TARGET = Path(__file__).parents[2] / "symact" / "backends" / "triton" / "polynomials.py"
+TARGET = Path(__file__).parents[1] / "symact" / "backends" / "triton" / "polynomials.py"
 
 
 @dataclass(frozen=True)
@@ -183,7 +183,7 @@ def fitted(fit: Fit, tolerance: float) -> tuple[float, ...]:
     return tuple(float(c) for c in (coefficients if fit.chebyshev else power_series(coefficients, fit)))
 
 
-HEADER = '''"""Coefficients of the Triton device functions; written by `runs/kernel_ptx/fit_polynomials.py`.
+HEADER = '''"""Coefficients of the Triton device functions; written by `tools/fit_triton_polynomials.py`.
 
 Rows give the function that the polynomial stands for, whether it is a power series (lowest power
 first) or a Chebyshev series, and the coefficients for float32 and for float64 arithmetic.

@@ -1,0 +1,1 @@
+"""Tests, in folders that mirror the package; what several of them share is imported from here."""
