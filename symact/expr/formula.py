@@ -1,8 +1,8 @@
 """Formula text -> SymPy, through Python's `ast` and a whitelist; no eval, ever.
 
-In: one line of ordinary mathematics from a stranger. Out: an *unevaluated* SymPy expression, as
-written, in real symbols: decimals become exact rationals, and nothing is simplified, since that
-would forget where the function is undefined and how its author chose to compute it.
+In: one line of ordinary mathematics from a stranger, as papers print it (`notation`). Out: an
+*unevaluated* SymPy expression, as written, in real symbols: decimals become exact rationals, and
+nothing is simplified, since that would forget where the function is undefined and how its author chose to compute it.
 Anything else is a `FormulaError` with the column where it stands.
 """
 
@@ -11,14 +11,14 @@ from __future__ import annotations
 import ast
 import math
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from typing import TypeAlias
 
 import sympy
 
 from symact.errors import FormulaError
-from symact.expr import functions, spelling
+from symact.expr import functions, notation, spelling
 from symact.expr.functions import A, B, X
 
 MAXIMUM_LENGTH = 20_000
@@ -50,43 +50,42 @@ def read(text: str) -> ast.expr:
         raise FormulaError(f"a formula is text, not {type(text).__name__}")
     if len(text) > MAXIMUM_LENGTH:
         raise FormulaError(f"the formula has {len(text):,} characters; at most {MAXIMUM_LENGTH:,} are read")
-    for column, character in enumerate(text):
-        if not (character.isascii() and character.isprintable()):
-            raise FormulaError(f"the character {character!r} cannot stand in a formula", text, column)
-    stripped = text.strip()
+    plain, columns = notation.plain(text)
+    stripped = plain.strip()
     if not stripped:
         raise FormulaError("the formula is empty; expected something like x*sigmoid(x)")
-    _check_nesting(text)
-    shift = len(text) - len(text.lstrip())
+    _check_nesting(text, plain, columns)
+    columns = columns[len(plain) - len(plain.lstrip()) :]
     try:
-        return _shifted(ast.parse(stripped, mode="eval").body, shift)
+        tree = ast.parse(stripped, mode="eval").body
     except SyntaxError as error:
-        column = min(max((error.offset or 1) - 1, 0) + shift, len(text) - 1)
+        column = columns[min(max((error.offset or 1) - 1, 0), len(columns) - 1)]
         raise FormulaError(f"not a formula: {error.msg}", text, column) from None
     except (ValueError, MemoryError, RecursionError):
         raise FormulaError("the formula is nested too deeply or has a number that is too long") from None
+    return tree if stripped == text else _located(tree, columns)
 
 
-def _check_nesting(text: str) -> None:
+def _check_nesting(text: str, plain: str, columns: Sequence[int]) -> None:
     depth = 0
     run = 0
-    for column, character in enumerate(text):
+    for place, character in enumerate(plain):
         if character in "([{":
             depth += 1
         elif character in ")]}":
             depth -= 1
         run = run + 1 if character in "+-~* (" else 0
         if depth > MAXIMUM_DEPTH or run > MAXIMUM_DEPTH:
-            raise FormulaError(f"nested more than {MAXIMUM_DEPTH} deep", text, column)
+            raise FormulaError(f"nested more than {MAXIMUM_DEPTH} deep", text, columns[place])
 
 
-def _shifted(tree: ast.expr, shift: int) -> ast.expr:
-    if shift:
-        for node in ast.walk(tree):
-            if isinstance(node, ast.expr):
-                node.col_offset += shift
-                if node.end_col_offset is not None:
-                    node.end_col_offset += shift
+def _located(tree: ast.expr, columns: Sequence[int]) -> ast.expr:
+    """The tree with every part where it stands in the text as it was written."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.expr):
+            node.col_offset = columns[node.col_offset]
+            if node.end_col_offset is not None:
+                node.end_col_offset = columns[node.end_col_offset - 1] + 1
     return tree
 
 
@@ -176,11 +175,9 @@ class FormulaBuilder:
             case ast.BinOp(op=ast.Mult() | ast.Div()):
                 return self._chain(node, depth, (ast.Mult, ast.Div), _invert, functions.mul)
             case ast.BinOp(op=ast.Pow(), left=base, right=exponent):
-                return functions.power(self.build(base, depth + 1), self.build(exponent, depth + 1))
+                return _power(self.build(base, depth + 1), self.build(exponent, depth + 1))
             case ast.Call(func=ast.Name(id=name), args=arguments, keywords=[]):
                 return self._call(node, name, arguments, depth)
-            case ast.BinOp(op=ast.BitXor()):
-                raise self.error(node, "a power is written **, not ^")
             case ast.Compare():
                 raise self.error(node, "a comparison may only stand first in where(condition, then, otherwise)")
         raise self.error(node, "expected a number, a name, a call, or one of + - * / **")
@@ -236,19 +233,27 @@ class FormulaBuilder:
             return functions.where(
                 self._condition(condition, depth + 1), self.build(then, depth + 1), self.build(otherwise, depth + 1)
             )
-        build = self.calls(name, len(arguments)) if self.calls else None
-        if build is None:
-            build = self._builtin(node, name, len(arguments))
+        build = self._called(node, name, len(arguments))
         built = build(*[self.build(argument, depth + 1) for argument in arguments])
         if self.measure.of(built)[0] > MAXIMUM_PARTS:
             raise self.error(node, f"written out, this has more than {MAXIMUM_PARTS:,} parts")
         return built
 
-    def _builtin(self, node: ast.Call, name: str, count: int) -> Callable[..., sympy.Expr]:
-        row = functions.resolve(name)
-        if row is None:
-            hint = spelling.hint(name, functions.names()) or "`symact grammars --functions` lists what there is"
-            raise self.error(node.func, f"unknown function {name!r}; {hint}")
+    def _called(self, node: ast.Call, name: str, count: int) -> Callable[..., sympy.Expr]:
+        """What a call builds: of the spellings that are meant, the first that the grammar or the table knows."""
+        for spelled in spelling.spellings(name):
+            build = self.calls(spelled, count) if self.calls else None
+            if build is not None:
+                return build
+            row = functions.find(spelled)
+            if row is not None:
+                return self._builtin(node, name, row, count)
+        if name in _NUMBERS or self.names(name) is not None:
+            raise self.error(node, f"{name!r} is no function; a product is written {name}*(...)")
+        hint = spelling.hint(name, functions.names()) or "`symact grammars --functions` lists what there is"
+        raise self.error(node.func, f"unknown function {name!r}; {hint}")
+
+    def _builtin(self, node: ast.Call, name: str, row: functions.Function, count: int) -> Callable[..., sympy.Expr]:
         if (row.arity is None and count < 2) or (row.arity is not None and count != row.arity):
             wanted = "2 or more arguments" if row.arity is None else f"{row.arity} argument{'s' * (row.arity > 1)}"
             raise self.error(node, f"{name} takes {wanted}, got {count}")
@@ -269,6 +274,11 @@ class FormulaBuilder:
                 join = sympy.And if isinstance(operator, ast.And) else sympy.Or
                 return join(*[self._condition(value, depth + 1) for value in values], evaluate=False)
         raise self.error(node, "expected a comparison, as in where(x > 0, x, 0.01*x)")
+
+
+def _power(base: sympy.Expr, exponent: sympy.Expr) -> sympy.Expr:
+    """A power; that of e is `exp`, which back ends are exact about."""
+    return sympy.exp(exponent, evaluate=False) if base is sympy.E else functions.power(base, exponent)
 
 
 def _invert(x: sympy.Expr) -> sympy.Expr:

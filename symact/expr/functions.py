@@ -19,6 +19,8 @@ from typing import Any
 import sympy
 from sympy.functions.elementary.piecewise import ExprCondPair
 
+from symact.expr.spelling import spellings
+
 X = sympy.Symbol("x", real=True)
 A = sympy.Symbol("a", real=True)
 B = sympy.Symbol("b", real=True)
@@ -179,16 +181,14 @@ _ALIASES = {alias: row.name for row in _ROWS for alias in row.aliases}
 HEADS: dict[type, Function] = {row.head: row for row in _ROWS if row.head is not None}
 
 
-def resolve(name: str) -> Function | None:
-    """The row of a name or alias, or None. (`where` is syntax, not a row: see `formula`.)
+def find(name: str) -> Function | None:
+    """The row of exactly that name or alias, or None. (`where` is syntax, not a row: see `formula`.)"""
+    return FUNCTIONS.get(_ALIASES.get(name, name))
 
-    Papers write `ReLU` and `GELU`: where no name is exactly that, capitals do not matter.
-    """
-    for spelled in (name, name.lower()):
-        row = FUNCTIONS.get(_ALIASES.get(spelled, spelled))
-        if row is not None:
-            return row
-    return None
+
+def resolve(name: str) -> Function | None:
+    """The row that a name stands for, or None: papers write `ReLU` and `HardSigmoid`."""
+    return next((row for spelled in spellings(name) if (row := find(spelled)) is not None), None)
 
 
 def names() -> list[str]:

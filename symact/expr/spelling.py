@@ -1,4 +1,4 @@
-"""What is said about a name that nobody knows: how the function is written here, or the name that was meant.
+"""Names of functions: how those of papers are spelled here, and what is said about one that nobody knows.
 
 A wrong guess does more harm than none: a function that other libraries have is never taken for a misspelt one of
 ours (`asin` for `sin`), and a guess is one slip of the fingers away from what was typed.
@@ -6,7 +6,11 @@ ours (`asin` for `sin`), and a guess is one slip of the fingers away from what w
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
+from functools import lru_cache
+
+_HUMP = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
 
 _MISSING = """asin acos acosh atanh arcsin arccos arccosh arctanh atan2 arctan2 gamma lgamma digamma beta floor ceil
     round trunc frac mod fmod remainder erfinv lambertw zeta i0 i1 j0 j1 prod cumsum mean std var norm softmax
@@ -47,6 +51,16 @@ ELSEWHERE = {
     "step": "heaviside(x)",
     **dict.fromkeys(_MISSING.split(), ""),
 }
+
+
+@lru_cache(maxsize=4096)
+def spellings(name: str) -> tuple[str, ...]:
+    """What a name may stand for, best first: as it is written, in `snake_case`, in lower case.
+
+    So `HardSigmoid` is `hard_sigmoid` (the clipped 0.2*x + 0.5 of Keras, ONNX and AQuaSurF, which write it so), and
+    `Hardsigmoid` is PyTorch's `hardsigmoid`.
+    """
+    return tuple(dict.fromkeys((name, _HUMP.sub("_", name).lower(), name.lower())))
 
 
 def hint(name: str, known: Iterable[str]) -> str:

@@ -20,6 +20,7 @@ from symact.errors import FormulaError
 from symact.expr import formula, functions
 from symact.expr.functions import A, B, X, piecewise
 from symact.expr.operators import NO_GRAMMAR, VARIABLE, Operator, Parameter, Vocabulary
+from symact.expr.spelling import spellings
 
 
 class Expr:
@@ -242,16 +243,25 @@ def _in_operators(text: str, node: ast.expr, vocabulary: Vocabulary, depth: int)
     match node:
         case ast.Name(id="x"):
             return X_LEAF
-        case ast.Call(func=ast.Name(id=name), args=arguments, keywords=[]) if name in vocabulary.operators:
+        case ast.Call(func=ast.Name(id=name), args=arguments, keywords=[]) if operator := _meant(name, vocabulary):
             if depth > formula.MAXIMUM_DEPTH:
                 raise FormulaError(f"nested more than {formula.MAXIMUM_DEPTH} deep", text, node.col_offset)
             children = [_in_operators(text, argument, vocabulary, depth + 1) for argument in arguments]
             if any(child is None for child in children):
                 return None
-            operator = vocabulary.operators[name]
             if not children or operator.arity not in (None, len(children)):
                 raise _wrong_arity(text, node, operator, len(children))
             return Expr(operator, tuple(child for child in children if child is not None))
+    return None
+
+
+def _meant(name: str, vocabulary: Vocabulary) -> Operator | None:
+    """The operator that a name of a paper means (`ReLU` is `relu`), unless a built-in function is spelled just so."""
+    for spelled in spellings(name):
+        if spelled in vocabulary.operators:
+            return vocabulary.operators[spelled]
+        if functions.find(spelled) is not None:
+            return None
     return None
 
 
@@ -284,8 +294,6 @@ class _Mentions:
 
     def call(self, name: str, count: int) -> Callable[..., sympy.Expr] | None:
         operator = self.vocabulary.operators.get(name)
-        if operator is None and name not in functions.names():
-            operator = self.vocabulary.operators.get(name.lower())  # `ReLU` is the grammar's `relu`, if it has one
         if operator is None or operator.arity not in (None, count):
             return None
         return lambda *arguments: apply_operator(operator, arguments, self.mention)

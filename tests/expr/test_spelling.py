@@ -12,7 +12,7 @@ from symact.expr.grammar import parse_grammar
 from symact.expr.spelling import ELSEWHERE, hint, one_slip
 from symact.expr.tree import parse, to_sympy
 
-PUBLISHED = """ReLU GELU SiLU ELU SELU Swish Mish Softplus SoftPlus Sigmoid Tanh HardSigmoid HardSwish LeakyReLU
+PUBLISHED = """ReLU GELU SiLU ELU SELU Swish Mish Softplus SoftPlus Sigmoid Tanh Hardsigmoid HardSwish LeakyReLU
     Softsign LogSigmoid SOFTSIGN Erf ERFC Exp Log Sin COS Sinc Expm1 Log1p Sqrt ABS Leaky_ReLU Hard_Swish"""
 
 
