@@ -1,7 +1,7 @@
 """What makes a function unusable as an activation before any training: `screen`, and where it is defined: `domain`.
 
 Values and slopes are computed together, in float32 as a network would, by forward-mode differentiation of
-the same tapes that identity reads.
+the same Programs that identity reads.
 """
 
 from __future__ import annotations
@@ -18,7 +18,8 @@ from symact.equivalence.numeric.float64 import FLOAT32
 from symact.equivalence.rules.prover import shared_rules
 from symact.expr.operators import NO_GRAMMAR, VARIABLE, Parameter, Vocabulary
 from symact.expr.tree import Expr
-from symact.program.tape import Tape, tape_of
+from symact.program.pipeline import exact_program
+from symact.program.program import Program
 
 REACH = 10.0
 _CONSTANT = 1e-6
@@ -112,33 +113,35 @@ def _dual(expr: Expr, points: Array, known: dict[Expr, _Dual]) -> _Dual:
     found = known.get(expr)
     if found is None:
         arguments = [_dual(argument, points, known) for argument in expr.arguments]
-        tape = tape_of(expr.operator)
-        found = _stepped(tape, expr.operator.parameters, arguments[:1] if expr.operator.kind == "nary" else arguments)
-        known[expr] = found = _folded(tape, expr, arguments) if expr.operator.kind == "nary" else found
+        program = exact_program(expr.operator)
+        found = _stepped(
+            program, expr.operator.parameters, arguments[:1] if expr.operator.kind == "nary" else arguments
+        )
+        known[expr] = found = _folded(program, expr, arguments) if expr.operator.kind == "nary" else found
     return found
 
 
-def _folded(tape: Tape, expr: Expr, arguments: list[_Dual]) -> _Dual:
+def _folded(program: Program, expr: Expr, arguments: list[_Dual]) -> _Dual:
     result = arguments[0]
     for argument in arguments[1:]:
-        result = _stepped(tape, expr.operator.parameters, [result, argument])
+        result = _stepped(program, expr.operator.parameters, [result, argument])
     return result
 
 
-def _stepped(tape: Tape, parameters: tuple[Parameter, ...], arguments: list[_Dual]) -> _Dual:
+def _stepped(program: Program, parameters: tuple[Parameter, ...], arguments: list[_Dual]) -> _Dual:
     zero = np.zeros_like(arguments[0].value)
-    if len(arguments) + len(parameters) != len(tape.inputs):
+    if len(arguments) + len(parameters) != len(program.inputs):
         return arguments[0]
     values = [a.value for a in arguments] + [np.full_like(zero, p.init) for p in parameters]
     slopes = [a.slope for a in arguments] + [zero for _ in parameters]
-    doubtful = frozenset[int]() if tape.total else frozenset[int]().union(*[a.doubtful for a in arguments])
-    for step in tape.steps[: tape.value_steps]:
+    doubtful = frozenset[int]() if program.total else frozenset[int]().union(*[a.doubtful for a in arguments])
+    for step in program.value_operations:
         a = [values[n] for n in step.arguments]
         d = [slopes[n] for n in step.arguments]
         if step.name == "const":
-            value, slope = np.full_like(zero, float(step.constant)), zero  # type: ignore[arg-type]
+            value, slope = np.full_like(zero, step.number), zero
         elif step.name == "ipow":
-            exponent = np.float32(step.constant)
+            exponent = np.float32(step.number)
             value, slope = a[0] ** exponent, exponent * a[0] ** (exponent - 1) * d[0]
         else:
             if step.name in _ENDS_AT_ZERO:
@@ -147,7 +150,7 @@ def _stepped(tape: Tape, parameters: tuple[Parameter, ...], arguments: list[_Dua
             slope = SLOPES[step.name](value, a, d)
         values.append(value)
         slopes.append(slope)
-    return _Dual(values[tape.output], slopes[tape.output], doubtful)
+    return _Dual(values[program.output], slopes[program.output], doubtful)
 
 
 def _chain(derivative: Callable[[Array, Array], Array]) -> Callable[[Array, list[Array], list[Array]], Array]:

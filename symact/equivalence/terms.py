@@ -20,7 +20,8 @@ from symact.equivalence.exact.balls import FEATURE_NEGATIVE, FEATURE_UNDEFINED
 from symact.equivalence.numeric.float64 import Saturation, run, whole
 from symact.expr.operators import Operator, Parameter, Vocabulary
 from symact.program import signs
-from symact.program.tape import Step, Tape, tape_of
+from symact.program.pipeline import exact_program
+from symact.program.program import Operation, Program
 
 POINTS, ANCHORS, DENSE = 64, 8, 256
 PER_ANCHOR = POINTS // ANCHORS
@@ -52,44 +53,44 @@ Slots: TypeAlias = dict[str, Slot]
 
 @dataclass(frozen=True)
 class Head:
-    """An operator in a `Dag`: its tape and which parameter slots it reads."""
+    """An operator in a `Dag`: its program and which parameter slots it reads."""
 
     operator: Operator
-    tape: Tape
+    program: Program
     slots: tuple[Slot, ...]
 
     @property
     def arity(self) -> int:
         """Argument rows of one application."""
-        return len(self.tape.inputs) - len(self.slots)
+        return len(self.program.inputs) - len(self.slots)
 
     @cached_property
     def alias(self) -> int | None:
         """The argument that it gives back unchanged, or None."""
-        return self.tape.output if self.tape.output < self.arity else None
+        return self.program.output if self.program.output < self.arity else None
 
     @cached_property
     def step(self) -> str | None:
         """The name of the one step of its arguments, in order, that it is; None where it is more than that."""
-        steps = self.tape.steps[: self.tape.value_steps]
+        steps = self.program.value_operations
         plain = len(steps) == 1 and not self.slots and steps[0].arguments == tuple(range(self.arity))
         return steps[0].name if plain else None
 
     @cached_property
     def plain_domain(self) -> bool:
         """Whether it is defined wherever its inputs are, or is one step, so that these alone say where it is not."""
-        return self.tape.length <= 1 or signs.is_total(self.tape)
+        return self.program.length <= 1 or signs.is_total(self.program)
 
     @cached_property
     def commutative(self) -> bool:
         """Whether exchanging two arguments exchanges the operands of one commutative step, and nothing else."""
-        steps = self.tape.steps[: self.tape.value_steps]
-        return self.arity == 2 and _mirrored(self.tape.output, steps, len(self.tape.inputs))
+        steps = self.program.value_operations
+        return self.arity == 2 and _mirrored(self.program.output, steps, len(self.program.inputs))
 
     @cached_property
     def associative(self) -> bool:
         """Whether folding it does not depend on the order: a bare sum, product, max or min."""
-        steps = self.tape.steps[: self.tape.value_steps]
+        steps = self.program.value_operations
         return len(steps) == 1 and steps[0].name in _COMMUTATIVE and set(steps[0].arguments) == {0, 1}
 
 
@@ -97,7 +98,7 @@ _COMMUTATIVE = frozenset(["add", "mul", "max", "min", "eq", "ne", "and", "or"])
 _EVEN = frozenset(["abs"])
 
 
-def _mirrored(output: int, steps: Sequence[Step], inputs: int) -> bool:
+def _mirrored(output: int, steps: Sequence[Operation], inputs: int) -> bool:
     """Whether a result stays the same when the first two inputs change places, by syntax alone."""
 
     def key(number: int, swapped: bool) -> tuple:
@@ -105,11 +106,11 @@ def _mirrored(output: int, steps: Sequence[Step], inputs: int) -> bool:
             return ("input", 1 - number if swapped and number < 2 else number)
         step = steps[number - inputs]
         parts = [key(argument, swapped) for argument in step.arguments]
-        even = step.name in _EVEN or (step.name == "ipow" and int(step.constant or 1) % 2 == 0)
+        even = step.name in _EVEN or (step.name == "ipow" and int(step.number) % 2 == 0)
         if even and parts[0][0] == "sub":
-            return (step.name, step.constant, "difference", *sorted(parts[0][2:], key=repr))
+            return (step.name, step.value, "difference", *sorted(parts[0][2:], key=repr))
         ordered = sorted(parts, key=repr) if step.name in _COMMUTATIVE else parts
-        return (step.name, step.constant, *ordered)
+        return (step.name, step.value, *ordered)
 
     return key(output, False) == key(output, True)
 
@@ -148,14 +149,14 @@ class Dag:
         key = (operator, slots)
         if key not in self._known:
             self._known[key] = len(self.heads)
-            self.heads.append(Head(operator, tape_of(operator), slots))
+            self.heads.append(Head(operator, exact_program(operator), slots))
         return self._known[key]
 
     def first_twin(self, number: int) -> int:
         """The first head that computes the same as head `number`."""
         while len(self._twins) <= number:
             head = self.heads[len(self._twins)]
-            meaning = (head.tape.steps[: head.tape.value_steps], head.tape.output, head.arity, head.slots)
+            meaning = (head.program.value_operations, head.program.output, head.arity, head.slots)
             self._twins.append(self._meanings.setdefault(meaning, len(self._twins)))
         return self._twins[number]
 
@@ -236,7 +237,7 @@ class Field:
         may_be_whole = None
         if self.bounds.doubled and not row.slots:
             may_be_whole = np.flatnonzero(self._whole[arguments].all(axis=1))
-        out = run(row.tape, inputs, self.bounds, salt, may_be_whole)
+        out = run(row.program, inputs, self.bounds, salt, may_be_whole)
         if out.shape != (len(arguments), self.columns):
             out = np.broadcast_to(out, (len(arguments), self.columns))
         return out

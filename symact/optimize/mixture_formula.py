@@ -26,7 +26,7 @@ from symact.expr.operators import Operator, Parameter, Vocabulary
 from symact.expr.shape import Shape
 from symact.expr.tree import Expr, parse
 from symact.optimize.function_features import outputs
-from symact.program.tape import tape_of
+from symact.program.pipeline import exact_program
 
 # Choices left in every slot, in prefix order: operator names.
 Choices = tuple[tuple[str, ...], ...]
@@ -109,7 +109,7 @@ def _is_finite(operator: Operator, vocabulary: Vocabulary, first: np.ndarray, se
     parameters = [np.full((1, 1), parameter.init, np.float32) for parameter in operator.parameters]
     arguments = [first] if operator.arity == 1 else [first, second]
     with np.errstate(all="ignore"):
-        return bool(np.isfinite(run_float32(tape_of(operator), [*arguments, *parameters])).all())
+        return bool(np.isfinite(run_float32(exact_program(operator), [*arguments, *parameters])).all())
 
 
 def proportions(constants: Sequence[Mapping[str, object]]) -> dict[str, float]:

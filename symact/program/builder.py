@@ -1,18 +1,104 @@
-"""Building Programs that are already stable: constants fold and rewrites apply as operations are emitted.
+"""Building Programs.
 
-`Emitter` is a `Builder` whose `emit` simplifies. Since whole operators are inlined through it, a
-pattern is found across the operators of a composition, and in derivative programs too. `Value`
-writes Programs as ordinary mathematics: `x * sigmoid(x)`.
+`Builder` appends operations and shares those that are there already. `Emitter` is a `Builder` whose `emit` simplifies:
+constants fold and rewrites apply. Since whole operators are inlined through it, a pattern is found across the operators
+of a composition, and in derivative programs too. `Value` writes Programs as ordinary mathematics: `x * sigmoid(x)`.
 """
 
 from __future__ import annotations
 
+import math
+from collections.abc import Hashable
 from functools import cache
 
+import sympy
+
+from symact.program.instructions import EXACT, INSTRUCTIONS
 from symact.program.mpmath_values import fold
 from symact.program.patterns import CONSTANTS, Pattern, Term, matches
-from symact.program.program import OPERATIONS, Builder, Operation, Program
+from symact.program.program import Operation, Program, verify
 from symact.program.rewrites import REWRITES, Rewrite
+
+
+class Builder:
+    """Appends operations, sharing those that are already there (value numbering).
+
+    Args:
+        inputs: names of the inputs.
+    """
+
+    def __init__(self, inputs: tuple[str, ...]):
+        self.inputs = inputs
+        self.operations: list[Operation] = []
+        self._known: dict[tuple[str, tuple[int, ...], Hashable], int] = {}
+
+    def emit(self, name: str, *arguments: int) -> int:
+        """The value number of `name(arguments)`, new or shared."""
+        if EXACT[name].commutative and arguments[0] > arguments[1]:
+            arguments = (arguments[1], arguments[0])
+        return self._share(Operation(name, arguments), "")
+
+    def const(self, value: float) -> int:
+        """The value number of a constant; 0.0 and -0.0 are two, every NaN is one."""
+        value = math.nan if math.isnan(value) else float(value)
+        return self._share(Operation("const", (), value), value.hex())
+
+    def exact(self, value: sympy.Expr | int) -> int:
+        """The value number of an exact constant."""
+        number = sympy.Integer(value) if isinstance(value, int) else value
+        return self._share(Operation("const", (), number), number)
+
+    def whole_power(self, base: int, exponent: int) -> int:
+        """The value number of an `ipow`."""
+        return self._share(Operation("ipow", (base,), exponent), exponent)
+
+    def inline(self, program: Program, values: tuple[int, ...]) -> tuple[int, ...]:
+        """Append a whole program with `values` for its inputs; gives the numbers of its outputs."""
+        numbers = list(values)
+        for operation in program.operations:
+            if operation.name == "const":
+                numbers.append(self.const(operation.number))
+            else:
+                numbers.append(self.emit(operation.name, *[numbers[a] for a in operation.arguments]))
+        return tuple(numbers[output] for output in program.outputs)
+
+    def build(self, *outputs: int) -> Program:
+        """The Program that back ends run, verified, without operations that no output needs."""
+        operations, renumbered = self._needed(outputs)
+        return verify(Program(self.inputs, operations, tuple([renumbered[output] for output in outputs])))
+
+    def build_exact(self, output: int, breakpoints: tuple[int, ...], total: bool) -> Program:
+        """The exact Program, verified, without operations that neither the output nor a breakpoint needs."""
+        operations, renumbered = self._needed((output, *breakpoints))
+        ends = tuple([renumbered[value] for value in breakpoints])
+        return verify(Program(self.inputs, operations, (renumbered[output],), ends, total), exact=True)
+
+    def _needed(self, outputs: tuple[int, ...]) -> tuple[tuple[Operation, ...], list[int]]:
+        offset, operations = len(self.inputs), self.operations
+        needed = [False] * (offset + len(operations))
+        for output in outputs:
+            needed[output] = True
+        for number in range(len(needed) - 1, offset - 1, -1):
+            if needed[number]:
+                for argument in operations[number - offset].arguments:
+                    needed[argument] = True
+        renumber = list(range(offset))
+        kept: list[Operation] = []
+        for operation, wanted in zip(operations, needed[offset:], strict=True):
+            renumber.append(offset + len(kept))
+            if wanted:
+                arguments = tuple([renumber[argument] for argument in operation.arguments])
+                if arguments != operation.arguments:
+                    operation = Operation(operation.name, arguments, operation.value)
+                kept.append(operation)
+        return tuple(kept), renumber
+
+    def _share(self, operation: Operation, constant: Hashable) -> int:
+        key = (operation.name, operation.arguments, constant)
+        if key not in self._known:
+            self._known[key] = len(self.inputs) + len(self.operations)
+            self.operations.append(operation)
+        return self._known[key]
 
 
 @cache
@@ -32,7 +118,7 @@ def _by_name() -> dict[str, list[Rewrite]]:
 def _possible(wanted: Pattern, heads: tuple[str, ...]) -> bool:
     if all(map(_admits, wanted.arguments, heads)):
         return True
-    return OPERATIONS[wanted.name].commutative and all(map(_admits, wanted.arguments, reversed(heads)))
+    return INSTRUCTIONS[wanted.name].commutative and all(map(_admits, wanted.arguments, reversed(heads)))
 
 
 def _admits(term: Term, head: str) -> bool:
@@ -66,7 +152,7 @@ class Emitter(Builder):
     def number(self, value: int) -> float | None:
         """The value of a constant, or None."""
         operation = self.operation(value)
-        return operation.value if operation is not None and operation.name == "const" else None
+        return operation.number if operation is not None and operation.name == "const" else None
 
     def negated_product(self, number: int) -> tuple[int, bool] | None:
         """For a product with a constant: minus it, and whether the constant is negative; else None."""
@@ -90,7 +176,7 @@ class Emitter(Builder):
         offset, operations = len(self.inputs), self.operations
         heads = tuple([operations[a - offset].name if a >= offset else "" for a in arguments])
         if all(head == "const" for head in heads):
-            folded = fold(name, [operations[a - offset].value for a in arguments])
+            folded = fold(name, [operations[a - offset].number for a in arguments])
             if folded is not None:
                 return self.const(folded)
         if self.stable and self._depth < MAXIMUM_DEPTH:
@@ -109,7 +195,7 @@ class Emitter(Builder):
         numbers = list(range(len(program.inputs)))
         for operation in program.operations:
             if operation.name == "const":
-                numbers.append(self.const(operation.value))
+                numbers.append(self.const(operation.number))
             else:
                 numbers.append(super().emit(operation.name, *[numbers[a] for a in operation.arguments]))
         return numbers

@@ -1,221 +1,201 @@
-"""The table from SymPy heads to operations: one row per function that a formula may call.
+"""Unevaluated SymPy -> exact Program: the only walk from one to the other.
 
-A row computes with `Value`s, so it reads as the mathematics it stands for. Where a function's
-definition would cancel or overflow, its row is the stable way to compute it.
+In: a formula as its author wrote it. Out: its operations in that order, products and quotients left to right, with
+exact constants. A function that is an instruction or a macro is one operation, any other is walked through its
+definition. The Program also lists its *breakpoints*: the quantities at whose sign changes the formula may pass to
+another analytic piece.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
 from typing import Any
 
 import sympy
+from sympy.core.relational import Relational
 
 from symact.expr import functions
-from symact.program.builder import Value, call
+from symact.expr.formula import expand_definition
+from symact.expr.functions import A, B, X
+from symact.program.builder import Builder
+from symact.program.instructions import EXACT
+from symact.program.program import Program
 
-Row = Callable[..., Value]
-
-
-def _operation(name: str) -> Row:
-    return lambda *values: call(name, *values)
-
-
-def _relu(x: Value) -> Value:
-    return call("max", x, 0.0)
-
-
-def _elu(x: Value, scale: float = 1.0, alpha: float = 1.0) -> Value:
-    return call("where", call("lt", _zero(x), x), scale * x, scale * alpha * call("expm1", x))
-
-
-def _clip(x: Value, slope: float) -> Value:
-    return call("max", call("min", slope * x + 0.5, 1.0), 0.0)
-
-
-def _zero(x: Value) -> Value:
-    return Value(x.builder, x.builder.const(0.0))
-
-
-def _mish(x: Value) -> Value:
-    """`x*tanh(softplus(x))`."""
-    return x * call("tanh", call("softplus", x))
-
-
-def _softsign(x: Value) -> Value:
-    return x / (call("abs", x) + 1.0)
-
-
-# PyTorch's digits of Klambauer et al. 2017 (arXiv:1706.02515), equation 14.
-_SELU_SCALE, _SELU_ALPHA = 1.0507009873554804934193349852946, 1.6732632423543772848170429916717
-
-# Functions of the formula language that are one operation of the same name.
-_SAME = [
-    "abs",
-    "sign",
-    "exp",
-    "expm1",
-    "log",
-    "log1p",
-    "sin",
-    "cos",
-    "tan",
-    "sinh",
-    "cosh",
-    "tanh",
-    "asinh",
-    "atan",
-    "erf",
-    "erfc",
-    "i0e",
-    "i1e",
-    "max",
-    "min",
-    "sigmoid",
-    "logsigmoid",
-    "softplus",
-    "erfcx",
-    "ndtr",
-    "log_ndtr",
-    "logcosh",
-    "sinc",
-]
-
-ROWS: dict[str, Row] = {
-    **{name: _operation(name) for name in _SAME},
-    "relu": _relu,
-    "elu": _elu,
-    "selu": lambda x: _elu(x, _SELU_SCALE, _SELU_ALPHA),
-    "swish": lambda x: x * call("sigmoid", x),
-    "gelu": lambda x: x * call("ndtr", x),
-    "mish": _mish,
-    "softsign": _softsign,
-    "hardsigmoid": lambda x: _clip(x, 1.0 / 6.0),
-    "hard_sigmoid": lambda x: _clip(x, 0.2),
-    "hardswish": lambda x: x * _clip(x, 1.0 / 6.0),
-    "heaviside": lambda x: call("lt", _zero(x), x),
+# Relation -> the comparison that it is, and whether its sides are exchanged.
+_RELATIONS: dict[type, tuple[str, bool]] = {
+    sympy.StrictGreaterThan: ("lt", True),
+    sympy.StrictLessThan: ("lt", False),
+    sympy.GreaterThan: ("le", True),
+    sympy.LessThan: ("le", False),
+    sympy.Equality: ("eq", False),
+    sympy.Unequality: ("ne", False),
 }
 
-_RELATIONS: dict[type, Callable[[Value, Value], Value]] = {
-    sympy.StrictLessThan: lambda a, b: call("lt", a, b),
-    sympy.LessThan: lambda a, b: call("le", a, b),
-    sympy.StrictGreaterThan: lambda a, b: call("lt", b, a),
-    sympy.GreaterThan: lambda a, b: call("le", b, a),
-    sympy.Equality: lambda a, b: call("eq", a, b),
-    sympy.Unequality: lambda a, b: 1.0 - call("eq", a, b),
-}
+# These are analytic, or defined, on either side of zero of their argument only.
+_BROKEN_AT_ZERO = frozenset(["abs", "sign", "i0e", "i1e", "relu", "elu", "selu", "heaviside", "log"])
+
+# A whole power up to this size is an `ipow`.
+LARGEST_WHOLE_POWER = 64
 
 
-class Lowering:
-    """Turns one unevaluated SymPy expression into operations.
+def program_of(formula: sympy.Expr, arguments: tuple[str, ...], parameters: tuple[str, ...] = ()) -> Program:
+    """The exact Program of unevaluated SymPy in the symbols `arguments` and `parameters`.
 
-    Args:
-        symbols: symbol name -> value, for `x` (or `a`, `b`) and the parameters.
-        constant: number -> value.
+    Raises:
+        ValueError: the formula holds something that is no instruction.
     """
+    walker = _Walker(arguments + parameters)
+    output = walker(formula)
+    ends = dict.fromkeys(walker.breakpoint(*pending) for pending in walker.pending)
+    used = {symbol.name for symbol in formula.free_symbols if symbol in (X, A, B)}
+    return walker.builder.build_exact(output, tuple(ends), not used.intersection(arguments))
 
-    def __init__(self, symbols: Mapping[str, Value], constant: Callable[[float], Value]):
-        self.symbols, self.constant = symbols, constant
-        self._done: dict[sympy.Basic, Value] = {}
 
-    def __call__(self, expression: sympy.Basic) -> Value:
-        """The value of an expression, each sub-expression once."""
-        done = self._done.get(expression)
+class _Walker:
+    def __init__(self, inputs: tuple[str, ...]):
+        self.builder = Builder(inputs)
+        # Breakpoints are emitted after the result, so that values alone can skip them.
+        self.pending: list[tuple[str, tuple[int, ...]]] = []
+        self._done: dict[sympy.Basic, int] = {}
+
+    def __call__(self, node: sympy.Basic) -> int:
+        """The value number of an expression, each sub-expression once."""
+        done = self._done.get(node)
         if done is None:
-            done = self._done[expression] = self._lower(expression)
+            done = self._done[node] = self._walk(node)
         return done
 
-    def _lower(self, node: sympy.Basic) -> Value:
+    def breakpoint(self, name: str, arguments: tuple[int, ...]) -> int:
+        """The value number of a pending breakpoint; that of `sign` is the argument itself."""
+        return arguments[0] if name == "sign" else self.builder.emit(name, *arguments)
+
+    def _walk(self, node: sympy.Basic) -> int:
         if isinstance(node, sympy.Symbol):
-            return self.symbols[node.name]
-        if isinstance(node, sympy.Number | sympy.NumberSymbol):
-            return self.constant(float(node))
+            return self.builder.inputs.index(node.name)
+        if not node.free_symbols:
+            number = _exact(node)
+            if number is not None:
+                return self.builder.exact(number)
         if isinstance(node, sympy.Add):
             return self._sum(node.args)
         if isinstance(node, sympy.Mul):
             return self._product(node.args)
         if isinstance(node, sympy.Pow):
-            return self.power(self(node.args[0]), node.args[1])
+            return self._power(node.base, node.exp)
+        if isinstance(node, sympy.Max | sympy.Min):
+            return self._extremum("max" if isinstance(node, sympy.Max) else "min", node.args)
         if isinstance(node, sympy.Piecewise):
             return self._piecewise(node)
-        if isinstance(node, sympy.Max | sympy.Min):
-            name = "max" if isinstance(node, sympy.Max) else "min"
-            return self._fold(node.args, lambda a, b: call(name, a, b))
-        if isinstance(node, sympy.And):
-            return self._fold(node.args, lambda a, b: a * b)
-        if isinstance(node, sympy.Or):
-            return self._fold(node.args, lambda a, b: call("max", a, b))
+        if isinstance(node, sympy.And | sympy.Or):
+            return self._fold("and" if isinstance(node, sympy.And) else "or", node.args)
         if type(node) in _RELATIONS:
-            return _RELATIONS[type(node)](*map(self, node.args))
+            return self._comparison(node)
         row = functions.HEADS.get(type(node))
-        if row is None or row.name not in ROWS:
+        if row is None:
             raise ValueError(f"no operations for {type(node).__name__} in {node}")
-        return ROWS[row.name](*map(self, node.args))
+        return self._call(row, node.args)
 
-    def _fold(self, parts: tuple[Any, ...], join: Callable[[Value, Value], Value]) -> Value:
-        result = self(parts[0])
-        for part in parts[1:]:
-            result = join(result, self(part))
-        return result
-
-    def _sum(self, terms: tuple[Any, ...]) -> Value:
+    def _sum(self, terms: tuple[Any, ...]) -> int:
         result = self(terms[0])
         for term in terms[1:]:
             if isinstance(term, sympy.Mul) and term.args[0] == -1:
-                result = result - self._product(term.args[1:])
+                result = self.builder.emit("sub", result, self._product(term.args[1:]))
             else:
-                result = result + self(term)
+                result = self.builder.emit("add", result, self(term))
         return result
 
-    def _product(self, factors: tuple[Any, ...]) -> Value:
-        """Left to right, as written; a factor `b**-1` divides."""
-        result: Value | None = None
+    def _product(self, factors: tuple[Any, ...]) -> int:
+        """Left to right, as written; a factor `b**-1` divides, and -1 changes the sign of what it meets first."""
+        result: int | None = None
+        negative = False
         for factor in factors:
-            divides = isinstance(factor, sympy.Pow) and factor.args[1] == -1
-            value = self(factor.args[0] if divides else factor)
-            if result is None:
-                result = self.constant(1.0) / value if divides else value
+            if factor == -1:
+                negative = not negative
+                if result is None:
+                    continue
+            elif factor == 1:
+                self.builder.exact(1)
+                continue
+            elif isinstance(factor, sympy.Pow) and factor.args[1] == -1:
+                divisor = self(factor.args[0])
+                result = self._divide(self.builder.exact(1) if result is None else result, divisor)
             else:
-                result = result / value if divides else result * value
-        assert result is not None
+                value = self(factor)
+                result = value if result is None else self.builder.emit("mul", result, value)
+            if negative:
+                result, negative = self.builder.emit("neg", result), False
+        return self.builder.exact(-1 if negative else 1) if result is None else result
+
+    def _divide(self, value: int, divisor: int) -> int:
+        self.pending.append(("sign", (divisor,)))
+        return self.builder.emit("div", value, divisor)
+
+    def _power(self, base: sympy.Expr, exponent: sympy.Expr) -> int:
+        if base is sympy.E:
+            return self.builder.emit("exp", self(exponent))
+        value = self(base)
+        if exponent in (sympy.Rational(1, 2), sympy.Rational(-1, 2)):
+            self.pending.append(("sign", (value,)))
+            power = self.builder.emit("sqrt", value)
+        elif isinstance(exponent, sympy.Integer) and 1 <= abs(int(exponent)) <= LARGEST_WHOLE_POWER:
+            size = abs(int(exponent))
+            power = value if size == 1 else self.builder.whole_power(value, size)
+        else:
+            self.pending.append(("sign", (value,)))
+            return self.builder.emit("pow", value, self(exponent))
+        return power if exponent > 0 else self._divide(self.builder.exact(1), power)
+
+    def _extremum(self, name: str, parts: tuple[Any, ...]) -> int:
+        values = [self(part) for part in sorted(parts, key=lambda part: bool(part.is_number))]
+        result = values[0]
+        for value in values[1:]:
+            self.pending.append(("sub", (result, value)))
+            result = self.builder.emit(name, result, value)
         return result
 
-    def power(self, base: Value, exponent: Any) -> Value:
-        """`base**exponent`; small integers and halves become multiplications and a root."""
-        if isinstance(exponent, sympy.Rational) and exponent.q in (1, 2) and abs(exponent) <= 64:
-            return rational_power(base, int(exponent.p), int(exponent.q))
-        value = self(exponent)
-        number = value.builder.number(value.number)
-        if number is not None and abs(number) <= 64 and (2 * number).is_integer():
-            return rational_power(base, int(2 * number), 2)
-        return call("pow", base, value)
-
-    def _piecewise(self, node: sympy.Piecewise) -> Value:
+    def _piecewise(self, node: sympy.Piecewise) -> int:
         *guarded, last = node.args
         if last.args[1] != sympy.true:
             raise ValueError(f"{node} has no last case")
         result = self(last.args[0])
         for case in reversed(guarded):
-            result = call("where", self(case.args[1]), self(case.args[0]), result)
+            condition = self(case.args[1])
+            result = self.builder.emit("where", condition, self(case.args[0]), result)
         return result
 
+    def _fold(self, name: str, parts: tuple[Any, ...]) -> int:
+        result = self(parts[0])
+        for part in parts[1:]:
+            result = self.builder.emit(name, result, self(part))
+        return result
 
-def rational_power(base: Value, numerator: int, denominator: int) -> Value:
-    """`base**(numerator/denominator)` for denominator 1 or 2, by repeated squaring."""
-    if numerator % denominator == 0:
-        numerator, denominator = numerator // denominator, 1
-    if numerator < 0:
-        return 1.0 / rational_power(base, -numerator, denominator)
-    whole, half = divmod(numerator, denominator)
-    result: Value | None = None
-    square = base
-    while whole:
-        if whole & 1:
-            result = square if result is None else result * square
-        whole >>= 1
-        if whole:
-            square = square * square
-    if half:
-        root = call("sqrt", base)
-        result = root if result is None else result * root
-    return result if result is not None else base * 0.0 + 1.0
+    def _comparison(self, node: Relational) -> int:
+        name, exchanged = _RELATIONS[type(node)]
+        left, right = self(node.lhs), self(node.rhs)
+        self.pending.append(("sub", (left, right)))
+        return self.builder.emit(name, right, left) if exchanged else self.builder.emit(name, left, right)
+
+    def _call(self, row: functions.Function, arguments: tuple[Any, ...]) -> int:
+        if row.name not in EXACT:
+            return self(expand_definition(row, *arguments))
+        value = self(arguments[0])
+        if row.name in _BROKEN_AT_ZERO:
+            self.pending.append(("sign", (value,)))
+        elif row.name == "log1p":
+            self.pending.append(("add", (value, self.builder.exact(1))))
+        elif row.name == "tan":
+            self.pending.append(("cos", (value,)))
+        return self.builder.emit(row.name, value)
+
+
+def _exact(node: sympy.Basic) -> sympy.Expr | None:
+    """The rational number, or pi or e, that a symbol-free expression is at sight, else None."""
+    if node in (sympy.true, sympy.false):
+        return sympy.Integer(int(node == sympy.true))
+    if node in (sympy.pi, sympy.E) or isinstance(node, sympy.Rational):
+        return node
+    if isinstance(node, sympy.Add | sympy.Mul) or (isinstance(node, sympy.Pow) and isinstance(node.exp, sympy.Integer)):
+        parts = [_exact(argument) for argument in node.args]
+        if all(isinstance(part, sympy.Rational) for part in parts):
+            value = node.func(*parts)
+            return value if isinstance(value, sympy.Rational) else None
+    return None

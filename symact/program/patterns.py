@@ -12,9 +12,11 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Protocol, TypeAlias
 
-from symact.program.program import OPERATIONS, Operation
+from symact.program.instructions import INSTRUCTIONS
+from symact.program.program import Operation
 
 _OPERATORS: dict[type, str] = {ast.Add: "add", ast.Sub: "sub", ast.Mult: "mul", ast.Div: "div", ast.Pow: "pow"}
+_COMPARISONS: dict[type, str] = {ast.Lt: "lt", ast.Eq: "eq"}
 CONSTANTS = ("c", "d")
 
 
@@ -28,7 +30,7 @@ class Pattern:
     @property
     def commutative(self) -> bool:
         """Whether its two arguments may be exchanged."""
-        return OPERATIONS[self.name].commutative
+        return INSTRUCTIONS[self.name].commutative
 
 
 Term: TypeAlias = Pattern | str | float
@@ -71,10 +73,10 @@ def _read(node: ast.expr) -> Term:
             if isinstance(operator, ast.Sub) and isinstance(second, float):
                 return Pattern("add", (first, -second))
             return Pattern(_OPERATORS[type(operator)], (first, second))
-        case ast.Compare(left=left, ops=[ast.Lt()], comparators=[right]):
-            return Pattern("lt", (_read(left), _read(right)))
+        case ast.Compare(left=left, ops=[comparison], comparators=[right]):
+            return Pattern(_COMPARISONS[type(comparison)], (_read(left), _read(right)))
         case ast.Call(func=ast.Name(id=name), args=arguments):
-            if name not in OPERATIONS or OPERATIONS[name].arity != len(arguments):
+            if name not in INSTRUCTIONS or INSTRUCTIONS[name].arity != len(arguments):
                 raise ValueError(f"{name} with {len(arguments)} arguments is no operation")
             return Pattern(name, tuple(_read(argument) for argument in arguments))
     raise ValueError(f"no pattern: {ast.unparse(node)}")

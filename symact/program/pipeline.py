@@ -1,6 +1,7 @@
 """The compiler, as one list of named passes.
 
-    operator_program   SymPy of one operator -> Program, once per operator, with stable rewrites
+    exact_program      SymPy of one operator -> exact Program (`from_sympy`), which identity reads
+    operator_program   exact Program -> the Program that back ends run (`expand`), with stable rewrites
     lower              Expr -> Program: its operators' Programs, composed; rewrites across them
     backward           Program -> backward Program (`gradient`)
 
@@ -15,19 +16,23 @@ from functools import lru_cache
 
 from symact.expr.operators import VARIABLE, Operator
 from symact.expr.tree import Expr
-from symact.program.builder import Emitter, Value
-from symact.program.from_sympy import Lowering
+from symact.program.builder import Emitter
+from symact.program.expand import expand
+from symact.program.from_sympy import program_of
 from symact.program.program import Program
 
 
 @lru_cache(maxsize=65536)
-def operator_program(operator: Operator) -> Program:
-    """The Program of one operator: inputs are its arguments (`x`, or `a` and `b`), then its parameters."""
+def exact_program(operator: Operator) -> Program:
+    """The exact Program of one operator; of `nary` it is the fold step in `a` and `b`."""
     arguments = ("x",) if operator.arity == 1 else ("a", "b")
-    builder = Emitter((*arguments, *(parameter.name for parameter in operator.parameters)))
-    symbols = dict(zip(builder.inputs, builder.inputs_as_values(), strict=True))
-    lowering = Lowering(symbols, lambda number: Value(builder, builder.const(number)))
-    return builder.build(lowering(operator.formula).number)
+    return program_of(operator.formula, arguments, tuple(parameter.name for parameter in operator.parameters))
+
+
+@lru_cache(maxsize=65536)
+def operator_program(operator: Operator) -> Program:
+    """The Program of one operator that back ends run: inputs are its arguments, then its parameters."""
+    return expand(exact_program(operator))
 
 
 @lru_cache(maxsize=65536)

@@ -1,94 +1,46 @@
-"""`Program`: a short list of elementwise operations in SSA form; the narrow waist of the compiler.
+"""`Program`: a short list of elementwise operations in SSA form; the narrow waist of symact.
 
-Everything before it makes Programs, every back end reads them, nothing else crosses. Value numbers:
-the inputs come first (`x`, then the parameters, then `grad` in a backward program), then one value
-per operation. An operation only reads smaller numbers. `OPERATIONS` is the whole instruction set:
-to be a row there is to be implemented by every back end, differentiated by `gradient.py`, and
-checked against mpmath by the tests.
+Everything before it makes Programs, identity and every back end read them, nothing else crosses. Value
+numbers: the inputs come first (`x`, or `a` and `b`, then the parameters, then `grad` in a backward program),
+then one value per operation. An operation only reads smaller numbers.
+
+There are two kinds. An *exact* Program is a formula as it is written: its constants are exact numbers, it may
+hold macros, and it lists the formula's breakpoints. What back ends run has float constants and instructions
+only; `expand` makes it of the former.
 """
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TypeAlias
+
+import sympy
+
+from symact.program.instructions import EXACT, INSTRUCTIONS, MACROS
+
+Constant: TypeAlias = "float | int | sympy.Expr"
 
 
-@dataclass(frozen=True, slots=True)
-class Instruction:
-    """A row of the instruction set.
+@dataclass(frozen=True)
+class Operation:
+    """One step: `value = name(arguments)`.
 
     Attributes:
-        arity: number of arguments.
-        cost: deterministic cost in the time of one float32 addition on the block interpreter;
-            what multi-objective search minimizes.
-        commutative: the two arguments may be exchanged.
+        name: of an instruction or macro.
+        arguments: value numbers.
+        value: the number of a `const`, exact (rational, pi or e) in an exact Program; the exponent of an `ipow`;
+            else 0.
     """
-
-    arity: int
-    cost: float
-    commutative: bool = False
-
-
-# Comparisons give 1.0 or 0.0; `where(c, a, b)` is a where c != 0 and only propagates NaN of the
-# branch that is taken. max and min propagate NaN. pow is the real power: NaN for a negative base
-# with a non-integer exponent. sinc is sin(x)/x. Names are those of SciPy or PyTorch.
-OPERATIONS: dict[str, Instruction] = {
-    "const": Instruction(0, 0.0),
-    "add": Instruction(2, 1.0, True),
-    "sub": Instruction(2, 1.0),
-    "mul": Instruction(2, 1.0, True),
-    "div": Instruction(2, 3.0),
-    "neg": Instruction(1, 1.0),
-    "abs": Instruction(1, 1.0),
-    "sign": Instruction(1, 2.0),
-    "max": Instruction(2, 1.0, True),
-    "min": Instruction(2, 1.0, True),
-    "lt": Instruction(2, 1.0),
-    "le": Instruction(2, 1.0),
-    "eq": Instruction(2, 1.0, True),
-    "where": Instruction(3, 1.0),
-    "sqrt": Instruction(1, 4.0),
-    "pow": Instruction(2, 40.0),
-    "exp": Instruction(1, 10.0),
-    "expm1": Instruction(1, 14.0),
-    "log": Instruction(1, 12.0),
-    "log1p": Instruction(1, 15.0),
-    "sin": Instruction(1, 14.0),
-    "cos": Instruction(1, 14.0),
-    "tan": Instruction(1, 20.0),
-    "sinh": Instruction(1, 16.0),
-    "cosh": Instruction(1, 14.0),
-    "tanh": Instruction(1, 16.0),
-    "asinh": Instruction(1, 22.0),
-    "atan": Instruction(1, 16.0),
-    "sigmoid": Instruction(1, 13.0),
-    "logsigmoid": Instruction(1, 26.0),
-    "softplus": Instruction(1, 26.0),
-    "erf": Instruction(1, 22.0),
-    "erfc": Instruction(1, 26.0),
-    "erfcx": Instruction(1, 24.0),
-    "ndtr": Instruction(1, 28.0),
-    "log_ndtr": Instruction(1, 40.0),
-    "logcosh": Instruction(1, 26.0),
-    "i0e": Instruction(1, 30.0),
-    "i1e": Instruction(1, 30.0),
-    "sinc": Instruction(1, 18.0),
-    # Helpers that rewrites and derivatives need, so that nothing cancels or overflows on the way.
-    "sinc_grad": Instruction(1, 24.0),  # (cos(x) - sinc(x))/x, 0 at 0
-    "erfcx_grad": Instruction(1, 26.0),  # 2*x*erfcx(x) - 2/sqrt(pi)
-    "i1e_ratio": Instruction(1, 30.0),  # i1e(x)/x, 1/2 at 0
-    "i0e_minus_i1e": Instruction(1, 30.0),  # i0e(x) - i1e(x)
-    "hypot1": Instruction(1, 5.0),  # sqrt(1 + x*x), without overflow: |x| for |x| > 1e9
-}
-
-
-@dataclass(frozen=True, slots=True)
-class Operation:
-    """One step: `value = name(arguments)`. `value` is the number of a `const`, else 0."""
 
     name: str
     arguments: tuple[int, ...] = ()
-    value: float = 0.0
+    value: Constant = 0.0
+
+    @cached_property
+    def number(self) -> float:
+        """The number of a constant in float64."""
+        return float(self.value)
 
 
 @dataclass(frozen=True)
@@ -96,15 +48,20 @@ class Program:
     """Elementwise operations in SSA form.
 
     Attributes:
-        inputs: names of the inputs: `x`, then parameter names; a backward program adds `grad` last.
+        inputs: names of the inputs: `x` (or `a` and `b`), then parameter names; a backward program adds `grad` last.
         operations: operation i defines the value number `len(inputs) + i`.
         outputs: value numbers; a forward program has one, a backward program one per
             differentiable input (`x`, then each parameter).
+        breakpoints: of an exact Program: values at whose sign changes the function may pass from one analytic piece
+            to another. What only they need comes after what the outputs need.
+        total: of an exact Program: it does not mention its arguments, so it is defined where they are not.
     """
 
     inputs: tuple[str, ...]
     operations: tuple[Operation, ...]
     outputs: tuple[int, ...]
+    breakpoints: tuple[int, ...] = ()
+    total: bool = False
     _hash: int = field(default=0, init=False, compare=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -114,104 +71,76 @@ class Program:
         return self._hash
 
     @property
+    def output(self) -> int:
+        """The value number of the one output."""
+        (output,) = self.outputs
+        return output
+
+    @cached_property
+    def value_operations(self) -> tuple[Operation, ...]:
+        """The operations up to the last one that an output needs; those after it serve the breakpoints alone."""
+        return self.operations[: max(max(self.outputs) + 1 - len(self.inputs), 0)]
+
+    @cached_property
+    def breakpoint_operations(self) -> tuple[int, ...]:
+        """The positions of the operations that the breakpoints need."""
+        offset = len(self.inputs)
+        needed: set[int] = set()
+        waiting = list(self.breakpoints)
+        while waiting:
+            position = waiting.pop() - offset
+            if position >= 0 and position not in needed:
+                needed.add(position)
+                waiting += self.operations[position].arguments
+        return tuple(sorted(needed))
+
+    @cached_property
+    def length(self) -> int:
+        """Operations that the outputs take, constants free."""
+        return sum(operation.name != "const" for operation in self.value_operations)
+
+    @property
     def cost(self) -> float:
-        """Deterministic cost, the sum over the instruction set's costs."""
-        return sum(OPERATIONS[operation.name].cost for operation in self.operations)
+        """Deterministic cost, the sum over the instruction set's costs; of a Program without macros."""
+        return sum(INSTRUCTIONS[operation.name].cost for operation in self.operations)
 
     def __str__(self) -> str:
         names = [*self.inputs]
         lines = []
         for operation in self.operations:
             names.append(f"%{len(names)}")
-            shown = (
-                repr(operation.value) if operation.name == "const" else ", ".join(names[a] for a in operation.arguments)
-            )
-            lines.append(f"{names[-1]} = {operation.name}({shown})")
+            shown = [names[a] for a in operation.arguments]
+            if operation.name in ("const", "ipow"):
+                shown.append(repr(operation.value))
+            lines.append(f"{names[-1]} = {operation.name}({', '.join(shown)})")
         lines.append("return " + ", ".join(names[output] for output in self.outputs))
         return "\n".join(lines)
 
 
-def verify(program: Program) -> Program:
+def verify(program: Program, exact: bool = False) -> Program:
     """Check a Program and give it back; the gate between the stages of the compiler.
+
+    Args:
+        program: to check.
+        exact: whether it is an exact one, with macros; else it is one that back ends run.
 
     Raises:
         ValueError: naming the operation that is wrong: unknown, wrong arity, reading a value that
-            is not defined yet, or a constant that is not a float.
+            is not defined yet, or a constant that is not a float (not an exact number in an exact Program).
     """
     defined = len(program.inputs)
     for operation in program.operations:
-        row = OPERATIONS.get(operation.name)
-        if row is None:
+        row = EXACT.get(operation.name)
+        if row is None or (not exact and operation.name in MACROS):
             raise ValueError(f"%{defined}: unknown operation {operation.name!r}")
         if len(operation.arguments) != row.arity:
             raise ValueError(f"%{defined}: {operation.name} takes {row.arity} arguments")
         if any(not 0 <= argument < defined for argument in operation.arguments):
             raise ValueError(f"%{defined}: {operation.name} reads a value that is not defined yet")
-        if operation.name == "const" and not isinstance(operation.value, float):
-            raise ValueError(f"%{defined}: a constant is a float, not {operation.value!r}")
+        if operation.name == "const" and not isinstance(operation.value, sympy.Expr if exact else float):
+            wanted = "an exact number" if exact else "a float"
+            raise ValueError(f"%{defined}: a constant is {wanted}, not {operation.value!r}")
         defined += 1
-    if any(not 0 <= output < defined for output in program.outputs):
+    if any(not 0 <= output < defined for output in (*program.outputs, *program.breakpoints)):
         raise ValueError("an output is not defined")
     return program
-
-
-class Builder:
-    """Appends operations, sharing those that are already there (value numbering).
-
-    Args:
-        inputs: names of the inputs.
-    """
-
-    def __init__(self, inputs: tuple[str, ...]):
-        self.inputs = inputs
-        self.operations: list[Operation] = []
-        self._known: dict[tuple[str, tuple[int, ...], str], int] = {}
-
-    def emit(self, name: str, *arguments: int) -> int:
-        """The value number of `name(arguments)`, new or shared."""
-        if OPERATIONS[name].commutative and arguments[0] > arguments[1]:
-            arguments = (arguments[1], arguments[0])
-        return self._share(Operation(name, arguments), "")
-
-    def const(self, value: float) -> int:
-        """The value number of a constant; 0.0 and -0.0 are two, every NaN is one."""
-        value = math.nan if math.isnan(value) else float(value)
-        return self._share(Operation("const", (), value), value.hex())
-
-    def inline(self, program: Program, values: tuple[int, ...]) -> tuple[int, ...]:
-        """Append a whole program with `values` for its inputs; gives the numbers of its outputs."""
-        numbers = list(values)
-        for operation in program.operations:
-            if operation.name == "const":
-                numbers.append(self.const(operation.value))
-            else:
-                numbers.append(self.emit(operation.name, *[numbers[a] for a in operation.arguments]))
-        return tuple(numbers[output] for output in program.outputs)
-
-    def build(self, *outputs: int) -> Program:
-        """The Program that was built, verified, without operations that no output needs."""
-        offset, operations = len(self.inputs), self.operations
-        needed = [False] * (offset + len(operations))
-        for output in outputs:
-            needed[output] = True
-        for number in range(len(needed) - 1, offset - 1, -1):
-            if needed[number]:
-                for argument in operations[number - offset].arguments:
-                    needed[argument] = True
-        renumber = list(range(offset))
-        kept: list[Operation] = []
-        for operation, wanted in zip(operations, needed[offset:], strict=True):
-            renumber.append(offset + len(kept))
-            if wanted:
-                arguments = tuple([renumber[argument] for argument in operation.arguments])
-                if arguments != operation.arguments:
-                    operation = Operation(operation.name, arguments, operation.value)
-                kept.append(operation)
-        return verify(Program(self.inputs, tuple(kept), tuple([renumber[output] for output in outputs])))
-
-    def _share(self, operation: Operation, constant: str) -> int:
-        key = (operation.name, operation.arguments, constant)
-        if key not in self._known:
-            self._known[key] = len(self.inputs) + len(self.operations)
-            self.operations.append(operation)
-        return self._known[key]

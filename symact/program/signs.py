@@ -1,7 +1,8 @@
 """What is known for sure of a function's sign and domain, from its formula alone.
 
-In: a tape and what is known of its inputs. Out: the same of its result, a sum of four flags per row. A flag that is not
-set says nothing. "Almost nowhere" is as identity means it: at single points, or for single values of parameters.
+In: an exact Program and what is known of its inputs. Out: the same of its result, a sum of four flags per row. A flag
+that is not set says nothing. "Almost nowhere" is as identity means it: at single points, or for single values of
+parameters.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from functools import cache
 import numpy as np
 
 from symact.arrays import Array
-from symact.program.tape import Step, Tape
+from symact.program.program import Operation, Program
 
 # Defined almost everywhere on the interval; never negative, never positive where it is defined; zero almost nowhere.
 DEFINED, ABOVE, BELOW, NONZERO = 1, 2, 4, 8
@@ -87,7 +88,7 @@ def _truth(a: int, b: int) -> int:
     return a & b & DEFINED | ABOVE
 
 
-# One row per step of a tape; a step that is not here says nothing.
+# One row per step of a program; a step that is not here says nothing.
 _UNARY: dict[str, Callable[[int], int]] = {
     "neg": _negated,
     "abs": _size,
@@ -145,24 +146,24 @@ def _table(name: str) -> Array | None:
     return None
 
 
-def of_result(tape: Tape, inputs: Sequence[Array]) -> Array:
+def of_result(program: Program, inputs: Sequence[Array]) -> Array:
     """Flags of results, from ``(rows,)`` flags of the inputs (or ``(1,)``)."""
     known = list(inputs)
-    for step in tape.steps[: tape.value_steps]:
+    for step in program.value_operations:
         known.append(_of_step(step, [known[a] for a in step.arguments]))
-    return known[tape.output]
+    return known[program.output]
 
 
-def is_total(tape: Tape) -> bool:
+def is_total(program: Program) -> bool:
     """Whether results are defined wherever the inputs are."""
-    return bool(of_result(tape, [np.array([DEFINED], np.uint8)] * len(tape.inputs))[0] & DEFINED)
+    return bool(of_result(program, [np.array([DEFINED], np.uint8)] * len(program.inputs))[0] & DEFINED)
 
 
-def _of_step(step: Step, operands: list[Array]) -> Array:
+def _of_step(step: Operation, operands: list[Array]) -> Array:
     if step.name == "const":
         return np.array([_of_number(step)], np.uint8)
     if step.name == "ipow":
-        even = int(step.constant) % 2 == 0  # type: ignore[arg-type]
+        even = int(step.number) % 2 == 0
         table = _table("abs") if even else None
         return operands[0] if table is None else table[operands[0]]
     if step.name == "where":
@@ -172,7 +173,7 @@ def _of_step(step: Step, operands: list[Array]) -> Array:
     return np.zeros(1, np.uint8) if table is None else table[tuple(operands)]
 
 
-def _of_number(step: Step) -> int:
-    value = step.constant
-    sign = (ABOVE if value >= 0 else 0) | (BELOW if value <= 0 else 0)  # type: ignore[operator]
+def _of_number(step: Operation) -> int:
+    value = step.number
+    sign = (ABOVE if value >= 0 else 0) | (BELOW if value <= 0 else 0)
     return DEFINED | sign | (NONZERO if value != 0 else 0)

@@ -97,7 +97,7 @@ def test_wide_programs_have_no_nan_from_overflow() -> None:
 def _finite_on_the_way(function: CompiledFunction, x: torch.Tensor) -> torch.Tensor:
     """Where every intermediate of the forward and the backward Program is finite in float32."""
     from symact.backends import torch_source
-    from symact.program.program import Builder
+    from symact.program.builder import Builder
 
     finite = torch.ones(len(x), dtype=torch.bool)
     for program in (lower(function.expr), backward(lower(function.expr))):

@@ -12,10 +12,11 @@ from mpmath import mpf
 from symact.activation.extended_range import extended
 from symact.backends import torch_source
 from symact.expr.tree import parse
+from symact.program.builder import Builder
 from symact.program.gradient import backward
+from symact.program.instructions import INSTRUCTIONS
 from symact.program.mpmath_values import MEANING
 from symact.program.pipeline import lower
-from symact.program.program import OPERATIONS, Builder
 
 
 @pytest.mark.parametrize(
@@ -42,7 +43,7 @@ def test_quotients_and_logarithms_of_exponentials(text: str, x: float, value: fl
     assert float(found) == pytest.approx(slope, rel=1e-7, abs=1e-6)
 
 
-@pytest.mark.parametrize("name", [name for name, row in OPERATIONS.items() if row.arity == 1])
+@pytest.mark.parametrize("name", [name for name, row in INSTRUCTIONS.items() if row.arity == 1])
 def test_every_operation_of_a_number_and_of_an_exponential_is_what_it_was(name: str) -> None:
     for inner in (None, "exp"):
         builder = Builder(("x",))

@@ -10,9 +10,9 @@ from symact.activation.taylor import SERIES, TERMS, NoSeriesError, _Side, expand
 from symact.backends import torch_source
 from symact.expr.tree import parse
 from symact.program.gradient import backward
+from symact.program.instructions import INSTRUCTIONS
 from symact.program.mpmath_values import MEANING
 from symact.program.pipeline import lower
-from symact.program.program import OPERATIONS
 
 
 def value_of(series: np.ndarray, x: float) -> float:
@@ -34,7 +34,7 @@ def test_every_series_sums_to_its_function(name: str, start: float) -> None:
 
 def test_every_operation_has_a_series() -> None:
     rows = {*_Side(1.0).rows, *SERIES, "const", "where"}
-    assert rows == OPERATIONS.keys()
+    assert rows == INSTRUCTIONS.keys()
 
 
 @pytest.mark.parametrize(

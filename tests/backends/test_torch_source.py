@@ -12,10 +12,12 @@ from mpmath import mp, mpf
 
 from symact.backends import torch_source
 from symact.expr.tree import parse
+from symact.program.builder import Builder
 from symact.program.gradient import backward
+from symact.program.instructions import INSTRUCTIONS
 from symact.program.mpmath_values import MEANING
 from symact.program.pipeline import lower
-from symact.program.program import OPERATIONS, Builder, Program
+from symact.program.program import Program
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 NAMED = {
@@ -55,8 +57,8 @@ def test_generated_source_is_the_golden_file_and_runs(name: str) -> None:
 
 
 def single(name: str) -> Program:
-    builder = Builder(("a", "b", "c")[: OPERATIONS[name].arity])
-    return builder.build(builder.emit(name, *range(OPERATIONS[name].arity)))
+    builder = Builder(("a", "b", "c")[: INSTRUCTIONS[name].arity])
+    return builder.build(builder.emit(name, *range(INSTRUCTIONS[name].arity)))
 
 
 POINTS = [
@@ -93,7 +95,7 @@ POINTS = [
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)
-@pytest.mark.parametrize("name", [name for name, row in OPERATIONS.items() if row.arity == 1])
+@pytest.mark.parametrize("name", [name for name, row in INSTRUCTIONS.items() if row.arity == 1])
 def test_an_operation_is_what_it_means(name: str, dtype: torch.dtype) -> None:
     x = torch.tensor([s * p for p in POINTS for s in (1.0, -1.0)], dtype=dtype)
     found = torch_source.function(single(name))(x)
@@ -112,7 +114,7 @@ def test_an_operation_is_what_it_means(name: str, dtype: torch.dtype) -> None:
             assert abs(y - exact) <= max(tolerance * abs(exact), torch.finfo(dtype).tiny), (at, y, float(exact))
 
 
-@pytest.mark.parametrize("name", [name for name, row in OPERATIONS.items() if row.arity == 2])
+@pytest.mark.parametrize("name", [name for name, row in INSTRUCTIONS.items() if row.arity == 2])
 def test_an_operation_of_two_arguments_is_what_it_means(name: str) -> None:
     for a, b in ((1.5, 0.5), (-2.0, 3.0), (2.0, 2.0), (0.0, 1.5), (-1.5, -1.5), (-2.0, 0.5)):
         found = torch_source.function(single(name))(torch.tensor([a]), torch.tensor([b])).item()

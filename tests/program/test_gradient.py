@@ -12,16 +12,18 @@ from mpmath import mp, mpf
 from symact.activation.module import compile as compile_expression
 from symact.backends import torch_source
 from symact.expr.tree import parse
+from symact.program.builder import Builder
 from symact.program.gradient import GRADIENTS, backward
+from symact.program.instructions import INSTRUCTIONS
 from symact.program.mpmath_values import MEANING
 from symact.program.pipeline import lower
-from symact.program.program import OPERATIONS, Builder, Program
+from symact.program.program import Program
 
 POINTS = (-40.0, -9.5, -3.2, -1.3, -0.6, -0.01, 0.02, 0.4, 1.1, 1.9, 4.7, 12.5, 60.0)
 
 
 def single(name: str) -> Program:
-    count = OPERATIONS[name].arity
+    count = INSTRUCTIONS[name].arity
     builder = Builder(("a", "b", "c")[:count])
     return builder.build(builder.emit(name, *range(count)))
 
@@ -33,10 +35,10 @@ def slopes(name: str, arguments: tuple[float, ...]) -> list[float]:
 
 
 def test_there_is_one_row_per_operation() -> None:
-    assert set(GRADIENTS) | {"const"} == set(OPERATIONS) == set(MEANING) | {"const"}
+    assert set(GRADIENTS) | {"const"} == set(INSTRUCTIONS) == set(MEANING) | {"const"}
 
 
-@pytest.mark.parametrize("name", [name for name, row in OPERATIONS.items() if row.arity == 1])
+@pytest.mark.parametrize("name", [name for name, row in INSTRUCTIONS.items() if row.arity == 1])
 def test_derivative_of_a_function(name: str) -> None:
     for x in POINTS:
         if not mpmath.isfinite(MEANING[name](mpf(x))):
@@ -48,7 +50,7 @@ def test_derivative_of_a_function(name: str) -> None:
         assert slopes(name, (x,))[0] == pytest.approx(float(exact), rel=1e-8, abs=1e-14), x
 
 
-@pytest.mark.parametrize("name", [name for name, row in OPERATIONS.items() if row.arity == 2])
+@pytest.mark.parametrize("name", [name for name, row in INSTRUCTIONS.items() if row.arity == 2])
 def test_derivative_in_two_arguments(name: str) -> None:
     for a, b in ((0.7, 1.9), (2.5, -1.3), (1.4, 0.2), (3.0, 3.5)):
         found = slopes(name, (a, b))

@@ -10,8 +10,9 @@ import pytest
 from symact.equivalence.numeric.float64 import FLOAT64, Saturation, run
 from symact.expr.grammar import load_grammar
 from symact.program import signs
+from symact.program.pipeline import exact_program
+from symact.program.program import Operation, Program
 from symact.program.signs import ABOVE, BELOW, DEFINED, NONZERO
-from symact.program.tape import Step, Tape, tape_of
 
 # Functions of x that have every combination of flags that a function can have.
 X = np.concatenate([-np.geomspace(1e-3, 6, 40)[::-1], np.geomspace(1.1e-3, 6, 41)])
@@ -49,30 +50,30 @@ def test_the_samples_are_what_they_are_said_to_be() -> None:
 @pytest.mark.parametrize("name", [name for name in FLOAT64 if name != "where"])
 def test_a_row_of_the_table_promises_nothing_that_fails(name: str) -> None:
     arity = 2 if name in signs._BINARY else 1
-    tape = Tape(("a", "b")[:arity], (Step(name, tuple(range(arity))),), arity, (), 1, False)
+    program = Program(("a", "b")[:arity], (Operation(name, tuple(range(arity))),), (arity,))
     bounds = Saturation(len(X), doubled=False)
     with np.errstate(all="ignore"):
         for flags in itertools.product(SAMPLES, repeat=arity):
-            found = int(signs.of_result(tape, [np.array([f], np.uint8) for f in flags])[0])
+            found = int(signs.of_result(program, [np.array([f], np.uint8) for f in flags])[0])
             for values in itertools.product(*[SAMPLES[f] for f in flags]):
-                assert _holds(found, run(tape, [v[None] for v in values], bounds)[0]), (flags, found)
+                assert _holds(found, run(program, [v[None] for v in values], bounds)[0]), (flags, found)
 
 
 @pytest.mark.parametrize("exponent", [2, 3, 4, 5])
 def test_whole_powers(exponent: int) -> None:
-    tape = Tape(("a",), (Step("ipow", (0,), exponent),), 1, (), 1, False)
+    program = Program(("a",), (Operation("ipow", (0,), exponent),), (1,))
     for flags, sample in SAMPLES.items():
-        found = int(signs.of_result(tape, [np.array([flags], np.uint8)])[0])
+        found = int(signs.of_result(program, [np.array([flags], np.uint8)])[0])
         assert all(_holds(found, values**exponent) for values in sample)
 
 
 def test_a_choice_is_what_both_branches_are() -> None:
-    tape = Tape(("a", "b", "c"), (Step("where", (0, 1, 2)),), 3, (), 1, False)
+    program = Program(("a", "b", "c"), (Operation("where", (0, 1, 2)),), (3,))
     bounds = Saturation(len(X), doubled=False)
     for flags in itertools.product(SAMPLES, repeat=3):
-        found = int(signs.of_result(tape, [np.array([f], np.uint8) for f in flags])[0])
+        found = int(signs.of_result(program, [np.array([f], np.uint8) for f in flags])[0])
         for values in itertools.product(*[SAMPLES[f] for f in flags]):
-            assert _holds(found, run(tape, [v[None] for v in values], bounds)[0])
+            assert _holds(found, run(program, [v[None] for v in values], bounds)[0])
 
 
 @pytest.mark.parametrize("name", ["aquasurf", "pangaea"])
@@ -85,8 +86,8 @@ def test_facts_of_nested_operators_hold(name: str) -> None:
         for _ in range(2):
             level = [
                 (
-                    signs.of_result(tape_of(o), [np.array([f])])[0],
-                    np.broadcast_to(run(tape_of(o), [v[None]], bounds), (1, len(X)))[0],
+                    signs.of_result(exact_program(o), [np.array([f])])[0],
+                    np.broadcast_to(run(exact_program(o), [v[None]], bounds), (1, len(X)))[0],
                 )
                 for o in unary
                 for f, v in level
@@ -98,7 +99,7 @@ def test_what_matters_to_the_rules_is_found() -> None:
     def of(text: str) -> int:
         from symact.expr.tree import parse
 
-        return int(signs.of_result(tape_of(parse(text).operator), [np.array([signs.OF_VARIABLE], np.uint8)])[0])
+        return int(signs.of_result(exact_program(parse(text).operator), [np.array([signs.OF_VARIABLE], np.uint8)])[0])
 
     assert of("exp(x)") == DEFINED | ABOVE | NONZERO
     assert of("-cosh(x)") == DEFINED | BELOW | NONZERO

@@ -19,7 +19,8 @@ import torch
 from torch import Tensor
 
 from symact.backends.cpu import library as cpu_library
-from symact.program.program import OPERATIONS, Program
+from symact.program.instructions import INSTRUCTIONS
+from symact.program.program import Program
 
 TYPES: dict[torch.dtype, int] = {torch.float32: 0, torch.float64: 1, torch.bfloat16: 2, torch.float16: 3}
 _empty_like = torch.empty_like
@@ -43,7 +44,7 @@ _lookup_fields = struct.Struct("7q").pack
 def _operations() -> dict[str, int]:
     """Operation -> its number in the library; operations that the library does not know are left out."""
     library = cpu_library.load()
-    numbers = {name: library.symact_operation(name.encode()) for name in OPERATIONS} if library else {}
+    numbers = {name: library.symact_operation(name.encode()) for name in INSTRUCTIONS} if library else {}
     return {name: number for name, number in numbers.items() if number >= 0}
 
 

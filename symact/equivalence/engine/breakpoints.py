@@ -1,6 +1,6 @@
 """Cells that no point of comparison is in, for many rows at once.
 
-Between two neighbouring sign changes of the switches on the way to a value (`Tape.switches`) the value is one
+Between two neighbouring sign changes of the switches on the way to a value (`Program.breakpoints`) the value is one
 analytic function of x. Sign changes are located between the points of a grid, by the cubic through four values;
 so are pairs of them that the parabola through three values of one sign shows, or the lines through two on either side
 of a gap (a corner, as of max(a, b) - c). A cell between two locations that holds no point of comparison gets one.
@@ -20,7 +20,7 @@ import numpy as np
 
 from symact.arrays import Array
 from symact.equivalence.engine.described import Candidates
-from symact.equivalence.numeric.float64 import switch_values
+from symact.equivalence.numeric.float64 import breakpoint_values
 from symact.equivalence.parallel import in_threads
 from symact.equivalence.terms import Dag, Field
 
@@ -131,9 +131,9 @@ class Crossings:
         tasks: list[list[Piece]] = []
         for head, arguments, where in pieces:
             known = self.dag.heads[head]
-            if known.tape.total:
+            if known.program.total:
                 continue
-            if not known.tape.switches:
+            if not known.program.breakpoints:
                 some = np.isfinite(self._locations[arguments, 0]).any(axis=1)
                 arguments, where = arguments[some], where[some]
             for start in range(0, len(where), _BLOCK):
@@ -155,7 +155,7 @@ class Crossings:
         columns = [
             arguments[:, number]
             for head, arguments, _ in pieces
-            for number in self.dag.heads[head].tape.switches
+            for number in self.dag.heads[head].program.breakpoints
             if number < arguments.shape[1]
         ]
         if not columns:
@@ -181,15 +181,15 @@ class Crossings:
             own = slice(start, start + len(arguments))
             start += len(arguments)
             given = [self._locations[column] for column in arguments.T]
-            direct = [number for number in known.tape.switches if number < known.arity]
+            direct = [number for number in known.program.breakpoints if number < known.arity]
             given += [self._zeros[arguments[:, number]] for number in direct]
             inherited[own, : len(given) * _MOST] = np.concatenate(given, axis=1)
-            if len(direct) == len(known.tape.switches):
+            if len(direct) == len(known.program.breakpoints):
                 continue
             inputs = [np.take(self.grid.values, column, axis=0) for column in arguments.T]
             inputs += [self.grid.slot(slot) for slot in known.slots]
-            switches = switch_values(known.tape, inputs, self.grid.bounds)
-            for number, switch in zip(known.tape.switches, switches, strict=True):
+            switches = breakpoint_values(known.program, inputs, self.grid.bounds)
+            for number, switch in zip(known.program.breakpoints, switches, strict=True):
                 if number >= known.arity:
                     values.append(np.broadcast_to(switch, (len(arguments), self.grid.columns)))
                     owners.append(np.arange(own.start, own.stop))

@@ -1,6 +1,6 @@
 """Cells too narrow for a grid: points between switches that lie closer together than the points compared.
 
-Between two neighbouring switches (sign changes of what `Tape.switches` lists) a function is one analytic piece. A
+Between two neighbouring switches (sign changes of what `Program.breakpoints` lists) a function is one analytic piece. A
 piece that holds no point of comparison could hide a difference, so such places are magnified until they
 are separated.
 """
@@ -14,7 +14,7 @@ import numpy as np
 
 from symact.arrays import Array
 from symact.equivalence.exact.comparison import VARIABLE_HEAD, Row
-from symact.equivalence.numeric.float64 import Saturation, run, switch_values
+from symact.equivalence.numeric.float64 import Saturation, breakpoint_values, run
 from symact.equivalence.terms import Dag, Field
 
 _ZOOMS = 4
@@ -29,7 +29,7 @@ def hidden_points(dag: Dag, rows: Sequence[Row], field: Field) -> list[float]:
     Rows with parameters have cells on a line of fixed ones only, and give none for other fields.
     """
     order = _postorder(dag, rows)
-    if not any(dag.heads[head].tape.switches for head, _ in order):
+    if not any(dag.heads[head].program.breakpoints for head, _ in order):
         return []
     if not field.still and any(dag.heads[head].slots for head, _ in order):
         return []
@@ -80,7 +80,7 @@ def _postorder(dag: Dag, rows: Sequence[Row]) -> list[Row]:
         head, arguments = row
         if head == VARIABLE_HEAD or row in seen:
             return
-        for argument in arguments if not dag.heads[head].tape.total else ():
+        for argument in arguments if not dag.heads[head].program.total else ():
             if argument:
                 visit(dag.node(argument))
         seen[row] = None
@@ -99,13 +99,13 @@ def _switches(line: Field, order: list[Row], x: Array) -> Array:
     with np.errstate(all="ignore"):
         for row in order:
             head, arguments = row
-            tape = dag.heads[head].tape
+            program = dag.heads[head].program
             inputs = [_argument(dag, argument, values, x) for argument in arguments]
             inputs += [line.slot(slot)[:, :1] for slot in dag.heads[head].slots]
-            values[row] = np.broadcast_to(run(tape, inputs, bounds), (1, len(x)))
-            for number, switch in enumerate(switch_values(tape, inputs, bounds)):
-                direct = tape.switches[number] < len(arguments)
-                key = (arguments[tape.switches[number]],) if direct else (row, number)
+            values[row] = np.broadcast_to(run(program, inputs, bounds), (1, len(x)))
+            for number, switch in enumerate(breakpoint_values(program, inputs, bounds)):
+                direct = program.breakpoints[number] < len(arguments)
+                key = (arguments[program.breakpoints[number]],) if direct else (row, number)
                 found[key] = np.broadcast_to(switch, (1, len(x)))[0]
     return np.array(list(found.values())).reshape(-1, len(x))
 

@@ -163,7 +163,7 @@ class Functions:
 
     @property
     def _total(self) -> list[bool]:
-        return [head.tape.total for head in self.dag.heads]
+        return [head.program.total for head in self.dag.heads]
 
     def repair(self, rows: Candidates) -> None:
         """Rows that float64 lost at the anchors where all rows meet get these values from ball arithmetic."""

@@ -12,7 +12,7 @@ import numpy as np
 from symact.arrays import Array
 from symact.equivalence.engine.described import Candidates
 from symact.equivalence.engine.sensitivity import revealing
-from symact.equivalence.numeric.float64 import Saturation, run, switch_values
+from symact.equivalence.numeric.float64 import Saturation, breakpoint_values, run
 from symact.equivalence.parallel import in_threads
 from symact.equivalence.terms import ANCHORS, MIDDLES, PER_ANCHOR, POINTS, Field
 
@@ -86,7 +86,7 @@ class Viewer:
         found.take(known, self._known, nodes)
         members = members[rows.nodes[members] < 0]
         heads = rows.heads[members]
-        arities = np.array([head.arity if not head.tape.total else 0 for head in self.base.dag.heads])[heads]
+        arities = np.array([head.arity if not head.program.total else 0 for head in self.base.dag.heads])[heads]
         tasks = []
         for arity in np.unique(arities).tolist():
             own = members[arities == arity]
@@ -109,7 +109,7 @@ class Viewer:
         for number, row in zip(heads.tolist(), own.tolist(), strict=True):
             head = self.base.dag.heads[number]
             inputs = [np.zeros((1, 1))] * head.arity + [self.base.slot(slot)[:, _PROBES] for slot in head.slots]
-            values = run(head.tape, inputs, self._probing)
+            values = run(head.program, inputs, self._probing)
             found.extremes[row] = _powers(np.broadcast_to(values, (1, len(_PROBES)))[0, ::_PER_PROBE])
 
     def _look(self, heads: Array, arguments: Array, own: Array, found: Traits) -> None:
@@ -123,10 +123,10 @@ class Viewer:
             head = self.base.dag.heads[number]
             inputs = [np.take(self.base.values, column, axis=0) for column in arguments[start:stop].T]
             slots = [self.base.slot(slot) for slot in head.slots]
-            parts.append((head.tape, [values[:, _PROBES] for values in (*inputs, *slots)]))
-            if head.tape.switches:
+            parts.append((head.program, [values[:, _PROBES] for values in (*inputs, *slots)]))
+            if head.program.breakpoints:
                 sides = [values[:, :POINTS] for values in (*inputs, *slots)]
-                for switch in switch_values(head.tape, sides, self._plain):
+                for switch in breakpoint_values(head.program, sides, self._plain):
                     kinked[start:stop] |= ~((switch > 0).all(axis=1) | (switch < 0).all(axis=1))
         shown = revealing(parts, arguments.shape[1])
         extremes = _powers(shown.values[:, ::_PER_PROBE])

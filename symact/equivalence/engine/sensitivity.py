@@ -8,7 +8,7 @@ with each argument and no argument is so large or so small that two different op
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cache, lru_cache
 
@@ -16,7 +16,7 @@ import numpy as np
 
 from symact.arrays import Array
 from symact.equivalence.numeric.float64 import Saturation, run
-from symact.program.tape import Tape
+from symact.program.program import Program
 
 _STEP = 2.0**-16
 # An operator must move by a thousandth of a millionth of its argument's relative move ...
@@ -38,7 +38,7 @@ _TIE = 1e-9
 
 @dataclass(frozen=True)
 class _Manner:
-    """What the steps of a tape say of where it hides its arguments.
+    """What the steps of a program say of where it hides its arguments.
 
     Attributes:
         names: of its steps, constants apart.
@@ -56,8 +56,8 @@ class _Manner:
 
 
 @lru_cache(maxsize=4096)
-def _manner(tape: Tape) -> _Manner:
-    names = frozenset(step.name for step in tape.steps[: tape.value_steps]) - {"const"}
+def _manner(program: Program) -> _Manner:
+    names = frozenset(step.name for step in program.value_operations) - {"const"}
     bounded = not names <= _ARITHMETIC or len(names) > 1
     largest = _LARGEST if not names.isdisjoint(_EXPONENTIAL | {"exp"}) else _LARGEST_ALGEBRAIC
     return _Manner(
@@ -91,7 +91,7 @@ class Shown:
     matters: list[Array]
 
 
-def revealing(parts: Sequence[tuple[Tape, Sequence[Array]]], arity: int) -> Shown:
+def revealing(parts: Sequence[tuple[Program, Sequence[Array]]], arity: int) -> Shown:
     """Where results show their arguments, and where each argument matters.
 
     Args:
@@ -101,12 +101,12 @@ def revealing(parts: Sequence[tuple[Tape, Sequence[Array]]], arity: int) -> Show
     """
     shape = parts[0][1][0].shape
     lengths = [len(inputs[0]) for _, inputs in parts]
-    manners = [_manner(tape) for tape, _ in parts]
+    manners = [_manner(program) for program, _ in parts]
     values = np.empty((sum(lengths), shape[1]))
     slices = [slice(end - n, end) for end, n in zip(itertools.accumulate(lengths), lengths, strict=True)]
     bounds = _plain(shape[1])
-    for (tape, inputs), own in zip(parts, slices, strict=True):
-        values[own] = run(tape, inputs, bounds)
+    for (program, inputs), own in zip(parts, slices, strict=True):
+        values[own] = run(program, inputs, bounds)
     arguments = [np.concatenate([inputs[number] for _, inputs in parts]) for number in range(arity)]
 
     def each(attribute: str) -> Array:
@@ -119,10 +119,10 @@ def revealing(parts: Sequence[tuple[Tape, Sequence[Array]]], arity: int) -> Show
     lost = np.isnan(values)
     for number, argument in enumerate(arguments):
         change = np.empty_like(values)
-        for (tape, inputs), own in zip(parts, slices, strict=True):
+        for (program, inputs), own in zip(parts, slices, strict=True):
             moved = list(inputs)
             moved[number] = inputs[number] * (1 + _STEP)
-            change[own] = run(tape, moved, bounds)
+            change[own] = run(program, moved, bounds)
         change = np.abs(change - values)
         magnitude = np.abs(argument)
         good_here = (change > _SENSITIVE * _STEP * size) | (argument == 0) | lost
@@ -132,8 +132,9 @@ def revealing(parts: Sequence[tuple[Tape, Sequence[Array]]], arity: int) -> Show
         matters.append(mattering)
     # An undefined argument, or one that absorbs, settles the result whatever the others are.
     _settle(good, matters, [np.isnan(argument) & lost for argument in arguments], slice(None))
-    for (tape, inputs), own, manner in zip(parts, slices, manners, strict=True):
-        for operand, most in _inner_operands(tape, manner.names, inputs, bounds):
+    for (program, inputs), own, manner in zip(parts, slices, manners, strict=True):
+        for part, most in _inner_operands(program):
+            operand = run(part, inputs, bounds)
             good[own] &= _moderate(np.abs(operand), _SMALLEST, most) | (lost[own] & _undefined(inputs[:arity]))
         if arity == 2:
             _settle(good, matters, _absorbing(manner.names, inputs, values[own]), own)
@@ -165,20 +166,21 @@ def _settle(good: Array, matters: list[Array], settled: Sequence[Array], own: sl
         good[own] |= decided
 
 
-def _inner_operands(
-    tape: Tape, names: frozenset[str], inputs: Sequence[Array], bounds: Saturation
-) -> Iterator[tuple[Array, float]]:
+@lru_cache(maxsize=4096)
+def _inner_operands(program: Program) -> tuple[tuple[Program, float], ...]:
     """What the functions inside a formula of several steps are applied to, with the largest size that shows.
 
     sinh(20 + x*x) and cosh(20 + x*x) are as alike as sinh and cosh of a sum that was made by other operators.
     """
+    names = _manner(program).names
     if len(names) < 2 or names <= _ARITHMETIC:
-        return
-    known = len(tape.inputs)
-    for step in tape.steps[: tape.value_steps]:
-        if step.name not in _ARITHMETIC and step.name != "const" and step.arguments[0] >= known:
-            operand = run(replace(tape, output=step.arguments[0]), inputs, bounds)
-            yield operand, _LARGEST if step.name in _EXPONENTIAL else _LARGEST_ALGEBRAIC
+        return ()
+    known = len(program.inputs)
+    return tuple(
+        (replace(program, outputs=step.arguments[:1]), _LARGEST if step.name in _EXPONENTIAL else _LARGEST_ALGEBRAIC)
+        for step in program.value_operations
+        if step.name not in _ARITHMETIC and step.name != "const" and step.arguments[0] >= known
+    )
 
 
 def _absorbing(names: frozenset[str], inputs: Sequence[Array], values: Array) -> list[Array]:

@@ -1,6 +1,6 @@
 """Operators in ball arithmetic (python-flint's `arb`): what settles every comparison that float64 leaves open.
 
-In: a tape and balls. Out: a ball that surely holds the value, `UNDEFINED` where the function surely is
+In: a program and balls. Out: a ball that surely holds the value, `UNDEFINED` where the function surely is
 not defined, or `UNKNOWN` where this precision cannot tell. At the *last* precision a ball that still holds
 zero is taken for zero: equality of constants is not decidable in general, and there no more bits are spent.
 """
@@ -16,7 +16,7 @@ from typing import Any, TypeAlias
 import sympy
 from flint import arb, ctx
 
-from symact.program.tape import Tape
+from symact.program.program import Program
 
 
 class Marker:
@@ -50,36 +50,36 @@ def precision(bits: int) -> Iterator[None]:
         ctx.prec = before
 
 
-def evaluate(tape: Tape, inputs: Sequence[Any], last: bool = False) -> Any:
-    """A tape on balls, at the current precision.
+def evaluate(program: Program, inputs: Sequence[Any], last: bool = False) -> Any:
+    """A program on balls, at the current precision.
 
     Args:
-        tape: of one operator.
+        program: of one operator.
         inputs: one ball or marker per input.
         last: take a ball that holds zero for zero where a decision hangs on it.
     """
-    return runner(tape)(last, *inputs)
+    return runner(program)(last, *inputs)
 
 
-def runner(tape: Tape) -> Runner:
-    """A tape as one function of `last` and its inputs, at whatever precision is current when it is called."""
-    # A tape is hashed by all its steps; its identity is much quicker to look up, and the tape is kept alive with it.
-    known = _RUNNERS.get(id(tape))
-    if known is None or known[0] is not tape:
-        known = _RUNNERS[id(tape)] = (tape, _compiled(tape))
+def runner(program: Program) -> Runner:
+    """A program as one function of `last` and its inputs, at whatever precision is current when it is called."""
+    # A Program is compared by all its operations; its identity is much quicker to look up, and it is kept alive here.
+    known = _RUNNERS.get(id(program))
+    if known is None or known[0] is not program:
+        known = _RUNNERS[id(program)] = (program, _compiled(program))
     return known[1]
 
 
 Runner: TypeAlias = Callable[..., Any]
-_RUNNERS: dict[int, tuple[Tape, Runner]] = {}
+_RUNNERS: dict[int, tuple[Program, Runner]] = {}
 
 
-def _compiled(tape: Tape) -> Runner:
+def _compiled(program: Program) -> Runner:
     """Most operators are one step of their inputs in order: these need no loop."""
-    plan = _planned(tape)
+    plan = _planned(program)
     function, arguments, constant = plan[0] if len(plan) == 1 else (None, (), None)
-    if function is None or function is _where or arguments != tuple(range(len(tape.inputs))):
-        return _walker(plan, tape.output)
+    if function is None or function is _where or arguments != tuple(range(len(program.inputs))):
+        return _walker(plan, program.output)
     if constant is not None:
         return _raised(constant)
     if len(arguments) == 1:
@@ -148,13 +148,13 @@ def _walker(plan: list[tuple[Any, tuple[int, ...], Any]], output: int) -> Runner
     return run
 
 
-def _planned(tape: Tape) -> list[tuple[Any, tuple[int, ...], Any]]:
+def _planned(program: Program) -> list[tuple[Any, tuple[int, ...], Any]]:
     plan: list[tuple[Any, tuple[int, ...], Any]] = []
-    for step in tape.steps[: tape.value_steps]:
+    for step in program.value_operations:
         if step.name == "const":
-            plan.append((None, (), step.constant))
+            plan.append((None, (), step.value))
         elif step.name == "ipow":
-            plan.append((_ipow, step.arguments, step.constant))
+            plan.append((_ipow, step.arguments, step.value))
         else:
             plan.append((BALLS[step.name], step.arguments, None))
     return plan

@@ -81,9 +81,9 @@ class Arbiter:
     def _apply(self, row: Row, place: Place, known: dict[int, Any], bits: int, where: tuple[Field, int]) -> Any:
         number, arguments = row
         while len(self._runners) <= number:
-            self._runners.append(balls.runner(self.dag.heads[len(self._runners)].tape))
+            self._runners.append(balls.runner(self.dag.heads[len(self._runners)].program))
         head = self.dag.heads[number]
-        if head.tape.total:
+        if head.program.total:
             inputs: list[Any] = [balls.UNDEFINED] * head.arity
         else:
             inputs = []

@@ -119,7 +119,7 @@ class Sketches:
         known = self._heads.heads[head]
         if known.alias is not None:
             return arguments[known.alias]
-        if known.tape.total:
+        if known.program.total:
             arguments = ()
         elif len(arguments) == 2 and known.commutative and arguments[0] > arguments[1]:
             arguments = (arguments[1], arguments[0])
@@ -146,7 +146,7 @@ class Sketches:
     def _evaluated(self, head: int, inputs: list[Array], salt: int) -> Array:
         known = self._heads.heads[head]
         inputs += [self._field.slot(slot) for slot in known.slots]
-        out = run(known.tape, inputs, self._field.bounds, salt * 7 + head * 13)
+        out = run(known.program, inputs, self._field.bounds, salt * 7 + head * 13)
         shape = (max(len(column) for column in inputs), self._field.columns)
         return out if out.shape == shape else np.broadcast_to(out, shape)
 

@@ -132,7 +132,7 @@ class Judge:
         known = self._functions.dag.heads[head]
         if known.alias is not None:
             return arguments[known.alias]
-        if known.tape.total:
+        if known.program.total:
             arguments = (0,) * known.arity
         elif known.commutative:
             arguments = tuple(sorted(arguments))

@@ -16,7 +16,7 @@ import numpy as np
 from scipy import special
 
 from symact.arrays import Array
-from symact.program.tape import Step, Tape
+from symact.program.program import Operation, Program
 
 HUGE, TINY = 1e307, 1e-305
 _DISTURBED_HUGE, _DISTURBED_TINY = 1e303, 1e-301
@@ -99,26 +99,30 @@ class Saturation:
 
 
 def run(
-    tape: Tape, inputs: Sequence[Array], bounds: Saturation, salt: int | None = None, whole_rows: Array | None = None
+    program: Program,
+    inputs: Sequence[Array],
+    bounds: Saturation,
+    salt: int | None = None,
+    whole_rows: Array | None = None,
 ) -> Array:
-    """A tape in saturating float64.
+    """An exact Program in saturating float64.
 
     Args:
-        tape: of one operator.
-        inputs: one array per input of the tape, broadcastable to ``(rows, columns)``.
+        program: of one operator.
+        inputs: one array per input of the program, broadcastable to ``(rows, columns)``.
         bounds: of the columns.
         salt: disturb every rounded result in the second half, beginning at this row of the noise.
         whole_rows: ``(n,)`` rows whose arguments may all be whole numbers somewhere; None where that is not known.
     """
     values: list[Array] = list(inputs)
-    for number, step in enumerate(tape.steps[: tape.value_steps]):
+    for number, step in enumerate(program.value_operations):
         out = _step(step, values, bounds)
         if salt is not None and step.name not in EXACT and out.shape[1] == len(bounds.huge):
-            possible = whole_rows if tape.value_steps == 1 else None
+            possible = whole_rows if len(program.value_operations) == 1 else None
             exact = _exact([values[a] for a in step.arguments], out, bounds.points, possible)
             bounds.disturb(out, salt + 5 * number, exact)
         values.append(out)
-    return values[tape.output]
+    return values[program.output]
 
 
 def _exact(operands: Sequence[Array], out: Array, points: int, possible: Array | None) -> tuple[Array, Array] | None:
@@ -138,36 +142,38 @@ def _exact(operands: Sequence[Array], out: Array, points: int, possible: Array |
     return rows, exact
 
 
-def switch_values(tape: Tape, inputs: Sequence[Array], bounds: Saturation) -> list[Array]:
-    """The values of a tape's switches."""
+def breakpoint_values(program: Program, inputs: Sequence[Array], bounds: Saturation) -> list[Array]:
+    """The values of a program's breakpoints."""
     values = dict(enumerate(inputs))
-    for number in tape.switch_steps:
-        values[len(inputs) + number] = _step(tape.steps[number], values, bounds)
-    return [values[s] for s in tape.switches]
+    for number in program.breakpoint_operations:
+        values[len(inputs) + number] = _step(program.operations[number], values, bounds)
+    return [values[s] for s in program.breakpoints]
 
 
-def _step(step: Step, values: Mapping[int, Array] | Sequence[Array], bounds: Saturation) -> Array:
+def _step(step: Operation, values: Mapping[int, Array] | Sequence[Array], bounds: Saturation) -> Array:
     """The value of one step in saturating float64."""
     if step.name == "const":
         return np.full((1, 1), step.number)
     operands = [values[a] for a in step.arguments]
     if step.name == "ipow":
-        return _ipow(operands[0], int(step.constant), bounds)  # type: ignore[arg-type]
+        return _ipow(operands[0], int(step.number), bounds)
     return FLOAT64[step.name](bounds, *operands)
 
 
-def run_float32(tape: Tape, inputs: Sequence[Array], table: Mapping[str, Callable[..., Array]] | None = None) -> Array:
-    """A tape in plain float32 with IEEE infinities, as a network would evaluate it; `table` instead of `FLOAT32`."""
+def run_float32(
+    program: Program, inputs: Sequence[Array], table: Mapping[str, Callable[..., Array]] | None = None
+) -> Array:
+    """An exact Program in plain float32 with IEEE infinities; `table` instead of `FLOAT32`."""
     table = FLOAT32 if table is None else table
     values: list[Array] = list(inputs)
-    for step in tape.steps[: tape.value_steps]:
+    for step in program.value_operations:
         if step.name == "const":
             values.append(np.full((1, 1), step.number, np.float32))
         elif step.name == "ipow":
-            values.append(values[step.arguments[0]] ** np.float32(step.constant))
+            values.append(values[step.arguments[0]] ** np.float32(step.number))
         else:
             values.append(table[step.name](*[values[a] for a in step.arguments]))
-    return values[tape.output]
+    return values[program.output]
 
 
 def _capped(bounds: Saturation, out: Array) -> Array:

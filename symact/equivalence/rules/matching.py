@@ -1,6 +1,6 @@
 """Patterns of rules, and whether a form is of one.
 
-In: the two sides of a rule as text; forms. Out: tapes; what the variables of a pattern stand for.
+In: the two sides of a rule as text; forms. Out: Programs; what the variables of a pattern stand for.
 """
 
 from __future__ import annotations
@@ -15,16 +15,17 @@ import sympy
 
 from symact.equivalence.rules.forms import Form, Forms, leads_with_minus
 from symact.expr.formula import parse_formula
-from symact.program.tape import Tape, compile_formula
+from symact.program.from_sympy import program_of
+from symact.program.program import Program
 
 _HOLES = tuple(sympy.Symbol(name, real=True) for name in "abc")
 
 
 @cache
-def tape_of_side(text: str) -> Tape:
-    """The tape of one side of a rule in `a`, `b` and `c`."""
+def program_of_side(text: str) -> Program:
+    """The program of one side of a rule in `a`, `b` and `c`."""
     names = {symbol.name: symbol for symbol in _HOLES}
-    return compile_formula(parse_formula(text, names.get), tuple(names))
+    return program_of(parse_formula(text, names.get), tuple(names))
 
 
 def matched(forms: Forms, pattern: Form, form: Form, found: dict[str, Form]) -> bool:

@@ -26,9 +26,11 @@ from symact.equivalence.rules.forms import (
     opened,
     ratio,
 )
-from symact.equivalence.rules.matching import matched, tape_of_side
+from symact.equivalence.rules.matching import matched, program_of_side
 from symact.equivalence.rules.rules import RULES, Rule
-from symact.program.tape import ELEMENTARY, Tape
+from symact.expr.functions import FUNCTIONS
+from symact.program.instructions import EXACT
+from symact.program.program import Program
 
 # Functions of one argument that are defined wherever it is: what is known of their results.
 _RISING = frozenset(["asinh", "atan", "erf", "i1e"])
@@ -50,22 +52,22 @@ class Normal(Forms):
             if row is not None:
                 self._rows.setdefault(row.head, []).append(row)
 
-    def tape(self, tape: Tape, inputs: Sequence[Form]) -> Form:
-        """The form of a tape's result."""
+    def program(self, program: Program, inputs: Sequence[Form]) -> Form:
+        """The form of a program's result."""
         values = list(inputs)
-        for step in tape.steps[: tape.value_steps]:
+        for step in program.value_operations:
             if step.name == "const":
-                values.append(self._constant(step.constant))
+                values.append(self._constant(step.value))
             else:
                 operands = [values[number] for number in step.arguments]
                 builder = _BUILDERS.get(step.name)
                 if builder is not None:
                     values.append(builder(self, *operands))
                 elif step.name == "ipow":
-                    values.append(self.power(operands[0], int(step.constant)))  # type: ignore[arg-type]
+                    values.append(self.power(operands[0], int(step.number)))
                 else:
                     values.append(self.call(step.name, *operands))
-        return values[tape.output]
+        return values[program.output]
 
     def _constant(self, value: Any) -> Form:
         if value == sympy.E:
@@ -105,7 +107,7 @@ class Normal(Forms):
         for row in self._rows.get(name, ()):
             found = row.match(self, argument)
             if found is not None:
-                return self.tape(row.right, [found.get(hole, self.zero) for hole in "abc"])
+                return self.program(row.right, [found.get(hole, self.zero) for hole in "abc"])
         return None
 
     def _free(self, name: str, *arguments: Form) -> Form:
@@ -373,24 +375,24 @@ class _Row:
 
     head: str
     pattern: Form
-    right: Tape
+    right: Program
     guard: str
 
     @classmethod
     def compiled(cls, normal: Normal, rule: Rule) -> _Row | None:
         """The row of a rule; None for those that hold by construction."""
-        left = tape_of_side(rule.left)
-        if not left.value_steps:
+        left = program_of_side(rule.left)
+        if not left.value_operations:
             return None
-        last = left.steps[left.value_steps - 1]
-        if last.name not in ELEMENTARY - {"exp", "abs"} or rule.guard not in ("", "a != 0"):
+        last = left.value_operations[-1]
+        if last.name not in _MATCHED or rule.guard not in ("", "a != 0"):
             return None
         (number,) = last.arguments
         holes = [normal.hole(name) for name in "abc"]
-        pattern = normal.tape(replace(left, output=number, value_steps=left.value_steps - 1), holes)
+        pattern = normal.program(replace(left, outputs=(number,)), holes)
         if pattern.kind == "product":
             return None
-        return cls(last.name, pattern, tape_of_side(rule.right), rule.guard)
+        return cls(last.name, pattern, program_of_side(rule.right), rule.guard)
 
     def match(self, normal: Normal, argument: Form) -> dict[str, Form] | None:
         """What the variables stand for, or None."""
@@ -424,6 +426,9 @@ _SIGNS |= dict.fromkeys(["logsigmoid", "log_ndtr"], NOT_POSITIVE)
 _SIGN_KEEPING = frozenset(
     ["sinh", "tanh", "expm1", "log1p", "elu", "selu", "erf", "asinh", "atan", "i1e", "swish", "gelu"]
 )
+# Functions that are one operation, whose rules are found by matching their argument.
+_MATCHED = frozenset(name for name, row in FUNCTIONS.items() if row.head and row.arity == 1 and name in EXACT)
+_MATCHED -= {"exp", "abs"}
 _CONDITIONS = frozenset(["lt", "le", "eq", "ne", "and", "or"])
 _LOGARITHMS = frozenset(["log", "softplus", "asinh"])
 

@@ -12,7 +12,7 @@ from symact.equivalence.rules.normal_form import Normal
 from symact.equivalence.terms import Slot, Slots
 from symact.expr.operators import VARIABLE, Operator, Parameter
 from symact.expr.tree import Expr
-from symact.program.tape import tape_of
+from symact.program.pipeline import exact_program
 
 _MOST_FORMS = 150_000
 
@@ -56,14 +56,14 @@ class Rules:
         place = (operator, slots, arguments)
         found = self._forms.get(place)
         if found is None:
-            tape = tape_of(operator)
+            program = exact_program(operator)
             own = [self._normal.slot(slot, slot.family[4][0] >= 0) for slot in slots]
             if operator.kind == "nary":
                 found = arguments[0]
                 for argument in arguments[1:]:
-                    found = self._normal.tape(tape, [found, argument, *own])
+                    found = self._normal.program(program, [found, argument, *own])
             else:
-                found = self._normal.tape(tape, [*arguments, *own])
+                found = self._normal.program(program, [*arguments, *own])
             self._forms[place] = found
         return found
 

@@ -34,5 +34,5 @@ class RowForms:
             head = self.dag.heads[number]
             inner = [self.of(self.dag.node(a)) if a else self._normal.x for a in arguments[: head.arity]]
             own = [self._normal.slot(slot, slot.family[4][0] >= 0) for slot in head.slots]
-            form = self._forms[row] = self._normal.tape(head.tape, [*inner, *own])
+            form = self._forms[row] = self._normal.program(head.program, [*inner, *own])
         return form

@@ -16,8 +16,8 @@ import numpy as np
 from symact.arrays import Array
 from symact.equivalence.terms import Dag, Head
 from symact.program import signs
+from symact.program.program import Program
 from symact.program.signs import ABOVE, BELOW, DEFINED, NONZERO
-from symact.program.tape import Tape
 
 _SURE = DEFINED | NONZERO
 
@@ -78,14 +78,14 @@ ORDERED = (
     _Ordered("smaller", "min", 0, BELOW, ABOVE | DEFINED),
     _Ordered("smaller", "min", 1, BELOW, ABOVE | DEFINED),
 )
-# Step -> the rule by which equal arguments are the result.
+# Operation -> the rule by which equal arguments are the result.
 IDEMPOTENT = {"max": "max of one", "min": "max of one"}
-# Step -> the rule by which it gives back what is not negative.
+# Operation -> the rule by which it gives back what is not negative.
 KEEPING = {"abs": "abs of what is not negative", "relu": "relu", "elu": "elu"}
 _NEGATION, _RECIPROCAL, _SIZE = "negation", "reciprocal", "size"
-# Step -> the rule, the step of an argument's inverse that it is where that inverse is a row, and which inverse.
+# Operation -> the rule, the step of an argument's inverse that it is where that inverse is a row, and which inverse.
 INVERSE = {"sub": ("difference", "add", _NEGATION), "div": ("quotient", "mul", _RECIPROCAL)}
-# Step -> the rule by which f(-a) and f(abs(a)) are f(a).
+# Operation -> the rule by which f(-a) and f(abs(a)) are f(a).
 EVEN = {
     "abs": "abs even",
     "cosh": "cosh",
@@ -120,7 +120,7 @@ class Shortcuts:
             self._related = {n: np.concatenate([old, np.full_like(old, -1)]) for n, old in self._related.items()}
         head = self.dag.heads[number]
         self._flags[rows] = self.flags(number, arguments)
-        value = _constant_of(head.tape)
+        value = _constant_of(head.program)
         if value is not None:
             self._constants[value] += rows.tolist()
         elif head.step == "neg":
@@ -141,7 +141,7 @@ class Shortcuts:
         head = self.dag.heads[number]
         inputs = [self._flags[column] for column in arguments.T]
         inputs += [np.array([signs.of_slot(slot.family[4][0])], np.uint8) for slot in head.slots]
-        return np.broadcast_to(signs.of_result(head.tape, inputs), len(arguments))
+        return np.broadcast_to(signs.of_result(head.program, inputs), len(arguments))
 
     def applications(self, number: int, arguments: Array) -> Iterator[tuple[int, Array, Array]]:
         """What applications ``(rows, arity)`` of a head are rewritten to: head, arguments, and which rows."""
@@ -241,20 +241,20 @@ class Shortcuts:
 def _is_even(head: Head) -> bool:
     if head.arity != 1 or head.step not in EVEN:
         return False
-    return head.step != "ipow" or int(head.tape.steps[0].constant) % 2 == 0  # type: ignore[arg-type]
+    return head.step != "ipow" or int(head.program.operations[0].number) % 2 == 0
 
 
 def _is_reciprocal(head: Head) -> bool:
-    steps = head.tape.steps[: head.tape.value_steps]
+    steps = head.program.value_operations
     if len(steps) != 2 or head.slots or head.arity != 1:
         return False
     one, quotient = steps
-    return one.name == "const" and one.constant == 1 and quotient.name == "div" and quotient.arguments == (1, 0)
+    return one.name == "const" and one.value == 1 and quotient.name == "div" and quotient.arguments == (1, 0)
 
 
-def _constant_of(tape: Tape) -> int | None:
-    """0 or 1 where a tape is that constant, else None."""
-    step = tape.steps[tape.output - len(tape.inputs)] if tape.output >= len(tape.inputs) else None
-    if not tape.total or step is None or step.name != "const":
+def _constant_of(program: Program) -> int | None:
+    """0 or 1 where a program is that constant, else None."""
+    step = program.operations[program.output - len(program.inputs)] if program.output >= len(program.inputs) else None
+    if not program.total or step is None or step.name != "const":
         return None
-    return int(step.constant) if step.constant in (0, 1) else None
+    return int(step.number) if step.value in (0, 1) else None

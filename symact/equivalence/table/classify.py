@@ -42,7 +42,7 @@ from symact.expr.shape import Shape
 from symact.expr.space import Space
 from symact.expr.tree import Expr
 from symact.files import write_file
-from symact.program.tape import tape_of
+from symact.program.pipeline import exact_program
 
 __all__ = ["EQUIVALENCES", "FunctionIndex", "distinct", "domain", "enumerate_classes", "screen", "write_table"]
 
@@ -245,9 +245,9 @@ def _effective_size(expression: Expr) -> int:
     size = 0
     for node in expression.walk():
         if node.arguments:
-            tape = tape_of(node.operator)
-            constant = tape.total and not node.operator.parameters
-            size += not (constant or tape.output < len(tape.inputs) - len(node.operator.parameters))
+            program = exact_program(node.operator)
+            constant = program.total and not node.operator.parameters
+            size += not (constant or program.output < len(program.inputs) - len(node.operator.parameters))
     return size
 
 

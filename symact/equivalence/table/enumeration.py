@@ -213,7 +213,7 @@ class Levels:
         known = self.functions.dag.heads[head]
         if known.alias is not None:
             return product.side(known.alias)
-        if known.tape.total:
+        if known.program.total:
             number = wanted.add(head, np.zeros((1, known.arity), np.int64))
             return np.full(product.shape, size + number[0])
         return product.spread(self._numbers(head, product.arguments, wanted, size))
@@ -249,12 +249,12 @@ class Levels:
 
     def apply32(self, operator: Operator, head: int, arguments: list[Array]) -> Array:
         """One operator in float32 on rows of argument values."""
-        tape = self.functions.dag.heads[head].tape
+        program = self.functions.dag.heads[head].program
         own = [self._parameters32[p.name] for p in operator.parameters]
         shape = arguments[0].shape
         if operator.kind != "nary":
-            return np.broadcast_to(run_float32(tape, [*arguments, *own]), shape)
+            return np.broadcast_to(run_float32(program, [*arguments, *own]), shape)
         result = arguments[0]
         for argument in arguments[1:]:
-            result = run_float32(tape, [result, argument, *own])
+            result = run_float32(program, [result, argument, *own])
         return np.broadcast_to(result, shape)

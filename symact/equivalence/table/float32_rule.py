@@ -19,7 +19,7 @@ from symact.errors import InputError
 from symact.expr.operators import Operator, Vocabulary
 from symact.expr.shape import Shape
 from symact.expr.space import Space
-from symact.program.tape import tape_of
+from symact.program.pipeline import exact_program
 
 POINTS = 1000
 _BLOCK = 64
@@ -123,13 +123,13 @@ class _SingleLevels:
             yield out, place
 
     def _apply(self, operator: Operator, arguments: list[Array]) -> Array:
-        tape = tape_of(operator)
+        program = exact_program(operator)
         own = [np.full((1, 1), p.init, np.float32) for p in operator.parameters]
         if operator.kind != "nary":
-            return run_float32(tape, [*arguments, *own], PUBLISHED)
+            return run_float32(program, [*arguments, *own], PUBLISHED)
         result = arguments[0]
         for argument in arguments[1:]:
-            result = run_float32(tape, [result, argument, *own], PUBLISHED)
+            result = run_float32(program, [result, argument, *own], PUBLISHED)
         return result
 
 

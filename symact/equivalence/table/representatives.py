@@ -81,7 +81,7 @@ def simplicity(levels: Levels, found: Members) -> Array:
         place = [1] * len(counts)
         place[position] = counts[position]
         heads = [dag.heads[h] for h in levels.heads[slot.kind]]
-        weight = [0 if h.alias is not None or (h.tape.total and not h.slots) else 1 for h in heads]
+        weight = [0 if h.alias is not None or (h.program.total and not h.slots) else 1 for h in heads]
         size += np.array(weight, np.int16).reshape(place)
         if names:
             bits = [sum(1 << names.index(p.name) for p in h.operator.parameters if p.name in names) for h in heads]
@@ -160,7 +160,7 @@ def _applied(levels: Levels, kind: str, children: list[Array]) -> Array:
             spread = np.ones([len(child) for child in children], np.uint64)
             place = [-1 if position == head.alias else 1 for position in range(len(children))]
             own[:] = (spread * children[head.alias].reshape(place)).ravel()
-        elif head.tape.total:
+        elif head.program.total:
             own[:] = _mixed(name, name)
     return result
 

@@ -22,10 +22,12 @@ from symact.backends.cpu import kernel as cpu_kernel
 from symact.backends.cpu import library as cpu_library
 from symact.expr.operators import Parameter, Vocabulary
 from symact.expr.tree import parse
+from symact.program.builder import Builder
 from symact.program.gradient import backward
+from symact.program.instructions import INSTRUCTIONS
 from symact.program.mpmath_values import MEANING
 from symact.program.pipeline import lower
-from symact.program.program import OPERATIONS, Builder, Program
+from symact.program.program import Program
 
 LIBRARY = cpu_library.load()
 pytestmark = [
@@ -47,8 +49,8 @@ ULPS = {
     "i0e_minus_i1e": 6.0,
 }
 # Operations that are computed as float64 of the same method in both paths have no independent check but mpmath.
-UNARY = [name for name, row in OPERATIONS.items() if row.arity == 1]
-BINARY = [name for name, row in OPERATIONS.items() if row.arity == 2]
+UNARY = [name for name, row in INSTRUCTIONS.items() if row.arity == 1]
+BINARY = [name for name, row in INSTRUCTIONS.items() if row.arity == 2]
 ISAS = ("portable", "avx2", "avx512")
 
 
@@ -63,7 +65,7 @@ def isa(request):
 
 def single(name: str) -> cpu_kernel.NativeKernel:
     """A kernel of one operation; a second argument comes as the gradient."""
-    arity = OPERATIONS[name].arity
+    arity = INSTRUCTIONS[name].arity
     one = Builder(("x",))
     forward = one.build(one.emit(name, *[0] * arity))
     two = Builder(("x", "grad"))
@@ -253,10 +255,10 @@ def random_program(generator: numpy.random.Generator) -> Program:
         pick = [numbers[generator.integers(len(numbers))], second[generator.integers(len(second))]]
         if name == "sech":
             numbers.append(builder.emit("div", builder.const(1.0), builder.emit("cosh", builder.emit("tanh", pick[0]))))
-        elif OPERATIONS[name].arity == 2 and name == "mul":
+        elif INSTRUCTIONS[name].arity == 2 and name == "mul":
             numbers.append(builder.emit("mul", builder.emit("tanh", pick[0]), pick[1]))
         else:
-            numbers.append(builder.emit(name, *pick[: OPERATIONS[name].arity]))
+            numbers.append(builder.emit(name, *pick[: INSTRUCTIONS[name].arity]))
     return builder.build(numbers[-1])
 
 

@@ -15,10 +15,12 @@ from symact.backends import torch_source
 from symact.expr.grammar import load_grammar, shipped
 from symact.expr.operators import Parameter, Vocabulary
 from symact.expr.tree import parse
+from symact.program.builder import Builder
 from symact.program.gradient import backward
+from symact.program.instructions import INSTRUCTIONS
 from symact.program.mpmath_values import MEANING
 from symact.program.pipeline import lower, operator_program
-from symact.program.program import OPERATIONS, Builder, Operation, Program
+from symact.program.program import Operation, Program
 
 pytest.importorskip("triton", reason="triton is not installed: GPU kernels are NOT tested")
 from symact.backends.triton import source as triton_code
@@ -67,7 +69,7 @@ def _interpreted(request, monkeypatch):
 
 def program_of(name: str) -> Program:
     """The Program that is one instruction of its inputs."""
-    arity = OPERATIONS[name].arity
+    arity = INSTRUCTIONS[name].arity
     builder = Builder(("x", "b", "c")[: max(arity, 1)])
     return builder.build(builder.emit(name, *range(arity)))
 
@@ -99,11 +101,11 @@ def error_in_ulp(value: float, exact: mpmath.mpf, dtype: torch.dtype) -> float:
 
 
 def test_every_instruction_has_a_row_and_every_row_is_an_instruction():
-    assert set(triton_code.TEMPLATES) == set(OPERATIONS) - {"const"}
+    assert set(triton_code.TEMPLATES) == set(INSTRUCTIONS) - {"const"}
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=["float32", "float64"])
-@pytest.mark.parametrize("name", [name for name, row in OPERATIONS.items() if row.arity == 1])
+@pytest.mark.parametrize("name", [name for name, row in INSTRUCTIONS.items() if row.arity == 1])
 def test_values_of_an_instruction_are_within_a_few_ulp_of_mpmath(name, dtype):
     x = unary_points(dtype)
     if name in ("sinc_grad", "tan", "sin", "cos") and dtype == torch.float32:
@@ -120,7 +122,7 @@ def test_values_of_an_instruction_are_within_a_few_ulp_of_mpmath(name, dtype):
     assert errors[worst] <= 6.0, f"{name}({x[worst].item()!r}) = {values[worst]!r}, {errors[worst]:.1f} ulp off"
 
 
-@pytest.mark.parametrize("name", [name for name, row in OPERATIONS.items() if row.arity == 1])
+@pytest.mark.parametrize("name", [name for name, row in INSTRUCTIONS.items() if row.arity == 1])
 def test_nan_stays_nan_and_infinities_give_the_limit(name):
     values = run(program_of(name), torch.tensor([math.nan, -math.inf, math.inf]))
     assert math.isnan(values[0])
@@ -189,7 +191,7 @@ def gradients_agree(forward: Program, x: torch.Tensor, parameters: tuple[torch.T
         torch.testing.assert_close(total.double(), exact, rtol=max(rtol, 1e-4), atol=max(atol, 1e-4))
 
 
-@pytest.mark.parametrize("name", [name for name, row in OPERATIONS.items() if row.arity == 1])
+@pytest.mark.parametrize("name", [name for name, row in INSTRUCTIONS.items() if row.arity == 1])
 def test_gradient_of_every_instruction(name):
     low = {"log": 0.1, "sqrt": 0.1, "log1p": -0.9}.get(name, -6.0)
     gradients_agree(program_of(name), torch.linspace(low, 6.0, 100), ())

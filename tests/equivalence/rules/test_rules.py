@@ -11,7 +11,7 @@ from flint import arb
 
 from symact.equivalence.exact import balls
 from symact.equivalence.rules.forms import NOT_NEGATIVE, NOT_POSITIVE
-from symact.equivalence.rules.matching import tape_of_side
+from symact.equivalence.rules.matching import program_of_side
 from symact.equivalence.rules.normal_form import Normal
 from symact.equivalence.rules.rules import GUARDS, RULES, Rule
 from symact.expr.formula import parse_formula
@@ -75,7 +75,7 @@ def test_both_sides_agree_in_high_precision_over_the_guard(rule):
 
 @rows
 def test_both_sides_agree_in_balls_over_the_guard(rule):
-    left, right = (tape_of_side(side) for side in rule[1:3])
+    left, right = (program_of_side(side) for side in rule[1:3])
     for at in admitted(rule):
         verdict = None
         for bits in balls.PRECISIONS:
@@ -103,14 +103,14 @@ def test_a_rule_is_applied_where_its_guard_holds(rule):
     a, b, c = holes(normal, rule, guarded=True)
     if rule.guard == "a >= b":
         a = normal.add(((b, 1), (normal.power(a, 2), 1)))
-    left, right = (normal.tape(tape_of_side(side), [a, b, c]) for side in rule[1:3])
+    left, right = (normal.program(program_of_side(side), [a, b, c]) for side in rule[1:3])
     assert left is right
 
 
 @pytest.mark.parametrize("rule", [r for r in RULES if any(g in _KNOWN for g in guards(r))], ids=lambda rule: rule.name)
 def test_a_rule_is_not_applied_to_arguments_of_which_nothing_is_known(rule):
     normal = Normal()
-    left, right = (normal.tape(tape_of_side(side), holes(normal, rule, guarded=False)) for side in rule[1:3])
+    left, right = (normal.program(program_of_side(side), holes(normal, rule, guarded=False)) for side in rule[1:3])
     assert left is not right
 
 
@@ -118,7 +118,7 @@ def test_a_rule_is_not_applied_to_arguments_of_which_nothing_is_known(rule):
 def test_what_a_rule_drops_leaves_its_domain(rule):
     normal = Normal()
     partial = normal.call("log", normal.x)
-    left, right = (normal.tape(tape_of_side(s), [partial, normal.one, normal.one]) for s in rule[1:3])
+    left, right = (normal.program(program_of_side(s), [partial, normal.one, normal.one]) for s in rule[1:3])
     assert left.tags >= partial.tags
     if not right.tags:
         assert left is not right

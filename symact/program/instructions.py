@@ -1,0 +1,112 @@
+"""The instruction set of Programs: `INSTRUCTIONS`, which every back end runs, and `MACROS`, which are expanded first.
+
+To be a row of `INSTRUCTIONS` is to be implemented by every back end, differentiated by `gradient`, and checked against
+mpmath by the tests. A row of `MACROS` only occurs in exact Programs: identity evaluates it in one piece, and `expand`
+writes it out for the back ends.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Instruction:
+    """A row of the instruction set.
+
+    Attributes:
+        arity: number of arguments.
+        cost: deterministic cost in the time of one float32 addition on the block interpreter;
+            what multi-objective search minimizes.
+        commutative: the two arguments may be exchanged.
+    """
+
+    arity: int
+    cost: float
+    commutative: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Macro:
+    """An instruction of exact Programs that back ends do not know.
+
+    Attributes:
+        arity: number of arguments.
+        expansion: how back ends compute it, in `u` and `v` (see `patterns`); `""` where `expand` has code for it.
+        commutative: the two arguments may be exchanged.
+    """
+
+    arity: int
+    expansion: str
+    commutative: bool = False
+
+
+# Comparisons give 1.0 or 0.0; `where(c, a, b)` is a where c != 0 and only propagates NaN of the
+# branch that is taken. max and min propagate NaN. pow is the real power: NaN for a negative base
+# with a non-integer exponent. sinc is sin(x)/x. Names are those of SciPy or PyTorch.
+INSTRUCTIONS: dict[str, Instruction] = {
+    "const": Instruction(0, 0.0),
+    "add": Instruction(2, 1.0, True),
+    "sub": Instruction(2, 1.0),
+    "mul": Instruction(2, 1.0, True),
+    "div": Instruction(2, 3.0),
+    "neg": Instruction(1, 1.0),
+    "abs": Instruction(1, 1.0),
+    "sign": Instruction(1, 2.0),
+    "max": Instruction(2, 1.0, True),
+    "min": Instruction(2, 1.0, True),
+    "lt": Instruction(2, 1.0),
+    "le": Instruction(2, 1.0),
+    "eq": Instruction(2, 1.0, True),
+    "where": Instruction(3, 1.0),
+    "sqrt": Instruction(1, 4.0),
+    "pow": Instruction(2, 40.0),
+    "exp": Instruction(1, 10.0),
+    "expm1": Instruction(1, 14.0),
+    "log": Instruction(1, 12.0),
+    "log1p": Instruction(1, 15.0),
+    "sin": Instruction(1, 14.0),
+    "cos": Instruction(1, 14.0),
+    "tan": Instruction(1, 20.0),
+    "sinh": Instruction(1, 16.0),
+    "cosh": Instruction(1, 14.0),
+    "tanh": Instruction(1, 16.0),
+    "asinh": Instruction(1, 22.0),
+    "atan": Instruction(1, 16.0),
+    "sigmoid": Instruction(1, 13.0),
+    "logsigmoid": Instruction(1, 26.0),
+    "softplus": Instruction(1, 26.0),
+    "erf": Instruction(1, 22.0),
+    "erfc": Instruction(1, 26.0),
+    "erfcx": Instruction(1, 24.0),
+    "ndtr": Instruction(1, 28.0),
+    "log_ndtr": Instruction(1, 40.0),
+    "logcosh": Instruction(1, 26.0),
+    "i0e": Instruction(1, 30.0),
+    "i1e": Instruction(1, 30.0),
+    "sinc": Instruction(1, 18.0),
+    # Helpers that rewrites and derivatives need, so that nothing cancels or overflows on the way.
+    "sinc_grad": Instruction(1, 24.0),  # (cos(x) - sinc(x))/x, 0 at 0
+    "erfcx_grad": Instruction(1, 26.0),  # 2*x*erfcx(x) - 2/sqrt(pi)
+    "i1e_ratio": Instruction(1, 30.0),  # i1e(x)/x, 1/2 at 0
+    "i0e_minus_i1e": Instruction(1, 30.0),  # i0e(x) - i1e(x)
+    "hypot1": Instruction(1, 5.0),  # sqrt(1 + x*x), without overflow: |x| for |x| > 1e9
+}
+
+# SELU: Klambauer et al. 2017 (arXiv:1706.02515), equation 14, with PyTorch's digits.
+_SCALE, _ALPHA = "1.0507009873554804934193349852946", "1.6732632423543772848170429916717"
+
+MACROS: dict[str, Macro] = {
+    "ipow": Macro(1, ""),  # a whole power from 2 to 64, the operation's `value`; by repeated squaring
+    "ne": Macro(2, "1 - (u == v)", True),
+    "and": Macro(2, "u*v", True),
+    "or": Macro(2, "max(u, v)", True),
+    "relu": Macro(1, "max(u, 0)"),
+    "elu": Macro(1, "where(0 < u, u, expm1(u))"),
+    "selu": Macro(1, f"where(0 < u, u*{_SCALE}, expm1(u)*({_SCALE}*{_ALPHA}))"),
+    "swish": Macro(1, "u*sigmoid(u)"),
+    "gelu": Macro(1, "u*ndtr(u)"),
+    "heaviside": Macro(1, "0 < u"),
+}
+
+EXACT: dict[str, Instruction | Macro] = {**INSTRUCTIONS, **MACROS}
