@@ -16,11 +16,11 @@ from typing import Annotated, Any, NoReturn
 
 import typer
 
+from symact import __version__
 from symact.errors import InputError, SymactError, printable
 
 app = typer.Typer(
     name="symact",
-    help="A compiler for activation functions, and a toolkit that discovers new ones.",
     no_args_is_help=True,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
@@ -78,6 +78,21 @@ TimeoutOption = Annotated[float | None, typer.Option("--timeout", min=0.01, help
 MemoryOption = Annotated[float | None, typer.Option("--memory", min=0.01, help="GiB per worker process tree.")]
 RayOption = Annotated[str | None, typer.Option("--ray-address", help="Ray cluster to join; a local one by default.")]
 SetOption = Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="A setting of the optimizer.")]
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        print(f"symact {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def symact(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    """A compiler for activation functions, and a toolkit that discovers new ones."""
 
 
 @app.command(
@@ -343,7 +358,3 @@ def _complain(message: str, code: int, hint: str = "") -> int:
     message = printable(message, "\n")
     print(f"symact: {message}" + (f"\n{hint}" if hint else ""), file=sys.stderr)
     return code
-
-
-if __name__ == "__main__":
-    main()

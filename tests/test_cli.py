@@ -9,16 +9,32 @@ from pathlib import Path
 
 import pytest
 
-from symact import cli
+from symact import __version__, cli
 
 
-def test_help_needs_neither_torch_nor_sympy():
-    code = "import sys, symact.cli; print(sorted({'torch', 'sympy'} & set(sys.modules)))"
+@pytest.mark.parametrize("arguments", [["--help"], ["--version"], ["bench", "--help"], ["search", "--help"]])
+def test_help_and_version_load_none_of_the_large_libraries(arguments):
+    large = {"torch", "sympy", "numpy", "scipy", "sklearn", "pyarrow", "matplotlib"}
+    code = f"""
+import sys
+from symact.cli import main
+sys.argv[1:] = {arguments}
+try:
+    main()
+except SystemExit:
+    print(sorted({large} & set(sys.modules)))
+"""
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "[]"
+    assert done.stdout.splitlines()[-1] == "[]"
 
 
-def test_version_and_help_answer(symact):
+def test_the_package_is_a_command_too_and_tells_its_version(symact):
+    done = subprocess.run([sys.executable, "-m", "symact", "--version"], capture_output=True, text=True, check=True)
+    assert done.stdout == f"symact {__version__}\n"
+    assert symact("--version") == (0, done.stdout, "")
+
+
+def test_help_names_every_subcommand(symact):
     code, out, _ = symact("--help")
     assert code == 0
     assert all(name in out for name in ("compile", "search", "resume", "top", "export", "report", "bench", "tasks"))

@@ -24,6 +24,7 @@ FLOORS = (
     ("bench",),
     ("commands",),
     ("cli",),
+    ("__main__",),
 )
 
 NEVER = {
