@@ -205,7 +205,7 @@ def latency() -> dict:
     start = clock()
     made = symact.compile_many(expressions)
     compiled = clock() - start
-    kernels = [function._runner.kernel("cpu") for function in made]
+    kernels = [function._runner.plan("cpu").narrow for function in made]
     return {
         "functions": len(texts),
         "seconds_from_expression_to_callable": round(compiled, 3),

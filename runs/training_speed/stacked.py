@@ -39,7 +39,7 @@ class Stacked:
     def __init__(self, models: list[torch.nn.Sequential], config: object):
         layers = [[module for module in model if isinstance(module, torch.nn.Linear)] for model in models]
         self.kernels = [
-            [module._runner.kernel("cpu") for module in model if isinstance(module, symact.Activation)]
+            [module._runner.plan("cpu").narrow for module in model if isinstance(module, symact.Activation)]
             for model in models
         ]
         tensors = []

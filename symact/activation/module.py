@@ -8,21 +8,19 @@ from __future__ import annotations
 import gc
 import html
 from collections.abc import Iterable
-from functools import lru_cache
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 
-from symact.activation.runner import Runner, checked
+from symact.activation.runner import checked, shared_runner
 from symact.backends import torch_source
 from symact.errors import InputError
 from symact.expr.formula_text import formula_text
 from symact.expr.operators import Parameter, Vocabulary
 from symact.expr.tree import Expr, parse
 from symact.program.pipeline import lower
-from symact.program.program import Program
 
 # The smallest value of a parameter that is declared positive.
 POSITIVE_FLOOR = 1e-6
@@ -30,12 +28,6 @@ POSITIVE_FLOOR = 1e-6
 
 def _expression(expr: Expr | str, grammar: Vocabulary | None) -> Expr:
     return parse(expr, grammar) if isinstance(expr, str) else expr
-
-
-@lru_cache(maxsize=4096)
-def shared_runner(program: Program) -> Runner:
-    """What runs a Program: one for all sites of a network, so that the Program is examined once."""
-    return Runner(program)
 
 
 class CompiledFunction:
@@ -51,7 +43,7 @@ class CompiledFunction:
         self.expr = expr
         self.program = lower(expr)
         self.parameters: tuple[Parameter, ...] = expr.parameters
-        self._runner = Runner(self.program)
+        self._runner = shared_runner(self.program)
 
     def __call__(self, x: Tensor, **parameters: Tensor | float) -> Tensor:
         """The function at `x`, of any shape and floating dtype.

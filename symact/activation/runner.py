@@ -2,8 +2,9 @@
 
 * eager: a fused kernel forward and backward, which saves the inputs and nothing else. A second
   derivative, and everything without a kernel, runs the Programs as plain torch operations.
-* inside `torch.compile` and `torch.export`: plain operations, in a Function that Dynamo can trace.
-* under `torch.func` transforms and forward mode: the same with a rule for `vmap` and for `jvp`.
+* under `torch.func` transforms and forward mode: plain operations, with a rule for `vmap` and for `jvp`.
+* inside `torch.compile` and `torch.export`: the same, as one call that Dynamo does not look into and that
+  the compiler behind it sees as operations, differentiated and transformed as outside.
 
 Derivatives of any order come from `gradient.backward` applied again, never from autograd through
 the stable forms, whose intermediate steps have kinks of their own.
@@ -11,19 +12,18 @@ the stable forms, whose intermediate steps have kinks of their own.
 
 from __future__ import annotations
 
-import math
+from collections.abc import Callable
+from functools import lru_cache
 from typing import Any
 
 import torch
 from torch import Tensor
 from torch.autograd import Function, forward_ad
-from torch.utils._python_dispatch import _disable_current_modes
 
 from symact.activation import small_tensors
-from symact.activation.float32_range import limit, reach, wide
-from symact.activation.taylor import expanded
-from symact.backends import select, torch_source
-from symact.backends.cpu import kernel as cpu_kernel
+from symact.activation.plan import Plan, plain, plan
+from symact.backends.cpu.kernel import TYPES
+from symact.backends.select import SELECTOR
 from symact.errors import InputError
 from symact.program.gradient import backward
 from symact.program.program import Program
@@ -60,20 +60,11 @@ def _reduced(gradient: Tensor, like: Tensor) -> Tensor:
 def _evaluate(program: Program, inputs: tuple[Tensor, ...]) -> Any:
     """Plain operations, given back in the dtype of the first input."""
     dtype = inputs[0].dtype
-    working = torch.float64 if any(t.dtype == torch.float64 for t in inputs) else torch.float32
-    if working is torch.float32 and _needs_float64(program, inputs[0]):
-        program, working = wide(program), torch.float64
-    outputs = torch_source.function(program)(*[t.to(working) for t in inputs])
+    function, working = plain(program, any(t.dtype == torch.float64 for t in inputs), inputs[0].is_cuda)
+    outputs = function(*[t.to(working) for t in inputs])
     if isinstance(outputs, tuple):
         return tuple(output.to(dtype) for output in outputs)
     return outputs.to(dtype)
-
-
-def _needs_float64(program: Program, x: Tensor) -> bool:
-    """Whether float32 fails somewhere; on a GPU, where float64 is slow, within 1e4 of zero."""
-    with _disable_current_modes():
-        bound = limit(program)
-    return bound < 1e4 if x.is_cuda else math.isfinite(bound)
 
 
 def _gradients(program: Program, inputs: tuple[Tensor, ...], grads: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
@@ -112,47 +103,22 @@ class _Plain(Function):
         return total
 
 
-class _Traced(Function):
-    """Plain operations, for Dynamo: generated functions are arguments, since it cannot trace their making."""
-
-    @staticmethod
-    def forward(values: Any, slopes: Any, *inputs: Tensor) -> Any:
-        return values(*inputs)
-
-    @staticmethod
-    def setup_context(ctx: Any, inputs: Any, output: Any) -> None:
-        _, ctx.slopes, *tensors = inputs
-        ctx.save_for_backward(*tensors)
-
-    @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> Any:
-        tensors = ctx.saved_tensors
-        terms = ctx.slopes(*tensors, grad)
-        if len(tensors) == 1:
-            return None, None, terms
-        return (None, None, *[_reduced(term, like) for term, like in zip(terms, tensors, strict=True)])
-
-
 class _Fused(Function):
     """A fused kernel. Without `setup_context`, which costs microseconds per call."""
 
     @staticmethod
-    def forward(ctx: Any, runner: Runner, kernel: select.Kernel, wide: bool, x: Tensor, *parameters: Tensor) -> Tensor:
-        ctx.arguments = runner, kernel, wide
+    def forward(ctx: Any, runner: Runner, plan: Plan, exceeds: bool, x: Tensor, *parameters: Tensor) -> Tensor:
+        ctx.arguments = runner, plan, exceeds
         ctx.save_for_backward(x, *parameters)
-        if wide:
-            return runner.wide_forward(kernel, x, parameters)
-        return kernel.forward(x, parameters)
+        return plan.values(x, parameters, exceeds)
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> Any:
-        runner, kernel, wide = ctx.arguments
+        runner, plan, exceeds = ctx.arguments
         x, *parameters = ctx.saved_tensors
         if _grad_enabled() or _transforms_active() or _batched(grad):
             return (None, None, None, *runner.gradients((x, *parameters), grad))
-        if wide:
-            return (None, None, None, *runner.wide_backward(kernel, grad, x, tuple(parameters)))
-        return (None, None, None, *kernel.backward(grad, x, tuple(parameters)))
+        return (None, None, None, *plan.slopes(grad, x, tuple(parameters), exceeds))
 
 
 class Runner:
@@ -160,30 +126,20 @@ class Runner:
 
     Args:
         program: a forward Program.
-        slopes: its backward Program, where it is not `backward(program)`.
 
     Attributes:
         forward: the Program.
-        backward: its vector-Jacobian product.
     """
 
-    def __init__(self, program: Program, slopes: Program | None = None):
-        self.forward, self.backward = program, backward(program) if slopes is None else slopes
-        # What kernels run: the Programs, or the same by their series near 0, where float32 needs that.
-        self._forms = self.forward, self.backward
-        self._kernels: dict[str, select.Kernel | None] = {}
-        # The kernel for small tensors on CPU, where there are no parameters and float32 is enough everywhere.
-        self._small: cpu_kernel.NativeKernel | None = None
-        self._version = select.version
-        self._limit: float | None = None
-        # From where to where float32 is enough, where a kernel can look after the rest itself.
-        self._window: tuple[float, float, bool] | None = None
-        self._wide: Runner | None = None
-        self._values: Any = None
-        self._slopes: Any = None
+    def __init__(self, program: Program):
+        self.forward = program
+        # By device type; made at the first call for it.
+        self._plans: dict[str, Plan] = {}
+        # What compilers call; made at the first compilation, since it loads Dynamo.
+        self._in_graph: Callable[..., Tensor] | None = None
 
     def __reduce__(self) -> Any:
-        return Runner, (self.forward,)
+        return shared_runner, (self.forward,)
 
     def __call__(self, x: Tensor, parameters: tuple[Tensor, ...] = ()) -> Tensor:
         """The values at `x`, in its dtype, shape and layout; a parameter has shape `()` or `(C,)`.
@@ -192,26 +148,34 @@ class Runner:
             InputError: `x` is no real tensor.
         """
         if _is_compiling():
-            return self._traced(checked(x), parameters)
+            return self._compiled(checked(x), parameters)
         if forward_ad._current_level >= 0 or _transforms_active() or _modes_active() or _tracing():
             return self._by_operations(checked(x), parameters)
-        kernel = self._small
+        plan = self._plans.get("cpu")
         if (
-            kernel is not None
+            plan is not None
+            and (kernel := plan.small) is not None
             and type(x) in _TENSORS
             and x.is_cpu
-            and x.dtype in _TYPES
+            and x.dtype in TYPES
             and x.layout is _STRIDED
             and x.is_contiguous()
             and x.numel() <= _SMALL
             and not x.is_neg()
-            and self._version == select.version
+            and plan.generation == _SELECTOR.generation
         ):
             if not (x.requires_grad and _grad_enabled()):
                 return _small_forward(kernel, x)
             if _saved_tensors_hooks(True) is None:
                 return _apply_small(self, kernel, x)
         return self._by_kernel(checked(x), parameters)
+
+    def plan(self, device: str) -> Plan:
+        """How the Program runs on tensors of a device type."""
+        found = self._plans.get(device)
+        if found is None or found.generation != SELECTOR.generation:
+            found = self._plans[device] = plan(self.forward, device)
+        return found
 
     def gradients(self, inputs: tuple[Tensor, ...], grad: Tensor) -> tuple[Tensor, ...]:
         """The gradients of `x` and the parameters, differentiable themselves."""
@@ -220,17 +184,14 @@ class Runner:
         return (terms[0], *[term.reshape(p.shape) for term, p in zip(terms[1:], parameters, strict=True)])
 
     def _by_kernel(self, x: Tensor, parameters: tuple[Tensor, ...]) -> Tensor:
-        kernel = self.kernel(x.device.type)
-        if kernel is None or not kernel.supports(x, parameters):
+        plan = self.plan(x.device.type)
+        if plan.narrow is None or not plan.narrow.supports(x, parameters):
             return self._by_operations(x, parameters)
-        wide = self._limit != math.inf and self.exceeds(x)
-        if not parameters and (self._limit == math.inf or self._window is not None):
-            # Not `kernel`: to find the limit may have been to choose another.
-            found = self.kernel("cpu")
-            self._small = found if isinstance(found, cpu_kernel.NativeKernel) else None
+        exceeds = plan.exceeds(x)
         if torch.is_grad_enabled() and (x.requires_grad or any(p.requires_grad for p in parameters)):
-            return _apply_fused(self, kernel, wide, x, *parameters)
-        return self.wide_forward(kernel, x, parameters) if wide else kernel.forward(x, parameters)
+            result: Tensor = _apply_fused(self, plan, exceeds, x, *parameters)
+            return result
+        return plan.values(x, parameters, exceeds)
 
     def _by_operations(self, x: Tensor, parameters: tuple[Tensor, ...]) -> Tensor:
         inputs = (x, *[channelwise(p, x) for p in parameters])
@@ -238,101 +199,28 @@ class Runner:
         result: Tensor = _evaluate(self.forward, inputs) if _tracing() else _Plain.apply(self.forward, *inputs)
         return result
 
-    def kernel(self, device: str) -> select.Kernel | None:
-        """The fused kernel for tensors on a device type, if there is one."""
-        if self._version != select.version:
-            self._kernels, self._small, self._version = {}, None, select.version
-        if device not in self._kernels:
-            found = select.kernel(device, *self._forms)
-            if device == "cpu" and self._window is not None and isinstance(found, cpu_kernel.NativeKernel):
-                found = self._mended(*self._window) or found
-            self._kernels[device] = found
-        return self._kernels[device]
-
-    def _mended(self, low: float, high: float, zero: bool) -> cpu_kernel.NativeKernel | None:
-        """A kernel of its own that computes some elements in float64."""
-        own, exact = cpu_kernel.kernel(*self._forms), self.wide().kernel("cpu")
-        if own is None or not isinstance(exact, cpu_kernel.NativeKernel):
-            return None
-        own.mend(exact, low, high, zero)
-        return own
-
-    def limit(self) -> float:
-        """The largest |x| up to which float32 is enough, values and gradients; found at the first call."""
-        if self._limit is None:
-            with _disable_current_modes():  # torch.export traces whatever runs, and this is no part of the model.
-                self._limit = self._find_limit()
-        return self._limit
-
-    def _find_limit(self) -> float:
-        kernel = self.kernel("cpu") if len(self.forward.inputs) == 1 else None
-        found = reach(self.forward, self.backward, kernel)
-        if kernel is None:
-            return found.limit
-        forms = (expanded(self.forward), expanded(self.backward)) if found.limit < 1.0 else self._forms
-        other = select.kernel("cpu", *forms) if forms != self._forms else None
-        if other is not None:
-            better = reach(self.forward, self.backward, other)
-            if better.limit > found.limit:
-                self._forms, found = forms, better
-                self._kernels.clear()
-        if found.limit < math.inf:
-            self._window = found.window
-            self._kernels.pop("cpu", None)
-            chosen = self.kernel("cpu")
-            if not (isinstance(chosen, cpu_kernel.NativeKernel) and chosen.mended):
-                self._window = None
-        return found.limit
-
-    def exceeds(self, x: Tensor) -> bool:
-        """Whether `x` has values at which float32 is not enough."""
-        first = self._limit is None
-        bound = self.limit()
-        if x.dtype == torch.float64 or not x.numel():
-            return False
-        if first and (self._forms[1] is not self.backward or self._window is not None):
-            return True  # The caller holds the kernel as it was.
-        if bound == math.inf or (self._window is not None and x.is_cpu):
-            return False
-        if x.is_cuda:
-            return bound < 1e4
-        low, high = torch.aminmax(x)
-        return bool(high > bound) or bool(low < -bound)
-
-    def wide(self) -> Runner:
-        """The same function for float64 tensors, with nothing that overflows to NaN."""
-        if self._wide is None:
-            self._wide = Runner(wide(self.forward), wide(self.backward))
-            self._wide._limit = math.inf
-        return self._wide
-
-    def wide_forward(self, kernel: select.Kernel, x: Tensor, parameters: tuple[Tensor, ...]) -> Tensor:
-        """The values at a float32 `x` where float32 is not enough, by the kernel of `wide()`."""
-        kernel = self.wide().kernel(x.device.type) or kernel
-        return kernel.forward(x.double(), _double(parameters)).to(x.dtype)
-
-    def wide_backward(
-        self, kernel: select.Kernel, grad: Tensor, x: Tensor, parameters: tuple[Tensor, ...]
-    ) -> tuple[Tensor, ...]:
-        """The gradients at a float32 `x` where float32 is not enough."""
-        kernel = self.wide().kernel(x.device.type) or kernel
-        terms = kernel.backward(grad.double(), x.double(), _double(parameters))
-        return tuple(term.to(like.dtype) for term, like in zip(terms, (x, *parameters), strict=True))
-
-    def _traced(self, x: Tensor, parameters: tuple[Tensor, ...]) -> Tensor:
-        wide = self._prepare(x.is_cuda, x.dtype == torch.float64)
-        inputs = (x, *[channelwise(p, x) for p in parameters])
-        working = torch.float64 if wide else torch.float32
-        result: Tensor = _Traced.apply(self._values, self._slopes, *[t.to(working) for t in inputs])
-        return result.to(x.dtype)
+    def _compiled(self, x: Tensor, parameters: tuple[Tensor, ...]) -> Tensor:
+        self._prepare()
+        assert self._in_graph is not None
+        return self._in_graph(x, *[channelwise(p, x) for p in parameters])
 
     @torch.compiler.assume_constant_result
-    def _prepare(self, cuda: bool, double: bool) -> bool:
-        """Make the plain functions, out of Dynamo's sight; whether they take float64."""
-        short = not double and (self.limit() < 1e4 if cuda else math.isfinite(self.limit()))
-        runner = self.wide() if short else self
-        self._values, self._slopes = torch_source.function(runner.forward), torch_source.function(runner.backward)
-        return double or short
+    def _prepare(self) -> None:
+        """Make what stands in the graph, out of Dynamo's sight."""
+        if self._in_graph is None:
+            program = self.forward
+
+            def activation(*inputs: Tensor) -> Tensor:
+                result: Tensor = run(program, *inputs)
+                return result
+
+            self._in_graph = torch.compiler.allow_in_graph(activation)
+
+
+@lru_cache(maxsize=4096)
+def shared_runner(program: Program) -> Runner:
+    """What runs a Program: one for everybody, so that the Program is examined once."""
+    return Runner(program)
 
 
 _is_compiling = torch.compiler.is_compiling
@@ -349,12 +237,8 @@ _saved_tensors_hooks = torch._C._autograd._top_saved_tensors_default_hooks
 _apply_fused: Any = super(Function, _Fused).apply
 
 # Names of their own for what a small tensor feels.
-_TENSORS, _TYPES, _STRIDED, _SMALL = (Tensor, torch.nn.Parameter), cpu_kernel.TYPES, torch.strided, small_tensors.SMALL
+_TENSORS, _STRIDED, _SMALL, _SELECTOR = (Tensor, torch.nn.Parameter), torch.strided, small_tensors.SMALL, SELECTOR
 _apply_small, _small_forward = small_tensors.apply, small_tensors.forward
-
-
-def _double(tensors: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
-    return tuple(tensor.double() for tensor in tensors)
 
 
 def channelwise(parameter: Tensor, x: Tensor) -> Tensor:

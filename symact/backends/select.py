@@ -7,7 +7,7 @@ device type. Plain torch operations (`torch_source`) are what runs everywhere el
 from __future__ import annotations
 
 import importlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import lru_cache
 from typing import Protocol
@@ -17,11 +17,6 @@ from torch import Tensor
 from symact.program.program import Program
 
 BACKENDS: dict[str, str] = {"cpu": "symact.backends.cpu.kernel", "cuda": "symact.backends.triton.source"}
-
-_enabled: set[str] = set(BACKENDS)
-
-# Grows when the choice of back ends changes, so that who keeps a kernel asks again.
-version = 0
 
 
 class Kernel(Protocol):
@@ -41,36 +36,49 @@ class Kernel(Protocol):
         """The gradient of `x`, then of each parameter, summed to its shape."""
 
 
-@lru_cache(maxsize=65536)
-def kernel(device: str, forward: Program, backward: Program) -> Kernel | None:
-    """The fused kernel for tensors on `device`, or None where plain torch runs."""
-    if device not in _enabled:
-        return None
-    try:
-        module = importlib.import_module(BACKENDS[device])
-    except ImportError:
-        return None
-    if not hasattr(module, "kernel"):
-        # The folder of C++ sources alone, without its module, imports as an empty package.
-        return None
-    found: Kernel | None = module.kernel(forward, backward)
-    return found
+class Selector:
+    """Chooses among back ends, and keeps the kernels that they made.
+
+    Args:
+        backends: device type -> the module of its back end.
+
+    Attributes:
+        generation: grows when the choice changes, so that who keeps a kernel asks again.
+    """
+
+    def __init__(self, backends: Mapping[str, str]):
+        self.generation = 0
+        self._modules = dict(backends)
+        self._kept = lru_cache(maxsize=65536)(self._make)
+
+    def kernel(self, device: str, forward: Program, backward: Program) -> Kernel | None:
+        """The fused kernel for tensors on a device type, or None where plain torch runs."""
+        return self._kept(device, forward, backward)
+
+    def _make(self, device: str, forward: Program, backward: Program) -> Kernel | None:
+        if device not in self._modules:
+            return None
+        try:
+            module = importlib.import_module(self._modules[device])
+        except ImportError:
+            return None
+        found: Kernel | None = module.kernel(forward, backward)
+        return found
+
+    @contextmanager
+    def only_plain(self) -> Iterator[None]:
+        """Run plain torch operations inside the block, whatever back ends there are."""
+        saved = self._modules
+        self._choose({})
+        try:
+            yield
+        finally:
+            self._choose(saved)
+
+    def _choose(self, modules: dict[str, str]) -> None:
+        self._modules = modules
+        self._kept.cache_clear()
+        self.generation += 1
 
 
-@contextmanager
-def only_plain() -> Iterator[None]:
-    """Run plain torch operations inside the block, whatever back ends there are."""
-    saved = set(_enabled)
-    _change(set())
-    try:
-        yield
-    finally:
-        _change(saved)
-
-
-def _change(enabled: set[str]) -> None:
-    global version
-    _enabled.clear()
-    _enabled.update(enabled)
-    kernel.cache_clear()
-    version += 1
+SELECTOR = Selector(BACKENDS)

@@ -16,7 +16,8 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from symact.activation.module import Activation, shared_runner
+from symact.activation.module import Activation
+from symact.activation.runner import shared_runner
 from symact.program.pipeline import lower
 from symact.tasks.first_order import FlatParameters
 from symact.tasks.mlp_step_native import NativeChain, gradient_views
@@ -182,36 +183,30 @@ class _Linear(Link):
 
 
 class _Activation(Link):
-    """A `symact.Activation` without autograd: its kernel, in the precision that the module would choose."""
+    """A `symact.Activation` without autograd: its kernels, by the plan that the module obeys."""
 
     def __init__(self, module: Activation, views: dict[int, torch.Tensor]):
         parameters = list(module.parameters())
         self.values = tuple(parameter.detach() for parameter in parameters)
         self.views = [views.get(id(parameter)) for parameter in parameters]
         self.runner = shared_runner(lower(module.expr))
-        # To find the limit may be to choose another kernel.
-        self.runner.limit()
-        self.kernel = self.runner.kernel("cpu")
+        self.plan = self.runner.plan("cpu")
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        self.x, self.wide = x, self.kernel is not None and self.runner.exceeds(x)
-        if self.kernel is None:
+        self.x, self.exceeds = x, self.plan.exceeds(x)
+        if self.plan.narrow is None:
             output: torch.Tensor = self.runner(x, self.values)
             return output if output.shape == x.shape else output.expand_as(x)
-        if self.wide:
-            return self.runner.wide_forward(self.kernel, x, self.values)
-        return self.kernel.forward(x, self.values)
+        return self.plan.values(x, self.values, self.exceeds)
 
     def backward(self, grad: torch.Tensor, needs_input: bool) -> torch.Tensor | None:
-        if self.kernel is None:
+        if self.plan.narrow is None:
             leaves = [tensor.detach().requires_grad_() for tensor in (self.x, *self.values)]
             with torch.enable_grad():
                 output = self.runner(leaves[0], tuple(leaves[1:]))
             found = torch.autograd.grad(output, leaves, grad, materialize_grads=True)
-        elif self.wide:
-            found = self.runner.wide_backward(self.kernel, grad, self.x, self.values)
         else:
-            found = self.kernel.backward(grad, self.x, self.values)
+            found = self.plan.slopes(grad, self.x, self.values, self.exceeds)
         for view, gradient in zip(self.views, found[1:], strict=True):
             if view is not None:
                 view.copy_(gradient if gradient.shape == view.shape else gradient.sum_to_size(view.shape))

@@ -9,14 +9,14 @@ gradient, or its scores.
 from __future__ import annotations
 
 import ctypes
-import math
 from functools import lru_cache
 from typing import Any
 
 import torch
 from torch import nn
 
-from symact.activation.module import Activation, shared_runner
+from symact.activation.module import Activation
+from symact.activation.runner import shared_runner
 from symact.backends.cpu import library as cpu_library
 from symact.backends.cpu.kernel import NativeKernel
 from symact.program.pipeline import lower
@@ -165,18 +165,12 @@ def _linear(module: nn.Linear, views: dict[int, torch.Tensor]) -> _Link:
 
 
 def _activation(module: Activation, views: dict[int, torch.Tensor], width: int, keep: list[Any]) -> _Link | None:
-    runner, parameters = shared_runner(lower(module.expr)), list(module.parameters())
-    limit = runner.limit()
-    # Not before: to find the limit may be to choose another kernel.
-    narrow = wide = runner.kernel("cpu")
-    if isinstance(narrow, NativeKernel) and narrow.mended:
-        limit = math.inf
-    if limit < math.inf:
-        wide = runner.wide().kernel("cpu") or narrow
+    plan, parameters = shared_runner(lower(module.expr)).plan("cpu"), list(module.parameters())
+    narrow, wide = plan.narrow, plan.wide or plan.narrow
     shapes = all(p.dtype == torch.float32 and p.dim() < 2 and p.numel() in (1, width) for p in parameters)
     if not isinstance(narrow, NativeKernel) or not isinstance(wide, NativeKernel) or not shapes:
         return None
-    link = _Link(inputs=width, outputs=width, limit=limit, parameters=len(parameters))
+    link = _Link(inputs=width, outputs=width, limit=plan.bound, parameters=len(parameters))
     link.forward, link.backward = narrow.handles
     link.wide_forward, link.wide_backward = wide.handles
     if parameters:

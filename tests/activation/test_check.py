@@ -14,7 +14,7 @@ from symact.activation.float32_range import limit, wide
 from symact.activation.high_precision import evaluate
 from symact.activation.module import CompiledFunction
 from symact.activation.module import compile as compile_expression
-from symact.backends import select
+from symact.backends.select import SELECTOR
 from symact.commands.compiled import stages
 from symact.expr.grammar import load_grammar
 from symact.expr.tree import parse, to_sympy
@@ -122,7 +122,7 @@ def test_random_compositions(seed: int) -> None:
     for plain in (True, False):
         x = points.clone().requires_grad_()
         if plain:
-            with select.only_plain():
+            with SELECTOR.only_plain():
                 values = function(x)
         else:
             values = function(x)

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from symact.activation.module import Activation
-from symact.backends import select
+from symact.backends.select import SELECTOR
 
 SQRT_2_PI = "0.7978845608028654"
 CASES: dict[str, tuple[str, nn.Module]] = {
@@ -52,7 +52,7 @@ def test_formula_equals_pytorch(name: str, fused: bool) -> None:
     for module in (Activation(formula), theirs.double()):
         x = points().to(torch.float32 if isinstance(module, Activation) else torch.float64).requires_grad_()
         if isinstance(module, Activation) and not fused:
-            with select.only_plain():
+            with SELECTOR.only_plain():
                 y = module(x)
         else:
             y = module(x)

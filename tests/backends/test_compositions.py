@@ -14,8 +14,11 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from symact.activation.float32_range import wide
 from symact.activation.module import CompiledFunction
-from symact.backends import select, torch_source
+from symact.activation.plan import plan
+from symact.backends import torch_source
+from symact.backends.select import SELECTOR
 from symact.expr.grammar import load_grammar
 from symact.expr.tree import Expr, parse
 from symact.program.gradient import backward
@@ -72,7 +75,7 @@ def wrong(found: float, bound: Bound) -> bool:
 
 
 def plainly(expr: Expr, points: list[float]) -> tuple[list[float], list[float]]:
-    with select.only_plain():
+    with SELECTOR.only_plain():
         return fused(expr, points)
 
 
@@ -88,9 +91,10 @@ def on_a_gpu(expr: Expr, points: list[float]) -> tuple[list[float], list[float]]
     pytest.importorskip("triton")
     from symact.backends.triton import source as triton_code
 
-    runner = CompiledFunction(expr)._runner
-    short = runner.limit() < 1e4
-    kernel = triton_code.TritonKernel(*(runner.wide() if short else runner)._forms)
+    program = lower(expr)
+    short = plan(program, "cuda").bound < 0
+    forms = (wide(program), wide(backward(program))) if short else plan(program).forms
+    kernel = triton_code.TritonKernel(*forms)
     x = torch.tensor(points, dtype=torch.float64 if short else torch.float32)
     with np.errstate(all="ignore"):
         values, (slopes,) = kernel.forward(x, ()), kernel.backward(torch.ones_like(x), x, ())

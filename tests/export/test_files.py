@@ -14,15 +14,12 @@ import matplotlib.image
 import numpy as np
 import pytest
 import torch
-from torch import nn
 
 import symact
-from symact.activation.high_precision import evaluate
 from symact.activation.module import Activation
 from symact.export import files, plot
-from symact.expr.functions import FUNCTIONS
 from symact.expr.operators import Parameter, Vocabulary
-from symact.expr.tree import parse, to_sympy
+from symact.expr.tree import parse
 
 DOCS = Path(__file__).parents[2] / "docs" / "take_home.md"
 LEARNABLE = Vocabulary(
@@ -42,13 +39,6 @@ FORMULAS = (
     "1/x",
     "abs(x)**1.5 + heaviside(x)",
 )
-
-
-def of(text: str, arguments: int) -> str:
-    """A function of the whitelist as a formula in x."""
-    if text == "pow":
-        return "pow(abs(x), 1.7)"
-    return f"{text}(x)" if arguments == 1 else f"{text}(x, 0.7)"
 
 
 def loaded(path: Path):
@@ -162,62 +152,6 @@ def test_a_text_cannot_leave_the_docstring(tmp_path):
     module = loaded(path)
     module.self_test()
     assert "x + 1" in module.__doc__
-
-
-class Bundle(nn.Module):
-    """Every function of the whitelist on one input: one export proves all."""
-
-    def __init__(self, texts: list[str]):
-        super().__init__()
-        expressions = [parse(text) for text in texts]
-        self.parts = nn.ModuleList(files._OnnxModule(expr, {}) for expr in expressions)
-
-    def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, ...]:
-        return tuple(part(x) for part in self.parts)
-
-
-@pytest.mark.slow
-def test_every_function_of_the_whitelist_is_right_in_onnxruntime():
-    pytest.importorskip("onnx")
-    onnxruntime = pytest.importorskip("onnxruntime")
-    texts = [of(name, row.arity or 2) for name, row in FUNCTIONS.items()]
-    names = [f"y{number}" for number in range(len(texts))]
-    model = files.onnx_model(Bundle(texts), names)
-    session = onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
-    points = [0.0, 1e-30, -1e-8, 1e-4, -1e-3, 80.0, -80.0, 95.0, -95.0, 1e4, -1e4, *np.linspace(-30, 30, 61)]
-    x = np.array(points, np.float32)
-    for text, found in zip(texts, session.run(names, {"x": x}), strict=True):
-        formula = to_sympy(parse(text))
-        for point, value in zip(x.tolist(), found.tolist(), strict=True):
-            exact = evaluate(formula, point)
-            if exact is None or abs(exact.value) > 3.4e38:
-                continue
-            tolerance = max(1e-5 * abs(float(exact.value)), 1e-6)
-            assert abs(value - float(exact.value)) <= tolerance, f"{text} at {point!r} is {value!r}"
-
-
-def test_an_onnx_model_takes_any_shape(tmp_path):
-    pytest.importorskip("onnx")
-    onnxruntime = pytest.importorskip("onnxruntime")
-    path = tmp_path / "act.onnx"
-    files.write("alpha*x*sigmoid(beta*x)", path, {"alpha": 1.5}, LEARNABLE)
-    session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
-    for shape in ((), (3,), (2, 3, 4, 5), (0, 3)):
-        x = np.random.default_rng(0).normal(size=shape).astype(np.float32)
-        (y,) = session.run(["y"], {"x": x})
-        np.testing.assert_allclose(y, 1.5 * x / (1 + np.exp(-0.8 * x)), rtol=1e-5, atol=1e-6)
-
-
-@pytest.mark.slow
-def test_an_onnx_model_with_constants_per_channel(tmp_path):
-    pytest.importorskip("onnx")
-    onnxruntime = pytest.importorskip("onnxruntime")
-    path = tmp_path / "act.onnx"
-    files.write("alpha*tanh(x)", path, {"alpha": [1.0, 2.0]}, LEARNABLE)
-    session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
-    x = np.ones((3, 2, 5, 6), np.float32)
-    (y,) = session.run(["y"], {"x": x})
-    np.testing.assert_allclose(y[:, 1], 2 * np.tanh(x[:, 1]), rtol=1e-6)
 
 
 @pytest.mark.parametrize("name", ["act.txt", "act", "act.pt"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -10,8 +11,8 @@ import torch
 from torch import nn
 
 from symact.activation.module import Activation
-from symact.activation.runner import Runner
-from symact.backends.select import only_plain
+from symact.activation.plan import plan
+from symact.backends.select import SELECTOR
 from symact.expr.operators import Parameter, Vocabulary
 from symact.expr.tree import parse
 from symact.program.pipeline import lower
@@ -98,7 +99,7 @@ def test_large_networks_and_plain_torch_are_left_to_torch() -> None:
     wide = mlp(lambda: Activation("tanh(x)"), 600, [600], 5)
     assert is_chain(wide)
     assert NativeChain.of(wide, FlatParameters([]), 0.0) is None
-    with only_plain():
+    with SELECTOR.only_plain():
         assert NativeChain.of(network("x*sigmoid(beta*x)"), FlatParameters([]), 0.0) is None
         test_chain_agrees_with_autograd(Chain, "x*sigmoid(beta*x)", 0.0)
 
@@ -175,12 +176,9 @@ def test_a_chain_takes_double_precision_when_the_module_does(way: Callable[..., 
     x, y = batch()
     model = network(text)
     runner = model[1]._runner
-    before = runner._limit, runner._wide, runner._small
-    runner._limit, runner._wide, runner._small = (
-        0.5,
-        Runner(lower(parse(text.replace("x*sig", "2*x*sig").replace("tanh", "3*tanh"), LEARNED))),
-        None,
-    )
+    other = plan(lower(parse(text.replace("x*sig", "2*x*sig").replace("tanh", "3*tanh"), LEARNED)))
+    before = runner.plan("cpu")
+    runner._plans["cpu"] = replace(before, bound=0.5, wide=other.narrow, small=None)
     try:
         flat = FlatParameters(list(model.parameters()))
         expected = mean_loss(model(x * scale), y)
@@ -189,7 +187,7 @@ def test_a_chain_takes_double_precision_when_the_module_does(way: Callable[..., 
         torch.testing.assert_close(gradient, flat.gradient(expected), rtol=1e-4, atol=1e-6)
         assert measure_function(model)(x * scale, y)[0] == pytest.approx(expected.item(), rel=1e-5)
     finally:
-        runner._limit, runner._wide, runner._small = before
+        runner._plans["cpu"] = before
     plain = mean_loss(model(x * scale), y)
     assert bool((plain - expected).abs() < 1e-6) == (scale < 1)
 

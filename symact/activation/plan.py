@@ -1,0 +1,179 @@
+"""How one Program runs on one kind of device: settled before anything runs, and never changed.
+
+In: a Program and a type of device. Out: a `Plan`, which holds the fused kernels and says for which inputs
+each is right; or, where no kernel runs, the torch function and the precision of plain operations. `runner`
+asks for a plan and obeys it, so a call computes the same bits whatever ran before it.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.utils._python_dispatch import _disable_current_modes
+
+from symact.activation.float32_range import Reach, limit, reach, wide
+from symact.activation.taylor import expanded
+from symact.backends import torch_source
+from symact.backends.cpu import kernel as cpu_kernel
+from symact.backends.cpu.kernel import NativeKernel
+from symact.backends.select import SELECTOR, Kernel
+from symact.program.gradient import backward
+from symact.program.program import Program
+
+# Where values cannot be looked at first (on a GPU, in compiled code), float64 is taken for all of them if float32 ends
+# below this magnitude, which ordinary activations reach; float64 is slow there.
+ORDINARY = 1e4
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The kernels of one Program for tensors on one type of device.
+
+    Attributes:
+        generation: that of the back ends that were chosen from; a plan of another is out of date.
+        forms: the forward and the backward Program that `narrow` runs: the given ones, or the same by
+            their series near 0.
+        narrow: the kernel for any dtype; None where plain operations run.
+        wide: the kernel that computes in float64 what float32 is not enough for.
+        bound: the largest |x| up to which `narrow` is right for a tensor of float32 or less: inf where it
+            always is, and negative where it never is.
+        small: `narrow`, where small tensors may take their own path.
+    """
+
+    generation: int
+    forms: tuple[Program, Program]
+    narrow: Kernel | None = None
+    wide: Kernel | None = None
+    bound: float = math.inf
+    small: NativeKernel | None = None
+
+    def exceeds(self, x: Tensor) -> bool:
+        """Whether `x` has values at which float32 is not enough."""
+        if self.bound == math.inf or x.dtype == torch.float64 or not x.numel():
+            return False
+        if self.bound < 0:
+            return True
+        low, high = torch.aminmax(x)
+        return bool(high > self.bound) or bool(low < -self.bound)
+
+    def values(self, x: Tensor, parameters: tuple[Tensor, ...], exceeds: bool) -> Tensor:
+        """The function at `x`, in its dtype, by the kernel that `exceeds(x)` asks for."""
+        assert self.narrow is not None
+        if not exceeds:
+            return self.narrow.forward(x, parameters)
+        assert self.wide is not None
+        return self.wide.forward(x.double(), _double(parameters)).to(x.dtype)
+
+    def slopes(self, grad: Tensor, x: Tensor, parameters: tuple[Tensor, ...], exceeds: bool) -> tuple[Tensor, ...]:
+        """The gradients of `x` and of the parameters, by the kernel that `exceeds(x)` asks for."""
+        assert self.narrow is not None
+        if not exceeds:
+            return self.narrow.backward(grad, x, parameters)
+        assert self.wide is not None
+        terms = self.wide.backward(grad.double(), x.double(), _double(parameters))
+        return tuple(term.to(like.dtype) for term, like in zip(terms, (x, *parameters), strict=True))
+
+
+def plan(program: Program, device: str = "cpu") -> Plan:
+    """Decide how a Program runs on tensors of a device type.
+
+    Args:
+        program: a forward Program.
+        device: a key of `BACKENDS`, or any other type, where plain operations run.
+    """
+    generation, forms = SELECTOR.generation, (program, backward(program))
+    kernel = SELECTOR.kernel(device, *forms)
+    if kernel is None:
+        return Plan(generation, forms)
+    with _undisturbed():
+        forms, found = _examined(*forms)
+        if found.limit == math.inf:
+            kernel = SELECTOR.kernel(device, *forms)
+            small = kernel if isinstance(kernel, NativeKernel) and len(program.inputs) == 1 else None
+            return Plan(generation, forms, kernel, small=small)
+        kernel = SELECTOR.kernel(device, *forms) or kernel
+        exact = SELECTOR.kernel(device, wide(program), wide(backward(program))) or kernel
+        mended = _mended(forms, exact, found) if device == "cpu" and len(program.inputs) == 1 else None
+    if mended is not None:
+        return Plan(generation, forms, mended, exact, small=mended)
+    if device == "cuda":
+        return Plan(generation, forms, kernel, exact, -1.0 if found.limit < ORDINARY else math.inf)
+    return Plan(generation, forms, kernel, exact, found.limit)
+
+
+def _examined(forward: Program, slopes: Program) -> tuple[tuple[Program, Program], Reach]:
+    """The forms that reach furthest in float32, and how far: by the CPU kernel, where there are no parameters."""
+    given = forward, slopes
+    kernel = SELECTOR.kernel("cpu", *given) if len(forward.inputs) == 1 else None
+    found = reach(*given, kernel)
+    if kernel is None or found.limit >= 1.0:
+        return given, found
+    forms = expanded(forward), expanded(slopes)
+    other = SELECTOR.kernel("cpu", *forms) if forms != given else None
+    if other is None:
+        return given, found
+    better = reach(*given, other)
+    return (forms, better) if better.limit > found.limit else (given, found)
+
+
+def _mended(forms: tuple[Program, Program], exact: Kernel, found: Reach) -> NativeKernel | None:
+    """A kernel of its own that computes in float64 the elements that need it."""
+    own = cpu_kernel.kernel(*forms)
+    if own is None or not isinstance(exact, NativeKernel):
+        return None
+    own.mend(exact, *found.window)
+    return own
+
+
+@lru_cache(maxsize=65536)
+def plain(program: Program, double: bool, gpu: bool) -> tuple[Callable[..., Any], torch.dtype]:
+    """The function of torch operations that a Program runs as, and the dtype that its inputs are brought to.
+
+    Args:
+        program: forward, backward, or a derivative of those.
+        double: whether an input has float64.
+        gpu: whether the inputs are on one.
+    """
+    if double:
+        return torch_source.function(program), torch.float64
+    if _short(program, gpu):
+        return torch_source.function(wide(program)), torch.float64
+    return torch_source.function(program), torch.float32
+
+
+def _short(program: Program, gpu: bool) -> bool:
+    """Whether plain operations in float32 fail somewhere that counts."""
+    with _undisturbed():
+        bound = limit(program)
+    return bound < ORDINARY if gpu else math.isfinite(bound)
+
+
+@contextmanager
+def _undisturbed() -> Iterator[None]:
+    """Plain CPU tensors inside, whoever traces or transforms operations: to look at a Program is no part of it."""
+    set_tracing: Any = getattr(torch._C, "_set_tracing_state")  # noqa: B009 (missing from the stubs)
+    tracing = torch._C._get_tracing_state()
+    set_tracing(None)
+    try:
+        # Modes go first: `torch.export` records even that gradients are switched off.
+        with (
+            torch._C.DisableTorchFunction(),
+            _disable_current_modes(),
+            torch._C._DisableFuncTorch(),
+            torch.inference_mode(False),
+            torch.no_grad(),
+        ):
+            yield
+    finally:
+        set_tracing(tracing)
+
+
+def _double(tensors: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+    return tuple(tensor.double() for tensor in tensors)

@@ -1,0 +1,144 @@
+"""A plan is settled before the first call, whatever goes on round it, and says which kernel is right where."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Callable
+
+import pytest
+import torch
+
+from symact.activation.float32_range import limit
+from symact.activation.plan import ORDINARY, plain, plan
+from symact.backends.cpu import library as cpu_library
+from symact.backends.cpu.kernel import NativeKernel
+from symact.backends.select import SELECTOR
+from symact.expr.operators import Parameter, Vocabulary
+from symact.expr.tree import parse
+from symact.program.gradient import backward
+from symact.program.pipeline import lower
+from symact.program.program import Program
+
+LEARNED = Vocabulary(parameters={"beta": Parameter("beta", 0.7)})
+EVERYWHERE, PARTLY, AT_ZERO, PARAMETRIC = (
+    "x*sigmoid(x)",
+    "x**2/(1 + x**2)",
+    "(x - sin(x))/x**3",
+    "x**2/(beta + x**2)",
+)
+native = pytest.mark.skipif(cpu_library.load() is None, reason="no C++ compiler here")
+
+
+def program_of(text: str) -> Program:
+    return lower(parse(text, LEARNED))
+
+
+@native
+def test_where_float32_is_enough_one_kernel_does_everything() -> None:
+    found = plan(program_of(EVERYWHERE))
+    assert isinstance(found.narrow, NativeKernel)
+    assert found.small is found.narrow
+    assert not found.narrow.mended
+    assert found.bound == math.inf
+    assert found.forms == (program_of(EVERYWHERE), backward(program_of(EVERYWHERE)))
+
+
+@native
+def test_where_it_is_not_the_kernel_looks_after_the_rest_itself() -> None:
+    found = plan(program_of(PARTLY))
+    assert isinstance(found.narrow, NativeKernel)
+    assert found.narrow.mended
+    assert found.small is found.narrow
+    assert isinstance(found.wide, NativeKernel)
+    assert found.bound == math.inf
+
+
+@native
+def test_a_function_with_a_hole_at_zero_runs_by_its_series_there() -> None:
+    assert plan(program_of(AT_ZERO)).forms != (program_of(AT_ZERO), backward(program_of(AT_ZERO)))
+
+
+@native
+def test_with_parameters_the_bound_is_that_of_float32() -> None:
+    found = plan(program_of(PARAMETRIC))
+    assert 0 < found.bound < math.inf
+    assert found.small is None
+    inside, outside = torch.tensor([0.0, found.bound]), torch.tensor([0.0, -2 * found.bound])
+    assert not found.exceeds(inside)
+    assert found.exceeds(outside)
+    assert not found.exceeds(outside.double())
+    assert not found.exceeds(outside[:0])
+
+
+@native
+@pytest.mark.parametrize("text", [EVERYWHERE, PARTLY, PARAMETRIC])
+def test_a_gpu_takes_one_precision_for_all(text: str) -> None:
+    found = plan(program_of(text), "cuda")
+    if found.narrow is not None:  # where Triton is installed
+        assert found.bound in (math.inf, -1.0)
+
+
+def test_without_a_back_end_plain_operations_run() -> None:
+    for found in (plan(program_of(PARTLY), "meta"), plan(program_of(PARTLY), "mps")):
+        assert found.narrow is found.wide is found.small is None
+        assert found.bound == math.inf
+    with SELECTOR.only_plain():
+        assert plan(program_of(PARTLY)).narrow is None
+
+
+def test_a_plan_cannot_be_changed() -> None:
+    found = plan(program_of(PARTLY))
+    for field in dataclasses.fields(found):
+        with pytest.raises(dataclasses.FrozenInstanceError):
+            setattr(found, field.name, None)
+
+
+def same(text: str, within: Callable[[], object]) -> None:
+    """A plan made within something is the plan that is made outside."""
+    program = program_of(text)
+    limit.cache_clear()
+    inside = within()
+    limit.cache_clear()
+    outside = plan(program)
+    assert isinstance(inside, type(outside))
+    assert (inside.bound, inside.forms) == (outside.bound, outside.forms)
+    assert (inside.small is None) == (outside.small is None)
+
+
+@pytest.mark.parametrize("text", [EVERYWHERE, PARTLY, AT_ZERO, PARAMETRIC])
+def test_who_traces_transforms_or_moves_operations_does_not_disturb_it(text: str) -> None:
+    program, found = program_of(text), []
+
+    def planned(x: torch.Tensor) -> torch.Tensor:
+        found.append(plan(program))
+        return x * 2
+
+    def under(run: Callable[[], object]) -> Callable[[], object]:
+        def within() -> object:
+            run()
+            return found.pop()
+
+        return within
+
+    x = torch.ones(3)
+    same(text, under(lambda: torch.func.vmap(planned)(x)))
+    same(text, under(lambda: torch.func.jvp(planned, (x,), (x,))))
+    same(text, under(lambda: torch.func.grad(lambda t: planned(t).sum())(x)))
+    same(text, under(lambda: torch.jit.trace(planned, (x,), check_trace=False)))
+    with torch.device("meta"):
+        same(text, under(lambda: planned(x)))
+    with torch.inference_mode():
+        same(text, under(lambda: planned(x)))
+
+
+@pytest.mark.parametrize("text", [EVERYWHERE, PARTLY, AT_ZERO, PARAMETRIC])
+def test_plain_operations_take_float64_where_float32_ends(text: str) -> None:
+    program = program_of(text)
+    slopes = backward(program)
+    short = [math.isfinite(limit(each)) for each in (program, slopes)]
+    on_gpu = [limit(each) < ORDINARY for each in (program, slopes)]
+    for each, cpu, gpu in zip((program, slopes), short, on_gpu, strict=True):
+        assert (plain(each, False, False)[1] is torch.float64) == cpu
+        assert (plain(each, False, True)[1] is torch.float64) == gpu
+        assert plain(each, True, False)[1] is torch.float64
