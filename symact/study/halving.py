@@ -44,16 +44,28 @@ class Ladder:
         self.steps, self.eta = tuple(steps), eta
         # Per rung (minus score, number) in order, best first; among equals the earlier one is better.
         self._finished: list[list[tuple[float, int]]] = [[] for _ in steps]
+        self._counted: list[set[int]] = [set() for _ in steps]
         self._promoted: list[set[int]] = [set() for _ in steps]
 
-    def add(self, rung: int, number: int, score: float | None) -> None:
-        """A trial finished a rung; one that failed (score None) counts for nothing there."""
-        if score is not None:
-            insort(self._finished[rung], (-score, number))
+    def add(self, rung: int, number: int, score: float | None) -> bool:
+        """A trial finished a rung; one that failed (score None) counts for nothing there, nor does one a second time.
+
+        Returns:
+            Whether it counts from now on.
+        """
+        if score is None or number in self._counted[rung]:
+            return False
+        insort(self._finished[rung], (-score, number))
+        self._counted[rung].add(number)
+        return True
 
     def promote(self, rung: int, number: int) -> None:
         """A trial goes up from a rung."""
         self._promoted[rung].add(number)
+
+    def is_promoted(self, rung: int, number: int) -> bool:
+        """Whether a trial went up from a rung."""
+        return number in self._promoted[rung]
 
     def next(self) -> tuple[int, int] | None:
         """(rung to go up to, number of the trial), from the highest rung that has one; None without any."""

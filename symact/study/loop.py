@@ -266,15 +266,23 @@ class Study:
             raise
 
     def _run_batches(self, goal: int, watch: Watch) -> None:
+        self.exhausted = False
         while True:
-            batch = self._ledger.open() or self._proposer.next_batch(goal - self._ledger.counted)
+            batch = self._open_batch() or self._proposer.next_batch(goal - self._ledger.counted)
             if not batch:
                 self.exhausted = self._ledger.counted < goal
                 return
             self._evaluator.evaluate(self._up_to(batch, goal), watch)
-            if not all(map(self._ledger.is_complete, batch)):
+            if all(map(self._ledger.is_complete, batch)):
+                self._proposer.tell(batch)
+            elif not self._proposer.last_promotions():
                 return
-            self._proposer.tell(batch)
+
+    def _open_batch(self) -> list[int]:
+        """What is recorded and not told yet; promotions out of a batch that was cut short come before its rest."""
+        numbers = self._ledger.open()
+        latest = [n for n in numbers if self._ledger.rows[n].batch == self._ledger.last_batch]
+        return latest if all(self._ledger.rows[n].promoted is not None for n in latest) and latest else numbers
 
     def _run_freely(self, goal: int, watch: Watch) -> None:
         """No batches: whoever is free gets the next candidate, and each trial is told when it is done."""

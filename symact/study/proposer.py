@@ -68,10 +68,21 @@ class Proposer:
         """
         if room > 0 and self._lacks_baselines:
             return self._ledger.ask(BASELINE_BATCH, self._baselines())
-        size = self._settings.batch
-        wanted = self._promotions(size)
+        wanted = self._promotions()
         if room > 0:
-            wanted += self._requests(size - len(wanted))
+            wanted += self._requests(self._settings.batch)
+        return self._ledger.ask(self._next, wanted) if wanted else []
+
+    def last_promotions(self) -> list[int]:
+        """Record the promotions that are due although their batch is cut short, since the goal falls inside it.
+
+        What is complete of that batch counts on its rung at once; it is told when the whole batch is, so that the
+        study asks for the same functions as one that had a higher goal from the beginning.
+        """
+        for number in self._ledger.open():
+            if self._ledger.rows[number].known is None and self._ledger.is_complete(number):
+                self._climb(self._ledger.trial(number))
+        wanted = self._promotions()
         return self._ledger.ask(self._next, wanted) if wanted else []
 
     def next_one(self, room: int, running: int) -> list[int]:
@@ -133,10 +144,13 @@ class Proposer:
     def _first_rung(self, candidate: Any, origin: str, document: Mapping[str, Any] | None = None) -> Request:
         return Request(candidate, origin, self._steps[0].budget, self._steps[0].repeats, None, document)
 
-    def _promotions(self, count: int) -> list[Request]:
-        """Who goes up a rung: baselines to full measure, without a contest; then the best of each rung."""
+    def _promotions(self, count: int | None = None) -> list[Request]:
+        """Who goes up a rung: baselines to full measure, without a contest; then the best of each rung.
+
+        They come on top of a batch: what is asked of the optimizer does not depend on them.
+        """
         wanted: list[Request] = []
-        while len(wanted) < count:
+        while count is None or len(wanted) < count:
             if self._owed:
                 rung, number = len(self._steps) - 1, self._owed[0]
             elif (found := self._ladder.next()) is not None:
@@ -193,8 +207,10 @@ class Proposer:
 
     def _climb(self, trial: Trial) -> None:
         """Let a told trial count on its rung; a baseline goes straight on to full measure."""
-        number = trial.number
-        self._ladder.add(self._rung(number), number, trial.score)
+        number, rung = trial.number, self._rung(trial.number)
+        if not self._ladder.add(rung, number, trial.score):
+            return
         first = self._ledger.rows[number].promoted is None
-        if first and trial.origin == "baseline" and trial.score is not None and len(self._steps) > 1:
+        due = first and trial.origin == "baseline" and len(self._steps) > 1
+        if due and not self._ladder.is_promoted(rung, number):
             self._owed.append(number)
