@@ -18,8 +18,8 @@ import numpy as np
 import torch
 from torch import nn
 
+from symact import equivalence
 from symact.bench import build
-from symact.equivalence.table import classify
 from symact.expr.grammar import load_grammar
 from symact.expr.tree import parse
 from symact.optimize.pool import Functions
@@ -60,7 +60,7 @@ def half() -> list:
     """Every second function of the space at random, and the baselines, in the order of the space."""
     grammar = load_grammar("aquasurf")
     space = grammar.space("bench")
-    members, functions = classify.distinct(space), Functions.of(space)
+    members, functions = equivalence.distinct(space), Functions.of(space)
     chosen = set(np.random.default_rng(0).permutation(len(members))[: len(members) // 2].tolist())
     baselines = {functions.key(parse(text, grammar)) for text in BASELINES}
     chosen |= {row for row, member in enumerate(members) if functions.key(member) in baselines}

@@ -21,8 +21,7 @@ from typing import Any
 
 import numpy as np
 
-from symact.equivalence.index.function_index import FunctionIndex
-from symact.equivalence.index.judge import Judge
+from symact.equivalence import FunctionIndex
 from symact.expr.grammar import load_grammar
 from symact.expr.space import Space
 from symact.expr.tree import Expr
@@ -56,7 +55,7 @@ def measured(grammar: str, space: str, count: int) -> dict[str, Any]:
     stream = varied(loaded.space(space))
     index = FunctionIndex(loaded)
     compared: list[int] = []
-    plain = Judge.equal
+    plain = FunctionIndex._equal
 
     def counted(*arguments: Any) -> bool:
         compared.append(1)
@@ -67,7 +66,7 @@ def measured(grammar: str, space: str, count: int) -> dict[str, Any]:
     # Otherwise a collection of all that was imported falls on some question, and takes 30 ms.
     gc.collect()
     gc.freeze()
-    Judge.equal = counted  # type: ignore[method-assign]
+    FunctionIndex._equal = counted  # type: ignore[method-assign]
     times, decided = [], 0
     for _ in range(count):
         expr, before = next(stream), len(compared)
@@ -75,7 +74,7 @@ def measured(grammar: str, space: str, count: int) -> dict[str, Any]:
         index.add(expr)
         times.append(1e3 * (time.perf_counter() - start))
         decided += len(compared) > before
-    Judge.equal = plain  # type: ignore[method-assign]
+    FunctionIndex._equal = plain  # type: ignore[method-assign]
     p90, p99 = np.quantile(times, [0.9, 0.99])
     return {
         "grammar": grammar,

@@ -45,7 +45,7 @@ def _grammar(shapes: str) -> Any:
 
 def timed(shapes: str, equivalence: str, connection: Any, repeats: int = 1) -> None:
     """Compile one space in this process and send what it took."""
-    from symact.equivalence.table.classify import enumerate_classes, write_table
+    from symact.equivalence import enumerate_classes, write_table
     from symact.expr.grammar import load_grammar
 
     with tempfile.TemporaryDirectory() as folder:

@@ -20,9 +20,8 @@ from typing import Any
 
 import numpy as np
 
-from symact import __version__
+from symact import __version__, equivalence
 from symact.bench.table import Table
-from symact.equivalence.table import classify
 from symact.errors import InputError
 from symact.execute import ExecutorSettings, start
 from symact.execute.job import Job, Result, WorkerSettings, decode_arrays
@@ -70,7 +69,7 @@ def build(
     grammar = grammar if isinstance(grammar, Grammar) else load_grammar(grammar)
     chosen = grammar.space(space)
     settings, folder = describe(task)
-    expressions = (classify.distinct(chosen) if only is None else list(only))[:limit]
+    expressions = (equivalence.distinct(chosen) if only is None else list(only))[:limit]
     if not expressions or seeds < 1:
         raise InputError(f"space {chosen.name!r}: no usable function to train, or no seed to train it with")
     about = {

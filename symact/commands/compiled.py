@@ -107,7 +107,7 @@ def _say_checked(report: dict[str, Any] | None) -> None:
 
 
 def _document(expr: Any, grammar: Any, stage: str | None, report: dict[str, Any] | None) -> dict[str, Any]:
-    from symact.equivalence.table.classify import domain
+    from symact.equivalence import domain
 
     show = stages()
     wanted = {stage} if stage is not None else set()
@@ -131,7 +131,7 @@ def show_grammar(name: str, space_name: str | None, equivalence: str, output: Pa
     Raises:
         InputError: the grammar, the space or the output is wrong.
     """
-    from symact.equivalence.table.classify import enumerate_classes, write_table
+    from symact.equivalence import enumerate_classes, write_table
     from symact.expr.grammar import load_grammar
 
     grammar = load_grammar(name.strip())

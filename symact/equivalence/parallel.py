@@ -22,6 +22,7 @@ _Result = TypeVar("_Result")
 _MOST = 4
 # Fewer tasks than these are done before the threads have begun.
 _FEW = 64
+_SHARE = 8
 _KEPT = 32 * 2**20 - 2**16
 # The last bytes of a complete answer.
 _WHOLE = b"whole"
@@ -70,30 +71,35 @@ def in_threads(function: Callable[[_Item], _Result], items: Iterable[_Item]) -> 
         return list(pool.map(quiet, listed))
 
 
-def in_processes(function: Callable[[Sequence[_Item]], bytes], shares: Sequence[Sequence[_Item]]) -> list[bytes]:
-    """The result for each share: the first is worked on here, the others in forked children.
+def shares(items: Sequence[_Item]) -> list[Sequence[_Item]]:
+    """Items in order, in parts that make a task of a thread."""
+    return [items[start : start + _SHARE] for start in range(0, len(items), _SHARE)]
 
-    A child that cannot be made, or that dies, leaves its share to this process.
+
+def in_processes(function: Callable[[Sequence[_Item]], bytes], parts: Sequence[Sequence[_Item]]) -> list[bytes]:
+    """The result for each part: the first is worked on here, the others in forked children.
+
+    A child that cannot be made, or that dies, leaves its part to this process.
 
     Args:
-        function: shares -> bytes; what else it changes is lost where a child runs it.
-        shares: one per process.
+        function: part -> bytes; what else it changes is lost where a child runs it.
+        parts: one per process.
     """
     children: dict[int, Child] = {}
-    results: list[bytes | None] = [None] * len(shares)
+    results: list[bytes | None] = [None] * len(parts)
     try:
-        for number in range(1, len(shares)):
-            child = _forked(function, shares[number])
+        for number in range(1, len(parts)):
+            child = _forked(function, parts[number])
             if child is None:
                 break
             children[number] = child
-        results[0] = function(shares[0])
+        results[0] = function(parts[0])
         for number in list(children):
             results[number] = _received(*children.pop(number))
     finally:
         for process, reading in children.values():
             _ended(process, reading)
-    return [function(share) if result is None else result for share, result in zip(shares, results, strict=True)]
+    return [function(part) if result is None else result for part, result in zip(parts, results, strict=True)]
 
 
 def _forked(function: Callable[[Any], bytes], share: Any) -> Child | None:

@@ -15,7 +15,7 @@ from scipy import special
 
 from symact.arrays import Array
 from symact.equivalence.numeric.float64 import FLOAT32
-from symact.equivalence.rules.prover import shared_rules
+from symact.equivalence.rules.prover import proved_constant
 from symact.expr.operators import NO_GRAMMAR, VARIABLE, Parameter, Vocabulary
 from symact.expr.tree import Expr
 from symact.program.pipeline import exact_program
@@ -59,7 +59,7 @@ def _passes(expression: Expr, points: Array, known: dict[Expr, _Dual]) -> bool:
         return False
     # What is flat around zero may be a constant that only rounding moves far out, as cosh(x)**2 - sinh(x)**2 is.
     inner = dual.value[np.abs(points) < 1]
-    if np.ptp(inner) < _FLAT * np.abs(dual.value).max() and shared_rules().constant(expression):
+    if np.ptp(inner) < _FLAT * np.abs(dual.value).max() and proved_constant(expression):
         return False
     places = sorted(dual.doubtful)[:_MOST_PLACES]
     return not places or _finite_near(expression, [(points[i], points[min(i + 2, len(points) - 1)]) for i in places])

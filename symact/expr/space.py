@@ -92,6 +92,14 @@ class Space:
         """Whether it holds `tree(x)`, every tree within the limits."""
         return TREE in self.shapes
 
+    @property
+    def numbered_by_slots(self) -> bool:
+        """Whether operator slots number its expressions: fixed shapes, and parameters that occurrences share."""
+        parameters = self.grammar.parameters.values()
+        kinds = {(p.init, p.per, p.positive, p.share, p.range) for p in parameters}
+        plain = all(p.share for p in parameters) and len(kinds) == len(parameters)
+        return plain and all(part.kind != "tree" for shape in self.shapes for part in shape.walk())
+
     def count(self) -> int:
         """The exact number of expressions, by dynamic programming."""
         self._prepare()

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from symact.equivalence.table import classify
+from symact import equivalence
 from symact.expr.space import Space
 from symact.expr.tree import Expr, candidate_text
 from symact.optimize.function_features import outputs
@@ -35,7 +35,7 @@ class Functions:
     def __init__(self, space: Space):
         self.space = space
         self.members: list[Expr] | None = None
-        self._index = classify.FunctionIndex(space.grammar)
+        self._index = equivalence.FunctionIndex(space.grammar)
         self._keys: dict[Expr, Any] = {}
         self._usable: dict[Any, bool] = {}
         # A random order is made once per seed and played back, since every `ask` reads it again.
@@ -45,10 +45,10 @@ class Functions:
 
     def _enumerate(self) -> None:
         """Classes of a whole space at once are a hundred times quicker than asking one by one."""
-        table = classify.enumerate_classes(self.space.grammar, self.space)
+        table = equivalence.enumerate_classes(self.space.grammar, self.space)
         classes = table.column("class_id").to_pylist()
         self._keys.update(zip(self.space, classes, strict=True))
-        self.members = classify.distinct(self.space) or list(dict.fromkeys(self.space))
+        self.members = equivalence.distinct(self.space) or list(dict.fromkeys(self.space))
         usable = {self._keys[member] for member in self.members}
         self._usable.update((number, number in usable) for number in classes)
 
@@ -120,7 +120,7 @@ class Functions:
         """Whether it is finite, with a finite slope, and not constant, near the origin."""
         known = self._keys.get(expression) if self.members is not None else expression
         if known not in self._usable:
-            self._usable[known if known is not None else expression] = bool(classify.screen([expression])[0])
+            self._usable[known if known is not None else expression] = bool(equivalence.screen([expression])[0])
         return self._usable[known if known is not None else expression]
 
 

@@ -9,7 +9,7 @@ import contextlib
 from collections.abc import Hashable, Iterable, Mapping
 from typing import Any
 
-from symact.equivalence.table.classify import FunctionIndex
+from symact.equivalence import FunctionIndex
 from symact.errors import SymactError
 from symact.expr.operators import Vocabulary
 from symact.expr.tree import Expr, to_document

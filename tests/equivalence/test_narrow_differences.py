@@ -5,8 +5,7 @@ from __future__ import annotations
 import pyarrow as pa
 import pytest
 
-from symact.equivalence.index.function_index import FunctionIndex
-from symact.equivalence.table.classify import enumerate_classes
+from symact.equivalence import FunctionIndex, enumerate_classes
 from symact.expr.grammar import Grammar, parse_grammar
 
 NARROW = "[identity]\ninterval = [-5, 5]\n"

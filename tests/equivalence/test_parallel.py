@@ -9,9 +9,8 @@ import warnings
 import numpy as np
 import pytest
 
-from symact.equivalence import parallel
+from symact.equivalence import enumerate_classes, parallel
 from symact.equivalence.engine import certification
-from symact.equivalence.table.classify import enumerate_classes
 from symact.expr.grammar import load_grammar, parse_grammar
 
 

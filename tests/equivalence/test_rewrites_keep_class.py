@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from symact.equivalence.table.classify import FunctionIndex, enumerate_classes
+from symact.equivalence import FunctionIndex, enumerate_classes
 from symact.expr.grammar import Grammar, load_grammar, parse_grammar
 from symact.expr.tree import X_LEAF, Expr, parse
 

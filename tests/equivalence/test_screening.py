@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from symact.equivalence.table.classify import screen
+from symact.equivalence import screen
 from symact.expr.grammar import load_grammar
 from symact.expr.tree import parse
 

@@ -1,13 +1,14 @@
-"""Cells that no point of comparison is in, for many rows at once.
+"""Breakpoints of terms, and pieces between them that no point of comparison is in, for many terms at once.
 
-Between two neighbouring sign changes of the switches on the way to a value (`Program.breakpoints`) the value is one
-analytic function of x. Sign changes are located between the points of a grid, by the cubic through four values;
-so are pairs of them that the parabola through three values of one sign shows, or the lines through two on either side
-of a gap (a corner, as of max(a, b) - c). A cell between two locations that holds no point of comparison gets one.
+Between two neighbouring sign changes of the quantities that `Program.breakpoints` lists, on the way to a value, the
+value is one analytic function of x: a piece. Sign changes are located between the points of a grid, by the cubic
+through four values; so are pairs of them that the parabola through three values of one sign shows, or the lines through
+two on either side of a gap (a corner, as of max(a, b) - c). A piece between two locations that holds no point of
+comparison gets one.
 
-What stays unseen: a cell narrower than `SAME_PLACE`; one whose two ends lie between neighbouring points of the grid
+What stays unseen: a piece narrower than `SAME_PLACE`; one whose two ends lie between neighbouring points of the grid
 (0.04 apart on [-5, 5]) where neither parabola nor lines show them, such as a spike; whatever lies beyond the
-twelfth location of a row. Functions with parameters have cells on lines of fixed parameters, and are
+twelfth location of a term. Terms with parameters have pieces on lines of fixed parameters, and are
 looked at on two of these only.
 """
 
@@ -19,10 +20,11 @@ from typing import TypeAlias
 import numpy as np
 
 from symact.arrays import Array
-from symact.equivalence.engine.described import Candidates
+from symact.equivalence.engine.term_columns import TermColumns
 from symact.equivalence.numeric.float64 import breakpoint_values
+from symact.equivalence.numeric.samples import SampleGrid
 from symact.equivalence.parallel import in_threads
-from symact.equivalence.terms import Dag, Field
+from symact.equivalence.terms import TermGraph
 
 # Locations nearer than this are one place (in units of x, or relative to it beyond 1).
 SAME_PLACE = 1e-6
@@ -30,22 +32,22 @@ _BESIDE = 0.21 * SAME_PLACE
 _MOST = 12
 _BLOCK = 512
 _STEPS = 4
-# Many operators switch at zero and meet there in higher order: the grid is finer around it.
+# Many operators have a breakpoint at zero and meet there in higher order: the grid is finer around it.
 _LADDER = 0.4 * SAME_PLACE * np.geomspace(1, 5e4, 12)
-Piece: TypeAlias = "tuple[int, Array, Array]"
+Applications: TypeAlias = "tuple[int, Array, Array]"
 
 
-class Crossings:
-    """Locations of sign changes of rows on one line: x in an interval, each parameter at one value.
+class Breakpoints:
+    """Locations of sign changes of terms on one line: x in an interval, each parameter at one value.
 
     Args:
-        dag: names the rows.
+        graph: names the terms.
         dense: the points of comparison on that line, ascending.
         others: further points of comparison there.
     """
 
-    def __init__(self, dag: Dag, dense: Field, others: Array):
-        self.dag, self.dense = dag, dense
+    def __init__(self, graph: TermGraph, dense: SampleGrid, others: Array):
+        self.graph, self.dense = graph, dense
         self.points = np.sort(np.concatenate([dense.x, others]))
         low, high = dense.x[[0, -1]]
         ladder = np.concatenate([-_LADDER, _LADDER])
@@ -53,34 +55,34 @@ class Crossings:
         self.grid = self.at(np.sort(x))
         self._locations = np.full((64, _MOST), np.inf)
         self._filled = 1
-        # Where the values of rows of the dag change sign, as far as it was asked for.
+        # Where the values of terms of the graph change sign, as far as it was asked for.
         self._zeros = np.full((64, _MOST), np.inf)
         self._asked = np.zeros(64, bool)
 
-    def at(self, x: Array) -> Field:
+    def at(self, x: Array) -> SampleGrid:
         """Other points of the same line."""
-        return Field(self.dag, x, self.dense.seed, doubled=False, still=self.dense.still)
+        return SampleGrid(self.graph, x, self.dense.seed, doubled=False, fixed_parameters=self.dense.fixed_parameters)
 
-    def hidden(self, rows: Candidates, members: Array, first: Array) -> tuple[Array, Array]:
-        """Cells that hold no point, of rows and of what they are compared with: (row number, x in the middle) of each.
+    def unsampled(self, terms: TermColumns, members: Array, first: Array) -> tuple[Array, Array]:
+        """Pieces without a point, of terms and of what they are compared with: (term number, x in the middle) of each.
 
         Args:
-            rows: all rows.
+            terms: all terms.
             members: ``(n,)`` numbers of those to look at.
             first: ``(n,)`` positions among the members: what each is compared with.
         """
         self.extend()
         locations = np.full((len(members), _MOST), np.inf)
-        heads, nodes = rows.heads[members], rows.nodes[members]
-        locations[nodes >= 0] = self._locations[nodes[nodes >= 0]]
+        symbols, numbers = terms.symbols[members], terms.numbers[members]
+        locations[numbers >= 0] = self._locations[numbers[numbers >= 0]]
         pieces = []
-        for head in np.unique(heads[nodes < 0]).tolist():
-            where = np.flatnonzero((heads == head) & (nodes < 0))
-            pieces.append((head, rows.arguments[members[where], : self.dag.heads[head].arity], where))
+        for symbol in np.unique(symbols[numbers < 0]).tolist():
+            where = np.flatnonzero((symbols == symbol) & (numbers < 0))
+            pieces.append((symbol, terms.arguments[members[where], : self.graph.symbols[symbol].arity], where))
         self._locate(pieces, locations)
         several = np.flatnonzero(np.isfinite(locations[:, 1]))
         own, x = self._empty(locations[several])
-        # Between a place of one row and a place of the other lies a cell of the pair.
+        # Between a place of one term and a place of the other lies a piece of the pair.
         other = locations[first]
         with np.errstate(invalid="ignore"):
             apart = np.abs(locations - other) > SAME_PLACE * np.maximum(
@@ -92,45 +94,45 @@ class Crossings:
 
     def _empty(self, locations: Array) -> tuple[Array, Array]:
         low, high = locations[:, :-1], locations[:, 1:]
-        rows, cells = np.nonzero(np.isfinite(high))
-        low, high = low[rows, cells], high[rows, cells]
+        rows, gaps = np.nonzero(np.isfinite(high))
+        low, high = low[rows, gaps], high[rows, gaps]
         empty = np.searchsorted(self.points, low) == np.searchsorted(self.points, high)
         rows, low, high = rows[empty], low[empty], high[empty]
-        # A corner is deepest at a location between two cells, and the ends of a cell are less well known than those.
+        # A corner is deepest at a location between two pieces, and the ends of a piece are less well known than those.
         between = np.flatnonzero((rows[1:] == rows[:-1]) & (low[1:] == high[:-1]))
         beside = high[between] + _BESIDE * np.maximum(1.0, np.abs(high[between]))
         return np.concatenate([rows, rows[between]]), np.concatenate([(low + high) / 2, beside])
 
     def extend(self) -> None:
-        """Locate the sign changes of every row of the dag that is new."""
+        """Locate the sign changes of every term of the graph that is new."""
         self.grid.extend()
-        while len(self._locations) < self.dag.size:
+        while len(self._locations) < self.graph.size:
             self._locations = np.concatenate([self._locations, np.full_like(self._locations, np.inf)])
             self._zeros = np.concatenate([self._zeros, np.full_like(self._zeros, np.inf)])
             self._asked = np.concatenate([self._asked, np.zeros_like(self._asked)])
-        waiting: list[Piece] = []
+        waiting: list[Applications] = []
         begin = self._filled
-        for head, arguments, first in self.dag.pieces(self._filled):
+        for symbol, arguments, first in self.graph.batches(self._filled):
             # Locations are inherited, so those of all arguments have to be known.
             if waiting and arguments.size and arguments.max() >= begin:
                 self._locate(waiting, self._locations)
                 waiting, begin = [], first
-            waiting.append((head, arguments, first + np.arange(len(arguments))))
+            waiting.append((symbol, arguments, first + np.arange(len(arguments))))
         self._locate(waiting, self._locations)
-        self._filled = self.dag.size
+        self._filled = self.graph.size
 
-    def _locate(self, pieces: Sequence[Piece], locations: Array) -> None:
+    def _locate(self, pieces: Sequence[Applications], locations: Array) -> None:
         """Ascending locations on the way to rows, into ``(rows, _MOST)``; what is not there stays infinite.
 
         Args:
-            pieces: head, arguments, and numbers of rows in `locations`.
+            pieces: symbol, arguments, and numbers of rows in `locations`.
             locations: filled in place; those of arguments are known.
         """
         self._find_zeros(pieces)
-        small: list[Piece] = []
-        tasks: list[list[Piece]] = []
-        for head, arguments, where in pieces:
-            known = self.dag.heads[head]
+        small: list[Applications] = []
+        tasks: list[list[Applications]] = []
+        for symbol, arguments, where in pieces:
+            known = self.graph.symbols[symbol]
             if known.program.total:
                 continue
             if not known.program.breakpoints:
@@ -141,21 +143,21 @@ class Crossings:
                 if sum(len(piece[2]) for piece in small) + len(where[part]) > _BLOCK:
                     tasks.append(small)
                     small = []
-                small.append((head, arguments[part], where[part]))
+                small.append((symbol, arguments[part], where[part]))
         tasks.append(small)
 
-        def locate(task: list[Piece]) -> None:
+        def locate(task: list[Applications]) -> None:
             if task:
                 self._located(task, locations)
 
         in_threads(locate, tasks)
 
-    def _find_zeros(self, pieces: Sequence[Piece]) -> None:
-        """The sign changes of arguments that are switches themselves; the same argument is many rows' switch."""
+    def _find_zeros(self, pieces: Sequence[Applications]) -> None:
+        """The sign changes of arguments that are listed themselves; many terms share an argument."""
         columns = [
             arguments[:, number]
-            for head, arguments, _ in pieces
-            for number in self.dag.heads[head].program.breakpoints
+            for symbol, arguments, _ in pieces
+            for number in self.graph.symbols[symbol].program.breakpoints
             if number < arguments.shape[1]
         ]
         if not columns:
@@ -170,14 +172,14 @@ class Crossings:
 
         in_threads(find, [wanted[start : start + _BLOCK] for start in range(0, len(wanted), _BLOCK)])
 
-    def _located(self, pieces: list[Piece], locations: Array) -> None:
+    def _located(self, pieces: list[Applications], locations: Array) -> None:
         """`_locate` for a few rows, all at once: what to find the roots of is gathered first."""
         where = np.concatenate([numbers for _, _, numbers in pieces])
         inherited = np.full((len(where), 4 * _MOST), np.inf)
         owners, values = [], []
         start = 0
-        for head, arguments, _ in pieces:
-            known = self.dag.heads[head]
+        for symbol, arguments, _ in pieces:
+            known = self.graph.symbols[symbol]
             own = slice(start, start + len(arguments))
             start += len(arguments)
             given = [self._locations[column] for column in arguments.T]
@@ -187,11 +189,11 @@ class Crossings:
             if len(direct) == len(known.program.breakpoints):
                 continue
             inputs = [np.take(self.grid.values, column, axis=0) for column in arguments.T]
-            inputs += [self.grid.slot(slot) for slot in known.slots]
-            switches = breakpoint_values(known.program, inputs, self.grid.bounds)
-            for number, switch in zip(known.program.breakpoints, switches, strict=True):
+            inputs += [self.grid.parameter(slot) for slot in known.slots]
+            quantities = breakpoint_values(known.program, inputs, self.grid.bounds)
+            for number, quantity in zip(known.program.breakpoints, quantities, strict=True):
                 if number >= known.arity:
-                    values.append(np.broadcast_to(switch, (len(arguments), self.grid.columns)))
+                    values.append(np.broadcast_to(quantity, (len(arguments), self.grid.columns)))
                     owners.append(np.arange(own.start, own.stop))
         found = [inherited[:, np.isfinite(inherited).any(axis=0)]]
         if values:
@@ -201,11 +203,11 @@ class Crossings:
         locations[where, :width] = distinct[:, :width]
 
     def _roots(self, values: Array, owners: Array, count: int) -> Array:
-        """``(count, n)`` locations of sign changes of switches; n as many as the row with most has, at most `_MOST`.
+        """``(count, n)`` locations of sign changes; n as many as the row with most has, at most `_MOST`.
 
         Args:
-            values: ``(switches, points)``.
-            owners: ``(switches,)`` the row that each is of.
+            values: ``(quantities, points)``.
+            owners: ``(quantities,)`` the row that each is of.
             count: of rows.
         """
         x = self.grid.x
@@ -221,10 +223,10 @@ class Crossings:
                 _turns(values, x, *turns),
                 _corners(values, x, *corners),
             ]
-        switches, places = (np.concatenate(parts) for parts in zip(*found, strict=True))
-        if not len(switches):
+        quantities, places = (np.concatenate(parts) for parts in zip(*found, strict=True))
+        if not len(quantities):
             return np.full((count, 0), np.inf)
-        rows = owners[switches]
+        rows = owners[quantities]
         order = np.lexsort((places, rows))
         rows, places = rows[order], places[order]
         counts = np.bincount(rows, minlength=count)

@@ -1,24 +1,23 @@
-"""`Settling`: groups of rows that float64 leaves open are decided in ball arithmetic.
+"""`Certification`: groups of terms that float64 leaves open are decided in ball arithmetic.
 
-In: described rows in proposed groups. Out: labels. A member that is clearly near the first of its group is
-confirmed at the calmest point and wherever something hides; a member that is known less well, at more points;
-what is left over is cut into classes of its own.
+In: described terms in groups. Out: labels. A member that is clearly near the first of its group is confirmed at the
+most moderate point and wherever something hides; a member that is known less well, at more points; what is left
+over is cut into classes of its own.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import TypeAlias
 
 import numpy as np
 
 from symact.arrays import Array
-from symact.equivalence.engine.described import Candidates
-from symact.equivalence.engine.reliability import Traits
-from symact.equivalence.exact.comparison import Anchor, Arbiter
+from symact.equivalence.engine.reliability import Reliability
+from symact.equivalence.engine.term_columns import TermColumns, spans
+from symact.equivalence.exact.comparison import BallComparison, Point, ReferenceTerm
+from symact.equivalence.numeric.samples import BLOCKS, MIDDLES, PER_BLOCK, POINTS, SampleGrid
 from symact.equivalence.parallel import cores, in_processes
-from symact.equivalence.terms import ANCHORS, MIDDLES, PER_ANCHOR, POINTS, Field
 
 _CUTS = 8
 _CHUNK = 4096
@@ -26,20 +25,17 @@ _CHUNK = 4096
 _SHARE = 400
 
 
-Point: TypeAlias = tuple[Field, int]
-
-
 @dataclass
 class Group:
-    """Members ``(members,)`` of a proposed group that has to be settled.
+    """Members ``(members,)`` of a group that has to be certified.
 
     Attributes:
-        members: numbers of rows, in order.
+        members: numbers of terms, in order.
         first: position of the one that the others are compared with.
         plain: per member, whether float64 has shown already that it is the first's function.
-        hidden: per member, the anchors where it or the first hides something that matters; one bit each.
+        hidden: per member, the blocks where it or the first hides something that matters; one bit each.
         tight: per member, equal numbers for float64 values that agree to rounding; negative: not known well.
-        calmest: per member, the sample point that suits it and the first best.
+        moderate: per member, the sample point that suits it and the first best.
     """
 
     members: list[int]
@@ -47,57 +43,57 @@ class Group:
     plain: list[bool]
     hidden: list[int]
     tight: list[int]
-    calmest: list[int]
+    moderate: list[int]
 
 
-class Settling:
+class Certification:
     """Decides groups of one classification.
 
     Args:
-        arbiter: computes balls.
+        comparison: computes balls.
         base: the sample points.
-        rows: all rows.
-        traits: of the rows that are to be settled.
-        tight: per row, a number that rows share whose float64 values agree to rounding; negative: not known well.
-        settled: so many of the first rows are known to be different.
-        suspects: row -> further points where it must be compared with the first of its proposed group.
-        differences: of two rows, some of the dense points where they seem to differ.
+        terms: all terms.
+        reliability: of the terms that are to be certified.
+        tight: per term, a number that terms share whose float64 values agree to rounding; negative: not known well.
+        distinct: so many of the first terms are known to be different functions.
+        extra_points: term -> further points where it must be compared with the first of its group.
+        differences: of two terms, some of the dense points where they seem to differ.
     """
 
     def __init__(
         self,
-        arbiter: Arbiter,
-        base: Field,
-        rows: Candidates,
-        traits: Traits,
+        comparison: BallComparison,
+        base: SampleGrid,
+        terms: TermColumns,
+        reliability: Reliability,
         tight: Array,
-        settled: int,
-        suspects: dict[int, list[Point]],
+        distinct: int,
+        extra_points: dict[int, list[Point]],
         differences: Callable[[int, int], list[Point]],
     ):
-        self.arbiter, self.base, self.rows, self.traits = arbiter, base, rows, traits
-        self.tight, self.settled, self.suspects, self.differences = tight, settled, suspects, differences
+        self.comparison, self.base, self.terms, self.reliability = comparison, base, terms, reliability
+        self.tight, self.distinct, self.extra_points, self.differences = tight, distinct, extra_points, differences
         self._spread = [(base, int(m)) for m in MIDDLES]
 
-    def settle(self, order: Array, starts: Array, ends: Array, labels: Array) -> None:
-        """Settle groups, on several cores where there is much to do.
+    def certify(self, order: Array, starts: Array, ends: Array, labels: Array) -> None:
+        """Certify groups, on several cores where there is much to do.
 
         Args:
-            order: row numbers, group after group.
+            order: term numbers, group after group.
             starts: of the groups in `order`.
             ends: likewise.
-            labels: ``(rows,)`` of all rows; those of members that leave their group are changed.
+            labels: ``(terms,)`` of all terms; those of members that leave their group are changed.
         """
         if not len(starts):
             return
         groups = self._prepared(order, starts, ends)
-        hands = int(min(cores(), max(1, (ends - starts).sum() // _SHARE)))
+        processes = int(min(cores(), max(1, (ends - starts).sum() // _SHARE)))
         # The largest groups go round first, so that the shares weigh about the same.
         heavy = sorted(groups, key=lambda group: -len(group.members))
-        shares = [heavy[number::hands] for number in range(hands)]
+        shares = [heavy[number::processes] for number in range(processes)]
 
         def work(share: Sequence[Group]) -> bytes:
-            parts = [self._settled(group, labels) for group in share]
+            parts = [self._certified(group, labels) for group in share]
             return np.concatenate(parts).astype(np.int64).tobytes()
 
         for share, answer in zip(shares, in_processes(work, shares), strict=True):
@@ -108,37 +104,37 @@ class Settling:
         lengths = ends - starts
         members = spans(order, starts, ends)
         offsets = np.cumsum(lengths) - lengths
-        calm, tight = self.traits.calm[members], self.tight[members]
-        # The calmest member that is known well stands first, but for those that must not be compared again.
-        rank = np.where(tight >= 0, calm.sum(axis=1), -1)
+        informative, tight = self.reliability.informative[members], self.tight[members]
+        # The most informative member that is known well stands first, but for those that must not be compared again.
+        rank = np.where(tight >= 0, informative.sum(axis=1), -1)
         best = np.maximum.reduceat(rank, offsets)
         inside = np.arange(len(members)) - np.repeat(offsets, lengths)
         at = np.minimum.reduceat(np.where(rank == np.repeat(best, lengths), inside, len(members)), offsets)
-        at = np.where((members[offsets] < self.settled) | (best < 0), 0, at)
+        at = np.where((members[offsets] < self.distinct) | (best < 0), 0, at)
         first = np.repeat(offsets + at, lengths)
-        shown = calm & calm[first]
-        kinked = self.traits.kinked[members] | self.traits.kinked[members[first]]
-        plain = np.where(kinked, shown.all(axis=1), shown.any(axis=1)) & (tight == tight[first]) & (tight >= 0)
-        plain &= members >= self.settled
-        if self.suspects:
-            plain &= ~np.isin(members, list(self.suspects))
-        hidden = np.where(kinked, (~shown) @ (1 << np.arange(ANCHORS)), 0)
-        calmest = np.zeros(len(members), np.int64)
+        shown = informative & informative[first]
+        piecewise = self.reliability.piecewise[members] | self.reliability.piecewise[members[first]]
+        plain = np.where(piecewise, shown.all(axis=1), shown.any(axis=1)) & (tight == tight[first]) & (tight >= 0)
+        plain &= members >= self.distinct
+        if self.extra_points:
+            plain &= ~np.isin(members, list(self.extra_points))
+        hidden = np.where(piecewise, (~shown) @ (1 << np.arange(BLOCKS)), 0)
+        moderate = np.zeros(len(members), np.int64)
         open_ones = np.flatnonzero(~plain & (np.arange(len(members)) != first))
-        calmest[open_ones] = self.calmest(members[first[open_ones]], members[open_ones])
+        moderate[open_ones] = self.moderate_points(members[first[open_ones]], members[open_ones])
         numbers, sure = members.tolist(), plain.tolist()
-        bits, near, calm_points = hidden.tolist(), tight.tolist(), calmest.tolist()
+        bits, near, points = hidden.tolist(), tight.tolist(), moderate.tolist()
         return [
-            Group(numbers[a:b], f, sure[a:b], bits[a:b], near[a:b], calm_points[a:b])
+            Group(numbers[a:b], f, sure[a:b], bits[a:b], near[a:b], points[a:b])
             for a, b, f in zip(offsets.tolist(), (offsets + lengths).tolist(), at.tolist(), strict=True)
         ]
 
-    def calmest(self, first: Array, second: Array) -> Array:
-        """Per pair of rows, the sample point where their arguments are of the most moderate size."""
+    def moderate_points(self, first: Array, second: Array) -> Array:
+        """Per pair of terms, the sample point where their arguments are of the most moderate size."""
         found = np.empty(len(first), np.int64)
         for start in range(0, len(first), _CHUNK):
             part = slice(start, start + _CHUNK)
-            arguments = np.concatenate([self.rows.arguments[first[part]], self.rows.arguments[second[part]]], axis=1)
+            arguments = np.concatenate([self.terms.arguments[first[part]], self.terms.arguments[second[part]]], axis=1)
             size = np.ones((len(arguments), POINTS))
             for column in arguments.T:
                 values = np.abs(np.take(self.base.values, np.maximum(column, 0), axis=0)[:, :POINTS])
@@ -148,109 +144,102 @@ class Settling:
             found[part][(arguments < 0).all(axis=1)] = MIDDLES[0]
         return found
 
-    def _settled(self, group: Group, labels: Array) -> Array:
+    def _certified(self, group: Group, labels: Array) -> Array:
         """The labels of a group's members."""
         members, at = group.members, group.first
         first = members[at]
-        anchor = self.arbiter.anchor(self.rows.row(first))
+        reference = self.comparison.reference(self.terms.term(first))
         result = np.full(len(members), labels[first])
         left = []
         for number, member in enumerate(members):
             if number == at or group.plain[number]:
                 continue
-            if member < self.settled or not self.arbiter.same(
-                anchor, self.rows.row(member), self._places(group, number)
+            if member < self.distinct or not self.comparison.same(
+                reference, self.terms.term(member), self._points(group, number)
             ):
                 left.append(number)
         if left:
             together = np.array(members)
-            hidden = np.flatnonzero(~self.traits.calm[together].all(axis=0)).tolist()
-            extra = list(dict.fromkeys(p for n in [at, *left] for p in self.suspects.get(members[n], ())))
-            order = self.traits.extremes[together].max(axis=0).argsort()
-            places = [self._spread[i] for i in order[:4]] + extra[:8] + self.ends(hidden)
-            result[left] = self._separated(together[left], places)
+            hidden = np.flatnonzero(~self.reliability.informative[together].all(axis=0)).tolist()
+            extra = list(dict.fromkeys(p for n in [at, *left] for p in self.extra_points.get(members[n], ())))
+            order = self.reliability.magnitudes[together].max(axis=0).argsort()
+            points = [self._spread[i] for i in order[:4]] + extra[:8] + self.ends(hidden)
+            result[left] = self._separated(together[left], points)
         return result
 
-    def _places(self, group: Group, number: int) -> list[Point]:
+    def _points(self, group: Group, number: int) -> list[Point]:
         """Where a member is compared with the first of its group."""
         member, near, well = group.members[number], group.tight[number], group.tight[group.first]
-        places = [(self.base, group.calmest[number])]
+        points = [(self.base, group.moderate[number])]
         bits = group.hidden[number]
         if bits:
-            places += self.ends([j for j in range(ANCHORS) if bits >> j & 1])
-        places += self.suspects.get(member, ())
+            points += self.ends([j for j in range(BLOCKS) if bits >> j & 1])
+        points += self.extra_points.get(member, ())
         first = group.members[group.first]
-        if first in self.suspects:
-            places += [*self.suspects[first], *self.differences(first, member)]
+        if first in self.extra_points:
+            points += [*self.extra_points[first], *self.differences(first, member)]
         if near < 0 or well < 0:
-            places += self._lost(first, member)
+            points += self._lost(first, member)
         elif near != well:
-            places += self._spread + [(self.base, p) for p in range(0, POINTS, PER_ANCHOR // 2)]
-        return places
+            points += self._spread + [(self.base, p) for p in range(0, POINTS, PER_BLOCK // 2)]
+        return points
 
-    def ends(self, anchors: list[int]) -> list[Point]:
-        """The first and the last sample point of some anchors."""
-        return [(self.base, p) for j in anchors for p in (j * PER_ANCHOR, (j + 1) * PER_ANCHOR - 1)]
+    def ends(self, blocks: list[int]) -> list[Point]:
+        """The first and the last sample point of some blocks."""
+        return [(self.base, p) for j in blocks for p in (j * PER_BLOCK, (j + 1) * PER_BLOCK - 1)]
 
     def _lost(self, first: int, second: int) -> list[Point]:
-        """Up to two points where float64 does not know both rows."""
-        trusted = self.rows.prints.trusted
-        common = int(trusted[first] & trusted[second])
-        anchors = [j for j in range(ANCHORS) if not common >> j & 1]
-        return [(self.base, int(MIDDLES[j])) for j in {*anchors[:1], *anchors[-1:]}]
+        """Up to two points where float64 does not know both terms."""
+        reliable = self.terms.fingerprints.reliable
+        common = int(reliable[first] & reliable[second])
+        blocks = [j for j in range(BLOCKS) if not common >> j & 1]
+        return [(self.base, int(MIDDLES[j])) for j in {*blocks[:1], *blocks[-1:]}]
 
-    def _separated(self, left: Array, places: list[Point]) -> Array:
-        """Labels of rows that are not their group's first: cut at many points into classes of their own."""
+    def _separated(self, left: Array, points: list[Point]) -> Array:
+        """Labels of terms that are not their group's first: cut at many points into classes of their own."""
         groups: list[Array] = [left]
         loose: list[int] = []
-        for place in places[:_CUTS]:
-            cut = [self._split(group, place) for group in groups]
+        for point in points[:_CUTS]:
+            cut = [self._split(group, point) for group in groups]
             groups = [part for parts, _ in cut for part in parts]
             loose += [member for _, unknown in cut for member in unknown]
-        # Only uniqueness matters here: negative labels are free, one per row.
+        # Only uniqueness matters here: negative labels are free, one per term.
         labels = {int(member): -int(member) - 1 for member in left}
-        everyone: list[tuple[int, Anchor]] = []
+        everyone: list[tuple[int, ReferenceTerm]] = []
         for group in groups:
-            representatives: list[tuple[int, Anchor]] = []
+            representatives: list[tuple[int, ReferenceTerm]] = []
             for member in group.tolist():
-                self._place(member, representatives, labels, places)
+                self._label(member, representatives, labels, points)
             everyone += representatives
         # What is unknown at some point may belong to any part.
         for member in loose:
-            self._place(member, everyone, labels, places)
+            self._label(member, everyone, labels, points)
         return np.array([labels[int(member)] for member in left])
 
-    def _place(
-        self, member: int, representatives: list[tuple[int, Anchor]], labels: dict[int, int], places: list[Point]
+    def _label(
+        self, member: int, representatives: list[tuple[int, ReferenceTerm]], labels: dict[int, int], points: list[Point]
     ) -> None:
-        """Label a row as the representative that it equals, or make it one."""
-        own = self.arbiter.anchor(self.rows.row(member))
-        for other, anchor in representatives:
-            if member >= self.settled and self.arbiter.same(anchor, own, self._between(other, member, places)):
+        """Label a term as the representative that it equals, or make it one."""
+        own = self.comparison.reference(self.terms.term(member))
+        for other, reference in representatives:
+            if member >= self.distinct and self.comparison.same(reference, own, self._between(other, member, points)):
                 labels[member] = labels[other]
                 return
         representatives.append((member, own))
 
-    def _between(self, first: int, second: int, places: list[Point]) -> Iterator[Point]:
-        """Where two rows are compared that both left their group; what is costly to find comes last."""
-        yield from places
-        yield self.base, int(self.calmest(np.array([first]), np.array([second]))[0])
-        own = [point for row in (first, second) for point in self.suspects.get(row, ())]
+    def _between(self, first: int, second: int, points: list[Point]) -> Iterator[Point]:
+        """Where two terms are compared that both left their group; what is costly to find comes last."""
+        yield from points
+        yield self.base, int(self.moderate_points(np.array([first]), np.array([second]))[0])
+        own = [point for term in (first, second) for point in self.extra_points.get(term, ())]
         yield from dict.fromkeys([*own, *self.differences(first, second)])
 
-    def _split(self, group: Array, place: Point) -> tuple[list[Array], list[int]]:
-        """A group in parts whose balls at one place lie apart, and the members whose value there is unknown."""
+    def _split(self, group: Array, point: Point) -> tuple[list[Array], list[int]]:
+        """A group in parts whose balls at one point lie apart, and the members whose value there is unknown."""
         if len(group) <= 2:
             return [group], []
-        parts, unknown = self.arbiter.cut([self.rows.row(int(member)) for member in group], *place)
-        if any(group[n] < self.settled for n in unknown):
+        parts, unknown = self.comparison.cut([self.terms.term(int(member)) for member in group], *point)
+        if any(group[n] < self.distinct for n in unknown):
             # Those that are known to be different have to stand first where others are compared with them.
             return [group], []
         return [np.sort(group[part]) for part in parts], group[unknown].tolist()
-
-
-def spans(order: Array, starts: Array, ends: Array) -> Array:
-    """The parts of `order` from each start to its end, one after another."""
-    lengths = ends - starts
-    within = np.arange(lengths.sum()) - np.repeat(np.cumsum(lengths) - lengths, lengths)
-    return order[np.repeat(starts, lengths) + within]

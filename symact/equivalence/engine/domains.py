@@ -1,8 +1,8 @@
-"""Where the functions of a table are defined: everywhere (almost), partly, or nowhere on the interval.
+"""Where functions are defined: everywhere (almost), partly, or nowhere on the interval.
 
-In: described rows. Out: codes into `DOMAINS`. What `facts` know needs no look. Of the others float64 tells most at the
-sample points, then on the dense grid and in cells between sign changes that both miss; where it finds that a function
-is not what the sample points said, balls have to confirm it.
+In: described terms. Out: codes into `DOMAINS`. Where the signs of its parts tell, a term needs no look. Of the others
+float64 tells most at the sample points, then on the dense grid and in pieces between breakpoints that both miss; where
+it finds that a function is not what the sample points said, balls have to confirm it.
 """
 
 from __future__ import annotations
@@ -12,9 +12,10 @@ from collections.abc import Iterable
 import numpy as np
 
 from symact.arrays import Array
-from symact.equivalence.engine.classes import Functions
-from symact.equivalence.engine.described import Candidates
-from symact.equivalence.terms import POINTS, Field
+from symact.equivalence.engine.classes import ClassBuilder
+from symact.equivalence.engine.term_columns import TermColumns
+from symact.equivalence.exact.comparison import Point
+from symact.equivalence.numeric.samples import POINTS
 from symact.program.signs import DEFINED
 
 DOMAINS = ("everywhere", "partly", "nowhere")
@@ -24,65 +25,65 @@ _CHUNK = 2048
 _ASKED = 3
 
 
-def domains(functions: Functions, rows: Candidates, members: Array) -> Array:
-    """``(members,)`` codes of some of the rows.
+def domains(builder: ClassBuilder, terms: TermColumns, members: Array) -> Array:
+    """``(members,)`` codes of some of the terms.
 
     Args:
-        functions: that described them.
-        rows: all rows.
+        builder: that described them.
+        terms: all terms.
         members: ``(members,)`` numbers of those to look at.
     """
-    undefined = rows.undefined[members]
+    undefined = terms.undefined[members]
     codes = np.where(undefined == 0, EVERYWHERE, np.where(undefined == POINTS, NOWHERE, PARTLY)).astype(np.int8)
-    if not functions.certify:
+    if not builder.certify:
         return codes
-    heads, nodes = rows.heads[members], rows.nodes[members]
-    flags = np.where(nodes >= 0, functions.shortcuts.flags_of(np.maximum(nodes, 0)), 0)
-    for head in np.unique(heads[nodes < 0]).tolist():
-        own = np.flatnonzero((heads == head) & (nodes < 0))
-        arguments = rows.arguments[members[own], : functions.dag.heads[head].arity]
-        flags[own] = functions.shortcuts.flags(head, arguments)
+    symbols, numbers = terms.symbols[members], terms.numbers[members]
+    flags = np.where(numbers >= 0, builder.rules.flags_of(np.maximum(numbers, 0)), 0)
+    for symbol in np.unique(symbols[numbers < 0]).tolist():
+        own = np.flatnonzero((symbols == symbol) & (numbers < 0))
+        arguments = terms.arguments[members[own], : builder.graph.symbols[symbol].arity]
+        flags[own] = builder.rules.flags(symbol, arguments)
     asked = np.flatnonzero((codes == NOWHERE) | ((codes == EVERYWHERE) & (flags & DEFINED == 0)))
     for start in range(0, len(asked), _CHUNK):
         some = asked[start : start + _CHUNK]
-        for number, places in _unlike(functions, rows, members[some], codes[some] == NOWHERE):
+        for number, points in _unlike(builder, terms, members[some], codes[some] == NOWHERE):
             wanted = bool(codes[some[number]] != NOWHERE)
-            row = rows.row(int(members[some[number]]))
-            if any(functions.arbiter.undefined(row, *place) is wanted for place in places):
+            term = terms.term(int(members[some[number]]))
+            if any(builder.comparison.undefined(term, *point) is wanted for point in points):
                 codes[some[number]] = PARTLY
     # Of a function that is 0 rounding makes a negative number, whose root float64 takes for undefined.
     unsure = np.flatnonzero((undefined > 0) & (undefined < POINTS) & (codes == PARTLY))
-    unsure = unsure[~functions.sure(rows, members[unsure])]
-    for number in unsure[~_confirmed(functions, rows, members[unsure])].tolist():
+    unsure = unsure[~builder.sure(terms, members[unsure])]
+    for number in unsure[~_confirmed(builder, terms, members[unsure])].tolist():
         codes[number] = EVERYWHERE
     return codes
 
 
-def _confirmed(functions: Functions, rows: Candidates, members: Array) -> Array:
-    """``(members,)`` whether balls find rows undefined at one of the sample points where float64 does."""
-    base, found = functions.base, np.zeros(len(members), bool)
-    heads = rows.heads[members]
-    for head in np.unique(heads).tolist():
-        own = np.flatnonzero(heads == head)
-        arguments = rows.arguments[members[own], : functions.dag.heads[head].arity]
-        lost = np.isnan(np.concatenate(list(base.applied(head, arguments)))[:, :POINTS])
+def _confirmed(builder: ClassBuilder, terms: TermColumns, members: Array) -> Array:
+    """``(members,)`` whether balls find terms undefined at one of the sample points where float64 does."""
+    base, found = builder.base, np.zeros(len(members), bool)
+    symbols = terms.symbols[members]
+    for symbol in np.unique(symbols).tolist():
+        own = np.flatnonzero(symbols == symbol)
+        arguments = terms.arguments[members[own], : builder.graph.symbols[symbol].arity]
+        lost = np.isnan(np.concatenate(list(base.applied(symbol, arguments)))[:, :POINTS])
         for number, points in zip(own.tolist(), map(np.flatnonzero, lost), strict=True):
-            row = rows.row(int(members[number]))
+            term = terms.term(int(members[number]))
             spread = points[np.linspace(len(points) // 2, len(points) - 1, _ASKED).astype(int)]
-            found[number] = any(functions.arbiter.undefined(row, base, int(point)) for point in spread)
+            found[number] = any(builder.comparison.undefined(term, base, int(point)) for point in spread)
     return found
 
 
 def _unlike(
-    functions: Functions, rows: Candidates, members: Array, nowhere: Array
-) -> Iterable[tuple[int, list[tuple[Field, int]]]]:
+    builder: ClassBuilder, terms: TermColumns, members: Array, nowhere: Array
+) -> Iterable[tuple[int, list[Point]]]:
     """Members that are not at all points as they were at the sample points, and some points where they are not."""
-    for field in functions.dense_fields():
-        field.extend()
-        found = np.isnan(functions.dense_values(field, rows, members)) != nowhere[:, None]
+    for grid in builder.dense.grids():
+        grid.extend()
+        found = np.isnan(builder.dense.values(grid, terms, members)) != nowhere[:, None]
         for number in np.flatnonzero(found.any(axis=1)).tolist():
             points = np.flatnonzero(found[number])
-            yield number, [(field, int(p)) for p in points[np.linspace(0, len(points) - 1, _ASKED).astype(int)]]
+            yield number, [(grid, int(p)) for p in points[np.linspace(0, len(points) - 1, _ASKED).astype(int)]]
     position = {int(member): number for number, member in enumerate(members)}
-    for own, field, point in functions.hidden_places(rows, members, np.arange(len(members))):
-        yield position[own], [(field, point)]
+    for own, grid, point in builder.dense.unsampled_points(terms, members, np.arange(len(members))):
+        yield position[own], [(grid, point)]

@@ -1,6 +1,6 @@
-"""Where an operator hides its arguments from float64: `revealing`.
+"""Where an operator hides its arguments from float64: `informative_points`.
 
-tanh(20) is 1 to the last bit whatever 20 stands for, sinh(20) is cosh(20), and 1e20 + x forgets x. Functions
+tanh(20) is 1 to the last bit whatever 20 stands for, sinh(20) is cosh(20), and 1e20 + x forgets x. ClassBuilder
 that agree in float64 at such points need not be equal. A point reveals an operator when its result moves
 with each argument and no argument is so large or so small that two different operators look alike.
 """
@@ -37,7 +37,7 @@ _TIE = 1e-9
 
 
 @dataclass(frozen=True)
-class _Manner:
+class _Profile:
     """What the steps of a program say of where it hides its arguments.
 
     Attributes:
@@ -56,11 +56,11 @@ class _Manner:
 
 
 @lru_cache(maxsize=4096)
-def _manner(program: Program) -> _Manner:
+def _profile(program: Program) -> _Profile:
     names = frozenset(step.name for step in program.value_operations) - {"const"}
     bounded = not names <= _ARITHMETIC or len(names) > 1
     largest = _LARGEST if not names.isdisjoint(_EXPONENTIAL | {"exp"}) else _LARGEST_ALGEBRAIC
-    return _Manner(
+    return _Profile(
         names,
         not names.isdisjoint(_CHOOSING) and names <= _CHOICES,
         largest if bounded else np.inf,
@@ -76,7 +76,7 @@ def _plain(points: int) -> Saturation:
 
 
 @dataclass
-class Shown:
+class Sensitivity:
     """Results ``(rows, points)`` of operators at a few points.
 
     Attributes:
@@ -91,7 +91,7 @@ class Shown:
     matters: list[Array]
 
 
-def revealing(parts: Sequence[tuple[Program, Sequence[Array]]], arity: int) -> Shown:
+def informative_points(parts: Sequence[tuple[Program, Sequence[Array]]], arity: int) -> Sensitivity:
     """Where results show their arguments, and where each argument matters.
 
     Args:
@@ -101,7 +101,7 @@ def revealing(parts: Sequence[tuple[Program, Sequence[Array]]], arity: int) -> S
     """
     shape = parts[0][1][0].shape
     lengths = [len(inputs[0]) for _, inputs in parts]
-    manners = [_manner(program) for program, _ in parts]
+    profiles = [_profile(program) for program, _ in parts]
     values = np.empty((sum(lengths), shape[1]))
     slices = [slice(end - n, end) for end, n in zip(itertools.accumulate(lengths), lengths, strict=True)]
     bounds = _plain(shape[1])
@@ -110,7 +110,7 @@ def revealing(parts: Sequence[tuple[Program, Sequence[Array]]], arity: int) -> S
     arguments = [np.concatenate([inputs[number] for _, inputs in parts]) for number in range(arity)]
 
     def each(attribute: str) -> Array:
-        return np.repeat([getattr(manner, attribute) for manner in manners], lengths)[:, None]
+        return np.repeat([getattr(profile, attribute) for profile in profiles], lengths)[:, None]
 
     pure, largest, smallest, faint = (each(name) for name in ("pure", "largest", "smallest", "faint"))
     good = np.ones(values.shape, bool)
@@ -130,21 +130,21 @@ def revealing(parts: Sequence[tuple[Program, Sequence[Array]]], arity: int) -> S
         mattering = ~pure | (change != 0) | (magnitude < faint)
         good &= good_here | ~mattering
         matters.append(mattering)
-    # An undefined argument, or one that absorbs, settles the result whatever the others are.
-    _settle(good, matters, [np.isnan(argument) & lost for argument in arguments], slice(None))
-    for (program, inputs), own, manner in zip(parts, slices, manners, strict=True):
+    # An undefined argument, or one that absorbs, determines the result whatever the others are.
+    _note_determined(good, matters, [np.isnan(argument) & lost for argument in arguments], slice(None))
+    for (program, inputs), own, profile in zip(parts, slices, profiles, strict=True):
         for part, most in _inner_operands(program):
             operand = run(part, inputs, bounds)
             good[own] &= _moderate(np.abs(operand), _SMALLEST, most) | (lost[own] & _undefined(inputs[:arity]))
         if arity == 2:
-            _settle(good, matters, _absorbing(manner.names, inputs, values[own]), own)
+            _note_determined(good, matters, _absorbing(profile.names, inputs, values[own]), own)
     if arity == 2 and pure.any():
         first, second = arguments
         tied = (np.abs(first - second) <= _TIE * np.abs(first)) & (first != second) & pure
         good &= ~tied
         # What ties must both be known well.
         matters = [mattering | tied | ((first == second) & pure) for mattering in matters]
-    return Shown(values, good, matters)
+    return Sensitivity(values, good, matters)
 
 
 def _moderate(magnitude: Array, smallest: Array | float, largest: Array | float) -> Array:
@@ -155,13 +155,13 @@ def _undefined(arguments: Sequence[Array]) -> Array:
     return np.logical_or.reduce([np.isnan(argument) for argument in arguments])
 
 
-def _settle(good: Array, matters: list[Array], settled: Sequence[Array], own: slice) -> None:
-    """Note in place where some arguments settle the result, and only those matter."""
-    if not len(settled):
+def _note_determined(good: Array, matters: list[Array], determined: Sequence[Array], own: slice) -> None:
+    """Note in place where some arguments determine the result, and only those matter."""
+    if not len(determined):
         return
-    decided = np.logical_or.reduce(settled)
+    decided = np.logical_or.reduce(determined)
     if decided.any():
-        for mattering, here in zip(matters, settled, strict=True):
+        for mattering, here in zip(matters, determined, strict=True):
             mattering[own] = np.where(decided, here, mattering[own])
         good[own] |= decided
 
@@ -172,7 +172,7 @@ def _inner_operands(program: Program) -> tuple[tuple[Program, float], ...]:
 
     sinh(20 + x*x) and cosh(20 + x*x) are as alike as sinh and cosh of a sum that was made by other operators.
     """
-    names = _manner(program).names
+    names = _profile(program).names
     if len(names) < 2 or names <= _ARITHMETIC:
         return ()
     known = len(program.inputs)
@@ -184,9 +184,9 @@ def _inner_operands(program: Program) -> tuple[tuple[Program, float], ...]:
 
 
 def _absorbing(names: frozenset[str], inputs: Sequence[Array], values: Array) -> list[Array]:
-    """Per argument, where the result is settled and this argument matters to that.
+    """Per argument, where the result is determined and this argument matters to that.
 
-    A factor 0, an exponent 0 and a base 1 settle it alone; whether 0/b and 0**b are defined hangs on b as well.
+    A factor 0, an exponent 0 and a base 1 determine it alone; whether 0/b and 0**b are defined hangs on b as well.
     """
     first, second = inputs[:2]
     vanishing = (first == 0) & (values == 0)

@@ -2,8 +2,8 @@
 
 In: expressions, of operators or formulas, one by one or many at once. Out: the number of their function, counted
 in order of appearance. A search asks it before it trains anything. Most questions are answered by structure; a
-new structure costs its fingerprint; only where that meets a known one is anything compared: by the rules of
-`rewriting`, then on dense points and in ball arithmetic.
+new structure costs its fingerprint; only where that meets a known one is anything compared: by the rewriting rules,
+then as the terms of a table are, on dense points and in ball arithmetic.
 """
 
 from __future__ import annotations
@@ -14,53 +14,56 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from symact.arrays import Array
-from symact.equivalence.engine.classes import CERTIFIED, NUMERIC, PROVED
-from symact.equivalence.engine.grouping import ALL, BITS, CLOSE
-from symact.equivalence.index.evaluation_cache import MEETING_BITS, Catalogue, Sketches
-from symact.equivalence.index.judge import Judge
-from symact.equivalence.terms import ANCHORS, Fingerprints, Slot, Slots
+from symact.equivalence.engine.classes import CERTIFIED, NUMERIC, PROVED, ClassBuilder
+from symact.equivalence.engine.domains import DOMAINS, domains
+from symact.equivalence.engine.grouping import ALL, COMMON_BITS, FingerprintIndex, agreeing
+from symact.equivalence.engine.term_columns import TermColumns
+from symact.equivalence.index.evaluation_cache import EvaluationCache
+from symact.equivalence.numeric.fingerprints import Fingerprints
+from symact.equivalence.numeric.samples import BLOCKS
+from symact.equivalence.rules.prover import Prover
+from symact.equivalence.terms import ParameterKind, ParameterSlot, Slots, numbered_slots
 from symact.errors import InputError
 from symact.expr.operators import Parameter, Vocabulary
 from symact.expr.tree import Expr
 
 _MOST_RENAMINGS = 120
+_MOST_COMPARED = 20_000
 _AT_ONCE = 4096
-# The number of the slot that one parameter gets when the others of its family have 0.
+# The number of the slot that one parameter gets when the others of its kind have 0.
 _OTHER = 1
 
 
-class _Member:
+class _IndexedFunction:
     """The first expression of a function, or one that is asked for.
 
     Attributes:
         expr: the expression.
-        families: of its parameters: what they are -> their names, in order of first mention.
-        slots: each parameter by name, numbered within its family.
-        marks: per parameter, the fingerprint when it alone differs from the others of its family; None where that
-            changes nothing. Not known until it is needed.
+        names: of its parameters by kind, in order of first mention.
+        slots: each parameter by name, numbered within its kind.
+        parameter_fingerprints: per parameter, the fingerprint when it alone differs from the others of its kind; None
+            where that changes nothing. Not known until it is needed.
     """
 
-    __slots__ = ("expr", "families", "marks", "slots")
+    __slots__ = ("expr", "names", "parameter_fingerprints", "slots")
 
     def __init__(self, expr: Expr, parameters: tuple[Parameter, ...]):
         self.expr = expr
-        self.families: dict[tuple, list[str]] = {}
-        for parameter in parameters:
-            self.families.setdefault(Slot.family_of(parameter), []).append(parameter.name)
-        self.slots: Slots = {
-            name: Slot(family, number) for family, names in self.families.items() for number, name in enumerate(names)
-        }
-        self.marks: dict[str, Fingerprints | None] | None = None
+        self.slots = numbered_slots(parameters)
+        self.names: dict[ParameterKind, list[str]] = {}
+        for name, slot in self.slots.items():
+            self.names.setdefault(slot.kind, []).append(name)
+        self.parameter_fingerprints: dict[str, Fingerprints | None] | None = None
 
     @property
     def exchangeable(self) -> bool:
-        """Whether several parameters are of one family."""
-        return any(len(names) > 1 for names in self.families.values())
+        """Whether several parameters are of one kind."""
+        return len(self.names) < len(self.slots)
 
     @property
     def alike(self) -> Slots:
-        """All parameters of a family being one."""
-        return {name: Slot(family, 0) for family, names in self.families.items() for name in names}
+        """All parameters of a kind being one."""
+        return {name: ParameterSlot(slot.kind, 0) for name, slot in self.slots.items()}
 
 
 class FunctionIndex:
@@ -79,17 +82,31 @@ class FunctionIndex:
             raise InputError(f"an index of functions knows 'exact' and 'sampled', not {equivalence!r}")
         self.grammar = grammar
         self._certify = equivalence == "exact"
-        self._sketches = Sketches(grammar.interval)
-        self._judge = Judge(grammar.interval, self._certify)
-        self._catalogue = Catalogue()
+        self._cache = EvaluationCache(grammar.interval)
+        self._fingerprints = FingerprintIndex()
         self._numbers: dict[Expr, int] = {}
-        self._by_row: dict[int, int] = {}
-        self._members: list[_Member] = []
+        self._functions: list[_IndexedFunction] = []
         self._evidence: list[int] = []
+        self.forget()
+        self._compare()
+
+    def forget(self) -> None:
+        """Let go of all structures; the functions and their numbers stay."""
+        self._cache.forget()
+        self._prover = Prover(self._cache.graph)
+        self._by_term: dict[int, int] = {}
+        # Remembered term -> the same in the builder's graph.
+        self._compared: dict[int, int] = {0: 0}
+
+    def _compare(self) -> None:
+        """Begin with a new graph of terms that are compared."""
+        self._builder = ClassBuilder(self.grammar.interval, self._certify)
+        self._compared = {0: 0}
+        self._columns: dict[int, TermColumns] = {0: self._builder.variable}
 
     def __len__(self) -> int:
         """Functions known."""
-        return len(self._members)
+        return len(self._functions)
 
     def add(self, expr: Expr) -> int:
         """The number of the function that `expr` is; a new one when it was not known."""
@@ -111,98 +128,137 @@ class FunctionIndex:
         return [self._numbers[expr] for expr in expressions]
 
     def domain(self, expr: Expr) -> str:
-        """Where an expression is defined on the interval: `everywhere` (almost), `partly` or `nowhere`."""
-        return self._judge.domain(expr, _Member(expr, expr.parameters).slots)
+        """Where an expression is defined on the interval: `everywhere` (almost), `partly` or `nowhere`.
+
+        The rules tell it where they can; else it is decided as it is for the classes of a table.
+        """
+        self._make_room()
+        number = self._cache.graph.term_of(expr, numbered_slots(expr.parameters))
+        form = self._prover.form(number)
+        if form.kind == "nowhere" or not form.tags:
+            return "nowhere" if form.kind == "nowhere" else "everywhere"
+        with np.errstate(all="ignore"):
+            return DOMAINS[domains(self._builder, self._described(number), np.zeros(1, np.int64))[0]]
 
     def domain_of(self, number: int) -> str:
         """The domain of a function that was added."""
-        return self.domain(self._members[number].expr)
+        return self.domain(self._functions[number].expr)
 
     def evidence(self) -> Array:
-        """``(functions,)`` codes into `partition.EVIDENCE`: by what the expressions added were told apart or merged."""
+        """``(functions,)`` codes into `classes.EVIDENCE`: by what the expressions added were told apart or merged."""
         return np.array(self._evidence, np.int8)
+
+    def _make_room(self) -> None:
+        if self._cache.full:
+            self.forget()
+        if self._builder.graph.size > _MOST_COMPARED:
+            self._compare()
 
     def _number(self, expr: Expr, insert: bool) -> int | None:
         known = self._numbers.get(expr)
         if known is not None:
             return known
-        if self._sketches.full:
-            self._sketches.forget()
-            self._by_row = {}
+        self._make_room()
         with np.errstate(all="ignore"):
-            asked = _Member(expr, self._sketches.parameters(expr))
-            row = self._row(asked)
-            known = self._by_row.get(row)
+            asked = _IndexedFunction(expr, self._cache.parameters(expr))
+            term = self._term(asked)
+            known = self._by_term.get(term)
             if known is None:
-                prints = self._prints(asked)
-                known = self._lookup(asked, prints)
+                fingerprints = self._fingerprint(asked)
+                known = self._lookup(asked, fingerprints)
                 if known is None and insert:
-                    known = self._insert(asked, prints)
+                    known = self._insert(asked, fingerprints)
         if known is not None:
-            self._numbers[expr] = self._by_row[row] = known
+            self._numbers[expr] = self._by_term[term] = known
         return known
 
-    def _row(self, asked: _Member) -> int:
+    def _term(self, asked: _IndexedFunction) -> int:
         if asked.exchangeable:
-            return self._sketches.row_under(asked.expr, asked.slots)
-        return self._sketches.row(asked.expr)
+            return self._cache.graph.term_of(asked.expr, asked.slots)
+        return self._cache.term(asked.expr)
 
-    def _prints(self, asked: _Member) -> Fingerprints:
-        """The fingerprint with all parameters of a family being one: exchanging them does not change it."""
-        prints = self._sketches.print_of(self._sketches.row(asked.expr))
-        if self._certify and int(prints.trusted[0]) & MEETING_BITS != MEETING_BITS:
-            return self._judge.prints(asked.expr, asked.alike)
-        return prints
+    def _fingerprint(self, asked: _IndexedFunction) -> Fingerprints:
+        """The fingerprint with all parameters of a kind being one: exchanging them does not change it."""
+        term = self._cache.term(asked.expr)
+        return self._completed(term, self._cache.fingerprint(term))
 
-    def _lookup(self, asked: _Member, prints: Fingerprints) -> int | None:
-        for number in self._catalogue.near(prints.anchors[0], int(prints.trusted[0])):
-            how = self._compared(self._members[number], asked)
-            if how is not None:
-                self._evidence[number] = max(self._evidence[number], how)
+    def _completed(self, term: int, fingerprints: Fingerprints) -> Fingerprints:
+        """A fingerprint with what float64 lost at the common blocks from ball arithmetic."""
+        if not self._certify or int(fingerprints.reliable[0]) & COMMON_BITS == COMMON_BITS:
+            return fingerprints
+        return self._described(term).fingerprints
+
+    def _described(self, term: int) -> TermColumns:
+        """A remembered term as it is compared."""
+        number = self._number_compared(term)
+        if number not in self._columns:
+            self._columns[number] = self._builder.columns_of(number)
+        return self._columns[number]
+
+    def _number_compared(self, term: int) -> int:
+        number = self._compared.get(term)
+        if number is None:
+            symbol, arguments = self._cache.graph.term(term)
+            known = self._cache.graph.symbols[symbol]
+            own = self._builder.graph.symbol(known.operator, known.slots)
+            number = self._builder.apply(own, tuple([self._number_compared(argument) for argument in arguments]))
+            self._compared[term] = number
+        return number
+
+    def _lookup(self, asked: _IndexedFunction, fingerprints: Fingerprints) -> int | None:
+        for number in self._fingerprints.near(fingerprints):
+            evidence = self._evidence_of(self._functions[number], asked)
+            if evidence is not None:
+                self._evidence[number] = max(self._evidence[number], evidence)
                 return number
         return None
 
-    def _compared(self, member: _Member, asked: _Member) -> int | None:
+    def _evidence_of(self, function: _IndexedFunction, asked: _IndexedFunction) -> int | None:
         """By what evidence two expressions are one function, or None."""
-        ways = list(itertools.islice(self._renamings(member, asked), _MOST_RENAMINGS))
+        ways = list(itertools.islice(self._renamings(function, asked), _MOST_RENAMINGS))
+        if not self._certify and not function.exchangeable and not asked.exchangeable:
+            return NUMERIC
+        graph = self._cache.graph
+        term = graph.term_of(function.expr, function.slots)
+        others = [graph.term_of(asked.expr, slots) for slots in ways]
         if not self._certify:
-            return NUMERIC if any(self._alike_in_float64(member, asked, others) for others in ways) else None
-        for others in ways:
-            if self._judge.rules.proved(member.expr, member.slots, asked.expr, others):
-                return PROVED
-        for others in ways:
-            if self._judge.equal(member.expr, member.slots, asked.expr, others):
-                return CERTIFIED
-        return None
+            own = self._cache.fingerprint(term)
+            return NUMERIC if any(_near(own, self._cache.fingerprint(other)) for other in others) else None
+        if any(self._prover.proved(term, other) for other in others):
+            return PROVED
+        return CERTIFIED if any(self._equal(term, other) for other in others) else None
 
-    def _alike_in_float64(self, member: _Member, asked: _Member, others: Slots) -> bool:
-        if not member.exchangeable and not asked.exchangeable:
+    def _equal(self, first: int, second: int) -> bool:
+        """Whether two remembered terms are the same function, decided in float64 and balls."""
+        pair = [self._described(first), self._described(second)]
+        if pair[0] is pair[1]:
             return True
-        rows = self._sketches.row_under(member.expr, member.slots), self._sketches.row_under(asked.expr, others)
-        return _near(*[self._sketches.print_of(row) for row in rows])
+        labels = self._builder.classify(TermColumns.joined(pair), certify_all=True).labels
+        return bool(labels[0] == labels[1])
 
-    def _renamings(self, member: _Member, asked: _Member) -> Iterator[Slots]:
-        """Slots for the parameters of `asked`, such that it may be `member`."""
-        if not member.exchangeable and not asked.exchangeable:
+    def _renamings(self, function: _IndexedFunction, asked: _IndexedFunction) -> Iterator[Slots]:
+        """Slots for the parameters of `asked`, such that it may be `function`."""
+        if not function.exchangeable and not asked.exchangeable:
             yield asked.slots
             return
-        ours, theirs = self._marks(member), self._marks(asked)
+        ours, theirs = self._parameter_fingerprints(function), self._parameter_fingerprints(asked)
         choices = []
-        for family, names in asked.families.items():
+        for kind, names in asked.names.items():
             active = [name for name in names if theirs[name] is not None]
-            places = [name for name in member.families.get(family, []) if ours[name] is not None]
+            known = function.names.get(kind, [])
+            targets = [name for name in known if ours[name] is not None]
             spare = [name for name in names if theirs[name] is None]
-            free = len(member.families.get(family, []))
+            free = len(known)
             options = []
-            for order in itertools.permutations(range(max(len(active), len(places))), len(active)):
+            for order in itertools.permutations(range(max(len(active), len(targets))), len(active)):
                 slots, fits = {}, True
                 for name, at in zip(active, order, strict=True):
-                    slot = member.slots[places[at]] if at < len(places) else Slot(family, free + at)
+                    slot = function.slots[targets[at]] if at < len(targets) else ParameterSlot(kind, free + at)
                     slots[name] = slot
-                    fits &= at >= len(places) or _near(theirs[name], ours[places[at]])
+                    fits &= at >= len(targets) or _near(theirs[name], ours[targets[at]])
                 if fits:
                     # What changes nothing may stand anywhere.
-                    slots.update({name: Slot(family, free + len(names) + i) for i, name in enumerate(spare)})
+                    slots.update({name: ParameterSlot(kind, free + len(names) + i) for i, name in enumerate(spare)})
                     options.append(slots)
                 if len(options) == _MOST_RENAMINGS:
                     break
@@ -210,44 +266,40 @@ class FunctionIndex:
         for chosen in itertools.product(*choices):
             yield {name: slot for slots in chosen for name, slot in slots.items()}
 
-    def _marks(self, member: _Member) -> dict[str, Fingerprints | None]:
-        if member.marks is None:
-            member.marks = {}
-            base = self._sketches.row_under(member.expr, member.alike)
-            for name, slot in member.slots.items():
-                row = self._sketches.row_under(member.expr, {**member.alike, name: Slot(slot.family, _OTHER)})
-                prints = [self._sketches.print_of(r) for r in (base, row)]
-                same = row == base or (all(int(p.trusted[0]) == ALL for p in prints) and _near(*prints))
-                member.marks[name] = None if same else prints[1]
-        return member.marks
+    def _parameter_fingerprints(self, function: _IndexedFunction) -> dict[str, Fingerprints | None]:
+        if function.parameter_fingerprints is None:
+            graph, found = self._cache.graph, {}
+            base = graph.term_of(function.expr, function.alike)
+            for name, slot in function.slots.items():
+                other = graph.term_of(function.expr, {**function.alike, name: ParameterSlot(slot.kind, _OTHER)})
+                pair = [self._cache.fingerprint(term) for term in (base, other)]
+                same = other == base or (all(int(part.reliable[0]) == ALL for part in pair) and _near(*pair))
+                found[name] = None if same else pair[1]
+            function.parameter_fingerprints = found
+        return function.parameter_fingerprints
 
     def _load(self, expressions: Sequence[Expr]) -> None:
         """Insert expressions that are different functions."""
         for start in range(0, len(expressions), _AT_ONCE):
-            if self._sketches.full:
-                self._sketches.forget()
-                self._by_row = {}
+            self._make_room()
             part = expressions[start : start + _AT_ONCE]
-            anchors = np.empty((len(part), ANCHORS))
-            trusted = np.empty(len(part), np.int64)
-            for numbers, prints in self._sketches.warm(part):
-                anchors[numbers], trusted[numbers] = prints.anchors, prints.trusted
+            found = Fingerprints(np.empty((len(part), BLOCKS)), np.empty(len(part), np.uint8))
+            for numbers, fingerprints in self._cache.warm(part):
+                found.projections[numbers], found.reliable[numbers] = fingerprints.projections, fingerprints.reliable
             for number, expr in enumerate(part):
-                member = _Member(expr, self._sketches.parameters(expr))
-                prints = Fingerprints(anchors[number : number + 1], trusted[number : number + 1])
-                if self._certify and int(trusted[number]) & MEETING_BITS != MEETING_BITS:
-                    prints = self._judge.prints(expr, member.alike)
-                self._numbers[expr] = self._by_row[self._row(member)] = self._insert(member, prints)
+                function = _IndexedFunction(expr, self._cache.parameters(expr))
+                fingerprints = self._completed(self._cache.term(expr), found[number : number + 1])
+                self._numbers[expr] = self._by_term[self._term(function)] = self._insert(function, fingerprints)
 
-    def _insert(self, member: _Member, prints: Fingerprints) -> int:
-        self._members.append(member)
+    def _insert(self, function: _IndexedFunction, fingerprints: Fingerprints) -> int:
+        self._functions.append(function)
         self._evidence.append(PROVED if self._certify else NUMERIC)
-        return self._catalogue.add(prints.anchors[0], int(prints.trusted[0]))
+        return self._fingerprints.add(fingerprints)
 
 
 def _near(first: Fingerprints | None, second: Fingerprints | None) -> bool:
-    """Whether two fingerprints agree where both are trusted."""
+    """Whether two fingerprints agree where both are reliable."""
     if first is None or second is None:
         return first is second
-    common = (int(first.trusted[0]) & int(second.trusted[0]) & BITS) != 0
-    return bool(((np.abs(first.anchors[0] - second.anchors[0]) <= CLOSE) | ~common).all())
+    common = int(first.reliable[0]) & int(second.reliable[0])
+    return not common or bool(agreeing(first, second.projections[0], int(second.reliable[0]))[0])

@@ -1,4 +1,4 @@
-"""`Normal`: expressions -> normal forms, by the rules of `rewriting`.
+"""`NormalForms`: expressions -> normal forms, by the rules of `rewriting`.
 
 In: an expression and which parameter is which. Out: a `Form`; two expressions with the same form are proved to be
 the same function. Forms are no way to compute: `1 - erf(x)` stands for erfc(x).
@@ -38,7 +38,7 @@ _POSITIVE = frozenset(["sigmoid", "softplus", "i0e"])
 _WAVES = frozenset(["sin", "cos", "sinc"])
 
 
-class Normal(Forms):
+class NormalForms(Forms):
     """Makes normal forms."""
 
     def __init__(self) -> None:
@@ -379,7 +379,7 @@ class _Row:
     guard: str
 
     @classmethod
-    def compiled(cls, normal: Normal, rule: Rule) -> _Row | None:
+    def compiled(cls, normal: NormalForms, rule: Rule) -> _Row | None:
         """The row of a rule; None for those that hold by construction."""
         left = program_of_side(rule.left)
         if not left.value_operations:
@@ -394,7 +394,7 @@ class _Row:
             return None
         return cls(last.name, pattern, program_of_side(rule.right), rule.guard)
 
-    def match(self, normal: Normal, argument: Form) -> dict[str, Form] | None:
+    def match(self, normal: NormalForms, argument: Form) -> dict[str, Form] | None:
         """What the variables stand for, or None."""
         found: dict[str, Form] = {}
         if not matched(normal, self.pattern, argument, found):
@@ -432,12 +432,12 @@ _MATCHED -= {"exp", "abs"}
 _CONDITIONS = frozenset(["lt", "le", "eq", "ne", "and", "or"])
 _LOGARITHMS = frozenset(["log", "softplus", "asinh"])
 
-_SPECIAL: dict[str, Callable[[Normal, Form], Form]] = {
-    "exp": Normal._exp,
-    "log": Normal._log,
-    "sqrt": Normal._sqrt,
-    "abs": Normal._abs,
-    "sign": Normal._sign,
+_SPECIAL: dict[str, Callable[[NormalForms, Form], Form]] = {
+    "exp": NormalForms._exp,
+    "log": NormalForms._log,
+    "sqrt": NormalForms._sqrt,
+    "abs": NormalForms._abs,
+    "sign": NormalForms._sign,
 }
 
 _BUILDERS: dict[str, Callable[..., Form]] = {
@@ -446,10 +446,10 @@ _BUILDERS: dict[str, Callable[..., Form]] = {
     "neg": lambda n, a: n.add(((a, -1),)),
     "mul": lambda n, a, b: n.multiply(((a, 1), (b, 1))),
     "div": lambda n, a, b: n.multiply(((a, 1), (b, -1))),
-    "max": Normal._max,
-    "min": Normal._min,
-    "pow": Normal._pow,
-    "lt": Normal._less,
-    "le": Normal._less_equal,
-    "where": Normal._where,
+    "max": NormalForms._max,
+    "min": NormalForms._min,
+    "pow": NormalForms._pow,
+    "lt": NormalForms._less,
+    "le": NormalForms._less_equal,
+    "where": NormalForms._where,
 }

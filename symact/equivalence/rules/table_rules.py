@@ -1,9 +1,9 @@
-"""Rules that say at sight which row an operator gives back, or which simpler application it is: neutral elements,
+"""Rules that say at sight which term an operator gives back, or which simpler application it is: neutral elements,
 max(f, f), |f| of f that is not negative, f - (-g), f/(1/g), cosh(-f).
 
-In: an operator and rows of a dag. Out: rows that need no evaluation and no comparison, because they are rows already;
+In: an operator and terms of a graph. Out: terms that need no evaluation and no comparison, as they are in the graph;
 and applications that stand for others. Every rule holds between partial functions, almost everywhere: it is a row of
-`rewriting.RULES`, by whose name it goes, applied to many rows at once.
+`rules.RULES`, by whose name it goes, applied to many terms at once.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import NamedTuple
 import numpy as np
 
 from symact.arrays import Array
-from symact.equivalence.terms import Dag, Head
+from symact.equivalence.terms import FunctionSymbol, TermGraph
 from symact.program import signs
 from symact.program.program import Program
 from symact.program.signs import ABOVE, BELOW, DEFINED, NONZERO
@@ -33,7 +33,7 @@ class _Neutral(NamedTuple):
 
 class _Constant(NamedTuple):
     """The result is the constant `value`, where the argument at `position` is the constant `argument` everywhere
-    (None: where both arguments are one row) and the other one has all `flags`."""
+    (None: where both arguments are one term) and the other one has all `flags`."""
 
     rule: str
     step: str
@@ -83,7 +83,7 @@ IDEMPOTENT = {"max": "max of one", "min": "max of one"}
 # Operation -> the rule by which it gives back what is not negative.
 KEEPING = {"abs": "abs of what is not negative", "relu": "relu", "elu": "elu"}
 _NEGATION, _RECIPROCAL, _SIZE = "negation", "reciprocal", "size"
-# Operation -> the rule, the step of an argument's inverse that it is where that inverse is a row, and which inverse.
+# Operation -> the rule, the step of an argument's inverse that it is where that inverse is a term, and which inverse.
 INVERSE = {"sub": ("difference", "add", _NEGATION), "div": ("quotient", "mul", _RECIPROCAL)}
 # Operation -> the rule by which f(-a) and f(abs(a)) are f(a).
 EVEN = {
@@ -97,102 +97,102 @@ EVEN = {
 }
 
 
-class Shortcuts:
-    """What is known of the rows of a dag, and what it makes unnecessary.
+class TableRules:
+    """What is known of the terms of a graph, and what it makes unnecessary.
 
     Args:
-        dag: whose rows are learned as they are added.
+        graph: whose terms are learned as they are added.
     """
 
-    def __init__(self, dag: Dag):
-        self.dag = dag
+    def __init__(self, graph: TermGraph):
+        self.graph = graph
         self._flags = np.zeros(64, np.uint8)
         self._flags[0] = signs.OF_VARIABLE
-        # Row -> the row that is -f, 1/f, or f where the row is abs(f); -1 where there is none.
+        # Term -> the term that is -f, 1/f, or f where the term is abs(f); -1 where there is none.
         self._related = {name: np.full(64, -1) for name in (_NEGATION, _RECIPROCAL, _SIZE)}
-        # Value -> the rows that are that constant, the first one first.
+        # Value -> the terms that are that constant, the first one first.
         self._constants: dict[int, list[int]] = {0: [], 1: []}
 
-    def learn(self, number: int, arguments: Array, rows: Array) -> None:
-        """Note new rows of the dag: applications ``(rows, arity)`` of head `number`."""
-        while len(self._flags) <= rows.max():
+    def learn(self, number: int, arguments: Array, terms: Array) -> None:
+        """Note new terms of the graph: applications ``(terms, arity)`` of symbol `number`."""
+        while len(self._flags) <= terms.max():
             self._flags = np.concatenate([self._flags, np.zeros_like(self._flags)])
             self._related = {n: np.concatenate([old, np.full_like(old, -1)]) for n, old in self._related.items()}
-        head = self.dag.heads[number]
-        self._flags[rows] = self.flags(number, arguments)
-        value = _constant_of(head.program)
+        symbol = self.graph.symbols[number]
+        self._flags[terms] = self.flags(number, arguments)
+        value = _constant_of(symbol.program)
         if value is not None:
-            self._constants[value] += rows.tolist()
-        elif head.step == "neg":
-            self._related[_NEGATION][rows], self._related[_NEGATION][arguments[:, 0]] = arguments[:, 0], rows
-        elif _is_reciprocal(head):
+            self._constants[value] += terms.tolist()
+        elif symbol.step == "neg":
+            self._related[_NEGATION][terms], self._related[_NEGATION][arguments[:, 0]] = arguments[:, 0], terms
+        elif _is_reciprocal(symbol):
             certain = self._flags[arguments[:, 0]] & NONZERO != 0
-            self._related[_RECIPROCAL][arguments[:, 0]] = rows
-            self._related[_RECIPROCAL][rows[certain]] = arguments[certain, 0]
-        elif head.step == "abs":
-            self._related[_SIZE][rows] = arguments[:, 0]
+            self._related[_RECIPROCAL][arguments[:, 0]] = terms
+            self._related[_RECIPROCAL][terms[certain]] = arguments[certain, 0]
+        elif symbol.step == "abs":
+            self._related[_SIZE][terms] = arguments[:, 0]
 
-    def flags_of(self, rows: Array) -> Array:
-        """What is known of rows of the dag, as `facts` says it."""
-        return self._flags[rows]
+    def flags_of(self, terms: Array) -> Array:
+        """What is known of terms of the graph, as `signs` says it."""
+        return self._flags[terms]
 
     def flags(self, number: int, arguments: Array) -> Array:
-        """What is known of applications ``(rows, arity)`` of a head to rows of the dag, as `facts` says it."""
-        head = self.dag.heads[number]
+        """What is known of applications ``(terms, arity)`` of a symbol to terms of the graph, as `signs` says it."""
+        symbol = self.graph.symbols[number]
         inputs = [self._flags[column] for column in arguments.T]
-        inputs += [np.array([signs.of_slot(slot.family[4][0])], np.uint8) for slot in head.slots]
-        return np.broadcast_to(signs.of_result(head.program, inputs), len(arguments))
+        inputs += [np.array([signs.of_slot(slot.range[0])], np.uint8) for slot in symbol.slots]
+        return np.broadcast_to(signs.of_result(symbol.program, inputs), len(arguments))
 
     def applications(self, number: int, arguments: Array) -> Iterator[tuple[int, Array, Array]]:
-        """What applications ``(rows, arity)`` of a head are rewritten to: head, arguments, and which rows."""
-        number = self.dag.first_twin(number)
-        head = self.dag.heads[number]
+        """What applications ``(terms, arity)`` of a symbol are rewritten to: symbol, arguments, and which terms."""
+        number = self.graph.canonical_symbol(number)
+        symbol = self.graph.symbols[number]
         everything = np.arange(len(arguments))
-        _, other, relation = INVERSE.get(head.step or "", ("", "", ""))
-        twin = self._head_of(other) if other else None
-        if twin is not None:
+        _, other, relation = INVERSE.get(symbol.step or "", ("", "", ""))
+        inverse_symbol = self._symbol_of(other) if other else None
+        if inverse_symbol is not None:
             inverse = self._related[relation][arguments[:, 1]]
             moved = inverse >= 0
             if moved.any():
                 pairs = np.stack([arguments[moved, 0], inverse[moved]], axis=1)
-                yield twin, self._ordered(self.dag.heads[twin], pairs), everything[moved]
+                yield inverse_symbol, self._ordered(self.graph.symbols[inverse_symbol], pairs), everything[moved]
                 arguments, everything = arguments[~moved], everything[~moved]
         if len(everything):
-            yield number, self._ordered(head, arguments), everything
+            yield number, self._ordered(symbol, arguments), everything
 
-    def _head_of(self, step: str) -> int | None:
-        """The head that is one step of its two arguments, if there is one."""
-        for number, head in enumerate(self.dag.heads):
-            if head.step == step:
-                return self.dag.first_twin(number)
+    def _symbol_of(self, step: str) -> int | None:
+        """The symbol that is one step of its two arguments, if there is one."""
+        for number, symbol in enumerate(self.graph.symbols):
+            if symbol.step == step:
+                return self.graph.canonical_symbol(number)
         return None
 
-    def _ordered(self, head: Head, arguments: Array) -> Array:
+    def _ordered(self, symbol: FunctionSymbol, arguments: Array) -> Array:
         """Arguments in the form that is kept of several equal ones."""
-        if _is_even(head):
+        if _is_even(symbol):
             column = arguments[:, 0]
             size = self._related[_SIZE][column]
             column = np.where(size >= 0, size, column)
             negation = self._related[_NEGATION][column]
             return np.where((negation >= 0) & (negation < column), negation, column)[:, None]
-        if head.step == "mul":
-            # "(-a)*(-b)": the rows that came first.
+        if symbol.step == "mul":
+            # "(-a)*(-b)": the terms that came first.
             negations = self._related[_NEGATION][arguments]
             later = (negations >= 0) & (negations < arguments)
             both = later[:, 0] & later[:, 1]
             arguments = np.where(both[:, None], negations, arguments)
-        return np.sort(arguments, axis=1) if head.commutative else arguments
+        return symbol.ordered(arguments)
 
-    def rows(self, number: int, arguments: Array) -> Array:
-        """The row that each application ``(rows, arity)`` of a head is by a rule, or -1."""
-        head = self.dag.heads[number]
+    def terms(self, number: int, arguments: Array) -> Array:
+        """The term that each application ``(terms, arity)`` of a symbol is by a rule, or -1."""
+        symbol = self.graph.symbols[number]
         found = np.full(len(arguments), -1)
-        if _is_reciprocal(head):
+        if _is_reciprocal(symbol):
             return self._related[_RECIPROCAL][arguments[:, 0]]
-        step = head.step
+        step = symbol.step
         if step is None:
             return found
-        if head.arity == 1:
+        if symbol.arity == 1:
             flags = self._flags[arguments[:, 0]]
             if step in KEEPING:
                 found = np.where(flags & ABOVE != 0, arguments[:, 0], found)
@@ -228,25 +228,25 @@ class Shortcuts:
                 found = np.where(here, self._related[relation][arguments[:, 1]], found)
         return found
 
-    def _has(self, rows: Array, flags: int) -> Array:
-        return self._flags[rows] & flags == flags
+    def _has(self, terms: Array, flags: int) -> Array:
+        return self._flags[terms] & flags == flags
 
-    def _is_constant(self, rows: Array, value: int) -> Array:
-        here = np.zeros(len(rows), bool)
-        for row in self._constants[value]:
-            here |= rows == row
+    def _is_constant(self, terms: Array, value: int) -> Array:
+        here = np.zeros(len(terms), bool)
+        for term in self._constants[value]:
+            here |= terms == term
         return here
 
 
-def _is_even(head: Head) -> bool:
-    if head.arity != 1 or head.step not in EVEN:
+def _is_even(symbol: FunctionSymbol) -> bool:
+    if symbol.arity != 1 or symbol.step not in EVEN:
         return False
-    return head.step != "ipow" or int(head.program.operations[0].number) % 2 == 0
+    return symbol.step != "ipow" or int(symbol.program.operations[0].number) % 2 == 0
 
 
-def _is_reciprocal(head: Head) -> bool:
-    steps = head.program.value_operations
-    if len(steps) != 2 or head.slots or head.arity != 1:
+def _is_reciprocal(symbol: FunctionSymbol) -> bool:
+    steps = symbol.program.value_operations
+    if len(steps) != 2 or symbol.slots or symbol.arity != 1:
         return False
     one, quotient = steps
     return one.name == "const" and one.value == 1 and quotient.name == "div" and quotient.arguments == (1, 0)

@@ -11,7 +11,6 @@ float32 (at its worst point, to half a power of two), then first in the space.
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import Callable
 from functools import cache
 from importlib import metadata
@@ -24,17 +23,24 @@ import pyarrow.compute as pc
 import pyarrow.parquet as parquet
 
 from symact.arrays import Array
-from symact.equivalence.engine.classes import EVIDENCE, NUMERIC, Functions
-from symact.equivalence.engine.described import Candidates
+from symact.equivalence.engine.classes import EVIDENCE, NUMERIC, ClassBuilder
 from symact.equivalence.engine.domains import DOMAINS, domains
+from symact.equivalence.engine.term_columns import TermColumns
 from symact.equivalence.index.function_index import FunctionIndex
 from symact.equivalence.parallel import keep_freed_memory, no_collection
-from symact.equivalence.screening import domain, screen
+from symact.equivalence.screening import screen
 from symact.equivalence.table import expression_column
-from symact.equivalence.table.enumeration import Levels, Wanted
-from symact.equivalence.table.float32_rule import POINTS as SINGLE_POINTS
-from symact.equivalence.table.float32_rule import single_precision
-from symact.equivalence.table.representatives import Members, enumerable, members, representatives, simplest, simplicity
+from symact.equivalence.table.enumeration import GrammarTables, NewTerms, ShapeEnumerator
+from symact.equivalence.table.float32_rule import POINTS as FLOAT32_POINTS
+from symact.equivalence.table.float32_rule import float32_labels
+from symact.equivalence.table.representatives import (
+    ShapeExpressions,
+    expressions_of,
+    representatives,
+    simplest,
+    simplicity,
+)
+from symact.equivalence.terms import FunctionSymbol
 from symact.errors import InputError
 from symact.expr.grammar import Grammar, load_grammar
 from symact.expr.operators import Vocabulary
@@ -42,9 +48,6 @@ from symact.expr.shape import Shape
 from symact.expr.space import Space
 from symact.expr.tree import Expr
 from symact.files import write_file
-from symact.program.pipeline import exact_program
-
-__all__ = ["EQUIVALENCES", "FunctionIndex", "distinct", "domain", "enumerate_classes", "screen", "write_table"]
 
 EQUIVALENCES = ("exact", "sampled", "float32")
 Progress: TypeAlias = Callable[[int, int], object]
@@ -66,8 +69,8 @@ def enumerate_classes(
         progress: called with (done, total) expressions, at the end with (total, total).
 
     `exact` never merges what ball arithmetic tells apart at a point where the two were compared: the sample points that
-    matter, dense points where float64 differs, and one in each cell between sign changes of switches that no point is
-    in (`crossings` says which cells it cannot see). It is thorough, not a proof: where every comparison agrees to all
+    matter, dense points where float64 differs, and one in each piece between breakpoints that no point is in
+    (`breakpoints` says which pieces it cannot see). It is thorough, not a proof: where every comparison agrees to all
     bits the functions are taken for equal.
 
     Returns:
@@ -112,67 +115,44 @@ class Found:
 def _found(grammar: Vocabulary, space: Space, equivalence: str, progress: Progress) -> Found:
     if equivalence == "float32":
         return _published(grammar, space, progress)
-    if not enumerable(space):
+    if not space.numbered_by_slots:
         return _one_by_one(grammar, space, equivalence, progress)
     total = space.count()
     evaluated = 0
 
-    def tick(rows: int) -> None:
+    def tick(count: int) -> None:
         nonlocal evaluated
-        evaluated += rows
+        evaluated += count
         progress(min(evaluated, total - 1), total)
 
-    levels = _begun(grammar, equivalence == "exact")
-    levels.tick = tick
-    functions = levels.functions
-    shapes = [members(grammar, shape) for shape in space.shapes if _within(shape, grammar)]
+    enumerator = _TABLES.enumerator(grammar, equivalence == "exact", tick)
+    builder = enumerator.builder
+    shapes = [expressions_of(grammar, shape) for shape in space.shapes if _within(shape, grammar)]
     for part in shapes:
-        levels.prepare(part.shape)
-    wanted = Wanted()
-    size = functions.dag.size
-    places = np.concatenate([levels.places(found.shape, wanted).ravel()[found.prefix] for found in shapes])
-    used, places = _referenced(places, size)
-    rows = Candidates.joined([levels.known[used], *([levels.describe(wanted)] if wanted.count else [])])
-    classes = functions.classify(rows)
-    labels = classes.labels[places]
+        enumerator.prepare(part.shape)
+    new = NewTerms()
+    size = builder.graph.size
+    indices = np.concatenate([enumerator.indices(found.shape, new).ravel()[found.prefix] for found in shapes])
+    used, indices = _referenced(indices, size)
+    terms = TermColumns.joined([enumerator.known[used], *([enumerator.describe(new)] if new.count else [])])
+    classes = builder.classify(terms)
+    labels = classes.labels[indices]
     # Classes are numbered by their first expression.
     count, labels, original = _renumbered(labels)
-    chosen = representatives(levels, shapes, labels, rows, places, count)
-    where = domains(functions, rows, places[chosen])
+    chosen = representatives(enumerator, shapes, labels, terms, indices, count)
+    where = domains(builder, terms, indices[chosen])
     written = _texts(grammar, shapes)
     progress(total, total)
     return Found(labels, where, classes.evidence[original], chosen, written)
 
 
-# Grammars with their operators looked at, the last ones asked for.
-_BEGUN: OrderedDict[tuple[str, tuple[float, float], bool], Levels] = OrderedDict()
-_MOST_BEGUN = 8
+# What is known of the grammars asked for last, in this process.
+_TABLES = GrammarTables()
 # Rows of a table that is not worth compressing.
 _SMALL = 2**16
-_UNARY = Shape("unary", (Shape("x"),))
 
 
-def _begun(grammar: Vocabulary, certify: bool) -> Levels:
-    """A grammar's unary operators of x as rows: where every space of it begins, remembered as long as the process."""
-    key = (grammar.text, grammar.interval, certify)
-    if key not in _BEGUN:
-        levels = Levels(grammar, Functions(grammar.interval, certify))
-        if grammar.of_kind("unary"):
-            levels.rows(_UNARY)
-            levels.float32(_UNARY)
-        levels.probes.extend()
-        if certify:
-            levels.functions.extend()
-        if not grammar.text:
-            return levels
-        _BEGUN[key] = levels
-        while len(_BEGUN) > _MOST_BEGUN:
-            _BEGUN.popitem(last=False)
-    _BEGUN.move_to_end(key)
-    return _BEGUN[key].copy()
-
-
-def _texts(grammar: Vocabulary, shapes: list[Members]) -> list[pa.Array]:
+def _texts(grammar: Vocabulary, shapes: list[ShapeExpressions]) -> list[pa.Array]:
     written = []
     for found in shapes:
         column = expression_column.expression_texts(grammar, found.shape)
@@ -182,15 +162,15 @@ def _texts(grammar: Vocabulary, shapes: list[Members]) -> list[pa.Array]:
 
 def _published(grammar: Vocabulary, space: Space, progress: Progress) -> Found:
     """The published rule; the representative is the simplest member, and the first of these."""
-    shapes = [members(grammar, shape) for shape in space.shapes if _within(shape, grammar)]
-    labels, lost = single_precision(grammar, space, shapes, progress)
+    shapes = [expressions_of(grammar, shape) for shape in space.shapes if _within(shape, grammar)]
+    labels, lost = float32_labels(grammar, space, shapes, progress)
     count, labels, _ = _renumbered(labels)
-    levels = Levels(grammar, Functions(grammar.interval, certify=False))
-    chosen = simplest(np.concatenate([simplicity(levels, found) for found in shapes]), labels, count)
+    enumerator = ShapeEnumerator(grammar, ClassBuilder(grammar.interval, certify=False))
+    chosen = simplest(np.concatenate([simplicity(enumerator, found) for found in shapes]), labels, count)
     undefined = lost[chosen]
-    domains = np.where(undefined == 0, 0, np.where(undefined == SINGLE_POINTS, 2, 1)).astype(np.int8)
+    codes = np.where(undefined == 0, 0, np.where(undefined == FLOAT32_POINTS, 2, 1)).astype(np.int8)
     progress(len(labels), len(labels))
-    return Found(labels, domains, np.full(count, NUMERIC, np.int8), chosen, _texts(grammar, shapes))
+    return Found(labels, codes, np.full(count, NUMERIC, np.int8), chosen, _texts(grammar, shapes))
 
 
 def _within(shape: Shape, grammar: Vocabulary) -> bool:
@@ -199,11 +179,11 @@ def _within(shape: Shape, grammar: Vocabulary) -> bool:
     return not deep and (limits.max_size is None or shape.size <= limits.max_size)
 
 
-def _referenced(places: Array, size: int) -> tuple[Array, Array]:
-    """Rows of the dag that places point to, and the places renumbered: those rows first, then the wanted ones."""
-    inside = places < size
-    used, position = np.unique(places[inside], return_inverse=True)
-    renumbered = places - size + len(used)
+def _referenced(indices: Array, size: int) -> tuple[Array, Array]:
+    """Terms of the graph that indices point to, and the indices renumbered: those terms first, then the new ones."""
+    inside = indices < size
+    used, position = np.unique(indices[inside], return_inverse=True)
+    renumbered = indices - size + len(used)
     renumbered[inside] = position
     return used, renumbered
 
@@ -236,19 +216,15 @@ def _one_by_one(grammar: Vocabulary, space: Space, equivalence: str, progress: P
     for label, size in zip(labels, sizes, strict=True):
         best[label] = min(best.get(label, size), size)
     chosen = np.array([best[label][2] for label in range(len(index))])
-    domains = np.array([DOMAINS.index(index.domain_of(number)) for number in range(len(index))], np.int8)
+    codes = np.array([DOMAINS.index(index.domain_of(number)) for number in range(len(index))], np.int8)
     progress(total, total)
-    return Found(found, domains, index.evidence(), chosen, [pa.array(written)])
+    return Found(found, codes, index.evidence(), chosen, [pa.array(written)])
 
 
 def _effective_size(expression: Expr) -> int:
-    size = 0
-    for node in expression.walk():
-        if node.arguments:
-            program = exact_program(node.operator)
-            constant = program.total and not node.operator.parameters
-            size += not (constant or program.output < len(program.inputs) - len(node.operator.parameters))
-    return size
+    """Operators that do something."""
+    nodes = (node for node in expression.walk() if node.arguments)
+    return sum(not FunctionSymbol.of(node.operator).trivial for node in nodes)
 
 
 def _table(grammar: Vocabulary, space: Space, equivalence: str, found: Found) -> pa.Table:

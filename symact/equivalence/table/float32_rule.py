@@ -14,7 +14,7 @@ import numpy as np
 
 from symact.arrays import Array
 from symact.equivalence.numeric.float64 import FLOAT32, run_float32
-from symact.equivalence.table.representatives import Members, enumerable
+from symact.equivalence.table.representatives import ShapeExpressions
 from symact.errors import InputError
 from symact.expr.operators import Operator, Vocabulary
 from symact.expr.shape import Shape
@@ -44,8 +44,8 @@ def normal_points(seed: int = 0) -> Array:
     return np.clip(np.random.default_rng(seed).standard_normal(POINTS), -5, 5).astype(np.float32)
 
 
-def single_precision(
-    grammar: Vocabulary, space: Space, shapes: list[Members], progress: Callable[[int, int], Any]
+def float32_labels(
+    grammar: Vocabulary, space: Space, shapes: list[ShapeExpressions], progress: Callable[[int, int], Any]
 ) -> tuple[Array, Array]:
     """Labels by the published rule, and how many of the points each expression is undefined at.
 
@@ -61,13 +61,13 @@ def single_precision(
     Raises:
         InputError: the space holds `tree` shapes or parameters that are not shared.
     """
-    if not enumerable(space):
+    if not space.numbered_by_slots:
         raise InputError("--equivalence float32 needs a space of fixed shapes and shared parameters; use exact")
-    level = _SingleLevels(grammar, normal_points())
+    enumerator = _Float32Enumerator(grammar, normal_points())
     keys, undefined = [], []
     done, total = 0, space.count()
     for found in shapes:
-        key, lost = level.keys(found.shape)
+        key, lost = enumerator.keys(found.shape)
         keys.append(key[found.prefix])
         undefined.append(lost[found.prefix])
         done += len(found.prefix)
@@ -76,7 +76,9 @@ def single_precision(
     return labels, np.concatenate(undefined)
 
 
-class _SingleLevels:
+class _Float32Enumerator:
+    """Float32 outputs of the expressions of shapes, each distinct one computed once."""
+
     def __init__(self, grammar: Vocabulary, x: Array):
         self.grammar, self.x = grammar, x
         self._values: dict[Shape, tuple[Array, Array]] = {}
@@ -86,23 +88,23 @@ class _SingleLevels:
         if shape.kind == "x":
             return self.x[None], np.zeros(1, np.int64)
         if shape not in self._values:
-            parts, places = [], []
-            for block, place in self._blocks(shape):
+            parts, positions = [], []
+            for block, position in self._blocks(shape):
                 parts.append(block)
-                places.append(place)
+                positions.append(position)
             offsets = np.cumsum([0, *map(len, parts)])
             outputs = np.concatenate(parts)
             _, first, inverse = np.unique(hashes(outputs), return_index=True, return_inverse=True)
-            place = np.concatenate([p + o for p, o in zip(places, offsets, strict=False)])
-            self._values[shape] = outputs[first], inverse[place]
+            position = np.concatenate([p + o for p, o in zip(positions, offsets, strict=False)])
+            self._values[shape] = outputs[first], inverse[position]
         return self._values[shape]
 
     def keys(self, shape: Shape) -> tuple[Array, Array]:
         """A number per expression that is equal for equal outputs, -0.0 being 0.0, and how many are NaN."""
         keys, lost = [], []
-        for outputs, place in self._blocks(shape):
-            keys.append(hashes(outputs + np.float32(0))[place])
-            lost.append(np.isnan(outputs).sum(axis=1)[place])
+        for outputs, position in self._blocks(shape):
+            keys.append(hashes(outputs + np.float32(0))[position])
+            lost.append(np.isnan(outputs).sum(axis=1)[position])
         return np.concatenate(keys), np.concatenate(lost)
 
     def _blocks(self, shape: Shape) -> Any:
@@ -113,14 +115,14 @@ class _SingleLevels:
             return
         counts = [len(child[0]) for child in children]
         own = np.ravel_multi_index(np.ix_(*[child[1] for child in children]), counts).ravel()
-        used, place = np.unique(own, return_inverse=True)
+        used, position = np.unique(own, return_inverse=True)
         digits = np.unravel_index(used, counts)
         for operator in self.grammar.of_kind(shape.kind):
             out = np.empty((len(used), POINTS), np.float32)
             for start in range(0, len(used), _BLOCK):
                 part = slice(start, start + _BLOCK)
                 out[part] = self._apply(operator, [c[0][d[part]] for c, d in zip(children, digits, strict=True)])
-            yield out, place
+            yield out, position
 
     def _apply(self, operator: Operator, arguments: list[Array]) -> Array:
         program = exact_program(operator)

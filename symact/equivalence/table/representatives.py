@@ -3,23 +3,24 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial, reduce
 
 import numpy as np
 
 from symact.arrays import Array
-from symact.equivalence.engine.described import Candidates
-from symact.equivalence.table.enumeration import Levels
+from symact.equivalence.engine.term_columns import TermColumns
+from symact.equivalence.table.enumeration import ShapeEnumerator
 from symact.equivalence.table.expression_column import enumeration_axes
+from symact.equivalence.terms import ArgumentProduct
 from symact.expr.operators import Vocabulary
 from symact.expr.shape import Shape
-from symact.expr.space import Space
 
 _SMALLEST, _LARGEST = 1e-37, 3.4e38
 _FLOOR = 2.0**-26
 
 
 @dataclass
-class Members:
+class ShapeExpressions:
     """The expressions of one shape, in enumeration order, those that limits forbid left out.
 
     Attributes:
@@ -33,16 +34,16 @@ class Members:
     kept: Array | None
 
 
-def members(grammar: Vocabulary, shape: Shape) -> Members:
+def expressions_of(grammar: Vocabulary, shape: Shape) -> ShapeExpressions:
     """Enumerate a shape by numbers."""
     counts = [len(grammar.of_kind(slot.kind)) for slot in shape.slots()]
     axes = enumeration_axes(shape)
     prefix = np.arange(int(np.prod(counts)), dtype=np.int64).reshape(counts).transpose(axes).ravel()
     kept = _allowed(grammar, shape, counts)
     if kept is None:
-        return Members(shape, prefix, None)
+        return ShapeExpressions(shape, prefix, None)
     ordered = kept.transpose(axes).ravel()
-    return Members(shape, prefix[ordered], ordered)
+    return ShapeExpressions(shape, prefix[ordered], ordered)
 
 
 def _allowed(grammar: Vocabulary, shape: Shape, counts: list[int]) -> Array | None:
@@ -58,10 +59,10 @@ def _allowed(grammar: Vocabulary, shape: Shape, counts: list[int]) -> Array | No
             outer, inner = grammar.of_kind(part.kind), grammar.of_kind(child.kind)
             table = np.array([[grammar.allows(o.name, i.name) for i in inner] for o in outer])
             if not table.all():
-                place = [1] * len(counts)
-                place[position], place[after] = table.shape
+                lengths = [1] * len(counts)
+                lengths[position], lengths[after] = table.shape
                 allowed = np.ones(counts, bool) if allowed is None else allowed
-                allowed &= table.reshape(place)
+                allowed &= table.reshape(lengths)
             after = visit(child, after)
         return after
 
@@ -69,100 +70,95 @@ def _allowed(grammar: Vocabulary, shape: Shape, counts: list[int]) -> Array | No
     return allowed
 
 
-def simplicity(levels: Levels, found: Members) -> Array:
+def simplicity(enumerator: ShapeEnumerator, found: ShapeExpressions) -> Array:
     """Operators that do something, then distinct parameters, as one number per expression (64 parameters at most)."""
-    grammar, dag = levels.grammar, levels.functions.dag
+    grammar, graph = enumerator.grammar, enumerator.builder.graph
     slots = found.shape.slots()
     counts = [len(grammar.of_kind(slot.kind)) for slot in slots]
     names = list(grammar.parameters)[:64]
     size = np.zeros(counts, np.int16)
     used = np.zeros(counts if names else [1] * len(counts), np.uint64)
     for position, slot in enumerate(slots):
-        place = [1] * len(counts)
-        place[position] = counts[position]
-        heads = [dag.heads[h] for h in levels.heads[slot.kind]]
-        weight = [0 if h.alias is not None or (h.program.total and not h.slots) else 1 for h in heads]
-        size += np.array(weight, np.int16).reshape(place)
+        lengths = [1] * len(counts)
+        lengths[position] = counts[position]
+        symbols = [graph.symbols[number] for number in enumerator.symbols[slot.kind]]
+        size += np.array([not symbol.trivial for symbol in symbols], np.int16).reshape(lengths)
         if names:
-            bits = [sum(1 << names.index(p.name) for p in h.operator.parameters if p.name in names) for h in heads]
-            used |= np.array(bits, np.uint64).reshape(place)
+            bits = [sum(1 << names.index(p.name) for p in s.operator.parameters if p.name in names) for s in symbols]
+            used |= np.array(bits, np.uint64).reshape(lengths)
     mentioned = sum(((used >> np.uint64(i)) & np.uint64(1)).astype(np.int16) for i in range(len(names)))
     total = size * np.int16(128) + mentioned
     return np.broadcast_to(total, counts).ravel()[found.prefix]
 
 
 def representatives(
-    levels: Levels, shapes: list[Members], labels: Array, rows: Candidates, places: Array, classes: int
+    enumerator: ShapeEnumerator,
+    shapes: list[ShapeExpressions],
+    labels: Array,
+    terms: TermColumns,
+    indices: Array,
+    classes: int,
 ) -> Array:
     """The number of the representative expression of each class, ``(classes,)``.
 
     Args:
-        levels: of the space.
+        enumerator: of the space.
         shapes: the members of each shape.
         labels: ``(expressions,)`` class of each.
-        rows: the described rows that `places` points into.
-        places: ``(expressions,)``.
+        terms: the described terms that `indices` points into.
+        indices: ``(expressions,)``.
         classes: how many.
     """
-    simple = np.concatenate([simplicity(levels, found) for found in shapes])
+    simple = np.concatenate([simplicity(enumerator, found) for found in shapes])
     tied = _tied(simple, labels, classes)
     first = np.full(classes, len(labels), np.int64)
     np.minimum.at(first, labels[tied], tied)
     # Where several of the simplest are computed in different ways, float32 decides.
     tied = tied[np.bincount(labels[tied], minlength=classes)[labels[tied]] > 1]
-    ways = np.concatenate([way_of_computing(levels, found.shape)[found.prefix] for found in shapes])[tied]
+    ways = np.concatenate([way_of_computing(enumerator, found.shape)[found.prefix] for found in shapes])[tied]
     _, once = np.unique(_mixed(labels[tied].astype(np.uint64), ways), return_index=True)
     rivals = np.sort(tied[once])
     rivals = rivals[np.bincount(labels[rivals], minlength=classes)[labels[rivals]] > 1]
     if not len(rivals):
         return first
-    error = _errors(levels, shapes, labels, rows, places, rivals)
+    error = _errors(enumerator, shapes, labels, terms, indices, rivals)
     order = np.lexsort((rivals, error, labels[rivals]))
     winners = order[np.r_[True, np.diff(labels[rivals][order]) != 0]]
     first[labels[rivals[winners]]] = rivals[winners]
     return first
 
 
-def way_of_computing(levels: Levels, shape: Shape) -> Array:
+def way_of_computing(enumerator: ShapeEnumerator, shape: Shape) -> Array:
     """``(product,)`` a number per expression of a shape, in prefix order, that is equal for those computed alike.
 
     Operators that give an argument back, constants of ignored arguments and the order of commuting arguments make no
     difference; so equal numbers mean equal bits in float32. Numbers of 64 bits that ought to differ do, but for luck.
     """
+    graph = enumerator.builder.graph
     known: dict[Shape, Array] = {}
 
     def visit(part: Shape) -> Array:
         if part.kind == "x":
-            return np.ones(1, np.uint64)
+            return np.ones((), np.uint64)
         if part not in known:
-            known[part] = _applied(levels, part.kind, [visit(child) for child in part.children]).ravel()
+            children = [visit(child) for child in part.children]
+            first = ArgumentProduct(children[:2])
+            known[part] = np.stack([folded(s, first, children[2:]) for s in enumerator.symbols[part.kind]])
         return known[part]
 
-    return visit(shape)
+    def folded(symbol: int, product: ArgumentProduct, others: list[Array]) -> Array:
+        if len(product.children) < graph.symbols[symbol].arity:
+            return product.side(0)
+        result = graph.apply_all(symbol, product, partial(mixed, symbol))
+        for child in others:
+            result = graph.apply_all(symbol, ArgumentProduct([result, child]), partial(mixed, symbol))
+        return result
 
+    def mixed(symbol: int, arguments: Array) -> Array:
+        name = np.full(len(arguments), graph.canonical_symbol(symbol) + 2, np.uint64)
+        return reduce(_mixed, graph.symbols[symbol].ordered(arguments).astype(np.uint64).T, name)
 
-def _applied(levels: Levels, kind: str, children: list[Array]) -> Array:
-    """``(operators, product)``: all operators of a kind on all combinations of ways of computing their arguments."""
-    functions = levels.functions
-    numbers = levels.heads[kind]
-    heads = [functions.dag.heads[number] for number in numbers]
-    names = np.array([[functions.dag.first_twin(number) + 2] for number in numbers], np.uint64)
-    commuting = np.array([[head.commutative] for head in heads])
-    result = np.repeat(children[0][None], len(heads), axis=0)
-    if kind == "unary":
-        result = _mixed(names, result)
-    for child in children[1:]:
-        left, right = np.repeat(result, len(child), axis=1), np.tile(child, result.shape[1])
-        low, high = np.minimum(left, right), np.maximum(left, right)
-        result = _mixed(_mixed(names, np.where(commuting, low, left)), np.where(commuting, high, right))
-    for own, head, name in zip(result, heads, names, strict=True):
-        if head.alias is not None:
-            spread = np.ones([len(child) for child in children], np.uint64)
-            place = [-1 if position == head.alias else 1 for position in range(len(children))]
-            own[:] = (spread * children[head.alias].reshape(place)).ravel()
-        elif head.program.total:
-            own[:] = _mixed(name, name)
-    return result
+    return visit(shape).ravel()
 
 
 def _mixed(first: Array | np.uint64, second: Array | np.uint64) -> Array:
@@ -190,55 +186,60 @@ def _tied(simple: Array, labels: Array, classes: int) -> Array:
 
 
 def _errors(
-    levels: Levels, shapes: list[Members], labels: Array, rows: Candidates, places: Array, rivals: Array
+    enumerator: ShapeEnumerator,
+    shapes: list[ShapeExpressions],
+    labels: Array,
+    terms: TermColumns,
+    indices: Array,
+    rivals: Array,
 ) -> Array:
     """Worst relative error in float32 of some expressions, in half powers of two."""
-    levels.probes.extend()
+    enumerator.probes.extend()
     own = np.unique(labels[rivals], return_inverse=True)[1]
-    truth = _truth(levels, own, rows, places[rivals])
+    truth = _truth(enumerator, own, terms, indices[rivals])
     worst = np.empty(len(rivals))
     start = done = 0
     for found in shapes:
         stop = start + len(found.prefix)
         inside = rivals[(rivals >= start) & (rivals < stop)]
         for chunk in np.array_split(inside, max(1, len(inside) // 4096)):
-            values = _values32(levels, found, chunk - start)
+            values = _values32(enumerator, found, chunk - start)
             worst[done : done + len(chunk)] = _relative(values, truth[own[done : done + len(chunk)]])
             done += len(chunk)
         start = stop
     return np.ceil(2 * np.log2(np.maximum(worst, _FLOOR))) / 2
 
 
-def _truth(levels: Levels, labels: Array, rows: Candidates, places: Array) -> Array:
-    """Float64 values ``(classes, points)`` of the most trusted member of each class, from members' labels and rows."""
-    field, dag = levels.probes, levels.functions.dag
-    order = np.lexsort((-rows.prints.trusted[places].astype(int), labels))
-    chosen = places[order[np.r_[True, np.diff(labels[order]) != 0]]]
-    truth = np.empty((len(chosen), field.columns))
-    heads = rows.heads[chosen]
-    for head in np.unique(heads).tolist():
-        which = np.flatnonzero(heads == head)
-        if head < 0:
-            truth[which] = field.values[0]
+def _truth(enumerator: ShapeEnumerator, labels: Array, terms: TermColumns, indices: Array) -> Array:
+    """Float64 values ``(classes, points)`` of the most reliable member of each class."""
+    grid, graph = enumerator.probes, enumerator.builder.graph
+    order = np.lexsort((-terms.fingerprints.reliable[indices].astype(int), labels))
+    chosen = indices[order[np.r_[True, np.diff(labels[order]) != 0]]]
+    truth = np.empty((len(chosen), grid.columns))
+    symbols = terms.symbols[chosen]
+    for symbol in np.unique(symbols).tolist():
+        which = np.flatnonzero(symbols == symbol)
+        if symbol < 0:
+            truth[which] = grid.values[0]
             continue
-        arguments = rows.arguments[chosen[which], : dag.heads[head].arity]
-        truth[which] = np.concatenate(list(field.applied(head, arguments)))
+        arguments = terms.arguments[chosen[which], : graph.symbols[symbol].arity]
+        truth[which] = np.concatenate(list(grid.applied(symbol, arguments)))
     return np.clip(truth, -_LARGEST, _LARGEST, out=truth)
 
 
-def _values32(levels: Levels, found: Members, numbers: Array) -> Array:
+def _values32(enumerator: ShapeEnumerator, found: ShapeExpressions, numbers: Array) -> Array:
     """Plain float32 values of some members of one shape, each computed as it is written."""
     shape = found.shape
     if shape.kind == "x":
-        return np.repeat(levels.float32(shape), len(numbers), axis=0)
-    children = [levels.float32(child) for child in shape.children]
-    digits = np.unravel_index(found.prefix[numbers], (len(levels.heads[shape.kind]), *map(len, children)))
-    values = np.empty((len(numbers), len(levels.probes.x)), np.float32)
-    operators = levels.grammar.of_kind(shape.kind)
+        return np.repeat(enumerator.float32(shape), len(numbers), axis=0)
+    children = [enumerator.float32(child) for child in shape.children]
+    digits = np.unravel_index(found.prefix[numbers], (len(enumerator.symbols[shape.kind]), *map(len, children)))
+    values = np.empty((len(numbers), len(enumerator.probes.x)), np.float32)
+    operators = enumerator.grammar.of_kind(shape.kind)
     for number in np.unique(digits[0]):
         where = np.flatnonzero(digits[0] == number)
         arguments = [child[at[where]] for child, at in zip(children, digits[1:], strict=True)]
-        values[where] = levels.apply32(operators[number], levels.heads[shape.kind][number], arguments)
+        values[where] = enumerator.apply32(operators[number], enumerator.symbols[shape.kind][number], arguments)
     return values
 
 
@@ -247,10 +248,3 @@ def _relative(values: Array, truth: Array) -> Array:
     error = np.abs(np.clip(values, -_LARGEST, _LARGEST) - truth) / np.maximum(np.abs(truth), _SMALLEST)
     error = np.where(np.isnan(values) & np.isnan(truth), 0.0, np.where(np.isnan(error), 1.0, error))
     return np.minimum(error, 1.0).max(axis=1)
-
-
-def enumerable(space: Space) -> bool:
-    """Whether a space can be numbered by slots: fixed shapes, and parameters that occurrences share."""
-    families = [(p.init, p.per, p.positive, p.share, p.range) for p in space.grammar.parameters.values()]
-    plain = all(p.share for p in space.grammar.parameters.values()) and len(set(families)) == len(families)
-    return plain and all(part.kind != "tree" for shape in space.shapes for part in shape.walk())

@@ -6,7 +6,7 @@ import itertools
 
 import pytest
 
-from symact.equivalence.table.classify import enumerate_classes
+from symact.equivalence import enumerate_classes
 from symact.expr.grammar import parse_grammar
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from symact.equivalence import FunctionIndex, enumerate_classes
 from symact.equivalence.engine.classes import CERTIFIED, NUMERIC, PROVED
-from symact.equivalence.table.classify import FunctionIndex, enumerate_classes
 from symact.expr.grammar import load_grammar, parse_grammar
 from symact.expr.tree import Expr, parse
 
@@ -156,6 +156,5 @@ class TestMemory:
         index = FunctionIndex(AQUASURF)
         texts = ["relu(x)", "tanh(x)", "max(tanh(x),x)"]
         numbers = [index.add(parse(text, AQUASURF)) for text in texts]
-        index._sketches.forget()
-        index._by_row.clear()
+        index.forget()
         assert [index.find(parse(text, AQUASURF)) for text in ("max(x,tanh(x))", "max(x,zero(x))")] == [numbers[2], 0]

@@ -4,20 +4,25 @@ from __future__ import annotations
 
 import pytest
 
-from symact.equivalence.rules.prover import Rules, numbered
-from symact.equivalence.table.classify import enumerate_classes
+from symact.equivalence import enumerate_classes
+from symact.equivalence.rules.prover import Prover
+from symact.equivalence.terms import TermGraph, numbered_slots
 from symact.expr.grammar import load_grammar
 from symact.expr.tree import parse
+
+
+def form_of(prover, expression):
+    return prover.form(prover.graph.term_of(expression, numbered_slots(expression.parameters)))
 
 
 @pytest.mark.parametrize(
     ("grammar", "space", "share"), [("aquasurf", "bench", 0.8), ("ramachandran", "unit", 0.9), ("first", "small", 0.9)]
 )
 def test_expressions_of_one_form_are_of_one_class_and_most_merges_are_proved(grammar, space, share):
-    loaded, rules = load_grammar(grammar), Rules()
+    loaded, prover = load_grammar(grammar), Prover(TermGraph())
     table = enumerate_classes(loaded, space)
     labels = table["class_id"].to_pylist()
-    forms = [rules.form(expression, numbered(expression.parameters)) for expression in loaded.space(space)]
+    forms = [form_of(prover, expression) for expression in loaded.space(space)]
     first: dict = {}
     for form, label in zip(forms, labels, strict=True):
         assert first.setdefault(form, label) == label
@@ -42,5 +47,5 @@ def test_expressions_of_one_form_are_of_one_class_and_most_merges_are_proved(gra
     ],
 )
 def test_different_domains_or_values_have_different_forms(first, second):
-    rules = Rules()
-    assert rules.form(parse(first), {}) is not rules.form(parse(second), {})
+    prover = Prover(TermGraph())
+    assert form_of(prover, parse(first)) is not form_of(prover, parse(second))

@@ -12,7 +12,7 @@ from flint import arb
 from symact.equivalence.exact import balls
 from symact.equivalence.rules.forms import NOT_NEGATIVE, NOT_POSITIVE
 from symact.equivalence.rules.matching import program_of_side
-from symact.equivalence.rules.normal_form import Normal
+from symact.equivalence.rules.normal_form import NormalForms
 from symact.equivalence.rules.rules import GUARDS, RULES, Rule
 from symact.expr.formula import parse_formula
 from tests.equivalence.high_precision import value
@@ -92,14 +92,14 @@ def _tiny(text: str) -> arb:
     return arb(int(text.split("e")[0])) / 10 ** -int(text.split("e")[1])
 
 
-def holes(normal: Normal, rule: Rule, guarded: bool) -> list:
+def holes(normal: NormalForms, rule: Rule, guarded: bool) -> list:
     known = {_KNOWN[g][0]: _KNOWN[g][1:] for g in guards(rule) if g in _KNOWN} if guarded else {}
     return [normal.hole(name, *known.get(name, (0, False))) for name in "abc"]
 
 
 @rows
 def test_a_rule_is_applied_where_its_guard_holds(rule):
-    normal = Normal()
+    normal = NormalForms()
     a, b, c = holes(normal, rule, guarded=True)
     if rule.guard == "a >= b":
         a = normal.add(((b, 1), (normal.power(a, 2), 1)))
@@ -109,14 +109,14 @@ def test_a_rule_is_applied_where_its_guard_holds(rule):
 
 @pytest.mark.parametrize("rule", [r for r in RULES if any(g in _KNOWN for g in guards(r))], ids=lambda rule: rule.name)
 def test_a_rule_is_not_applied_to_arguments_of_which_nothing_is_known(rule):
-    normal = Normal()
+    normal = NormalForms()
     left, right = (normal.program(program_of_side(side), holes(normal, rule, guarded=False)) for side in rule[1:3])
     assert left is not right
 
 
 @pytest.mark.parametrize("rule", [r for r in RULES if "a defined" in guards(r)], ids=lambda rule: rule.name)
 def test_what_a_rule_drops_leaves_its_domain(rule):
-    normal = Normal()
+    normal = NormalForms()
     partial = normal.call("log", normal.x)
     left, right = (normal.program(program_of_side(s), [partial, normal.one, normal.one]) for s in rule[1:3])
     assert left.tags >= partial.tags

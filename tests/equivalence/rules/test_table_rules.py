@@ -6,10 +6,10 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from symact.equivalence.engine.classes import Functions
+from symact.equivalence import enumerate_classes
+from symact.equivalence.engine.classes import ClassBuilder
 from symact.equivalence.rules import table_rules
 from symact.equivalence.rules.rules import RULES
-from symact.equivalence.table.classify import enumerate_classes
 from symact.expr.grammar import parse_grammar
 
 UNARY = """
@@ -64,9 +64,9 @@ def test_every_rule_is_listed() -> None:
 def test_classes_are_those_without_the_rules(space: str, monkeypatch: pytest.MonkeyPatch) -> None:
     grammar = parse_grammar(GRAMMAR)
     with_rules = enumerate_classes(grammar, space)
-    monkeypatch.setattr(table_rules.Shortcuts, "rows", lambda self, number, arguments: np.full(len(arguments), -1))
+    monkeypatch.setattr(table_rules.TableRules, "terms", lambda self, number, arguments: np.full(len(arguments), -1))
     monkeypatch.setattr(
-        table_rules.Shortcuts,
+        table_rules.TableRules,
         "applications",
         lambda self, number, arguments: [(number, arguments, np.arange(len(arguments)))],
     )
@@ -131,10 +131,10 @@ def test_what_is_defined_everywhere_cancels() -> None:
     assert classes["max(exp(identity(x)),fall(x))"] == classes["mul(exp(identity(x)),one(x))"]
 
 
-def test_heads_that_compute_the_same_are_one() -> None:
+def test_symbols_that_compute_the_same_are_one() -> None:
     grammar = parse_grammar(GRAMMAR)
-    functions = Functions(grammar.interval)
-    add, total = (functions.dag.head(o) for o in (grammar.of_kind("binary")[0], grammar.of_kind("nary")[0]))
-    ((number, arguments, _),) = functions.shortcuts.applications(total, np.array([[0, 0]]))
+    builder = ClassBuilder(grammar.interval)
+    add, total = (builder.graph.symbol(o) for o in (grammar.of_kind("binary")[0], grammar.of_kind("nary")[0]))
+    ((number, arguments, _),) = builder.rules.applications(total, np.array([[0, 0]]))
     assert number == add
     assert arguments.tolist() == [[0, 0]]

@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow.parquet as parquet
 import pytest
 
-from symact.equivalence.table.classify import FunctionIndex, distinct, domain, enumerate_classes, screen, write_table
+from symact.equivalence import FunctionIndex, distinct, domain, enumerate_classes, screen, write_table
 from symact.errors import InputError
 from symact.expr.grammar import load_grammar, parse_grammar
 from symact.expr.tree import X_LEAF, Expr, parse
@@ -316,7 +316,7 @@ class TestTable:
         target = tmp_path / "large.parquet"
         code = (
             "import sys\nfrom symact.expr.grammar import load_grammar\n"
-            "from symact.equivalence.table.classify import enumerate_classes, write_table\n"
+            "from symact.equivalence import enumerate_classes, write_table\n"
             "print('ready', flush=True)\ngrammar = load_grammar('aquasurf')\n"
             f"write_table(enumerate_classes(grammar, 'large'), {str(target)!r})\n"
         )

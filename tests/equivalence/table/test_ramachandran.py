@@ -11,7 +11,7 @@ import random
 import pytest
 from flint import arb, ctx
 
-from symact.equivalence.table.classify import FunctionIndex, enumerate_classes
+from symact.equivalence import FunctionIndex, enumerate_classes
 from symact.expr.grammar import load_grammar
 
 CLASSES = 4022

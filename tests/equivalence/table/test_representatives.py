@@ -7,9 +7,9 @@ import itertools
 import numpy as np
 import pytest
 
-from symact.equivalence.engine.classes import Functions
-from symact.equivalence.table.classify import enumerate_classes
-from symact.equivalence.table.enumeration import Levels
+from symact.equivalence import enumerate_classes
+from symact.equivalence.engine.classes import ClassBuilder
+from symact.equivalence.table.enumeration import ShapeEnumerator
 from symact.equivalence.table.representatives import way_of_computing
 from symact.expr.grammar import Grammar, parse_grammar
 
@@ -44,7 +44,7 @@ def grammar() -> Grammar:
 
 def _ways(grammar: Grammar, space: str) -> dict[str, int]:
     (shape,) = grammar.space(space).shapes
-    found = way_of_computing(Levels(grammar, Functions(grammar.interval, certify=False)), shape)
+    found = way_of_computing(ShapeEnumerator(grammar, ClassBuilder(grammar.interval, certify=False)), shape)
     texts = [str(expression) for expression in grammar.space(space)]
     kinds = ["nary" if space == "sums" else "binary", *["unary"] * (3 if space == "sums" else 2)]
     counts = [len(grammar.of_kind(kind)) for kind in kinds]
