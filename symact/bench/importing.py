@@ -2,7 +2,8 @@
 
 One record per function: accuracies and losses, equivalent functions, and the CDF of the Fisher
 matrix's log-eigenvalues as one flat list, which is cut into layers of 100 bins; an empty list or
-null means that the matrix was not finite.
+null means that the matrix was not finite. So does a list that is shorter or longer than those of the
+other records: real files have such rows, and they are counted.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import json
 import math
 import os
 import zlib
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -40,6 +42,9 @@ def import_act_bench(
         output: the Parquet file to write; None writes nothing.
         layer_weights: number of weights of each layer, for the distance between Fisher CDFs; None means equal.
 
+    Returns:
+        The table; `about["odd_fisher"]` counts the records whose CDF has another length than the file's.
+
     Raises:
         InputError: naming the file, the record and what was expected.
     """
@@ -62,16 +67,15 @@ def import_act_bench(
         expressions.append(text)
         scores.append([score])
         statuses.append(["nonfinite" if math.isnan(score) else "finished"])
-        cdfs.append(_layers(record.get(FISHER), where))
+        cdfs.append(_numbers(record.get(FISHER), where))
         for name in names:
             rest.setdefault(name, []).append([_plain(record.get(name))])
-    layers = {len(cdf) for cdf in cdfs if cdf is not None}
-    if len(layers) > 1:
-        raise InputError(f"{source}: Fisher CDFs of {min(layers)} and of {max(layers)} layers in one file")
-    fisher = None
-    if layers:
-        empty = np.full((layers.pop(), BINS), np.nan)
-        fisher = np.stack([empty if cdf is None else cdf for cdf in cdfs])
+    length = _length(cdfs, layer_weights, source)
+    odd = sum(cdf is not None and len(cdf) != length for cdf in cdfs)
+    fits = [cdf if cdf is not None and len(cdf) == length and np.isfinite(cdf).all() else None for cdf in cdfs]
+    fisher: np.ndarray | None = None
+    if length:
+        fisher = np.stack([np.full((length // BINS, BINS), np.nan) if c is None else c.reshape(-1, BINS) for c in fits])
     about = {
         "task": f"act-bench {Path(source).name}",
         "grammar": grammar.text,
@@ -79,8 +83,9 @@ def import_act_bench(
         "space": "bench",
         "seeds": [0],
         "fisher_weights": _weights(layer_weights, fisher),
+        "odd_fisher": odd,
     }
-    finite = np.array([cdf is not None for cdf in cdfs]) if fisher is not None else None
+    finite = None if fisher is None else np.array([cdf is not None for cdf in fits])
     table = Table(expressions, np.array(scores, dtype=float), statuses, rest, fisher, finite, about, str(output or ""))
     if output is not None:
         table.write(output)
@@ -113,16 +118,30 @@ def _number(value: Any, where: str) -> float:
     return float(value) if math.isfinite(value) else math.nan
 
 
-def _layers(value: Any, where: str) -> np.ndarray | None:
+def _numbers(value: Any, where: str) -> np.ndarray | None:
+    """The flat CDF of a record, or None where the record says that there is none."""
     if value is None or value == []:
         return None
     try:
-        cdf = np.asarray(value, dtype=float).ravel()
-    except (TypeError, ValueError):
+        return np.asarray(value, dtype=float).ravel()
+    except (TypeError, ValueError, OverflowError):
         raise InputError(f"{where}: {FISHER!r}: expected a list of numbers") from None
-    if len(cdf) % BINS:
-        raise InputError(f"{where}: {FISHER!r}: {len(cdf)} numbers are no whole layers of {BINS} bins")
-    return cdf.reshape(-1, BINS) if np.isfinite(cdf).all() else None
+
+
+def _length(cdfs: Sequence[np.ndarray | None], layer_weights: Sequence[float] | None, source: object) -> int:
+    """How many numbers a CDF of this file has: as the layer weights say, else as most records have it.
+
+    Raises:
+        InputError: no record has whole layers, or none as many as there are weights.
+    """
+    lengths = Counter(len(cdf) for cdf in cdfs if cdf is not None)
+    whole = {length: count for length, count in lengths.items() if length and length % BINS == 0}
+    if lengths and not whole:
+        raise InputError(
+            f"{source}: {FISHER!r}: no record has whole layers of {BINS} bins; the first has {next(iter(lengths))}"
+        )
+    given = BINS * len(layer_weights or ())
+    return given if given in whole else max(whole, key=lambda length: (whole[length], length), default=0)
 
 
 def _weights(layer_weights: Sequence[float] | None, fisher: np.ndarray | None) -> list[float] | None:

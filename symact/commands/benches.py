@@ -47,7 +47,9 @@ def import_table(source: Path, layer_weights: str | None, output: Path) -> None:
     check_output(output, (".parquet",))
     table = bench.import_act_bench(source, layer_weights=_weights(layer_weights))
     table.write(output)
-    console.say(f"wrote {output}: {len(table)} functions")
+    odd = table.about["odd_fisher"]
+    note = f"; {odd} with a Fisher CDF of another length count as not finite" if odd else ""
+    console.say(f"wrote {output}: {len(table)} functions{note}")
 
 
 def replay(

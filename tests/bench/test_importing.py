@@ -7,10 +7,14 @@ import json
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from symact.bench import Table, import_act_bench, replay
 from symact.bench.statistics import document as describe
+from symact.commands.benches import import_table
 from symact.errors import InputError
+from symact.expr.grammar import load_grammar
 
 CDF = np.linspace(0, 1, 200).tolist()
 RECORDS = {
@@ -80,3 +84,48 @@ def test_layer_weights_must_fit(tmp_path):
     path.write_text(json.dumps(RECORDS))
     with pytest.raises(InputError, match="3 layer weights for 2 layers"):
         import_act_bench(path, layer_weights=[1, 2, 3])
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    lengths=st.lists(
+        st.sampled_from([None, 0, 1, 99, 100, 101, 199, 200, 201, 250, 300, 400]), min_size=5, max_size=30
+    ),
+    layers=st.integers(1, 4),
+)
+def test_a_record_of_another_length_counts_as_not_finite_and_the_others_are_read(tmp_path_factory, lengths, layers):
+    expressions = [str(e) for e, _ in zip(load_grammar("aquasurf").space("bench"), lengths, strict=False)]
+    lengths = [100 * layers] * (len(lengths) + 1) + lengths
+    expressions = [*(f"relu({e})" for e in expressions), "tanh(x)", *expressions]
+    records = {
+        e: {"Validation Accuracy": 0.5, "Fisher log eigenvalue CDF": None if n is None else [0.25] * n}
+        for e, n in zip(expressions, lengths, strict=True)
+    }
+    path = tmp_path_factory.mktemp("odd") / "act.json"
+    path.write_text(json.dumps(records))
+    table = import_act_bench(path)
+    assert table.finite.tolist() == [n == 100 * layers for n in lengths]
+    assert table.fisher.shape == (len(lengths), layers, 100)
+    assert np.isfinite(table.fisher).all((1, 2)).tolist() == table.finite.tolist()
+    assert table.about["odd_fisher"] == sum(n not in (None, 0, 100 * layers) for n in lengths)
+    assert table.statuses == [["finished"]] * len(lengths), "its score counts all the same"
+
+
+def test_layer_weights_say_which_length_is_meant(tmp_path):
+    path = tmp_path / "act.json"
+    rows = {f"relu({name}(x))": 300 for name in ("tanh", "erf", "sinh")} | {"tanh(x)": 200}
+    path.write_text(
+        json.dumps({e: {"Validation Accuracy": 1, "Fisher log eigenvalue CDF": [0.5] * n} for e, n in rows.items()})
+    )
+    assert import_act_bench(path).finite.tolist() == [True, True, True, False]
+    assert import_act_bench(path, layer_weights=[3, 4]).finite.tolist() == [False, False, False, True]
+
+
+def test_the_count_stands_at_the_end(tmp_path, capsys):
+    path = tmp_path / "act.json"
+    odd = {"mul(erf(x),tanh(x))": {"Validation Accuracy": 0.3, "Fisher log eigenvalue CDF": CDF[:-1]}}
+    path.write_text(json.dumps(RECORDS | odd))
+    import_table(path, None, tmp_path / "t.parquet")
+    said = " ".join(capsys.readouterr().out.split())
+    assert said.endswith("5 functions; 1 with a Fisher CDF of another length count as not finite")
+    assert Table.read(tmp_path / "t.parquet").finite.tolist() == [True, True, False, False, False]
