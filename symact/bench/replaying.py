@@ -212,4 +212,4 @@ class _Runner:
 
 def _mean(scores: np.ndarray) -> np.ndarray:
     """Mean over the seeds, NaN where any of them failed; ``(rows,)``."""
-    return scores.mean(axis=1)
+    return np.asarray(scores.mean(axis=1))

@@ -89,7 +89,8 @@ def _resampled(groups: list[Any]) -> np.ndarray:
         places[row, : sizes[row]] = members[name]
     # Every group is replaced by one drawn, and each of its searches by one of that.
     drawn = generator.integers(len(names), size=(_RESAMPLES, len(names)))[:, [names.index(group) for group in groups]]
-    return places[drawn, (generator.random(drawn.shape) * sizes[drawn]).astype(int)]
+    resampled: np.ndarray = places[drawn, (generator.random(drawn.shape) * sizes[drawn]).astype(int)]
+    return resampled
 
 
 def grouped(replay: Replay) -> list[Any]:

@@ -60,7 +60,7 @@ class Table:
     @property
     def seeds(self) -> int:
         """Trainings per function."""
-        return self.scores.shape[1]
+        return int(self.scores.shape[1])
 
     @cached_property
     def grammar(self) -> Grammar:

@@ -94,6 +94,11 @@ class MakeActivation:
         self._site = 0
 
     def __call__(self) -> Any:
+        """A fresh module for the next site.
+
+        Raises:
+            CandidateError: it cannot be compiled, or the task has more sites than the candidate expressions.
+        """
         from symact.activation.module import Activation
 
         expressions = (self.candidate,) if isinstance(self.candidate, Expr) else self.candidate

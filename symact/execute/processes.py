@@ -148,7 +148,7 @@ def _is_driver_alive(value: str) -> bool:
         if namespace != _namespace():
             return True
         process = psutil.Process(int(pid))
-        return abs(process.create_time() - float(created)) < 1.0 and process.status() != psutil.STATUS_ZOMBIE
+        return bool(abs(process.create_time() - float(created)) < 1.0 and process.status() != psutil.STATUS_ZOMBIE)
     except psutil.NoSuchProcess:
         return False
     except ValueError:
@@ -177,6 +177,6 @@ def _session(pid: int) -> int:
 
 def _is_alive(process: psutil.Process) -> bool:
     try:
-        return process.status() != psutil.STATUS_ZOMBIE
+        return bool(process.status() != psutil.STATUS_ZOMBIE)
     except psutil.Error:
         return False

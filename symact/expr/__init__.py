@@ -1,1 +1,1 @@
-
+"""The language: text <-> `Expr`, grammars and their spaces; no evaluators, no torch."""

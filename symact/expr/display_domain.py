@@ -114,8 +114,10 @@ def _essential(u: sympy.Expr) -> sympy.Expr:
 
 
 def of_power(base: sympy.Expr, exponent: sympy.Expr) -> list[sympy.Basic]:
-    """The conditions of the real power `base**exponent`: 0 to a negative power and a negative base
-    with an exponent that is no integer are undefined."""
+    """The conditions of the real power `base**exponent`.
+
+    Undefined are 0 to a negative power, and a negative base with an exponent that is no integer.
+    """
     if exponent.is_Integer:
         return not_zero(base) if exponent < 0 else []
     if exponent.is_Rational and exponent > 0:

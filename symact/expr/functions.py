@@ -182,7 +182,7 @@ HEADS: dict[type, Function] = {row.head: row for row in _ROWS if row.head is not
 
 
 def find(name: str) -> Function | None:
-    """The row of exactly that name or alias, or None. (`where` is syntax, not a row: see `formula`.)"""
+    """The row of exactly that name or alias, or None; `where` is syntax, not a row: see `formula`."""
     return FUNCTIONS.get(_ALIASES.get(name, name))
 
 

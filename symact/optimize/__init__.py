@@ -1,4 +1,4 @@
-"""ROOM 5: trials in, next candidates out. Optimizers know expressions and spaces; no networks, no store.
+"""Trials in, next candidates out. Optimizers know expressions and spaces; no networks, no store.
 
 `OPTIMIZERS` maps a name to its class. A class is imported when it is looked up, so that the names
 cost nothing. To add an optimizer: write one file with a subclass of `base.Optimizer`, and one row

@@ -175,7 +175,7 @@ def rank_values(scores: Iterable[float | None]) -> np.ndarray:
     if len(values) < 2:
         return np.zeros(len(values))
     below = (values[:, None] > values[None]).sum(1) + 0.5 * ((values[:, None] == values[None]).sum(1) - 1)
-    return 2.0 * below / (len(values) - 1) - 1.0
+    return np.asarray(2.0 * below / (len(values) - 1) - 1.0)
 
 
 def check_settings(name: str, settings: Mapping[str, Any], allowed: Mapping[str, tuple[Any, ...]]) -> None:

@@ -41,13 +41,13 @@ MUTATIONS: Mapping[str, float] = {
 MOST_CHILDREN = 20_000  # bred for one `ask` before the rest of it is drawn at random
 
 
-class ScoreFitness(base.Fitness):
+class ScoreFitness(base.Fitness):  # type: ignore[misc]
     """Higher scores are better."""
 
     weights = (1.0,)
 
 
-class ScoreCostFitness(base.Fitness):
+class ScoreCostFitness(base.Fitness):  # type: ignore[misc]
     """Higher scores and lower costs are better."""
 
     weights = (1.0, -1.0)
@@ -149,8 +149,8 @@ class Evolution(Optimizer):
         if self.algorithm == "aging":
             return self._individuals[-self.population :]
         if self.algorithm == "mu+lambda":
-            return tools.selBest(self._individuals, self.population)
-        return tools.selNSGA2(self._individuals, min(self.population, len(self._individuals)))
+            return list(tools.selBest(self._individuals, self.population))
+        return list(tools.selNSGA2(self._individuals, min(self.population, len(self._individuals))))
 
     def _propose(self) -> Iterator[Candidate]:
         if len(self._individuals) < max(1, self.initial):
@@ -175,10 +175,10 @@ class Evolution(Optimizer):
 
     def _parents(self, breeders: list[Individual]) -> list[Individual]:
         if self.algorithm != "nsga2":
-            return tools.selTournament(breeders, 2, min(self.tournament, len(breeders)))
+            return list(tools.selTournament(breeders, 2, min(self.tournament, len(breeders))))
         if len(breeders) < 4:
-            return tools.selRandom(breeders, 2)
-        return tools.selTournamentDCD(breeders, 4)[:2]
+            return list(tools.selRandom(breeders, 2))
+        return list(tools.selTournamentDCD(breeders, 4)[:2])
 
     def _mutated(self, expression: Expr, generator: np.random.Generator) -> Expr:
         for name in generator.choice(self._names, size=8, p=self._weights) if self._names else ():

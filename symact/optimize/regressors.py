@@ -55,7 +55,7 @@ class Rows:
     def distances(self, other: Rows) -> np.ndarray:
         """``(n, m)``."""
         if self.embedding is not None and other.embedding is not None:
-            return cdist(self.embedding, other.embedding)
+            return np.asarray(cdist(self.embedding, other.embedding))
         if self.columns is None or self.columns is not other.columns or self.places is None or other.places is None:
             return self.description.distances(other.description, self.views)
         found = np.empty((len(self), len(other)), dtype=np.float32)
@@ -112,11 +112,13 @@ class NearestNeighbours:
         self.neighbours = neighbours
 
     def fit(self, rows: Rows, targets: np.ndarray, noise: np.ndarray) -> NearestNeighbours:
+        """Remember the rows."""
         self._rows, self._targets = rows, targets
         self._trust = 1.0 / (1.0 + noise)
         return self
 
     def predict(self, rows: Rows, spread: bool = True) -> tuple[np.ndarray, None]:
+        """Means over the nearest rows."""
         apart = rows.distances(self._rows)
         count = min(self.neighbours, apart.shape[1])
         nearest = np.argsort(apart, axis=1, kind="stable")[:, :count]
@@ -131,10 +133,12 @@ class Forest:
         self._model = RandomForestRegressor(trees, random_state=seed % 2**32, n_jobs=1)
 
     def fit(self, rows: Rows, targets: np.ndarray, noise: np.ndarray) -> Forest:
+        """Grow the trees on the coordinates."""
         self._model.fit(rows.coordinates(), targets, sample_weight=1.0 / (1.0 + noise))
         return self
 
     def predict(self, rows: Rows, spread: bool = True) -> tuple[np.ndarray, np.ndarray | None]:
+        """Mean and standard deviation over the trees."""
         coordinates = rows.coordinates()
         each = np.stack([tree.predict(coordinates) for tree in self._model.estimators_])
         return each.mean(0), each.std(0)
@@ -148,11 +152,13 @@ class SupportVectors:
         self._model = SVR(kernel="precomputed", C=penalty, epsilon=tube)
 
     def fit(self, rows: Rows, targets: np.ndarray, noise: np.ndarray) -> SupportVectors:
+        """Solve for the support vectors."""
         self._rows = rows
         self._model.fit(np.exp(-rows.distances(rows) / self.length), targets, sample_weight=1.0 / (1.0 + noise))
         return self
 
     def predict(self, rows: Rows, spread: bool = True) -> tuple[np.ndarray, None]:
+        """Sums over the support vectors."""
         return self._model.predict(np.exp(-rows.distances(self._rows) / self.length)), None
 
 
@@ -168,6 +174,7 @@ class GaussianProcess:
         self.length, self.jitter = length, jitter
 
     def fit(self, rows: Rows, targets: np.ndarray, noise: np.ndarray) -> GaussianProcess:
+        """Factorize the kernel matrix of the rows."""
         self._rows = rows
         self._mean, self._spread = float(targets.mean()), float(targets.std()) or 1.0
         kernel = np.exp(-rows.distances(rows).astype(float) / self.length)
@@ -177,6 +184,7 @@ class GaussianProcess:
         return self
 
     def predict(self, rows: Rows, spread: bool = True) -> tuple[np.ndarray, np.ndarray | None]:
+        """Mean and standard deviation of the posterior."""
         cross = np.exp(-rows.distances(self._rows) / self.length)
         mean = self._mean + self._spread * (cross @ self._solved)
         if not spread:

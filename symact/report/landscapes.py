@@ -66,7 +66,8 @@ def output_landscape(
             bias = torch.randn(width, generator=generator)
             value = make_activation()(value @ weight + bias)
         value = value @ (torch.randn(width, 1, generator=generator) / width**0.5)
-    return value.view(resolution, resolution).numpy()
+    pixels: np.ndarray = value.view(resolution, resolution).numpy()
+    return pixels
 
 
 def loss_landscape(
@@ -102,7 +103,7 @@ def loss_landscape(
                     for p, origin, first, second in zip(weights, kept, *directions, strict=True):
                         p.copy_(origin + a * first + b * second)
                     total = sum(
-                        mean_loss(model(x), y).item() * len(y)
+                        float(mean_loss(model(x), y)) * len(y)
                         for x, y in zip(data.x.split(batch), data.y.split(batch), strict=True)
                     )
                     losses[i, j] = total / len(data)
@@ -118,7 +119,8 @@ def filter_normalized(weight: torch.Tensor, generator: torch.Generator) -> torch
     """A random direction of the shape of `weight` whose filters (first axis) have the norms of those of `weight`."""
     direction = torch.randn(weight.shape, generator=generator).to(weight)
     norms = [t.flatten(1).norm(dim=1).view(-1, *[1] * (weight.dim() - 1)) for t in (weight, direction)]
-    return direction * norms[0] / (norms[1] + 1e-10)
+    scaled: torch.Tensor = direction * norms[0] / (norms[1] + 1e-10)
+    return scaled
 
 
 def site_inputs(model: nn.Module, activations: Sequence[nn.Module], x: torch.Tensor) -> list[np.ndarray]:

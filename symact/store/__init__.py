@@ -1,4 +1,4 @@
-"""ROOM 4: trials on disk, one SQLite file per study.
+"""Trials on disk, one SQLite file per study.
 
 Only the study that owns a run folder writes into it; everybody else reads. What comes in are
 settings, candidates that were asked and the outcomes of their evaluations; what goes out are

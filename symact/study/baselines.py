@@ -35,6 +35,7 @@ class MemberSearch:
         self._solved: dict[tuple[Shape, Any], Expr | None] = {}
 
     def __call__(self, expression: Expr) -> Expr | None:
+        """The expression of the space that is this function, or None."""
         if expression in self._space:
             return expression
         key = self._key(expression)

@@ -194,7 +194,9 @@ class Study:
         self._evaluator = Evaluator(settings, space.grammar, lambda: start(where, work, self.task, space.grammar))
         self._features: FeatureCache | None = None
         features = self._measured if callable(getattr(self.task, "features", None)) else None
-        self._make_optimizer = lambda: setup.make_optimizer(cls, space, settings, features, self.task)
+        self._make_optimizer: Callable[[], Any] = lambda: setup.make_optimizer(
+            cls, space, settings, features, self.task
+        )
         self.optimizer = self._make_optimizer()
         self.store = make_store()
         try:

@@ -34,7 +34,8 @@ def optimizer_class(optimizer: str | type, resumed: bool = False) -> type:
             f"the study began with an optimizer of its own, {optimizer!r} (known are {', '.join(OPTIMIZERS)}); "
             "resume it from Python and give the class: Study.resume(run, optimizer=...)"
         )
-    return OPTIMIZERS[optimizer]
+    found: type = OPTIMIZERS[optimizer]
+    return found
 
 
 def make_optimizer(cls: type, space: Any, settings: Settings, features: Any, task: Any) -> Any:

@@ -1,4 +1,4 @@
-"""Room 3, Activation -> Outcome: data, networks, training, features and the named tasks (`TASKS`).
+"""Activation -> Outcome: data, networks, training, features and the named tasks (`TASKS`).
 
 The names are imported when they are first used, so that what needs no torch does not load it.
 """

@@ -224,9 +224,11 @@ class DigitsDeep(ImageTask):
     config = TrainConfig(epochs=10, batch=64)
 
     def load(self) -> Dataset:
+        """scikit-learn's digits."""
         return digits()
 
     def network(self, make_activation: MakeActivation) -> nn.Module:
+        """Eight hidden layers of 32."""
         return networks.mlp(make_activation, 64, [32] * 8, 10)
 
 
@@ -239,9 +241,11 @@ class Fashion14Deep(ImageTask):
     source: ClassVar[str] = "FashionMNIST"
 
     def load(self) -> Dataset:
+        """Images at 14x14 from the data folder."""
         return images14(self.source, self.root)
 
     def network(self, make_activation: MakeActivation) -> nn.Module:
+        """Six hidden layers of 32."""
         return networks.mlp(make_activation, 196, [32] * 6, 10)
 
 
@@ -261,9 +265,11 @@ class FashionCNN(ImageTask):
     validation_images: ClassVar[int | None] = 5_000
 
     def load(self) -> Dataset:
+        """The first images of the data set, as many as the task takes."""
         return images(self.source, self.root, self.train_images, self.validation_images)
 
     def network(self, make_activation: MakeActivation) -> nn.Module:
+        """Two convolutions and two linear layers."""
         channels, size = self.dataset.train.x.shape[1:3]
         return networks.cnn(make_activation, channels, size, self.dataset.classes)
 
@@ -298,9 +304,11 @@ class CIFAR10AllCNNC(ImageTask):
     source: ClassVar[str] = "CIFAR10"
 
     def load(self) -> Dataset:
+        """The whole data set."""
         return images(self.source, self.root)
 
     def network(self, make_activation: MakeActivation) -> nn.Module:
+        """All-CNN-C."""
         return networks.all_cnn_c(make_activation, 3, self.dataset.classes)
 
 
@@ -328,6 +336,7 @@ class CIFAR10ResNet20(CIFAR10AllCNNC):
     depth: ClassVar[int] = 20
 
     def network(self, make_activation: MakeActivation) -> nn.Module:
+        """A ResNet for small images, of the task's depth."""
         return networks.resnet_cifar(make_activation, self.depth, 3, self.dataset.classes)
 
 
@@ -362,6 +371,7 @@ class ImagenetteMobileViT(CIFAR10AllCNNC):
     model: ClassVar[str] = "mobilevitv2_050"
 
     def network(self, make_activation: MakeActivation) -> nn.Module:
+        """A network of timm."""
         return networks.zoo(self.model, make_activation, self.dataset.classes)
 
 
@@ -371,6 +381,7 @@ class ImagenetteCoAtNet(ImagenetteMobileViT):
     name, sites, model = "imagenette-coatnet", 31, "coatnet_nano_rw_224"
 
     def network(self, make_activation: MakeActivation) -> nn.Module:
+        """A network of timm that must know the size of the images."""
         return networks.zoo(self.model, make_activation, self.dataset.classes, self.dataset.train.x.shape[-1])
 
 
@@ -391,7 +402,9 @@ class ImageNetResNet50(ImageTask):
     )
 
     def load(self) -> Dataset:
+        """Images read from their folders when they are needed."""
         return imagenet(self.root)
 
     def network(self, make_activation: MakeActivation) -> nn.Module:
+        """ResNet-50."""
         return networks.resnet50(make_activation, self.dataset.classes)

@@ -22,9 +22,12 @@ class UpdateSettings(Protocol):
     """What an optimizer reads of a training's settings."""
 
     @property
-    def momentum(self) -> float: ...
+    def momentum(self) -> float:
+        """Of SGD and RMSprop, in [0, 1)."""
+
     @property
-    def weight_decay(self) -> float: ...
+    def weight_decay(self) -> float:
+        """Times the parameter, added to its gradient; decoupled with AdamW."""
 
 
 class FlatParameters:
@@ -53,7 +56,7 @@ class FlatParameters:
 
 
 def sgd(flat: FlatParameters, settings: UpdateSettings) -> Update:
-    """v = momentum v + g; p -= rate v."""
+    """SGD: v = momentum v + g; p -= rate v."""
     parameters, velocity = flat.buffer, torch.zeros_like(flat.buffer)
 
     def update(gradient: torch.Tensor, rate: float) -> None:
@@ -92,7 +95,7 @@ def adamw(flat: FlatParameters, settings: UpdateSettings) -> Update:
 
 
 def rmsprop(flat: FlatParameters, settings: UpdateSettings) -> Update:
-    """s = 0.99 s + 0.01 g^2; v = momentum v + g/(sqrt(s) + 1e-8); p -= rate v."""
+    """RMSprop: s = 0.99 s + 0.01 g^2; v = momentum v + g/(sqrt(s) + 1e-8); p -= rate v."""
     parameters = flat.buffer
     square, velocity = torch.zeros_like(parameters), torch.zeros_like(parameters)
 

@@ -168,7 +168,7 @@ def pairwise_cdf(a: np.ndarray, b: np.ndarray, edges: np.ndarray = EDGES) -> np.
         targets = edges[None, 1:] - b[:, None]
     # -inf (a zero eigenvalue) makes the target +inf: all of `a` lies below it.
     counts = np.searchsorted(a, targets.ravel(), side="left").reshape(targets.shape)
-    return counts.sum(0) / (len(a) * len(b))
+    return np.asarray(counts.sum(0) / (len(a) * len(b)))
 
 
 def _recorder(record: LayerRecord):  # type: ignore[no-untyped-def]

@@ -117,12 +117,14 @@ class BasicBlock(nn.Module):
         self.stride, self.extra = stride, outputs - inputs
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """The block's output: its two convolutions and the shortcut, added and activated."""
         y = self.norm2(self.conv2(self.act1(self.norm1(self.conv1(x)))))
         # Option A of the paper: subsample and pad with zero channels, no parameters.
         shortcut = x[:, :, :: self.stride, :: self.stride] if self.stride > 1 else x
         if self.extra:
             shortcut = nn.functional.pad(shortcut, (0, 0, 0, 0, self.extra // 2, self.extra - self.extra // 2))
-        return self.act2(y + shortcut)
+        output: torch.Tensor = self.act2(y + shortcut)
+        return output
 
 
 def resnet_cifar(make_activation: MakeActivation, depth: int, channels: int = 3, classes: int = 10) -> nn.Sequential:
