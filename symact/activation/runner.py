@@ -25,7 +25,7 @@ from symact.activation.plan import Plan, plain, plan
 from symact.backends.cpu.kernel import TYPES
 from symact.backends.select import SELECTOR
 from symact.errors import InputError
-from symact.program.gradient import backward
+from symact.program.gradient import backward, pushforward
 from symact.program.program import Program
 
 
@@ -93,14 +93,9 @@ class _Plain(Function):
 
     @staticmethod
     def jvp(ctx: Any, _program: Any, *tangents: Tensor | None) -> Any:
-        """Elementwise, so the Jacobian is diagonal: the tangent stands in for the gradient."""
-        total = None
-        for position, tangent in enumerate(tangents):
-            if tangent is None:
-                continue
-            term = _as_tuple(run(backward(ctx.program), *ctx.saved_tensors, tangent))[position]
-            total = term if total is None else total + term
-        return total
+        """By one Program: forward mode is switched off here, and further levels see nothing else."""
+        active = {position: tangent for position, tangent in enumerate(tangents) if tangent is not None}
+        return run(pushforward(ctx.program, tuple(active)), *ctx.saved_tensors, *active.values())
 
 
 class _Fused(Function):

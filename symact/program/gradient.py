@@ -19,7 +19,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 from symact.program.builder import Emitter, Value, call
@@ -214,6 +214,35 @@ def backward(program: Program) -> Program:
     zero = builder.const(0.0)
     outputs = [_apply(builder, _sum(builder, a)).number if a else zero for a in adjoints[:first]]
     return builder.build(*outputs)
+
+
+@lru_cache(maxsize=4096)
+def pushforward(program: Program, active: tuple[int, ...]) -> Program:
+    """The Jacobian-vector product of a Program: forward mode.
+
+    Each term is that of `backward`, where the tangent of an input stands for the gradient of an output.
+
+    Args:
+        program: with any number of outputs.
+        active: positions of the inputs that have tangents, ascending.
+
+    Returns:
+        a Program with inputs `(*program.inputs, tangents of the active inputs)` and one output, its
+        tangent, per output of `program`.
+    """
+    if len(program.inputs) == len(program.outputs) == 1:
+        return backward(program)
+    first = len(program.inputs)
+    builder = Emitter((*program.inputs, *(f"tangent_{program.inputs[position]}" for position in active)), stable=False)
+    tangents = []
+    for output in program.outputs:
+        slopes = backward(replace(program, outputs=(output,)))
+        terms = [
+            Value(builder, builder.inline(slopes, (*range(first), first + place))[position])
+            for place, position in enumerate(active)
+        ]
+        tangents.append(sum(terms[1:], terms[0]).number)
+    return builder.build(*tangents)
 
 
 def _terms(name: str, total: Adjoint, y: Value, arguments: list[Value]) -> list[Adjoint | None]:
