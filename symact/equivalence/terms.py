@@ -15,9 +15,11 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from symact.arrays import Array
+from symact.expr.functions import FUNCTIONS
 from symact.expr.operators import VARIABLE, Operator, Parameter, Vocabulary
 from symact.expr.tree import Expr
 from symact.program import signs
+from symact.program.instructions import COMMUTATIVE
 from symact.program.pipeline import exact_program
 from symact.program.program import Operation, Program
 
@@ -126,15 +128,14 @@ class FunctionSymbol:
     def associative(self) -> bool:
         """Whether folding it does not depend on the order: a bare sum, product, max or min."""
         steps = self.program.value_operations
-        return len(steps) == 1 and steps[0].name in _COMMUTATIVE and set(steps[0].arguments) == {0, 1}
+        return len(steps) == 1 and steps[0].name in COMMUTATIVE and set(steps[0].arguments) == {0, 1}
 
     def ordered(self, arguments: Array) -> Array:
         """Arguments ``(applications, arity)`` in the order that is kept of those that commute."""
         return np.sort(arguments, axis=1) if self.commutative else arguments
 
 
-_COMMUTATIVE = frozenset(["add", "mul", "max", "min", "eq", "ne", "and", "or"])
-_EVEN = frozenset(["abs"])
+_EVEN = frozenset(name for name, row in FUNCTIONS.items() if row.parity == "even")
 
 
 def _mirrored(output: int, steps: Sequence[Operation], inputs: int) -> bool:
@@ -148,7 +149,7 @@ def _mirrored(output: int, steps: Sequence[Operation], inputs: int) -> bool:
         even = step.name in _EVEN or (step.name == "ipow" and int(step.number) % 2 == 0)
         if even and parts[0][0] == "sub":
             return (step.name, step.value, "difference", *sorted(parts[0][2:], key=repr))
-        ordered = sorted(parts, key=repr) if step.name in _COMMUTATIVE else parts
+        ordered = sorted(parts, key=repr) if step.name in COMMUTATIVE else parts
         return (step.name, step.value, *ordered)
 
     return key(output, False) == key(output, True)

@@ -12,17 +12,11 @@ from typing import Any
 
 import sympy
 
-from symact.expr.functions import FUNCTIONS
+from symact.expr.formula import applied
+from symact.expr.functions import HEADS, Function
 
-_POSITIVE: tuple[Any, ...] = (sympy.exp, sympy.cosh, sympy.erfc, FUNCTIONS["i0e"].head, FUNCTIONS["sigmoid"].head)
-_POSITIVE += tuple(FUNCTIONS[name].head for name in ("softplus", "erfcx", "ndtr"))
-_NONNEGATIVE: tuple[Any, ...] = tuple(
-    FUNCTIONS[name].head for name in ("abs", "relu", "hardsigmoid", "hard_sigmoid", "heaviside")
-)
-_KINKED: tuple[Any, ...] = (sympy.Max, sympy.Min, sympy.Piecewise, sympy.Abs, sympy.sign)
-_KINKED += tuple(
-    FUNCTIONS[name].head for name in ("relu", "elu", "selu", "hardsigmoid", "hard_sigmoid", "hardswish", "heaviside")
-)
+_KINKED: tuple[Any, ...] = (sympy.Max, sympy.Min, sympy.Piecewise)
+_KINKED += tuple(row.head for row in HEADS.values() if row.pieces)
 
 
 @lru_cache(maxsize=4096)
@@ -30,10 +24,11 @@ def sign_of(u: sympy.Expr) -> int:
     """2 where `u` is certainly positive (if defined), 1 where not negative, -1 and -2 likewise, 0 where unknown."""
     if u.is_Rational:
         return 1 if u == 0 else 2 if u > 0 else -2
-    if u in (sympy.pi, sympy.E) or isinstance(u, _POSITIVE):
+    if u in (sympy.pi, sympy.E):
         return 2
-    if isinstance(u, _NONNEGATIVE):
-        return 1
+    row = HEADS.get(type(u))
+    if row is not None and row.arity == 1:
+        return _sign_of_function(row, u.args[0])
     if isinstance(u, sympy.Pow):
         return _sign_of_power(sign_of(u.base), u.exp)
     if not isinstance(u, sympy.Add | sympy.Mul | sympy.Max | sympy.Min):
@@ -49,6 +44,12 @@ def sign_of(u: sympy.Expr) -> int:
     if min(signs) > 0:
         return max(signs)
     return min(signs) if max(signs) < 0 else 0
+
+
+def _sign_of_function(row: Function, argument: sympy.Expr) -> int:
+    if row.head is sympy.Abs:
+        return 2 if abs(sign_of(argument)) == 2 else 1
+    return sign_of(applied(row.sign, argument)) if row.sign else 0
 
 
 def _sign_of_power(base: int, exponent: sympy.Expr) -> int:

@@ -286,12 +286,17 @@ def _invert(x: sympy.Expr) -> sympy.Expr:
 
 
 @cache
-def _definition_tree(text: str) -> ast.expr:
+def _tree(text: str) -> ast.expr:
     return read(text)
 
 
-def expand_definition(row: functions.Function, *arguments: sympy.Expr) -> sympy.Expr:
-    """The definition of a row, one level deep, at `arguments` (one for `x`, two for `a` and `b`)."""
+def applied(text: str, *arguments: sympy.Expr) -> sympy.Expr:
+    """A formula of the table of functions at `arguments` (one for `x`, two for `a` and `b`)."""
     names: Mapping[str, sympy.Expr]
     names = {"x": arguments[0]} if len(arguments) == 1 else dict(zip("ab", arguments, strict=True))
-    return FormulaBuilder(row.definition, names.get).build(_definition_tree(row.definition))
+    return FormulaBuilder(text, names.get).build(_tree(text))
+
+
+def expand_definition(row: functions.Function, *arguments: sympy.Expr) -> sympy.Expr:
+    """The definition of a row, one level deep, at `arguments`."""
+    return applied(row.definition, *arguments)

@@ -1,10 +1,14 @@
-"""The table of functions that a formula may call: one row each.
+"""The table of functions that a formula may call: one row each, with what mathematics knows of the function.
 
 In: nothing. Out: `FUNCTIONS`, name -> `Function`, and `resolve(name)`, which knows the aliases too.
 A row gives a function's arity, the SymPy object it becomes (its *head*), and, where it is not
 elementary, its definition in simpler rows. The definition is the meaning of the function: canonical
 forms expand it, high-precision checks evaluate it. Rows marked `macro` have no head of their own;
 they are only a shorter way to write their definition.
+
+Domain, sign, parity and the like are formulas, too. Every set of functions that identity, display or a
+test needs ("even", "never negative", "with a kink") is read off the rows, and a test checks every entry of every row
+against high precision. How a function is computed stands elsewhere: `docs/architecture.md` lists where.
 
 Heads are built unevaluated, since SymPy's automatic evaluation forgets where a function is
 undefined (`exp(log(x))` is not `x` for negative `x`).
@@ -30,6 +34,9 @@ B = sympy.Symbol("b", real=True)
 class Function:
     """A function that formulas may call.
 
+    The mathematics, all of it formula text in `x`, stands in the rows of functions of one argument that are computed
+    as they are; of a function that is walked through its definition, the definition says it all.
+
     Attributes:
         name: its one name in generated text.
         arity: number of arguments; None for two or more.
@@ -37,6 +44,13 @@ class Function:
         head: the SymPy class that `build` makes, or None where it is `Add`, `Mul` or `Pow`.
         definition: formula text in `x` (or `a`, `b`) over simpler rows; `""` for an elementary row.
         aliases: other accepted names.
+        derivative: where the function has one; at a kink, the one that is declared (as PyTorch does, see `gradient`).
+        domain: a condition `... > 0`, `... >= 0` or `... != 0` for being defined, single points apart; `""` everywhere.
+        sign: a formula that has the function's sign wherever that is defined; `""` where nothing simple has.
+        parity: `even` or `odd`, or `""`.
+        pieces: quantities at whose sign changes it passes from one analytic function to another.
+        flat: it is constant on some interval.
+        exponential: it grows, or approaches another function, exponentially fast: exp(-2*11) is 3e-10.
     """
 
     name: str
@@ -45,6 +59,24 @@ class Function:
     head: type | None = None
     definition: str = ""
     aliases: tuple[str, ...] = ()
+    derivative: str = ""
+    domain: str = ""
+    sign: str = ""
+    parity: str = ""
+    pieces: tuple[str, ...] = ()
+    flat: bool = False
+    exponential: bool = False
+
+    @property
+    def edge(self) -> tuple[str, str]:
+        """The quantity that the domain asks something of, and what: `>`, `>=` or `!=`; empty for a total function."""
+        quantity, relation, _ = self.domain.rsplit(" ", 2) if self.domain else ("", "", "")
+        return quantity, relation
+
+    @property
+    def breakpoints(self) -> tuple[str, ...]:
+        """Quantities at whose sign changes it passes to another piece, or ends."""
+        return (*self.pieces, self.edge[0]) if self.domain else self.pieces
 
 
 def _head(name: str, latex: str | None = None) -> Any:
@@ -63,17 +95,17 @@ def _head(name: str, latex: str | None = None) -> Any:
     return type(name, (sympy.Function,), body)
 
 
-def _native(name: str, head: Any, aliases: tuple[str, ...] = ()) -> Function:
-    return Function(name, 1, lambda x: head(x, evaluate=False), head, "", aliases)
+def _native(name: str, head: Any, derivative: str, **known: Any) -> Function:
+    return Function(name, 1, lambda x: head(x, evaluate=False), head, derivative=derivative, **known)
 
 
-def _defined(name: str, definition: str, aliases: tuple[str, ...] = ()) -> Function:
+def _defined(name: str, definition: str, aliases: tuple[str, ...] = (), **known: Any) -> Function:
     head = _head(name)
-    return Function(name, 1, lambda x: head(x, evaluate=False), head, definition, aliases)
+    return Function(name, 1, lambda x: head(x, evaluate=False), head, definition, aliases, **known)
 
 
-def _elementary(name: str, aliases: tuple[str, ...] = ()) -> Function:
-    return _defined(name, "", aliases)
+def _elementary(name: str, derivative: str, **known: Any) -> Function:
+    return _defined(name, "", derivative=derivative, **known)
 
 
 def _macro(name: str, arity: int, definition: str, aliases: tuple[str, ...] = ()) -> Function:
@@ -116,51 +148,139 @@ def piecewise(*branches: tuple[sympy.Basic, sympy.Basic]) -> sympy.Expr:
 
 
 # SELU: Klambauer et al. 2017 (arXiv:1706.02515), equation 14, with PyTorch's digits.
-_SELU_SCALE, _SELU_ALPHA = "1.0507009873554804934193349852946", "1.6732632423543772848170429916717"
+SELU_SCALE, SELU_ALPHA = "1.0507009873554804934193349852946", "1.6732632423543772848170429916717"
+
+_KINK = ("x",)
 
 _ROWS = (
     # Elementary: these are the base of all definitions.
-    _native("abs", sympy.Abs, ("Abs",)),
-    _native("sign", sympy.sign),
-    _native("exp", sympy.exp),
-    _native("log", sympy.log, ("ln",)),
-    _native("sin", sympy.sin),
-    _native("cos", sympy.cos),
-    _native("tan", sympy.tan),
-    _native("sinh", sympy.sinh),
-    _native("cosh", sympy.cosh),
-    _native("tanh", sympy.tanh),
-    _native("asinh", sympy.asinh, ("arcsinh",)),
-    _native("atan", sympy.atan, ("arctan",)),
-    _native("erf", sympy.erf),
-    _native("erfc", sympy.erfc),
-    _elementary("i0e", ("bessel_i0e",)),
-    _elementary("i1e", ("bessel_i1e",)),
+    _native("abs", sympy.Abs, "sign(x)", aliases=("Abs",), sign="abs(x)", parity="even", pieces=_KINK),
+    _native("sign", sympy.sign, "0", sign="x", parity="odd", pieces=_KINK, flat=True),
+    _native("exp", sympy.exp, "exp(x)", sign="1", exponential=True),
+    _native("log", sympy.log, "1/x", aliases=("ln",), domain="x > 0", sign="x - 1"),
+    _native("sin", sympy.sin, "cos(x)", parity="odd"),
+    _native("cos", sympy.cos, "-sin(x)", parity="even"),
+    _native("tan", sympy.tan, "1 + tan(x)**2", domain="cos(x) != 0", parity="odd"),
+    _native("sinh", sympy.sinh, "cosh(x)", sign="x", parity="odd", exponential=True),
+    _native("cosh", sympy.cosh, "sinh(x)", sign="1", parity="even", exponential=True),
+    _native("tanh", sympy.tanh, "1/cosh(x)**2", sign="x", parity="odd", exponential=True),
+    _native("asinh", sympy.asinh, "1/sqrt(1 + x**2)", aliases=("arcsinh",), sign="x", parity="odd"),
+    _native("atan", sympy.atan, "1/(1 + x**2)", aliases=("arctan",), sign="x", parity="odd"),
+    _native("erf", sympy.erf, "2/sqrt(pi)*exp(-x**2)", sign="x", parity="odd", exponential=True),
+    _native("erfc", sympy.erfc, "-2/sqrt(pi)*exp(-x**2)", sign="1", exponential=True),
+    _elementary("i0e", "i1e(x) - sign(x)*i0e(x)", aliases=("bessel_i0e",), sign="1", parity="even", pieces=_KINK),
+    _elementary(
+        "i1e",
+        "i0e(x) - where(x == 0, 1/2, i1e(x)/x) - sign(x)*i1e(x)",
+        aliases=("bessel_i1e",),
+        sign="x",
+        parity="odd",
+        pieces=_KINK,
+    ),
     Function("max", None, lambda *xs: sympy.Max(*xs, evaluate=False), sympy.Max, "", ("Max", "maximum", "max_n")),
     Function("min", None, lambda *xs: sympy.Min(*xs, evaluate=False), sympy.Min, "", ("Min", "minimum", "min_n")),
-    Function("sqrt", 1, lambda x: power(x, sympy.Rational(1, 2))),
+    Function(
+        "sqrt",
+        1,
+        lambda x: power(x, sympy.Rational(1, 2)),
+        derivative="1/(2*sqrt(x))",
+        domain="x >= 0",
+        sign="abs(x)",
+    ),
     # Named functions with a head of their own, so that back ends can be exact about them.
-    _defined("expm1", "exp(x) - 1"),
-    _defined("log1p", "log(1 + x)"),
-    _defined("sigmoid", "1/(1 + exp(-x))", ("expit", "logistic")),
-    _defined("logsigmoid", "-log(1 + exp(-x))", ("log_sigmoid",)),
-    _defined("softplus", "log(1 + exp(x))"),
-    _defined("relu", "max(x, 0)"),
-    _defined("elu", "where(x > 0, x, exp(x) - 1)"),
-    _defined("selu", f"{_SELU_SCALE}*where(x > 0, x, {_SELU_ALPHA}*(exp(x) - 1))"),
-    _defined("swish", "x/(1 + exp(-x))", ("silu",)),
-    _defined("gelu", "x*erfc(-x/sqrt(2))/2"),
-    _defined("mish", "x*tanh(softplus(x))"),
-    _defined("softsign", "x/(abs(x) + 1)"),
-    _defined("hardsigmoid", "max(0, min(1, x/6 + 1/2))"),
-    _defined("hard_sigmoid", "max(0, min(1, 0.2*x + 0.5))"),
-    _defined("hardswish", "x*max(0, min(1, x/6 + 1/2))", ("hard_swish",)),
-    _defined("erfcx", "exp(x**2)*erfc(x)"),
-    _defined("ndtr", "erfc(-x/sqrt(2))/2"),
-    _defined("log_ndtr", "log(erfc(-x/sqrt(2))/2)"),
-    _defined("logcosh", "log(cosh(x))", ("log_cosh",)),
-    _defined("sinc", "where(x == 0, 1, sin(x)/x)"),
-    _defined("heaviside", "where(x > 0, 1, 0)", ("Heaviside",)),
+    _defined("expm1", "exp(x) - 1", derivative="exp(x)", sign="x", exponential=True),
+    _defined("log1p", "log(1 + x)", derivative="1/(1 + x)", domain="x + 1 > 0", sign="x"),
+    _defined(
+        "sigmoid",
+        "1/(1 + exp(-x))",
+        ("expit", "logistic"),
+        derivative="sigmoid(x)*sigmoid(-x)",
+        sign="1",
+        exponential=True,
+    ),
+    _defined(
+        "logsigmoid", "-log(1 + exp(-x))", ("log_sigmoid",), derivative="sigmoid(-x)", sign="-1", exponential=True
+    ),
+    _defined("softplus", "log(1 + exp(x))", derivative="sigmoid(x)", sign="1", exponential=True),
+    _defined("relu", "max(x, 0)", derivative="heaviside(x)", sign="max(x, 0)", pieces=_KINK, flat=True),
+    _defined(
+        "elu",
+        "where(x > 0, x, exp(x) - 1)",
+        derivative="where(x > 0, 1, exp(x))",
+        sign="x",
+        pieces=_KINK,
+        exponential=True,
+    ),
+    _defined(
+        "selu",
+        f"{SELU_SCALE}*where(x > 0, x, {SELU_ALPHA}*(exp(x) - 1))",
+        derivative=f"{SELU_SCALE}*where(x > 0, 1, {SELU_ALPHA}*exp(x))",
+        sign="x",
+        pieces=_KINK,
+        exponential=True,
+    ),
+    _defined(
+        "swish",
+        "x/(1 + exp(-x))",
+        ("silu",),
+        derivative="sigmoid(x) + x*sigmoid(x)*sigmoid(-x)",
+        sign="x",
+        exponential=True,
+    ),
+    _defined(
+        "gelu",
+        "x*erfc(-x/sqrt(2))/2",
+        derivative="ndtr(x) + x*exp(-x**2/2)/sqrt(2*pi)",
+        sign="x",
+        exponential=True,
+    ),
+    _defined("mish", "x*tanh(softplus(x))", sign="x", exponential=True),
+    _defined("softsign", "x/(abs(x) + 1)", sign="x", parity="odd", pieces=_KINK),
+    _defined("hardsigmoid", "max(0, min(1, x/6 + 1/2))", sign="max(x + 3, 0)", pieces=("x + 3", "x - 3"), flat=True),
+    _defined(
+        "hard_sigmoid", "max(0, min(1, 0.2*x + 0.5))", sign="max(x + 5/2, 0)", pieces=("x + 5/2", "x - 5/2"), flat=True
+    ),
+    _defined(
+        "hardswish",
+        "x*max(0, min(1, x/6 + 1/2))",
+        ("hard_swish",),
+        sign="x*max(x + 3, 0)",
+        pieces=("x + 3", "x - 3"),
+        flat=True,
+    ),
+    _defined("erfcx", "exp(x**2)*erfc(x)", derivative="2*x*erfcx(x) - 2/sqrt(pi)", sign="1", exponential=True),
+    _defined("ndtr", "erfc(-x/sqrt(2))/2", derivative="exp(-x**2/2)/sqrt(2*pi)", sign="1", exponential=True),
+    _defined(
+        "log_ndtr",
+        "log(erfc(-x/sqrt(2))/2)",
+        derivative="exp(-x**2/2)/sqrt(2*pi)/ndtr(x)",
+        sign="-1",
+        exponential=True,
+    ),
+    _defined(
+        "logcosh",
+        "log(cosh(x))",
+        ("log_cosh",),
+        derivative="tanh(x)",
+        sign="abs(x)",
+        parity="even",
+        exponential=True,
+    ),
+    _defined(
+        "sinc",
+        "where(x == 0, 1, sin(x)/x)",
+        derivative="where(x == 0, 0, (cos(x) - sinc(x))/x)",
+        parity="even",
+    ),
+    _defined(
+        "heaviside",
+        "where(x > 0, 1, 0)",
+        ("Heaviside",),
+        derivative="0",
+        sign="max(x, 0)",
+        pieces=_KINK,
+        flat=True,
+    ),
     # Shorter ways to write a formula, among them the operator names of AQuaSurF.
     _macro("leakyrelu", 1, "where(x > 0, x, 0.01*x)", ("leaky_relu",)),
     _macro("zero", 1, "0"),

@@ -8,13 +8,14 @@ another analytic piece.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import sympy
 from sympy.core.relational import Relational
 
 from symact.expr import functions
-from symact.expr.formula import expand_definition
+from symact.expr.formula import applied, expand_definition
 from symact.expr.functions import A, B, X
 from symact.program.builder import Builder
 from symact.program.instructions import EXACT
@@ -30,9 +31,6 @@ _RELATIONS: dict[type, tuple[str, bool]] = {
     sympy.Unequality: ("ne", False),
 }
 
-# These are analytic, or defined, on either side of zero of their argument only.
-_BROKEN_AT_ZERO = frozenset(["abs", "sign", "i0e", "i1e", "relu", "elu", "selu", "heaviside", "log"])
-
 # A whole power up to this size is an `ipow`.
 LARGEST_WHOLE_POWER = 64
 
@@ -45,7 +43,8 @@ def program_of(formula: sympy.Expr, arguments: tuple[str, ...], parameters: tupl
     """
     walker = _Walker(arguments + parameters)
     output = walker(formula)
-    ends = dict.fromkeys(walker.breakpoint(*pending) for pending in walker.pending)
+    # They are emitted after the result, so that values alone can skip them.
+    ends = dict.fromkeys(breakpoint() for breakpoint in [*walker.breakpoints])
     used = {symbol.name for symbol in formula.free_symbols if symbol in (X, A, B)}
     return walker.builder.build_exact(output, tuple(ends), not used.intersection(arguments))
 
@@ -53,8 +52,7 @@ def program_of(formula: sympy.Expr, arguments: tuple[str, ...], parameters: tupl
 class _Walker:
     def __init__(self, inputs: tuple[str, ...]):
         self.builder = Builder(inputs)
-        # Breakpoints are emitted after the result, so that values alone can skip them.
-        self.pending: list[tuple[str, tuple[int, ...]]] = []
+        self.breakpoints: list[Callable[[], int]] = []
         self._done: dict[sympy.Basic, int] = {}
 
     def __call__(self, node: sympy.Basic) -> int:
@@ -64,9 +62,11 @@ class _Walker:
             done = self._done[node] = self._walk(node)
         return done
 
-    def breakpoint(self, name: str, arguments: tuple[int, ...]) -> int:
-        """The value number of a pending breakpoint; that of `sign` is the argument itself."""
-        return arguments[0] if name == "sign" else self.builder.emit(name, *arguments)
+    def _breaks_where_equal(self, left: int, right: int) -> None:
+        self.breakpoints.append(lambda: self.builder.emit("sub", left, right))
+
+    def _breaks_at_zero(self, value: int) -> None:
+        self.breakpoints.append(lambda: value)
 
     def _walk(self, node: sympy.Basic) -> int:
         if isinstance(node, sympy.Symbol):
@@ -126,7 +126,7 @@ class _Walker:
         return self.builder.exact(-1 if negative else 1) if result is None else result
 
     def _divide(self, value: int, divisor: int) -> int:
-        self.pending.append(("sign", (divisor,)))
+        self._breaks_at_zero(divisor)
         return self.builder.emit("div", value, divisor)
 
     def _power(self, base: sympy.Expr, exponent: sympy.Expr) -> int:
@@ -134,13 +134,13 @@ class _Walker:
             return self.builder.emit("exp", self(exponent))
         value = self(base)
         if exponent in (sympy.Rational(1, 2), sympy.Rational(-1, 2)):
-            self.pending.append(("sign", (value,)))
+            self._breaks_at_zero(value)
             power = self.builder.emit("sqrt", value)
         elif isinstance(exponent, sympy.Integer) and 1 <= abs(int(exponent)) <= LARGEST_WHOLE_POWER:
             size = abs(int(exponent))
             power = value if size == 1 else self.builder.whole_power(value, size)
         else:
-            self.pending.append(("sign", (value,)))
+            self._breaks_at_zero(value)
             return self.builder.emit("pow", value, self(exponent))
         return power if exponent > 0 else self._divide(self.builder.exact(1), power)
 
@@ -148,7 +148,7 @@ class _Walker:
         values = [self(part) for part in sorted(parts, key=lambda part: bool(part.is_number))]
         result = values[0]
         for value in values[1:]:
-            self.pending.append(("sub", (result, value)))
+            self._breaks_where_equal(result, value)
             result = self.builder.emit(name, result, value)
         return result
 
@@ -171,19 +171,16 @@ class _Walker:
     def _comparison(self, node: Relational) -> int:
         name, exchanged = _RELATIONS[type(node)]
         left, right = self(node.lhs), self(node.rhs)
-        self.pending.append(("sub", (left, right)))
+        self._breaks_where_equal(left, right)
         return self.builder.emit(name, right, left) if exchanged else self.builder.emit(name, left, right)
 
     def _call(self, row: functions.Function, arguments: tuple[Any, ...]) -> int:
         if row.name not in EXACT:
             return self(expand_definition(row, *arguments))
         value = self(arguments[0])
-        if row.name in _BROKEN_AT_ZERO:
-            self.pending.append(("sign", (value,)))
-        elif row.name == "log1p":
-            self.pending.append(("add", (value, self.builder.exact(1))))
-        elif row.name == "tan":
-            self.pending.append(("cos", (value,)))
+        for quantity in row.breakpoints:
+            at = applied(quantity, arguments[0])
+            self.breakpoints.append(lambda at=at: self(at))  # type: ignore[misc]
         return self.builder.emit(row.name, value)
 
 

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from symact.expr.functions import SELU_ALPHA, SELU_SCALE
+
 
 @dataclass(frozen=True, slots=True)
 class Instruction:
@@ -19,11 +21,13 @@ class Instruction:
         cost: deterministic cost in the time of one float32 addition on the block interpreter;
             what multi-objective search minimizes.
         commutative: the two arguments may be exchanged.
+        chooses: it gives one of its arguments, or a whole number, and rounds nothing.
     """
 
     arity: int
     cost: float
     commutative: bool = False
+    chooses: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,11 +38,13 @@ class Macro:
         arity: number of arguments.
         expansion: how back ends compute it, in `u` and `v` (see `patterns`); `""` where `expand` has code for it.
         commutative: the two arguments may be exchanged.
+        chooses: it gives one of its arguments, or a whole number, and rounds nothing.
     """
 
     arity: int
     expansion: str
     commutative: bool = False
+    chooses: bool = False
 
 
 # Comparisons give 1.0 or 0.0; `where(c, a, b)` is a where c != 0 and only propagates NaN of the
@@ -51,14 +57,14 @@ INSTRUCTIONS: dict[str, Instruction] = {
     "mul": Instruction(2, 1.0, True),
     "div": Instruction(2, 3.0),
     "neg": Instruction(1, 1.0),
-    "abs": Instruction(1, 1.0),
-    "sign": Instruction(1, 2.0),
-    "max": Instruction(2, 1.0, True),
-    "min": Instruction(2, 1.0, True),
-    "lt": Instruction(2, 1.0),
-    "le": Instruction(2, 1.0),
-    "eq": Instruction(2, 1.0, True),
-    "where": Instruction(3, 1.0),
+    "abs": Instruction(1, 1.0, chooses=True),
+    "sign": Instruction(1, 2.0, chooses=True),
+    "max": Instruction(2, 1.0, True, chooses=True),
+    "min": Instruction(2, 1.0, True, chooses=True),
+    "lt": Instruction(2, 1.0, chooses=True),
+    "le": Instruction(2, 1.0, chooses=True),
+    "eq": Instruction(2, 1.0, True, chooses=True),
+    "where": Instruction(3, 1.0, chooses=True),
     "sqrt": Instruction(1, 4.0),
     "pow": Instruction(2, 40.0),
     "exp": Instruction(1, 10.0),
@@ -93,20 +99,19 @@ INSTRUCTIONS: dict[str, Instruction] = {
     "hypot1": Instruction(1, 5.0),  # sqrt(1 + x*x), without overflow: |x| for |x| > 1e9
 }
 
-# SELU: Klambauer et al. 2017 (arXiv:1706.02515), equation 14, with PyTorch's digits.
-_SCALE, _ALPHA = "1.0507009873554804934193349852946", "1.6732632423543772848170429916717"
-
 MACROS: dict[str, Macro] = {
     "ipow": Macro(1, ""),  # a whole power from 2 to 64, the operation's `value`; by repeated squaring
-    "ne": Macro(2, "1 - (u == v)", True),
-    "and": Macro(2, "u*v", True),
-    "or": Macro(2, "max(u, v)", True),
-    "relu": Macro(1, "max(u, 0)"),
+    "ne": Macro(2, "1 - (u == v)", True, chooses=True),
+    "and": Macro(2, "u*v", True, chooses=True),
+    "or": Macro(2, "max(u, v)", True, chooses=True),
+    "relu": Macro(1, "max(u, 0)", chooses=True),
     "elu": Macro(1, "where(0 < u, u, expm1(u))"),
-    "selu": Macro(1, f"where(0 < u, u*{_SCALE}, expm1(u)*({_SCALE}*{_ALPHA}))"),
+    "selu": Macro(1, f"where(0 < u, u*{SELU_SCALE}, expm1(u)*({SELU_SCALE}*{SELU_ALPHA}))"),
     "swish": Macro(1, "u*sigmoid(u)"),
     "gelu": Macro(1, "u*ndtr(u)"),
-    "heaviside": Macro(1, "0 < u"),
+    "heaviside": Macro(1, "0 < u", chooses=True),
 }
 
 EXACT: dict[str, Instruction | Macro] = {**INSTRUCTIONS, **MACROS}
+CHOOSING = frozenset(name for name, row in EXACT.items() if row.chooses)
+COMMUTATIVE = frozenset(name for name, row in EXACT.items() if row.commutative)

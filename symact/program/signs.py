@@ -13,12 +13,15 @@ from functools import cache
 import numpy as np
 
 from symact.arrays import Array
+from symact.expr.formula import applied
+from symact.expr.functions import FUNCTIONS, Function, X
+from symact.program.from_sympy import program_of
 from symact.program.program import Operation, Program
 
 # Defined almost everywhere on the interval; never negative, never positive where it is defined; zero almost nowhere.
 DEFINED, ABOVE, BELOW, NONZERO = 1, 2, 4, 8
 NOTHING = 0
-_POSITIVE, _NEGATIVE = ABOVE | NONZERO, BELOW | NONZERO
+_POSITIVE = ABOVE | NONZERO
 _SIGNS = ABOVE | BELOW
 _COUNT = 16
 
@@ -32,20 +35,6 @@ def of_slot(low: float) -> int:
 
 def _negated(a: int) -> int:
     return a & ~_SIGNS | (ABOVE if a & BELOW else 0) | (BELOW if a & ABOVE else 0)
-
-
-def _same(a: int) -> int:
-    return a
-
-
-def _always(flags: int) -> Callable[[int], int]:
-    """A function that is defined wherever its argument is."""
-    return lambda a: a & DEFINED | flags
-
-
-def _where(good: int, flags: Callable[[int], int]) -> Callable[[int], int]:
-    """A function that is defined where its argument is, if that has all flags `good`."""
-    return lambda a: flags(a) & ~DEFINED | (DEFINED if a & (good | DEFINED) == good | DEFINED else 0)
 
 
 def _size(a: int) -> int:
@@ -88,42 +77,8 @@ def _truth(a: int, b: int) -> int:
     return a & b & DEFINED | ABOVE
 
 
-# One row per step of a program; a step that is not here says nothing.
-_UNARY: dict[str, Callable[[int], int]] = {
-    "neg": _negated,
-    "abs": _size,
-    "sign": _same,
-    "sqrt": _where(ABOVE, _size),
-    "exp": _always(_POSITIVE),
-    "expm1": _same,
-    "log": _where(_POSITIVE, lambda a: NOTHING),
-    "log1p": _where(ABOVE, _same),
-    "sin": _always(NOTHING),
-    "cos": _always(NOTHING),
-    "sinc": _always(NOTHING),
-    "sinh": _same,
-    "cosh": _always(_POSITIVE),
-    "tanh": _same,
-    "asinh": _same,
-    "atan": _same,
-    "erf": _same,
-    "erfc": _always(_POSITIVE),
-    "erfcx": _always(_POSITIVE),
-    "ndtr": _always(_POSITIVE),
-    "log_ndtr": _always(_NEGATIVE),
-    "i0e": _always(_POSITIVE),
-    "i1e": _same,
-    "sigmoid": _always(_POSITIVE),
-    "logsigmoid": _always(_NEGATIVE),
-    "softplus": _always(_POSITIVE),
-    "logcosh": _size,
-    "relu": lambda a: a & ~NONZERO | ABOVE | (a & NONZERO if a & ABOVE else 0),
-    "elu": _same,
-    "selu": _same,
-    "swish": _same,
-    "gelu": _same,
-    "heaviside": _always(ABOVE),
-}
+# Instructions that are no functions of formulas; the flags of those follow from their sign and domain.
+_UNARY: dict[str, Callable[[int], int]] = {"neg": _negated, "abs": _size}
 _BINARY: dict[str, Callable[[int, int], int]] = {
     "add": _sum,
     "sub": lambda a, b: _sum(a, _negated(b)),
@@ -134,6 +89,28 @@ _BINARY: dict[str, Callable[[int, int], int]] = {
     "min": _smaller,
     **dict.fromkeys(["lt", "le", "eq", "ne", "and", "or"], _truth),
 }
+# What has to be known of a quantity that a domain asks something of.
+_NEEDED = {">": _POSITIVE, ">=": ABOVE, "!=": NONZERO}
+
+
+def _of_function(row: Function, a: int) -> int:
+    """What is known of a function of an argument of which flags `a` are known."""
+    known = _of_formula(row.sign, a) & ~DEFINED if row.sign else NOTHING
+    quantity, relation = row.edge
+    sure = a & DEFINED
+    if quantity:
+        needed = _NEEDED[relation] | DEFINED
+        sure = DEFINED if _of_formula(quantity, a) & needed == needed else 0
+    return known | sure
+
+
+def _of_formula(text: str, a: int) -> int:
+    return int(of_result(_program(text), [np.array([a], np.uint8)])[0])
+
+
+@cache
+def _program(text: str) -> Program:
+    return program_of(applied(text, X), ("x",))
 
 
 @cache
@@ -141,6 +118,9 @@ def _table(name: str) -> Array | None:
     """The row of a step for all flags at once."""
     if name in _UNARY:
         return np.array([_UNARY[name](a) for a in range(_COUNT)], np.uint8)
+    row = FUNCTIONS.get(name)
+    if row is not None and row.arity == 1:
+        return np.array([_of_function(row, a) for a in range(_COUNT)], np.uint8)
     if name in _BINARY:
         return np.array([[_BINARY[name](a, b) for b in range(_COUNT)] for a in range(_COUNT)], np.uint8)
     return None

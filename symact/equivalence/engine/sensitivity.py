@@ -16,21 +16,20 @@ import numpy as np
 
 from symact.arrays import Array
 from symact.equivalence.numeric.float64 import Saturation, run
+from symact.expr.functions import FUNCTIONS
+from symact.program.instructions import CHOOSING
 from symact.program.program import Program
 
 _STEP = 2.0**-16
 # An operator must move by a thousandth of a millionth of its argument's relative move ...
 _SENSITIVE = 1e-9
 # ... and these approach another function exponentially fast: exp(-2*11) is 3e-10.
-_EXPONENTIAL = frozenset(
-    ["sinh", "cosh", "tanh", "sigmoid", "logsigmoid", "softplus", "elu", "selu", "swish", "expm1", "erf", "erfc"]
-) | {"erfcx", "ndtr", "log_ndtr", "gelu", "logcosh"}
+_EXPONENTIAL = frozenset(name for name, row in FUNCTIONS.items() if row.exponential)
 _LARGEST, _LARGEST_ALGEBRAIC = 11.0, 1e4
 # Below this tanh(x) and atan(x), equal to third order, differ by less than 1e-11 of their size.
 _SMALLEST = 2.0**-8
 # Steps that choose, and those that may stand beside them without hiding anything.
-_CHOOSING = frozenset(["max", "min", "where", "lt", "le", "eq", "ne", "and", "or", "abs", "sign", "relu", "heaviside"])
-_CHOICES = _CHOOSING | {"add", "sub", "mul", "neg"}
+_CHOICES = CHOOSING | {"add", "sub", "mul", "neg"}
 # These only add, multiply or choose: what they hide, insensitivity shows; all others need the bounds.
 _ARITHMETIC = _CHOICES | {"div", "ipow", "pow", "exp", "sqrt"}
 _TIE = 1e-9
@@ -59,10 +58,10 @@ class _Profile:
 def _profile(program: Program) -> _Profile:
     names = frozenset(step.name for step in program.value_operations) - {"const"}
     bounded = not names <= _ARITHMETIC or len(names) > 1
-    largest = _LARGEST if not names.isdisjoint(_EXPONENTIAL | {"exp"}) else _LARGEST_ALGEBRAIC
+    largest = _LARGEST if not names.isdisjoint(_EXPONENTIAL) else _LARGEST_ALGEBRAIC
     return _Profile(
         names,
-        not names.isdisjoint(_CHOOSING) and names <= _CHOICES,
+        not names.isdisjoint(CHOOSING) and names <= _CHOICES,
         largest if bounded else np.inf,
         _SMALLEST if bounded else 0.0,
         # 0.2*x + 0.5 forgets a tiny x too; that is no choice.

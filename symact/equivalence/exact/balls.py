@@ -16,6 +16,7 @@ from typing import Any, TypeAlias
 import sympy
 from flint import arb, ctx
 
+from symact.expr.functions import SELU_ALPHA, SELU_SCALE
 from symact.program.program import Program
 
 
@@ -330,8 +331,8 @@ def _elu(a: arb) -> arb:
     return a.expm1() if a <= 0 else a.union(a.expm1())
 
 
-_SELU_SCALE = sympy.Rational("1.0507009873554804934193349852946")
-_SELU_ALPHA = sympy.Rational("1.6732632423543772848170429916717")
+_SELU_SCALE = sympy.Rational(SELU_SCALE)
+_SELU_ALPHA = sympy.Rational(SELU_ALPHA)
 
 
 def _selu(a: arb) -> arb:

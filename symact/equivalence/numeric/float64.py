@@ -16,6 +16,8 @@ import numpy as np
 from scipy import special
 
 from symact.arrays import Array
+from symact.expr.functions import SELU_ALPHA, SELU_SCALE
+from symact.program.instructions import CHOOSING
 from symact.program.program import Operation, Program
 
 HUGE, TINY = 1e307, 1e-305
@@ -25,7 +27,7 @@ _DISTURBANCE = 2.0**-50
 _INTEGERS_BELOW = 2.0**31
 # Rows after which the disturbances begin again.
 _PERIOD = 251
-_SELU_SCALE, _SELU_ALPHA = 1.0507009873554804934193349852946, 1.6732632423543772848170429916717
+_SELU_SCALE, _SELU_ALPHA = float(SELU_SCALE), float(SELU_ALPHA)
 
 
 @lru_cache(maxsize=8)
@@ -39,9 +41,7 @@ def _noise(points: int) -> Array:
 
 # Steps that round nothing: values made by these alone are exact if their arguments are.
 WHOLE_BELOW = 1e6
-EXACT = frozenset(
-    ["const", "neg", "abs", "sign", "max", "min", "lt", "le", "eq", "ne", "and", "or", "where", "relu", "heaviside"]
-)
+EXACT = CHOOSING | {"const", "neg"}
 
 
 class Saturation:

@@ -28,14 +28,14 @@ from symact.equivalence.rules.forms import (
 )
 from symact.equivalence.rules.matching import matched, program_of_side
 from symact.equivalence.rules.rules import RULES, Rule
-from symact.expr.functions import FUNCTIONS
+from symact.expr.functions import FUNCTIONS, Function
 from symact.program.instructions import EXACT
 from symact.program.program import Program
 
-# Functions of one argument that are defined wherever it is: what is known of their results.
-_RISING = frozenset(["asinh", "atan", "erf", "i1e"])
-_POSITIVE = frozenset(["sigmoid", "softplus", "i0e"])
-_WAVES = frozenset(["sin", "cos", "sinc"])
+# Functions that never vanish and have one sign, and those that have the sign of their argument.
+_SIGNS = {name: NOT_NEGATIVE for name, row in FUNCTIONS.items() if row.sign == "1"}
+_SIGNS |= {name: NOT_POSITIVE for name, row in FUNCTIONS.items() if row.sign == "-1"}
+_SIGN_KEEPING = frozenset(name for name, row in FUNCTIONS.items() if row.sign == "x")
 
 
 class NormalForms(Forms):
@@ -116,20 +116,18 @@ class NormalForms(Forms):
         first = arguments[0]
         sign, nonzero, diffuse = 0, False, first.diffuse and len(arguments) == 1
         content = (name, *[argument.key for argument in arguments])
-        if name in _RISING:
-            sign, nonzero = first.sign, first.nonzero
-        elif name in _POSITIVE:
-            sign, nonzero = NOT_NEGATIVE, True
-        elif name in _WAVES:
-            nonzero = first.diffuse
-        elif name in ("abs", "sqrt"):
-            sign, nonzero = NOT_NEGATIVE, first.nonzero
-            if name == "sqrt" and not first.sign & NOT_NEGATIVE:
-                tags |= {self._sign_tag(first)}
-        elif name == "log":
-            nonzero = first.diffuse
-            if not first.positive:
-                tags |= {self._sign_tag(first)} if first.nonzero else {self._made_key(content)}
+        row = FUNCTIONS.get(name)
+        if row is not None and row.arity == 1:
+            diffuse &= not row.flat
+            if name in _SIGNS:
+                sign, nonzero = _SIGNS[name], True
+            elif name in _SIGN_KEEPING:
+                sign, nonzero = first.sign, first.nonzero
+            elif row.sign == "abs(x)":
+                sign, nonzero = NOT_NEGATIVE, first.nonzero
+            else:
+                nonzero = diffuse and not row.pieces
+            tags |= self._edge(row, first, content)
         else:
             diffuse = False
             if name in _CONDITIONS:
@@ -144,6 +142,19 @@ class NormalForms(Forms):
             elif name == "pow":
                 tags |= {self._made_key(content)}
         return self._make("call", content, (name, *arguments), sign, nonzero, diffuse, tags)
+
+    def _edge(self, row: Function, argument: Form, content: tuple) -> frozenset[int]:
+        """What names where a function of an argument is defined."""
+        quantity, relation = row.edge
+        if not quantity:
+            return _NONE
+        if quantity != "x":
+            return frozenset([self._made_key(content)])
+        if argument.positive or (relation == ">=" and argument.sign & NOT_NEGATIVE):
+            return _NONE
+        # Where the argument almost never vanishes, `> 0` and `>= 0` are one.
+        one = relation == ">=" or (relation == ">" and argument.nonzero)
+        return frozenset([self._sign_tag(argument) if one else self._made_key(content)])
 
     def _sign_tag(self, form: Form) -> int:
         # sqrt and log of what is almost nowhere zero have one domain, and so have those of multiples.
@@ -419,13 +430,6 @@ def _largest_sign(arguments: Sequence[Form]) -> int:
     return some | (NOT_POSITIVE if all(sign & NOT_POSITIVE for sign in signs) else 0)
 
 
-# Never zero, and of one sign.
-_SIGNS = dict.fromkeys(["softplus", "sigmoid", "cosh", "erfc", "erfcx", "ndtr"], NOT_NEGATIVE)
-_SIGNS |= dict.fromkeys(["logsigmoid", "log_ndtr"], NOT_POSITIVE)
-# Of the sign of their argument.
-_SIGN_KEEPING = frozenset(
-    ["sinh", "tanh", "expm1", "log1p", "elu", "selu", "erf", "asinh", "atan", "i1e", "swish", "gelu"]
-)
 # Functions that are one operation, whose rules are found by matching their argument.
 _MATCHED = frozenset(name for name, row in FUNCTIONS.items() if row.head and row.arity == 1 and name in EXACT)
 _MATCHED -= {"exp", "abs"}

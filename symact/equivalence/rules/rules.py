@@ -12,6 +12,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from symact.expr.functions import SELU_ALPHA, SELU_SCALE
+
 GUARDS = (
     "",
     "a > 0",
@@ -169,7 +171,7 @@ RULES = (
     Rule(
         "selu",
         "selu(a)",
-        "1.0507009873554804934193349852946*(max(a, 0) + 1.6732632423543772848170429916717*(exp(min(a, 0)) - 1))",
+        f"{SELU_SCALE}*(max(a, 0) + {SELU_ALPHA}*(exp(min(a, 0)) - 1))",
         "",
         _DEFINITION,
     ),

@@ -15,6 +15,7 @@ import numpy as np
 
 from symact.arrays import Array
 from symact.equivalence.terms import FunctionSymbol, TermGraph
+from symact.expr.functions import FUNCTIONS
 from symact.program import signs
 from symact.program.program import Program
 from symact.program.signs import ABOVE, BELOW, DEFINED, NONZERO
@@ -78,23 +79,15 @@ ORDERED = (
     _Ordered("smaller", "min", 0, BELOW, ABOVE | DEFINED),
     _Ordered("smaller", "min", 1, BELOW, ABOVE | DEFINED),
 )
-# Operation -> the rule by which equal arguments are the result.
+# Step -> the rule by which equal arguments are the result.
 IDEMPOTENT = {"max": "max of one", "min": "max of one"}
-# Operation -> the rule by which it gives back what is not negative.
+# Step -> the rule by which it gives back what is not negative.
 KEEPING = {"abs": "abs of what is not negative", "relu": "relu", "elu": "elu"}
 _NEGATION, _RECIPROCAL, _SIZE = "negation", "reciprocal", "size"
-# Operation -> the rule, the step of an argument's inverse that it is where that inverse is a term, and which inverse.
+# Step -> the rule, the step of an argument's inverse that it is where that inverse is a term, and which inverse.
 INVERSE = {"sub": ("difference", "add", _NEGATION), "div": ("quotient", "mul", _RECIPROCAL)}
-# Operation -> the rule by which f(-a) and f(abs(a)) are f(a).
-EVEN = {
-    "abs": "abs even",
-    "cosh": "cosh",
-    "cos": "cos even",
-    "i0e": "i0e even",
-    "sinc": "sinc even",
-    "logcosh": "logcosh",
-    "ipow": "square of abs",
-}
+# Steps for which f(-a) and f(abs(a)) are f(a).
+EVEN = frozenset(name for name, row in FUNCTIONS.items() if row.parity == "even") | {"ipow"}
 
 
 class TableRules:

@@ -16,6 +16,7 @@ from symact.arrays import Array
 from symact.equivalence.numeric.float64 import FLOAT32, run_float32
 from symact.equivalence.table.representatives import ShapeExpressions
 from symact.errors import InputError
+from symact.expr.functions import SELU_ALPHA, SELU_SCALE
 from symact.expr.operators import Operator, Vocabulary
 from symact.expr.shape import Shape
 from symact.expr.space import Space
@@ -24,7 +25,7 @@ from symact.program.pipeline import exact_program
 POINTS = 1000
 _BLOCK = 64
 _ONE = np.float32(1)
-_SCALE, _SCALE_ALPHA = np.float32(1.0507009873554805), np.float32(1.0507009873554805 * 1.6732632423543772)
+_SCALE, _SCALE_ALPHA = np.float32(SELU_SCALE), np.float32(float(SELU_SCALE) * float(SELU_ALPHA))
 
 # TensorFlow's kernels: ELU and SELU subtract 1 from exp, silu multiplies by its sigmoid, and pow is that of the C
 # library, which works in double precision (so x**1 is x).
