@@ -16,10 +16,10 @@ import numpy as np
 import torch
 
 from symact.activation.extended_range import extended
-from symact.activation.taylor import expanded
 from symact.backends import torch_source
 from symact.backends.select import Kernel
 from symact.program.program import Program
+from symact.program.taylor import expanded
 
 # Agreement asked for; an outside check of 1e-5 relative or 1e-6 absolute is then safe.
 RELATIVE, ABSOLUTE = 4e-6, 4e-7

@@ -130,9 +130,13 @@ class DualEvaluator:
 
     Args:
         symbols: symbol name -> value; `x` is the variable.
+
+    Attributes:
+        at_kink: whether an absolute value, a sign, an extremum or a condition was at its kink.
     """
 
     def __init__(self, symbols: Mapping[str, Any]):
+        self.at_kink = False
         self.symbols = {name: Dual(mpf(v), mpf(name == "x")) for name, v in symbols.items()}
         self._done: dict[Any, Dual] = {}
 
@@ -164,6 +168,7 @@ class DualEvaluator:
         if isinstance(node, sympy.Mul):
             return _product(arguments)
         if isinstance(node, sympy.Max | sympy.Min):
+            self.at_kink |= len({a.value for a in arguments}) < len(arguments)
             return _extreme(arguments, isinstance(node, sympy.Max))
         return self._call(functions.HEADS[type(node)], arguments[0])
 
@@ -173,15 +178,19 @@ class DualEvaluator:
         if isinstance(condition, sympy.And | sympy.Or):
             return (all if isinstance(condition, sympy.And) else any)(self._holds(part) for part in condition.args)
         left, right = (self(side).value for side in condition.args)
+        self.at_kink |= bool(left == right)
         return _ORDER[type(condition)](left, right)
 
     def _call(self, row: functions.Function, x: Dual) -> Dual:
         if row.definition:
             inner = DualEvaluator({"x": x.value})
             inner.symbols["x"] = x
-            return inner(_definition(row.name))
+            result = inner(_definition(row.name))
+            self.at_kink |= inner.at_kink
+            return result
         if row.name == "log" and x.value <= 0:
             raise UndefinedError(f"log({x.value})")
+        self.at_kink |= row.name in ("abs", "sign") and bool(x.value == 0)
         value, slope = _ELEMENTARY[row.name]
         return Dual(value(x.value), slope(x.value) * x.slope if x.slope != 0 else mpf(0))
 
@@ -226,23 +235,44 @@ def _power(base: Dual, exponent: Any, evaluate: DualEvaluator) -> Dual:
 def evaluate(formula: sympy.Expr, x: float, parameters: Mapping[str, float] | None = None) -> Dual | None:
     """Value and derivative at `x` to at least 12 digits, or None where the function is undefined.
 
-    Bits are added until two evaluations agree. A derivative that does not exist is NaN.
+    Bits are added until two evaluations agree. A derivative that does not exist is NaN. Where branches of the
+    formula meet and the function is smooth all the same, the derivative is that of both sides.
     """
     symbols = {"x": x, **(parameters or {})}
-    last: Dual | None = None
-    found: Dual | None
+    found = _evaluate(formula, symbols)
+    if found is None or not found[1]:
+        return None if found is None else found[0]
+    here, slopes = found[0], []
+    for distance in _DISTANCES:
+        with mp.workprec(_SIDE_BITS):
+            sides = [_attempt(formula, {**symbols, "x": mpf(x) + side * distance}) for side in (-1, 1)]
+        for side in sides:
+            if side is None or not (_agree(side[0].value, here.value) or abs(side[0].value - here.value) < _NEAR):
+                return here
+            slopes.append(side[0].slope)
+    return Dual(here.value, slopes[0]) if all(_agree(slope, slopes[0]) for slope in slopes) else here
+
+
+# How far from a kink its sides are looked at, with how many bits, and how close values there are to that at the kink.
+_DISTANCES, _SIDE_BITS, _NEAR = (mpf(2) ** -400, mpf(2) ** -200), 2600, mpf(2) ** -60
+
+
+def _attempt(formula: sympy.Expr, symbols: Mapping[str, Any]) -> tuple[Dual, bool] | None:
+    """Value and derivative, and whether the point is at a kink; None where the function is undefined."""
+    evaluation = DualEvaluator(symbols)
+    try:
+        return evaluation(formula), evaluation.at_kink
+    except (UndefinedError, ZeroDivisionError):
+        return None
+
+
+def _evaluate(formula: sympy.Expr, symbols: Mapping[str, Any]) -> tuple[Dual, bool] | None:
+    x = symbols["x"]
+    last: tuple[Dual, bool] | None = None
     for bits in (1200, 3500, 9000) if 10 < abs(x) <= 2000 else (300, 1200, 5000, 16000):
         with mp.workprec(bits):
-            try:
-                found = DualEvaluator(symbols)(formula)
-            except (UndefinedError, ZeroDivisionError):
-                found = None
-            if (
-                found is not None
-                and last is not None
-                and _agree(last.value, found.value)
-                and _agree(last.slope, found.slope)
-            ):
+            found = _attempt(formula, symbols)
+            if found is not None and last is not None and all(map(_agree, last[0], found[0])):
                 return found
             last = found
     return last

@@ -19,13 +19,13 @@ from torch import Tensor
 from torch.utils._python_dispatch import _disable_current_modes
 
 from symact.activation.float32_range import Reach, limit, reach, wide
-from symact.activation.taylor import expanded
 from symact.backends import torch_source
 from symact.backends.cpu import kernel as cpu_kernel
 from symact.backends.cpu.kernel import NativeKernel
 from symact.backends.select import SELECTOR, Kernel
 from symact.program.gradient import backward
 from symact.program.program import Program
+from symact.program.taylor import expanded
 
 # Where values cannot be looked at first (on a GPU, in compiled code), float64 is taken for all of them if float32 ends
 # below this magnitude, which ordinary activations reach; float64 is slow there.

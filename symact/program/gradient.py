@@ -23,6 +23,7 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 
 from symact.program.builder import Emitter, Value, call
+from symact.program.continuation import continued
 from symact.program.program import Program
 
 Mask = tuple[int, bool]  # (value number of a condition, whether it has to hold)
@@ -197,6 +198,7 @@ def backward(program: Program) -> Program:
     numbers = builder.copy(program)
     values = [Value(builder, number) for number in numbers]
     adjoints: list[list[Adjoint]] = [[] for _ in values]
+    powers = _half_powers(program)
     for output, grad in zip(program.outputs, inputs[len(program.inputs) :], strict=True):
         adjoints[output].append(Adjoint(grad))
     active = _depends_on_inputs(program)
@@ -207,13 +209,55 @@ def backward(program: Program) -> Program:
         if not adjoints[number] or not active[number]:
             continue
         total = _sum(builder, adjoints[number])
+        if number in powers:
+            base, halves = powers[number]
+            slope = 0.5 * halves * _half_power(values[base], halves - 2)
+            if active[base]:
+                adjoints[base].append(_scaled(total, slope))
+            continue
         terms = _terms(operation.name, total, values[number], [values[a] for a in operation.arguments])
         for argument, term in zip(operation.arguments, terms, strict=True):
             if term is not None and active[argument]:
                 adjoints[argument].append(term)
     zero = builder.const(0.0)
-    outputs = [_apply(builder, _sum(builder, a)).number if a else zero for a in adjoints[:first]]
-    return builder.build(*outputs)
+    outputs = [_apply(builder, _sum(builder, a, whole=False)).number if a else zero for a in adjoints[:first]]
+    return continued(program, builder.build(*outputs))
+
+
+def _half_powers(program: Program) -> dict[int, tuple[int, int]]:
+    """Products that are `u**(k/2)` for an odd k > 2, as value number -> (u, k).
+
+    By the rule of products their slope would be 0*inf where u is 0.
+    """
+    first, found, powers = len(program.inputs), {}, {}
+    for number, operation in enumerate(program.operations, first):
+        if operation.name == "sqrt":
+            powers[number] = operation.arguments[0], 1
+        elif operation.name == "mul":
+            for base, halves in _readings(powers, operation.arguments[0]):
+                for other, more in _readings(powers, operation.arguments[1]):
+                    if base == other:
+                        powers[number] = base, halves + more
+            if powers.get(number, (0, 0))[1] % 2:
+                found[number] = powers[number]
+    return found
+
+
+def _readings(powers: dict[int, tuple[int, int]], number: int) -> tuple[tuple[int, int], ...]:
+    """A value as half powers: of itself, and of what it is a half power of."""
+    return ((number, 2), powers[number]) if number in powers else ((number, 2),)
+
+
+def _half_power(base: Value, halves: int) -> Value:
+    """`base**(halves/2)` for an odd number of halves."""
+    result = call("sqrt", base)
+    for _ in range(halves // 2):
+        result = result * base
+    return result
+
+
+def _scaled(total: Adjoint, local: Value) -> Adjoint:
+    return _divided(total, Adjoint(local)) if total.divisor is not None else Adjoint(total.value * local, total.masks)
 
 
 @lru_cache(maxsize=4096)
@@ -283,19 +327,54 @@ def _depends_on_inputs(program: Program) -> list[bool]:
     return active
 
 
-def _sum(builder: Emitter, terms: list[Adjoint]) -> Adjoint:
-    """One adjoint for several: with the masks and the divisor that all share, the others applied."""
+def _sum(builder: Emitter, terms: list[Adjoint], whole: bool = True) -> Adjoint:
+    """One adjoint for several: with the masks and the divisor that all share, the others applied.
+
+    Where every term has masks of its own, the sum gets one for all: what no branch that is taken needs is not
+    multiplied by zero either. At an input, where nothing is multiplied any more (`whole` is False), it is left out.
+    """
     shared = [mask for mask in terms[0].masks if all(mask in term.masks for term in terms[1:])]
     divisor = terms[0].divisor
     if divisor is not None and any(t.divisor is None or t.divisor.number != divisor.number for t in terms):
         divisor = None
     total: Value | None = None
-    for term in terms:
-        own = tuple(mask for mask in term.masks if mask not in shared)
+    rest = [tuple(mask for mask in term.masks if mask not in shared) for term in terms]
+    for term, own in zip(terms, rest, strict=True):
         value = _apply(builder, Adjoint(term.value, own, None if divisor is not None else term.divisor))
         total = value if total is None else total + value
     assert total is not None
+    needed = _any(builder, rest) if (whole or divisor is not None) and len(terms) > 1 else True
+    if not isinstance(needed, bool):
+        shared.append((needed.number, True))
     return Adjoint(total, tuple(shared), divisor)
+
+
+def _any(builder: Emitter, cases: list[tuple[Mask, ...]]) -> Value | bool:
+    """Whether all masks of one of the cases hold, decided condition by condition."""
+    if not all(cases):
+        return True
+    if not cases:
+        return False
+    condition = cases[0][0][0]
+    then, otherwise = (
+        _any(
+            builder,
+            [tuple(m for m in case if m[0] != condition) for case in cases if (condition, not holds) not in case],
+        )
+        for holds in (True, False)
+    )
+    test = Value(builder, condition)
+    if isinstance(then, bool) and isinstance(otherwise, bool):
+        if then == otherwise:
+            return then
+        return test if then else call("where", test, 0.0, 1.0)
+    if not isinstance(then, bool) and not isinstance(otherwise, bool) and then.number == otherwise.number:
+        return then
+    if then is True:
+        return call("max", test, otherwise)
+    if otherwise is False:
+        return test * then
+    return call("where", test, then, otherwise)
 
 
 def _apply(builder: Emitter, adjoint: Adjoint) -> Value:

@@ -7,10 +7,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Any
 
 import mpmath
 from mpmath import mp, mpf
+
+from symact.program.program import Program
 
 _NAN = mpf("nan")
 
@@ -134,5 +137,46 @@ def fold(name: str, arguments: list[float]) -> float | None:
     if not all(map(math.isfinite, arguments)):
         return None
     with mp.workprec(120):
-        value = float(MEANING[name](*map(mpf, arguments)))
-    return value if math.isfinite(value) else None
+        found = float(MEANING[name](*map(mpf, arguments)))
+    return found if math.isfinite(found) else None
+
+
+def at(program: Program, *inputs: float) -> list[float]:
+    """The outputs of a Program at one point, every operation rounded to float64; NaN where one is not finite."""
+    values = list(inputs)
+    for operation in program.operations:
+        if operation.name == "const":
+            values.append(operation.number)
+            continue
+        arguments = [values[a] for a in operation.arguments]
+        if operation.name == "where":
+            values.append(arguments[1] if arguments[0] != 0.0 else arguments[2])
+        elif operation.name in _PLAIN:
+            values.append(_PLAIN[operation.name](*arguments))
+        else:
+            values.append(value(operation.name, *arguments))
+    return [values[output] if math.isfinite(values[output]) else math.nan for output in program.outputs]
+
+
+# What Python's floats compute as float64 does.
+_PLAIN: dict[str, Callable[..., float]] = {
+    "add": lambda a, b: a + b,
+    "sub": lambda a, b: a - b,
+    "mul": lambda a, b: a * b,
+    "div": lambda a, b: a / b if b else (math.nan if not a or math.isnan(a) else math.copysign(math.inf, a)),
+    "neg": lambda a: -a,
+    "abs": abs,
+    "sign": lambda a: a if math.isnan(a) or not a else math.copysign(1.0, a),
+    "max": lambda a, b: math.nan if math.isnan(a) or math.isnan(b) else max(a, b),
+    "min": lambda a, b: math.nan if math.isnan(a) or math.isnan(b) else min(a, b),
+    "lt": lambda a, b: float(a < b),
+    "le": lambda a, b: float(a <= b),
+    "eq": lambda a, b: float(a == b),
+}
+
+
+@lru_cache(maxsize=65536)
+def value(name: str, *arguments: float) -> float:
+    """`name(arguments)` rounded to float64; NaN where it is not finite."""
+    found = fold(name, list(arguments))
+    return math.nan if found is None else found

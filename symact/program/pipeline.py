@@ -17,6 +17,7 @@ from functools import lru_cache
 from symact.expr.operators import VARIABLE, Operator
 from symact.expr.tree import Expr
 from symact.program.builder import Emitter
+from symact.program.continuation import without_points
 from symact.program.expand import expand
 from symact.program.from_sympy import program_of
 from symact.program.program import Program
@@ -32,7 +33,7 @@ def exact_program(operator: Operator) -> Program:
 @lru_cache(maxsize=65536)
 def operator_program(operator: Operator) -> Program:
     """The Program of one operator that back ends run: inputs are its arguments, then its parameters."""
-    return expand(exact_program(operator))
+    return without_points(expand(exact_program(operator)))
 
 
 @lru_cache(maxsize=65536)

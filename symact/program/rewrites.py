@@ -118,6 +118,8 @@ _NORMAL = (
     _row("u/(-v) -> -(u/v)"),
     _row("abs(-u) -> abs(u)"),
     _row("abs(abs(u)) -> abs(u)"),
+    _row("abs(u)*abs(u) -> u*u"),
+    _row("abs(u)*sign(u) -> u"),
     _row("max(u, u) -> u"),
     _row("min(u, u) -> u"),
 )
@@ -349,6 +351,7 @@ _QUOTIENTS = (
 )
 
 _BRANCHES = (
+    _row("where(1 - (u == v), w, z) -> where(u == v, z, w)"),
     _row("where(w, u, 0) + where(w, 0, v) -> where(w, u, v)"),
     _row("where(w, u, u) -> u"),
 )

@@ -10,13 +10,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
-import torch
 
-from symact.backends import torch_source
 from symact.program.builder import Emitter, Value, call
+from symact.program.mpmath_values import at
 from symact.program.program import Program
 
 # Number of terms: series are arrays of coefficients of x**0, x**1, ...; those of a Program's values start
@@ -28,7 +28,7 @@ USED = 28
 _ROUNDING = 1e-14
 _RADII = (0.5, 0.25, 0.1, 0.03, 0.01)
 # Terms that may count at the edge, relative to the largest, and how well series and Program agree there.
-_NEGLIGIBLE, _AGREEMENT = 1e-8, 1e-6
+_NEGLIGIBLE, _ALL_DIGITS, _AGREEMENT = 1e-8, 1e-17, 1e-6
 
 Series = np.ndarray
 
@@ -319,7 +319,7 @@ def _run(program: Program, rows: _Side) -> list[Series]:
     values += [rows.constant(1.0) for _ in program.inputs[1:]]
     for operation in program.operations:
         if operation.name == "const":
-            values.append(rows.constant(operation.value))
+            values.append(rows.constant(operation.number))
             continue
         condition = values[operation.arguments[0]]
         if operation.name == "where" and condition is not None:
@@ -346,11 +346,11 @@ def _quotients(program: Program) -> bool:
     return any(o.name == "div" and o.arguments[1] not in constant for o in program.operations)
 
 
-def _radius(sides: list[Series]) -> tuple[float, int]:
+def _radius(sides: list[Series], negligible: float) -> tuple[float, int]:
     """How far the terms fall off fast enough, and how many of them count there; 0 where they do not."""
     for radius in _RADII:
         sizes = np.array([np.abs(series) * radius ** np.arange(USED) for series in sides])
-        small = (sizes <= _NEGLIGIBLE * np.maximum(sizes.max(1, keepdims=True), 1e-30)).all(0)
+        small = (sizes <= negligible * np.maximum(sizes.max(1, keepdims=True), 1e-30)).all(0)
         if small[-4:].all():
             return radius, int(np.flatnonzero(~small).max(initial=0)) + 1
     return 0.0, 0
@@ -363,6 +363,42 @@ def _polynomial(x: Value, series: Series) -> Value:
     return total
 
 
+@dataclass(frozen=True)
+class _Expansion:
+    """A Program near 0: `right` (for x >= 0) and `left` are its series from `x**-poles` on, for |x| < radius."""
+
+    right: Series
+    left: Series
+    radius: float
+    poles: int
+
+    @property
+    def smooth(self) -> bool:
+        """Whether one series is that of both sides, without poles."""
+        return not self.poles and np.array_equal(self.right, self.left)
+
+
+def _expansion(program: Program, negligible: float) -> _Expansion | None:
+    """Where a Program has quotients that are 0/0 at 0, one variable, and a series."""
+    names = program.inputs[1:]
+    if names not in ((), ("grad",)) or len(program.outputs) != 1 or not _quotients(program):
+        return None
+    sides = _Side(1.0), _Side(-1.0)
+    try:
+        right, left = (_run(program, side)[0] for side in sides)
+    except NoSeriesError:
+        return None
+    poles = max(POLES - min(_leading(right), _leading(left)), 0)
+    if not any(side.removable or (side.poles and not poles) for side in sides):
+        return None
+    right, left = (series[POLES - poles :][:USED] for series in (right, left))
+    radius, count = _radius([right, left], negligible)
+    right, left = right[:count], left[:count]
+    if not radius or not _agrees(program, right, left, radius, poles):
+        return None
+    return _Expansion(right, left, radius, poles)
+
+
 @lru_cache(maxsize=4096)
 def expanded(program: Program) -> Program:
     """The same function with its series near 0, where it has quotients, one variable, and a series.
@@ -370,51 +406,53 @@ def expanded(program: Program) -> Program:
     Args:
         program: with inputs `x`, or `x` and `grad`, in which it is linear; one output.
     """
-    names = program.inputs[1:]
-    if names not in ((), ("grad",)) or len(program.outputs) != 1 or not _quotients(program):
-        return program
-    sides = _Side(1.0), _Side(-1.0)
-    try:
-        right, left = (_run(program, side)[0] for side in sides)
-    except NoSeriesError:
-        return program
-    poles = max(POLES - min(_leading(right), _leading(left)), 0)
-    if not any(side.removable or (side.poles and not poles) for side in sides):
-        return program
-    right, left = (series[POLES - poles :][:USED] for series in (right, left))
-    radius, count = _radius([right, left])
-    right, left = right[:count], left[:count]
-    if not radius or not _agrees(program, right, left, radius, poles):
+    expansion = _expansion(program, _NEGLIGIBLE)
+    if expansion is None:
         return program
     # At 0 itself a value that the Program has is right, and its slope is the declared one.
-    defined = math.isfinite(float(_values(program, [0.0])[0]))
+    here = at(program, 0.0, *[1.0] * (len(program.inputs) - 1))[0]
+    if not math.isfinite(here):
+        return _with_series(program, expansion, False)
+    limit = float(expansion.right[0])
+    continuous = expansion.smooth and abs(here - limit) <= 1e-12 * abs(limit)
+    return _with_series(program, expansion, not continuous)
+
+
+@lru_cache(maxsize=4096)
+def extended_to_zero(program: Program) -> Program | None:
+    """A function of x alone that is 0/0 at 0, with its series near 0 and its limit there; None where it has none.
+
+    The series has all digits of float64, so that it can be differentiated.
+    """
+    expansion = _expansion(program, _ALL_DIGITS)
+    if expansion is None or not expansion.smooth:
+        return None
+    return _with_series(program, expansion, False)
+
+
+def _with_series(program: Program, expansion: _Expansion, but_at_zero: bool) -> Program:
     builder = Emitter(program.inputs, stable=False)
     inputs = builder.inputs_as_values()
     x = inputs[0]
-    near = call("max", call("min", x, radius), -radius)
-    value = _polynomial(near, right)
-    if not np.array_equal(right, left):
-        value = call("where", call("lt", x, 0.0), _polynomial(near, left), value)
-    for _ in range(poles):
+    near = call("max", call("min", x, expansion.radius), -expansion.radius)
+    value = _polynomial(near, expansion.right)
+    if not np.array_equal(expansion.right, expansion.left):
+        value = call("where", call("lt", x, 0.0), _polynomial(near, expansion.left), value)
+    for _ in range(expansion.poles):
         value = value / near
-    if names:
+    if len(inputs) > 1:
         value = value * inputs[1]
     main = Value(builder, builder.inline(program, tuple(range(len(inputs))))[0])
-    result = call("where", call("lt", call("abs", x), radius), value, main)
-    return builder.build((call("where", call("eq", x, 0.0), main, result) if defined else result).number)
-
-
-def _values(program: Program, points: list[float]) -> torch.Tensor:
-    """The Program in float64, at `grad` 1."""
-    x = torch.tensor(points, dtype=torch.float64)
-    with torch.no_grad():
-        found: torch.Tensor = torch_source.function(program)(x, *[torch.ones(()).double() for _ in program.inputs[1:]])
-    return found.expand(len(x))
+    result = call("where", call("lt", call("abs", x), expansion.radius), value, main)
+    return builder.build((call("where", call("eq", x, 0.0), main, result) if but_at_zero else result).number)
 
 
 def _agrees(program: Program, right: Series, left: Series, radius: float, poles: int) -> bool:
-    points = [radius * part for part in (0.6, 0.8, 1.0, -0.6, -0.8, -1.0)]
+    """Whether series and Program, at `grad` 1, are the same near the edge."""
     powers = np.arange(len(right)) - float(poles)
-    exact = [((right if p > 0 else left) * np.float64(p) ** powers).sum() for p in points]
-    wanted = torch.tensor(exact, dtype=torch.float64)
-    return bool(((_values(program, points) - wanted).abs() <= _AGREEMENT * (wanted.abs() + 1e-3)).all())
+    for point in (radius * part for part in (0.6, 0.8, 1.0, -0.6, -0.8, -1.0)):
+        wanted = float(((right if point > 0 else left) * np.float64(point) ** powers).sum())
+        found = at(program, point, *[1.0] * (len(program.inputs) - 1))[0]
+        if not abs(found - wanted) <= _AGREEMENT * (abs(wanted) + 1e-3):
+            return False
+    return True

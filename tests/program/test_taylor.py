@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 import torch
 
-from symact.activation.taylor import SERIES, TERMS, NoSeriesError, _Side, expanded
 from symact.backends import torch_source
 from symact.expr.tree import parse
 from symact.program.gradient import backward
 from symact.program.instructions import INSTRUCTIONS
 from symact.program.mpmath_values import MEANING
 from symact.program.pipeline import lower
+from symact.program.taylor import SERIES, TERMS, NoSeriesError, _Side, expanded
 
 
 def value_of(series: np.ndarray, x: float) -> float:
