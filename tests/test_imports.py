@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import ast
+from collections import defaultdict
 from pathlib import Path
 
+import networkx
 import pytest
+
+from tools import architecture
 
 PACKAGE = Path(__file__).parents[1] / "symact"
 
@@ -16,104 +20,94 @@ FLOORS = (
     ("expr",),
     ("program",),
     ("equivalence", "backends"),
-    ("optimize", "store", "activation"),
+    ("catalog", "optimize", "store", "activation"),
     ("tasks", "export"),
-    ("execute",),
-    ("report",),
+    ("execute", "report"),
     ("study",),
-    ("bench",),
+    ("bench", "integrations"),
     ("commands",),
     ("cli",),
     ("__main__",),
 )
 
+# The same for the folders and the files of a room that has folders.
+INSIDE = {
+    "equivalence": (
+        ("terms", "parallel"),
+        ("numeric",),
+        ("exact",),
+        ("rules",),
+        ("engine",),
+        ("index",),
+        ("screening",),
+        ("table",),
+    ),
+    "backends": (("torch_helpers",), ("torch_source",), ("cpu", "triton"), ("select",)),
+}
+
 NEVER = {
-    "commands": {"cli"},
-    "errors": {"records"},
     "tasks": {"store", "optimize"},
     "store": {"backends"},
-    "report": {"optimize", "execute"},
+    "report": {"optimize"},
 }
 NO_TORCH = ("errors", "records", "files", "registry", "expr", "program", "equivalence", "store")
 
-
-def modules() -> dict[str, Path]:
-    found = {}
-    for path in sorted(PACKAGE.rglob("*.py")):
-        parts = path.relative_to(PACKAGE.parent).with_suffix("").parts
-        found[".".join(parts[:-1] if parts[-1] == "__init__" else parts)] = path
-    return found
+MODULES = architecture.modules(PACKAGE)
+GRAPH = architecture.imports(PACKAGE)
+EDGES = sorted(edge for edge in GRAPH.edges if architecture.room(edge[1]))
 
 
-MODULES = modules()
+def floor(name: str, floors: tuple[tuple[str, ...], ...]) -> int:
+    return next(level for level, names in enumerate(floors) if name in names)
 
 
-def imported(path: Path) -> set[str]:
-    names: set[str] = set()
-    for node in ast.walk(ast.parse(path.read_text())):
-        if isinstance(node, ast.Import):
-            names.update(alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom):
-            assert node.level == 0, f"{path}: relative import"
-            names.add(node.module or "")
-            names.update(f"{node.module}.{alias.name}" for alias in node.names)
-    return names
-
-
-def room(module: str) -> str:
-    parts = module.split(".")
-    return parts[1] if len(parts) > 1 else ""
-
-
-def floor(name: str) -> int:
-    return next(level for level, rooms in enumerate(FLOORS) if name in rooms)
-
-
-def edges() -> list[tuple[str, str]]:
-    return [
-        (module, target)
-        for module, path in MODULES.items()
-        for target in sorted(imported(path))
-        if target in MODULES and target != module and room(target)
-    ]
+def part(module: str) -> str:
+    """The folder, or the file, directly inside the room of a module."""
+    return [*module.split("."), "", ""][2]
 
 
 def test_every_module_lives_in_a_room_with_a_floor():
-    rooms = {name for names in FLOORS for name in names}
-    assert {room(module) for module in MODULES if room(module)} <= rooms
+    assert set(architecture.rooms(GRAPH)) <= {name for names in FLOORS for name in names}
+    for room, floors in INSIDE.items():
+        parts = {part(module) for module in MODULES if architecture.room(module) == room} - {""}
+        assert parts == {name for names in floors for name in names}, f"{room}/ has other folders and files"
 
 
-@pytest.mark.parametrize(("module", "target"), edges())
+@pytest.mark.parametrize(("module", "target"), EDGES)
 def test_an_import_never_climbs(module: str, target: str):
-    above, below = room(module), room(target)
-    if not above or above == below:
-        return
-    assert floor(below) < floor(above), f"{module} imports {target}"
-    assert below not in NEVER.get(above, ()), f"{module} may not know {target}"
+    above, below = architecture.room(module), architecture.room(target)
+    if above and above != below:
+        assert floor(below, FLOORS) < floor(above, FLOORS), f"{module} imports {target}"
+        assert below not in NEVER.get(above, ()), f"{module} may not know {target}"
+    elif above in INSIDE and part(module) != part(target) and part(module) and part(target):
+        here, there = (floor(part(name), INSIDE[above]) for name in (module, target))
+        assert there < here, f"{module} imports {target}"
 
 
 def test_there_is_no_import_cycle():
-    graph: dict[str, set[str]] = {module: set() for module in MODULES}
-    for module, target in edges():
-        if not target.startswith(module + "."):
-            graph[module].add(target)
-    done: set[str] = set()
-
-    def visit(module: str, trail: tuple[str, ...]) -> None:
-        assert module not in trail, " -> ".join((*trail[trail.index(module) :], module))
-        if module in done:
-            return
-        for target in graph[module]:
-            visit(target, (*trail, module))
-        done.add(module)
-
-    for module in graph:
-        visit(module, ())
+    cycles = [sorted(group) for group in networkx.strongly_connected_components(GRAPH) if len(group) > 1]
+    assert not cycles
 
 
-@pytest.mark.parametrize("module", [m for m in MODULES if room(m) in NO_TORCH])
+@pytest.mark.parametrize("room", sorted(architecture.rooms(GRAPH)))
+def test_there_is_no_cycle_among_the_folders_of_a_room(room: str):
+    inside = GRAPH.subgraph(module for module in GRAPH if architecture.room(module) == room)
+    folders = architecture.grouped(inside, {module: part(module) for module in inside})
+    assert networkx.is_directed_acyclic_graph(folders)
+
+
+def test_no_class_name_is_defined_twice():
+    found = defaultdict(list)
+    for module, path in MODULES.items():
+        for node in ast.parse(path.read_text()).body:
+            if isinstance(node, ast.ClassDef):
+                found[node.name].append(module)
+    assert {name: places for name, places in found.items() if len(places) > 1} == {}
+
+
+@pytest.mark.parametrize("module", [m for m in MODULES if architecture.room(m) in NO_TORCH])
 def test_the_rooms_of_text_need_no_torch(module: str):
-    assert not {name.split(".")[0] for name in imported(MODULES[module])} & {"torch", "torchvision"}
+    assert not {name.split(".")[0] for name in architecture.imported(MODULES[module])} & {"torch", "torchvision"}
 
 
 @pytest.mark.parametrize("module", MODULES)

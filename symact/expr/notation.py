@@ -71,10 +71,10 @@ def plain(text: str) -> tuple[str, Sequence[int]]:
     foreign = _FOREIGN.search(text)
     if foreign is not None:
         raise FormulaError(f"the character {foreign.group()!r} cannot stand in a formula", text, foreign.start())
-    return _Reader(text).read() if _PRINTED.search(text) else (text, range(len(text)))
+    return _NotationReader(text).read() if _PRINTED.search(text) else (text, range(len(text)))
 
 
-class _Reader:
+class _NotationReader:
     """One pass over the tokens of a formula.
 
     Attributes:

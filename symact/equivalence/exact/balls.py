@@ -16,6 +16,7 @@ from typing import Any, TypeAlias
 import sympy
 from flint import arb, ctx
 
+from symact.equivalence.numeric.fingerprints import FEATURE_NEGATIVE, FEATURE_UNDEFINED, FEATURE_ZERO
 from symact.expr.functions import SELU_ALPHA, SELU_SCALE
 from symact.program.program import Program
 
@@ -35,8 +36,6 @@ UNDEFINED, UNKNOWN = Marker("UNDEFINED"), Marker("UNKNOWN")
 # Bits, raised until a comparison is decided; the last one decides that what overlaps is equal.
 PRECISIONS = (640, 2560, 8192, 20_480, 40_960)
 
-# How `scale` shows what has no exponent, and the sign.
-FEATURE_ZERO, FEATURE_NEGATIVE, FEATURE_UNDEFINED = -1023.0, 77.7, 3333.3
 _LARGEST_INTEGER_POWER = 1_000_000
 
 

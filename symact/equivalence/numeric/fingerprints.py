@@ -12,10 +12,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from symact.arrays import Array
-from symact.equivalence.exact.balls import FEATURE_NEGATIVE, FEATURE_UNDEFINED
 from symact.equivalence.numeric.float64 import Saturation
 from symact.equivalence.numeric.samples import BLOCKS, PER_BLOCK, POINTS
 
+# How a feature shows the exponent of zero, and what it adds for a negative sign; and what is undefined.
+FEATURE_ZERO, FEATURE_NEGATIVE, FEATURE_UNDEFINED = -1023.0, 77.7, 3333.3
 _WEIGHTS = np.random.default_rng(20260103).uniform(0.25, 1.0, (BLOCKS, PER_BLOCK))
 _BIAS = np.int64(1023 << 52)
 

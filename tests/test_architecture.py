@@ -1,0 +1,74 @@
+"""docs/architecture.md shows the rooms as they are; `python tools/architecture.py` draws and measures them again."""
+
+from __future__ import annotations
+
+import json
+import re
+import xml.etree.ElementTree as ElementTree
+
+import networkx
+import pytest
+
+from tools import architecture
+
+ROOMS = architecture.rooms(architecture.imports(architecture.ROOT / "symact"))
+BOX = "{http://www.w3.org/2000/svg}rect"
+WORDS = "{http://www.w3.org/2000/svg}text"
+
+
+def test_the_picture_in_docs_is_that_of_the_imports():
+    assert architecture.PICTURE.read_text() == architecture.picture(ROOMS), "stale: run python tools/architecture.py"
+
+
+def test_the_table_in_docs_has_a_row_for_every_room_before_and_now():
+    before = json.loads(architecture.BEFORE.read_text())
+    _, _, rest = architecture.PAGE.read_text().partition("<!-- made by tools/architecture.py -->")
+    named = re.findall(r"^\| `(\w+)` \|", rest, re.M)
+    assert sorted(named) == sorted({*before["rooms"], *ROOMS}), "stale: run python tools/architecture.py"
+
+
+def test_no_box_of_the_picture_covers_another_and_every_room_has_words():
+    root = ElementTree.fromstring(architecture.PICTURE.read_text())
+    boxes = [[float(box.get(key)) for key in ("x", "y", "width", "height")] for box in root.iter(BOX) if box.get("x")]
+    for i, (x, y, width, height) in enumerate(boxes):
+        for left, top, wide, high in boxes[:i]:
+            assert x >= left + wide or left >= x + width or y >= top + high or top >= y + height
+    words = {text.text for text in root.iter(WORDS)}
+    shown = [name for name in ROOMS if name not in architecture.BASE and not name.startswith("__")]
+    assert {*shown, *(architecture.ROOMS[name] for name in shown)} <= words
+
+
+@pytest.fixture
+def package(tmp_path):
+    files = {
+        "__init__.py": "",
+        "low.py": '"""Low."""\n',
+        "mid/__init__.py": "",
+        "mid/a.py": "from made.mid import b\nimport made.low\n",
+        "mid/b.py": "def late():\n    from made.low import x\n",
+        "top.py": "from made.mid.a import f\n",
+    }
+    for name, text in files.items():
+        path = tmp_path / "made" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    return tmp_path / "made"
+
+
+def test_floors_and_lines_are_counted(package):
+    found = architecture.measure(package)
+    assert found["rooms"]["mid"] == {"files": 3, "lines": 4, "floors": 2}
+    assert (found["files"], found["lines"], found["floors"]) == (6, 6, 3)
+
+
+def test_imports_inside_functions_count_and_a_package_does_not_import_its_own_modules(package):
+    graph = architecture.imports(package)
+    assert ("made.mid.b", "made.low") in graph.edges
+    assert not any(source == "made.mid" for source, _ in graph.edges)
+    assert sorted(architecture.rooms(graph).edges) == [("mid", "low"), ("top", "mid")]
+
+
+def test_a_cycle_has_no_floors(package):
+    (package / "low.py").write_text("import made.top\n")
+    with pytest.raises(networkx.NetworkXUnfeasible):
+        architecture.floors(architecture.rooms(architecture.imports(package)))
