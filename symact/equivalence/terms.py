@@ -91,7 +91,7 @@ class FunctionSymbol:
         """Arguments of one application."""
         return len(self.program.inputs) - len(self.slots)
 
-    @property
+    @cached_property
     def total(self) -> bool:
         """Whether it does not mention its arguments, so that these need not be defined."""
         return self.program.total

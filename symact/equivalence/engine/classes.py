@@ -120,6 +120,7 @@ class ClassBuilder:
             numbers[where] = self.graph.append(symbol, arguments) + np.arange(len(where))
             self.rules.learn(symbol, arguments, numbers[where])
         self._learn(chosen, numbers)
+        self.base.extend()
         return numbers
 
     def apply(self, symbol: int, arguments: tuple[int, ...]) -> int:
@@ -127,9 +128,9 @@ class ClassBuilder:
         size = self.graph.size
         number = self.graph.apply(symbol, arguments)
         if self.graph.size > size:
-            application = np.array([self.graph.term(number)[1]])
-            self.rules.learn(symbol, application, np.array([number]))
-            self._learn(self.described([(symbol, application)]), np.array([number]))
+            self.rules.learn(symbol, np.array([self.graph.term(number)[1]]), np.array([number]))
+            self.base.extend()
+            self._learn(self._columns(number), np.array([number]))
         return number
 
     def _learn(self, chosen: TermColumns, numbers: Array) -> None:
@@ -140,12 +141,14 @@ class ClassBuilder:
         self._sure[numbers] = self.sure(chosen, np.arange(len(chosen)))
         if self.certify:
             self._analysis.add(chosen, numbers)
-        self.base.extend()
+
+    def _columns(self, number: int) -> TermColumns:
+        symbol, arguments = self.graph.term(number)
+        return self.describe(np.array([symbol]), np.array([arguments]), self.base.values[number : number + 1])
 
     def columns_of(self, number: int) -> TermColumns:
         """A term of the graph, described, with what float64 lost at the common blocks from ball arithmetic."""
-        symbol, arguments = self.graph.term(number)
-        found = self.describe(np.array([symbol]), np.array([arguments]), self.base.values[number : number + 1])
+        found = self._columns(number)
         found.numbers[:] = number
         if self.certify:
             self.repair(found)

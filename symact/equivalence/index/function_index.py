@@ -218,9 +218,8 @@ class FunctionIndex:
         ways = list(itertools.islice(self._renamings(function, asked), _MOST_RENAMINGS))
         if not self._certify and not function.exchangeable and not asked.exchangeable:
             return NUMERIC
-        graph = self._cache.graph
-        term = graph.term_of(function.expr, function.slots)
-        others = [graph.term_of(asked.expr, slots) for slots in ways]
+        term = self._term(function)
+        others = [self._cache.graph.term_of(asked.expr, slots) if slots else self._term(asked) for slots in ways]
         if not self._certify:
             own = self._cache.fingerprint(term)
             return NUMERIC if any(_near(own, self._cache.fingerprint(other)) for other in others) else None
