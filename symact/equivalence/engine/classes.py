@@ -24,7 +24,7 @@ from symact.equivalence.exact.comparison import BallComparison, Point
 from symact.equivalence.numeric.fingerprints import fingerprint, project_block
 from symact.equivalence.numeric.samples import BLOCKS, PER_BLOCK, POINTS, SampleGrid, sample_points
 from symact.equivalence.parallel import in_threads, shares
-from symact.equivalence.rules.normal_form import Form
+from symact.equivalence.rules.form import Form
 from symact.equivalence.rules.prover import Prover
 from symact.equivalence.rules.table_rules import TableRules
 from symact.equivalence.terms import VARIABLE_SYMBOL, TermGraph

@@ -1,35 +1,35 @@
-"""`NormalForms`: expressions -> normal forms, by the rules of `rewriting`.
+"""`NormalForms`: Programs of forms -> normal forms, by the table of rules.
 
-In: an expression and which parameter is which. Out: a `Form`; two expressions with the same form are proved to be
-the same function. Forms are no way to compute: `1 - erf(x)` stands for erfc(x).
+In: a Program and the forms of its inputs. Out: a `Form`; two terms with the same form are proved to be the same
+function. Forms are no way to compute: `1 - erf(x)` stands for erfc(x).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Sequence
 from fractions import Fraction
 from math import isqrt
 from typing import Any
 
 import sympy
 
-from symact.equivalence.rules.forms import (
-    _NONE,
+from symact.equivalence.rules.form import (
+    NO_TAGS,
     NOT_NEGATIVE,
     NOT_POSITIVE,
     Form,
-    Forms,
+    FormTable,
     Rational,
     leads_with_minus,
     normal,
     opened,
     ratio,
 )
-from symact.equivalence.rules.matching import matched, program_of_side
-from symact.equivalence.rules.rules import RULES, Rule
+from symact.equivalence.rules.matching import MatchedRule
+from symact.equivalence.rules.products import multiplied
+from symact.equivalence.rules.rules import RULES
+from symact.equivalence.rules.sums import added, scaled
 from symact.expr.functions import FUNCTIONS, Function
-from symact.program.instructions import EXACT
 from symact.program.program import Program
 
 # Functions that never vanish and have one sign, and those that have the sign of their argument.
@@ -38,19 +38,19 @@ _SIGNS |= {name: NOT_POSITIVE for name, row in FUNCTIONS.items() if row.sign == 
 _SIGN_KEEPING = frozenset(name for name, row in FUNCTIONS.items() if row.sign == "x")
 
 
-class NormalForms(Forms):
-    """Makes normal forms."""
+class NormalForms(FormTable):
+    """Makes normal forms, each once."""
 
     def __init__(self) -> None:
         super().__init__()
         self._calls: dict[tuple[str, Form], Form] = {}
         # What a maximum, or the negative of a minimum, was made of.
         self._parts: dict[Form, frozenset[Form]] = {}
-        self._rows: dict[str, list[_Row]] = {}
+        self._matched_rules: dict[str, list[MatchedRule]] = {}
         for rule in RULES:
-            row = _Row.compiled(self, rule)
+            row = MatchedRule.compiled(self, self.program, rule)
             if row is not None:
-                self._rows.setdefault(row.head, []).append(row)
+                self._matched_rules.setdefault(row.head, []).append(row)
 
     def program(self, program: Program, inputs: Sequence[Form]) -> Form:
         """The form of a program's result."""
@@ -73,8 +73,24 @@ class NormalForms(Forms):
         if value == sympy.E:
             return self.call("exp", self.one)
         if value == sympy.pi:
-            return self._make("call", ("pi",), ("pi",), NOT_NEGATIVE, True)
+            return self.make("call", ("pi",), ("pi",), NOT_NEGATIVE, True)
         return self.const(normal(Fraction(int(value.p), int(value.q))))
+
+    def add(self, terms: Iterable[tuple[Form, Rational]]) -> Form:
+        """The sum of forms, each times a number."""
+        return added(self, terms)
+
+    def scaled(self, form: Form, factor: Rational) -> Form:
+        """A number times a form."""
+        return scaled(self, form, factor)
+
+    def multiply(self, factors: Iterable[tuple[Form, int]]) -> Form:
+        """The product of forms, each to a whole power; undefined where a factor with a negative one is zero."""
+        return multiplied(self, self.call, factors)
+
+    def power(self, form: Form, exponent: int) -> Form:
+        """A form to a whole power; the power 0 is 1 where the form is defined."""
+        return form if exponent == 1 else self.multiply(((form, exponent),))
 
     def call(self, name: str, *arguments: Form) -> Form:
         """A function at arguments."""
@@ -92,7 +108,7 @@ class NormalForms(Forms):
     def _called(self, name: str, argument: Form) -> Form:
         if argument.kind == "nowhere":
             return argument
-        argument, tags = opened(argument, _NONE)
+        argument, tags = opened(argument, NO_TAGS)
         result = self._rewritten(name, argument)
         if result is None:
             special = _SPECIAL.get(name)
@@ -104,7 +120,7 @@ class NormalForms(Forms):
         return self.restricted(result, tags) if tags else result
 
     def _rewritten(self, name: str, argument: Form) -> Form | None:
-        for row in self._rows.get(name, ()):
+        for row in self._matched_rules.get(name, ()):
             found = row.match(self, argument)
             if found is not None:
                 return self.program(row.right, [found.get(hole, self.zero) for hole in "abc"])
@@ -136,22 +152,22 @@ class NormalForms(Forms):
                 sign = arguments[1].sign & arguments[2].sign
                 nonzero = arguments[1].nonzero and arguments[2].nonzero
                 partial = arguments[1].tags | arguments[2].tags
-                tags = first.tags | ({self._made_key(content)} if partial else _NONE)
+                tags = first.tags | ({self._made_key(content)} if partial else NO_TAGS)
             elif name == "max":
                 sign = _largest_sign(arguments)
             elif name == "pow":
                 tags |= {self._made_key(content)}
-        return self._make("call", content, (name, *arguments), sign, nonzero, diffuse, tags)
+        return self.make("call", content, (name, *arguments), sign, nonzero, diffuse, tags)
 
     def _edge(self, row: Function, argument: Form, content: tuple) -> frozenset[int]:
         """What names where a function of an argument is defined."""
         quantity, relation = row.edge
         if not quantity:
-            return _NONE
+            return NO_TAGS
         if quantity != "x":
             return frozenset([self._made_key(content)])
         if argument.positive or (relation == ">=" and argument.sign & NOT_NEGATIVE):
-            return _NONE
+            return NO_TAGS
         # Where the argument almost never vanishes, `> 0` and `>= 0` are one.
         one = relation == ">=" or (relation == ">" and argument.nonzero)
         return frozenset([self._sign_tag(argument) if one else self._made_key(content)])
@@ -163,7 +179,7 @@ class NormalForms(Forms):
         return self._made_key(("above", self.add([(form, Fraction(1) / size)]).key if constant or terms else form.key))
 
     def _made_key(self, content: tuple) -> int:
-        return self._make("call", ("domain", *content), ("domain",)).key
+        return self.make("call", ("domain", *content), ("domain",)).key
 
     # Functions with rules of their own.
 
@@ -179,7 +195,8 @@ class NormalForms(Forms):
             else:
                 rest.append((term, coefficient))
         if not factors:
-            return self.exponential(argument)
+            known = NOT_NEGATIVE, True, argument.diffuse, argument.tags
+            return self.make("call", ("exp", argument.key), ("exp", argument), *known)
         left = self.add([*rest, (self.one, constant)])
         product = self.multiply([*factors, (self.call("exp", left), 1)])
         return self.restricted(product, argument.tags)
@@ -277,7 +294,7 @@ class NormalForms(Forms):
         return result
 
     def _extreme(self, first: Form, second: Form) -> Form:
-        tags = _NONE
+        tags = NO_TAGS
         parts: set[Form] = set()
         for form in (first, second):
             form, tags = opened(form, tags)
@@ -302,7 +319,7 @@ class NormalForms(Forms):
         else:
             result = self._free("max", *ordered)
         if len(ordered) > 1:
-            self._parts[opened(result, _NONE)[0]] = frozenset(parts)
+            self._parts[opened(result, NO_TAGS)[0]] = frozenset(parts)
             _learn(result, _largest_sign(ordered))
         return self.restricted(result, tags)
 
@@ -317,7 +334,7 @@ class NormalForms(Forms):
                 return self.power(base, int(value))
             if abs(value) == Fraction(1, 2):
                 return self.power(self.call("sqrt", base), 1 if value > 0 else -1)
-        core, tags = opened(base, _NONE)
+        core, tags = opened(base, NO_TAGS)
         power, tags = opened(exponent, tags)
         if "nowhere" in (core.kind, power.kind):
             return self.nowhere
@@ -331,7 +348,7 @@ class NormalForms(Forms):
     def _less(self, first: Form, second: Form) -> Form:
         """0 < second - first."""
         difference = self.add(((second, 1), (first, -1)))
-        core, tags = opened(difference, _NONE)
+        core, tags = opened(difference, NO_TAGS)
         if core.kind == "const":
             return self.restricted(self.const(int(core.data > 0)), tags)
         if core.sign & NOT_POSITIVE or core.positive:
@@ -347,7 +364,7 @@ class NormalForms(Forms):
         return self.add(((self.one, 1), (self._less(second, first), -1)))
 
     def _where(self, condition: Form, then: Form, otherwise: Form) -> Form:
-        core, tags = opened(condition, _NONE)
+        core, tags = opened(condition, NO_TAGS)
         if core.kind == "nowhere":
             return core
         if core.kind == "const":
@@ -365,52 +382,6 @@ class NormalForms(Forms):
         if "nowhere" in (then.kind, otherwise.kind) and then.kind == otherwise.kind:
             return then
         return self.restricted(self._free("where", core, then, otherwise), tags)
-
-    def exponential_sum(self, form: Form, exponent: int) -> list[tuple[Form, int]] | None:
-        """1/(c*exp(a) + c*exp(b)) is exp(-a)*sigmoid(a - b)/c."""
-        constant, terms = form.data
-        parts = [*terms, (self.one, constant)] if constant else list(terms)
-        if len(parts) != 2 or parts[0][1] != parts[1][1]:
-            return None
-        if any(part.name != "exp" and part is not self.one for part, _ in parts):
-            return None
-        left, right = [part.data[1] if part.name == "exp" else self.zero for part, _ in parts]
-        gate = self.call("sigmoid", self.add(((left, 1), (right, -1))))
-        fall = self.call("exp", self.scaled(left, -1))
-        return [(self.const(parts[0][1]), exponent), (fall, -exponent), (gate, -exponent)]
-
-
-@dataclass
-class _Row:
-    """A rule whose left side is a function of a pattern."""
-
-    head: str
-    pattern: Form
-    right: Program
-    guard: str
-
-    @classmethod
-    def compiled(cls, normal: NormalForms, rule: Rule) -> _Row | None:
-        """The row of a rule; None for those that hold by construction."""
-        left = program_of_side(rule.left)
-        if not left.value_operations:
-            return None
-        last = left.value_operations[-1]
-        if last.name not in _MATCHED or rule.guard not in ("", "a != 0"):
-            return None
-        (number,) = last.arguments
-        holes = [normal.hole(name) for name in "abc"]
-        pattern = normal.program(replace(left, outputs=(number,)), holes)
-        if pattern.kind == "product":
-            return None
-        return cls(last.name, pattern, program_of_side(rule.right), rule.guard)
-
-    def match(self, normal: NormalForms, argument: Form) -> dict[str, Form] | None:
-        """What the variables stand for, or None."""
-        found: dict[str, Form] = {}
-        if not matched(normal, self.pattern, argument, found):
-            return None
-        return found if not self.guard or found["a"].nonzero else None
 
 
 def _learn(form: Form, sign: int, nonzero: bool = False) -> None:
@@ -430,9 +401,6 @@ def _largest_sign(arguments: Sequence[Form]) -> int:
     return some | (NOT_POSITIVE if all(sign & NOT_POSITIVE for sign in signs) else 0)
 
 
-# Functions that are one operation, whose rules are found by matching their argument.
-_MATCHED = frozenset(name for name, row in FUNCTIONS.items() if row.head and row.arity == 1 and name in EXACT)
-_MATCHED -= {"exp", "abs"}
 _CONDITIONS = frozenset(["lt", "le", "eq", "ne", "and", "or"])
 _LOGARITHMS = frozenset(["log", "softplus", "asinh"])
 

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from functools import cache
 
-from symact.equivalence.rules.normal_form import Form, NormalForms, opened
+from symact.equivalence.rules.form import NO_TAGS, Form, opened
+from symact.equivalence.rules.normal_form import NormalForms
 from symact.equivalence.terms import VARIABLE_SYMBOL, Term, TermGraph, numbered_slots
 from symact.expr.tree import Expr
 
@@ -64,4 +65,4 @@ def proved_constant(expr: Expr) -> bool:
     if shared[0].graph.size > _MOST_TERMS:
         shared[0] = Prover(TermGraph())
     number = shared[0].graph.term_of(expr, numbered_slots(expr.parameters))
-    return opened(shared[0].form(number), frozenset())[0].kind == "const"
+    return opened(shared[0].form(number), NO_TAGS)[0].kind == "const"

@@ -10,7 +10,7 @@ import sympy
 from flint import arb
 
 from symact.equivalence.exact import balls
-from symact.equivalence.rules.forms import NOT_NEGATIVE, NOT_POSITIVE
+from symact.equivalence.rules.form import NOT_NEGATIVE, NOT_POSITIVE
 from symact.equivalence.rules.matching import program_of_side
 from symact.equivalence.rules.normal_form import NormalForms
 from symact.equivalence.rules.rules import GUARDS, RULES, Rule
