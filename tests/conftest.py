@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 
 import pytest
@@ -32,3 +33,11 @@ def symact(monkeypatch, capsys, tmp_path):
         return int(stopped.value.code or 0), captured.out, captured.err
 
     return run
+
+
+@pytest.fixture
+def interruptible():
+    """Ctrl-C is heard, here and in new processes, also where a shell in the background ignores it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)

@@ -24,7 +24,7 @@ from symact import __version__, equivalence
 from symact.bench.table import Table
 from symact.errors import InputError
 from symact.execute import ExecutorSettings, start
-from symact.execute.job import Job, Result, WorkerSettings, decode_arrays
+from symact.execute.job import Job, Result, WorkerSettings, decode_arrays, unable
 from symact.execute.task_loading import describe, load
 from symact.expr.grammar import Grammar, load_grammar
 from symact.expr.tree import Expr, to_document
@@ -149,6 +149,8 @@ def _work(executor: Any, jobs: Iterator[Job], journal: _Journal, total: int, pro
         if result is None:
             continue
         flying -= 1
+        if unable(result.outcome):
+            raise InputError(unable(result.outcome))
         journal.append(result)
         trained += result.job.kind == "evaluate"
         if progress:

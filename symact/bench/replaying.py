@@ -18,6 +18,7 @@ from symact.bench.table import Table
 from symact.errors import FormulaError, InputError
 from symact.expr.tree import Expr, parse
 from symact.optimize import OPTIMIZERS
+from symact.optimize.settings import check_types
 from symact.records import Outcome, Status, Trial
 from symact.study.baselines import BASELINES
 
@@ -96,6 +97,7 @@ def replay(
         raise InputError("evaluations, repeats and batch are at least 1")
     if not len(table):
         raise InputError(f"{table.path or 'the table'}: it has no row")
+    check_types(factory, name, settings or {})
     runner = _Runner(table, factory, name, evaluations, batch, dict(settings or {}))
     searches = []
     for repeat in range(repeats):

@@ -28,3 +28,26 @@ def uninterrupted() -> Iterator[None]:
         signal.signal(signal.SIGINT, usual)
         if held:
             usual(*held[0])
+
+
+@contextlib.contextmanager
+def noticed() -> Iterator[list[int]]:
+    """Note the SIGINTs that arrive in the block, which are handled as usual; gives the list that they go into.
+
+    So a `KeyboardInterrupt` that somebody caused can be told from one that a task raised.
+    """
+    arrived: list[int] = []
+    usual = signal.getsignal(signal.SIGINT)
+    if threading.current_thread() is not threading.main_thread() or not callable(usual):
+        yield arrived
+        return
+
+    def note(number: int, frame: Any) -> None:
+        arrived.append(number)
+        usual(number, frame)
+
+    signal.signal(signal.SIGINT, note)
+    try:
+        yield arrived
+    finally:
+        signal.signal(signal.SIGINT, usual)

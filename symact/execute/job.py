@@ -115,51 +115,79 @@ class CandidateError(Exception):
     """A candidate that cannot be compiled."""
 
 
-def perform(task: Any, grammar: Vocabulary, job: Job) -> Outcome:
-    """Do a job here. An error of the candidate, or while it is trained, is an outcome.
+UNABLE = "input_error"  # the metric of an outcome that came of an InputError, see `unable`
 
-    Raises:
-        InputError: the task says that it cannot work at all (its data is missing).
+
+def perform(task: Any, grammar: Vocabulary, job: Job) -> Outcome:
+    """Do a job here. Whatever the candidate or its training raises is an outcome, and one that can be stored.
+
+    Only a `KeyboardInterrupt` passes, for its receiver knows whether somebody pressed Ctrl-C.
     """
     started = time.perf_counter()
     try:
         candidate = from_document(dict(job.candidate), grammar)
     except FormulaError as error:
-        return Outcome.failed(Status.rejected, f"it cannot be read: {_first_line(error)}")
+        return outcomes.storable(Outcome.failed(Status.rejected, f"it cannot be read: {_first_line(error)}"))
     try:
-        make = MakeActivation(candidate, grammar)
-        if job.kind == "features":
-            outcome = Outcome.finished(0.0, features=encode_arrays(task.features(make)))
-        else:
-            arguments: dict[str, Any] = {"schedule": job.schedule} if job.schedule else {}
-            outcome = task.evaluate(make, seed=job.seed, budget=job.budget, **arguments)
-        if not isinstance(outcome, Outcome):
-            return Outcome.failed(
-                Status.crashed, f"evaluate returned {type(outcome).__name__}; it must return a symact.Outcome"
-            )
-        return outcomes.from_document(outcomes.to_document(outcome))
-    except InputError:
+        outcome = _performed(task, MakeActivation(candidate, grammar), job)
+    except KeyboardInterrupt:
         raise
-    except CandidateError as error:
+    except BaseException as error:  # also SystemExit, and what test runners raise
+        outcome = failure(error, started)
+    return outcomes.storable(outcome)
+
+
+def _performed(task: Any, make: MakeActivation, job: Job) -> Outcome:
+    if job.kind == "features":
+        return Outcome.finished(0.0, features=encode_arrays(task.features(make)))
+    arguments: dict[str, Any] = {"schedule": job.schedule} if job.schedule else {}
+    outcome = task.evaluate(make, seed=job.seed, budget=job.budget, **arguments)
+    if isinstance(outcome, Outcome):
+        return outcome
+    reason = f"evaluate returned {type(outcome).__name__}; it must return a symact.Outcome"
+    return Outcome.failed(Status.crashed, reason)
+
+
+def failure(error: BaseException, started: float) -> Outcome:
+    """The outcome of a training that raised, whatever it raised; `started` is when, by `time.perf_counter`."""
+    if isinstance(error, CandidateError):
         return Outcome.failed(Status.rejected, f"it cannot be compiled: {_first_line(error)}")
-    except MemoryError as error:
-        return Outcome.failed(Status.out_of_memory, f"MemoryError after {_age(started)}: {error}".rstrip(": "))
-    except Exception as error:
-        status = Status.out_of_memory if _is_out_of_memory(error) else Status.crashed
-        return Outcome.failed(status, _one_line(error))
+    if isinstance(error, InputError):
+        return Outcome.failed(Status.crashed, f"InputError: {_first_line(error)}", **{UNABLE: True})
+    if isinstance(error, MemoryError):
+        reason = f"MemoryError after {_age(started)}: {outcomes.described(error)}".removesuffix(": MemoryError")
+        return Outcome.failed(Status.out_of_memory, reason)
+    return Outcome.failed(Status.out_of_memory if _is_out_of_memory(error) else Status.crashed, _one_line(error))
 
 
-def _is_out_of_memory(error: Exception) -> bool:
+def unable(outcome: Outcome) -> str:
+    """What an `InputError` of the task said (its data is missing), `""` if there was none.
+
+    It may be the candidate's fault as well: who asks has to find out.
+    """
+    return outcome.reason.removeprefix("InputError: ") if outcome.metrics.get(UNABLE) is True else ""
+
+
+def _is_out_of_memory(error: BaseException) -> bool:
     """PyTorch raises its own error on the device and a plain RuntimeError on the CPU."""
-    text = str(error)
+    text = outcomes.described(error)
     return type(error).__name__ == "OutOfMemoryError" or "can't allocate memory" in text or "out of memory" in text
 
 
-def _one_line(error: Exception) -> str:
-    place = traceback.extract_tb(error.__traceback__)[-1]
-    name = place.filename.replace("\\", "/").rsplit("/", 1)[-1]
-    message = " ".join(str(error).split())[:500]
-    return f"{type(error).__name__}: {message} ({name}:{place.lineno})"
+def _one_line(error: BaseException) -> str:
+    """Class, message and place: the line in the task's own file, and where it led to."""
+    message, name = outcomes.described(error), type(error).__name__
+    what = f"{name}: {message}" if message != name else name
+    frames = traceback.extract_tb(error.__traceback__)
+    if not frames:
+        return what
+    inner = frames[-1]
+    called = next((i for i, frame in enumerate(frames) if frame.name == _performed.__name__), -1) + 1
+    entered = frames[min(called, len(frames) - 1)].filename
+    own = [frame for frame in frames if frame.filename == entered][-1]
+    places = [f"{frame.filename.replace(chr(92), '/').rsplit('/', 1)[-1]}:{frame.lineno}" for frame in (own, inner)]
+    place = places[0] if own is inner else f"{places[0]}, in {places[1]}"
+    return f"{what} ({place})"
 
 
 def _first_line(error: Exception) -> str:

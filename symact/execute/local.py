@@ -9,6 +9,7 @@ import selectors
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections import deque
 from dataclasses import asdict
@@ -16,8 +17,8 @@ from typing import Any
 
 from symact.errors import InputError, SymactError
 from symact.execute import processes
-from symact.execute.interrupts import uninterrupted
-from symact.execute.job import Job, Result, WorkerSettings, perform
+from symact.execute.interrupts import noticed, uninterrupted
+from symact.execute.job import Job, Result, WorkerSettings, failure, perform
 from symact.execute.supervisor import ONE_THREAD, Lines, command
 from symact.expr.operators import Vocabulary
 from symact.records import Outcome, Status
@@ -55,7 +56,13 @@ class InProcess:
             self._limit_threads()
         job = self._jobs.popleft()
         started = time.perf_counter()
-        outcome = perform(self._task, self._grammar, job)
+        with noticed() as interrupts:
+            try:
+                outcome = perform(self._task, self._grammar, job)
+            except KeyboardInterrupt as error:
+                if interrupts or threading.current_thread() is not threading.main_thread():
+                    raise
+                outcome = outcomes.storable(failure(error, started))
         return Result(job, outcome, time.perf_counter() - started)
 
     def close(self) -> None:

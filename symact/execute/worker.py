@@ -15,8 +15,8 @@ from typing import Any
 
 from symact.errors import InputError, SymactError
 from symact.execute import task_loading as tasks
-from symact.execute.job import Job, perform
-from symact.records import Outcome, Status
+from symact.execute.job import Job, failure, perform
+from symact.records import Status
 from symact.store import TaskSettings, outcomes
 
 
@@ -43,11 +43,7 @@ def main(arguments: list[str]) -> None:
             return
         send({"ready": True})
         for line in jobs:
-            try:
-                if not _serve(task, grammar, line, send):
-                    return
-            except InputError as error:
-                send({"failed": str(error), "input": True})
+            if not _serve(task, grammar, line, send):
                 return
 
 
@@ -74,8 +70,8 @@ def _serve(task: Any, grammar: Any, line: str, send: Any) -> bool:
     started = time.perf_counter()
     try:
         outcome = perform(task, grammar, Job(**outcomes.load(line)))
-    except (SystemExit, KeyboardInterrupt, GeneratorExit) as error:
-        outcome = Outcome.failed(Status.crashed, f"{type(error).__name__}: {error}")
+    except KeyboardInterrupt as error:  # nobody's but the task's: this process ignores Ctrl-C
+        outcome = outcomes.storable(failure(error, started))
     retire = outcome.status is Status.out_of_memory
     seconds = time.perf_counter() - started
     send({"result": outcomes.to_document(outcome), "seconds": seconds, "retire": retire})

@@ -6,8 +6,8 @@ settings, candidates that were asked and the outcomes of their evaluations; what
 disk is checked, and nothing read from disk is ever executed.
 """
 
-from symact.store.database import Store, holds_study
+from symact.store.database import Store, check_new, holds_study
 from symact.store.rows import Asked, Evaluation
 from symact.store.settings import Settings, TaskSettings
 
-__all__ = ["Asked", "Evaluation", "Settings", "Store", "TaskSettings", "holds_study"]
+__all__ = ["Asked", "Evaluation", "Settings", "Store", "TaskSettings", "check_new", "holds_study"]

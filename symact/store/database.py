@@ -9,8 +9,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -22,13 +21,16 @@ from symact.expr.operators import Vocabulary
 from symact.expr.tree import from_document as candidate_from_document
 from symact.records import Status, Trial
 from symact.store import outcomes, schema
-from symact.store.file import FILE_NAME, address, check_header, connect, create_file, fill, guard, migrated
+from symact.store.file import FILE_NAME, check_header, connect, create_file, fill, guard, migrated
+from symact.store.lock import FILE_NAME as LOCK_NAME
 from symact.store.lock import RunLock
+from symact.store.place import Anchor, check_name, make_folder, remove_folders
 from symact.store.rows import (
     ASKED_COLUMNS,
     OUTCOME_COLUMNS,
     Asked,
     Evaluation,
+    as_kept,
     as_trial,
     asked_row,
     evaluation_row,
@@ -36,6 +38,7 @@ from symact.store.rows import (
     problem,
 )
 from symact.store.settings import Settings, first_problem
+from symact.store.tables import Tables
 
 
 def holds_study(run: Path | str) -> bool:
@@ -43,7 +46,23 @@ def holds_study(run: Path | str) -> bool:
     return os.path.lexists(Path(run) / FILE_NAME)
 
 
-class Store:
+def check_new(run: Path | str | None) -> None:
+    """Refuse a folder that cannot hold a new study; makes nothing.
+
+    Raises:
+        InputError: its name cannot be one, or it holds a study.
+    """
+    if run is None:
+        return
+    check_name(Path(run))
+    try:
+        if holds_study(run):
+            raise InputError(f"{run} holds a study already; go on with `symact resume {run}` or choose another --run")
+    except (OSError, ValueError) as error:
+        raise InputError(f"{run}: cannot be made a run folder ({error}); choose another --run") from None
+
+
+class Store(Tables):
     """The trials of one study on disk; use `Store.create` or `Store.open`.
 
     Attributes:
@@ -52,7 +71,7 @@ class Store:
     """
 
     def __init__(self, connection: sqlite3.Connection, run: Path | None, lock: RunLock | None):
-        self.run, self._connection, self._lock = run, connection, lock
+        super().__init__(connection, run, lock)
         self._candidates: dict[int, Any] = {}
         self._version = 0
         with self._guarded():
@@ -69,25 +88,25 @@ class Store:
             InputError: the folder holds a study, cannot be written, or is in use.
         """
         if run is None:
-            connection = connect(":memory:")
+            connection = connect(None)
             fill(connection, settings)
             return cls(connection, None, None)
         run = Path(run)
+        check_new(run)
+        made, lock = make_folder(run), None
         try:
-            run.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise InputError(f"{run}: cannot be made a run folder ({error.strerror}); choose another --run") from None
-        if holds_study(run):
-            raise InputError(f"{run} holds a study already; go on with `symact resume {run}` or choose another --run")
-        lock = RunLock(run)
-        try:
-            if holds_study(run):
-                raise InputError(f"{run} holds a study already; go on with `symact resume {run}`")
+            lock = RunLock(run)
+            check_new(run)
             with guard(run):
-                create_file(run, settings)
-                return cls(connect(str(run / FILE_NAME)), run, lock)
+                create_file(run, settings, lock.by_kernel)
+                return cls(connect(run / FILE_NAME, "rw", lock.by_kernel), run, lock)
         except BaseException:
-            lock.release()
+            if lock is not None:
+                lock.release()
+            if made and not holds_study(run):
+                for leftover in [run / LOCK_NAME, *run.glob(f"{FILE_NAME}.part*")]:
+                    leftover.unlink(missing_ok=True)
+                remove_folders(made)
             raise
 
     @classmethod
@@ -102,12 +121,13 @@ class Store:
             InputError: there is none, or the file is damaged, foreign, newer or in use.
         """
         run = Path(run)
+        check_name(run)
         path = run / FILE_NAME
         version = check_header(path)
         lock = None if readonly else RunLock(run)
         try:
             with guard(run):
-                connection = connect(address(path, readonly), readonly)
+                connection = connect(path, "ro" if readonly else "rw", lock is None or lock.by_kernel)
                 if version < schema.VERSION:
                     connection = migrated(connection, readonly)
                 wrong = schema.difference(connection)
@@ -152,6 +172,7 @@ class Store:
             lock.release()
             raise InputError(f"{self.run}: the study was continued elsewhere; open it again with `Study.resume`")
         self._lock = lock
+        self._anchor = Anchor(self.run, FILE_NAME, lock)
 
     def __enter__(self) -> Store:
         return self
@@ -193,15 +214,16 @@ class Store:
             for copy in copies:
                 self._insert("evaluations", OUTCOME_COLUMNS, [evaluation_row(copy)])
 
-    def record_evaluation(self, evaluation: Evaluation) -> None:
-        """Record a finished evaluation."""
+    def record_evaluation(self, evaluation: Evaluation, table: str = "evaluations") -> Evaluation:
+        """Record a finished evaluation, and give it as it is kept (see `outcomes.storable`)."""
+        kept = as_kept(evaluation)
         with self._transaction():
-            self._insert("evaluations", OUTCOME_COLUMNS, [evaluation_row(evaluation)])
+            self._insert(table, OUTCOME_COLUMNS, [evaluation_row(kept)])
+        return kept
 
-    def record_confirmation(self, evaluation: Evaluation) -> None:
-        """Record a training on a fresh seed; it never changes the trial itself."""
-        with self._transaction():
-            self._insert("confirmations", OUTCOME_COLUMNS, [evaluation_row(evaluation)])
+    def record_confirmation(self, evaluation: Evaluation) -> Evaluation:
+        """Record a training on a fresh seed, likewise; it never changes the trial itself."""
+        return self.record_evaluation(evaluation, "confirmations")
 
     def record_told(self, turn: int, numbers: Sequence[int]) -> None:
         """Record that the optimizer was told these trials, in this order, in one call."""
@@ -312,60 +334,6 @@ class Store:
             if kept:
                 grouped[number] = kept
         return grouped
-
-    @property
-    def _path(self) -> str:
-        return "this study" if self.run is None else str(self.run / FILE_NAME)
-
-    def _damaged(self, table: str, reason: object) -> InputError:
-        return InputError(f"{self._path}: the file is damaged (table {table}: {reason}); restore it from a copy")
-
-    def _guarded(self) -> Any:
-        return guard(self.run)
-
-    @contextmanager
-    def _transaction(self) -> Iterator[None]:
-        with self._guarded():
-            self._connection.execute("BEGIN IMMEDIATE")
-            try:
-                yield
-                self._connection.execute("COMMIT")
-            except BaseException:
-                # A full disk makes SQLite roll back by itself; then there is nothing left to undo.
-                if self._connection.in_transaction:
-                    self._connection.execute("ROLLBACK")
-                raise
-
-    @contextmanager
-    def _snapshot(self) -> Iterator[None]:
-        """Several readings of one state of the file."""
-        with self._guarded():
-            self._connection.execute("BEGIN")
-            try:
-                yield
-            finally:
-                self._connection.execute("COMMIT")
-
-    def _insert(self, table: str, columns: str, rows: Sequence[tuple[Any, ...]], verb: str = "INSERT") -> None:
-        marks = ", ".join("?" for _ in columns.split(","))
-        self._connection.executemany(
-            f"{verb} INTO {table} ({columns}, checksum) VALUES ({marks}, ?)",
-            [(*row, schema.checksum(row)) for row in rows],
-        )
-
-    def _rows(
-        self, table: str, columns: str, order: str = "number", where: str = "TRUE", values: tuple[Any, ...] = ()
-    ) -> Iterator[tuple[Any, ...]]:
-        statement = f"SELECT {columns}, checksum FROM {table} WHERE {where} ORDER BY {order}"
-        with self._guarded():
-            for *row, checksum in self._connection.execute(statement, values):
-                try:
-                    intact = schema.checksum(row) == checksum
-                except (TypeError, ValueError):
-                    intact = False
-                if not intact:
-                    raise self._damaged(table, "a row was changed")
-                yield tuple(row)
 
     def _read_settings(self) -> Settings:
         rows = list(self._rows("study", "settings", order="id"))

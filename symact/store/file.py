@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sqlite3
 import stat
@@ -10,40 +11,64 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from symact.errors import InputError, SymactError
-from symact.store import schema
+from symact.store import outcomes, schema
+from symact.store.lock import no_locks, without_locks
 from symact.store.settings import Settings
 
 FILE_NAME = "study.db"
 BUSY_SECONDS = 5.0
-MAXIMUM_VALUE_BYTES = 16_000_000
+MAXIMUM_ROW_BYTES = 4 * outcomes.MAXIMUM_CHARACTERS  # more than anything that may be stored
 
 
-def connect(address: str, readonly: bool = False) -> sqlite3.Connection:
-    """A connection with our rules: durable commits, nothing of the file's own executed."""
+def connect(path: Path | None, mode: str = "rw", locks: bool = True) -> sqlite3.Connection:
+    """A connection with our rules: durable commits, nothing of the file's own executed.
+
+    Where a file system has no locks, a reader does without them, and so does a writer that was told to.
+
+    Args:
+        path: the file; None for a study in memory.
+        mode: `ro`, `rw`, or `rwc` to make the file.
+        locks: False where it is known that there are none.
+    """
+    if locks or path is None:
+        try:
+            return _connected(path, mode, True)
+        except sqlite3.OperationalError as error:
+            if path is None or error.sqlite_errorcode not in NO_LOCKS or not (mode == "ro" or without_locks()):
+                raise
+    return _connected(path, mode, False)
+
+
+def _connected(path: Path | None, mode: str, locks: bool) -> sqlite3.Connection:
+    where = ":memory:" if path is None else _address(path, mode, locks)
     connection = sqlite3.connect(
-        address, uri=address.startswith("file:"), isolation_level=None, timeout=BUSY_SECONDS, check_same_thread=False
+        where, uri=path is not None, isolation_level=None, timeout=BUSY_SECONDS, check_same_thread=False
     )
-    connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, MAXIMUM_VALUE_BYTES)
-    # A stranger's file must not run its own functions, and is checked cell by cell as it is read.
-    connection.execute("PRAGMA trusted_schema = OFF")
-    connection.execute("PRAGMA cell_size_check = ON")
-    if readonly:
-        connection.execute("PRAGMA query_only = ON")
-    else:
-        connection.execute("PRAGMA synchronous = FULL")
+    try:
+        connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, MAXIMUM_ROW_BYTES)
+        # A stranger's file must not run its own functions, and is checked cell by cell as it is read.
+        connection.execute("PRAGMA trusted_schema = OFF")
+        connection.execute("PRAGMA cell_size_check = ON")
+        if not locks:  # then the index of the write-ahead log is in this process' memory
+            connection.execute("PRAGMA locking_mode = EXCLUSIVE")
+        connection.execute("PRAGMA query_only = ON" if mode == "ro" else "PRAGMA synchronous = FULL")
+        connection.execute("SELECT count(*) FROM sqlite_master").fetchall()  # locks fail here, if at all
+    except BaseException:
+        connection.close()
+        raise
     return connection
 
 
-def address(path: Path, readonly: bool) -> str:
-    """The SQLite address of a study's file, so that nothing is made where nothing is."""
-    uri = path.absolute().as_uri()
-    if not readonly:
-        return f"{uri}?mode=rw"
-    # Reading a write-ahead log needs its index file beside it. Where that cannot be made and there is no
-    # log, nobody is writing, and the file can be read as it stands.
-    side = path.with_name(path.name + "-wal")
-    still = not side.exists() and not os.access(path.parent, os.W_OK)
-    return f"{uri}?immutable=1" if still else f"{uri}?mode=ro"
+def _address(path: Path, mode: str, locks: bool) -> str:
+    """The SQLite address of a file; a plain name could be taken for an address of another kind."""
+    uri = f"{path.absolute().as_uri()}?mode={mode}"
+    if mode == "ro":
+        # Reading a write-ahead log needs its index file beside it. Where that cannot be made and there is no
+        # log, nobody is writing, and the file can be read as it stands.
+        log = path.with_name(path.name + "-wal")
+        if not log.exists() and not os.access(path.parent, os.W_OK):
+            return f"{path.absolute().as_uri()}?immutable=1"
+    return uri if locks else f"{uri}&vfs=unix-none"
 
 
 def fill(connection: sqlite3.Connection, settings: Settings) -> None:
@@ -55,12 +80,12 @@ def fill(connection: sqlite3.Connection, settings: Settings) -> None:
     connection.execute("COMMIT")
 
 
-def create_file(run: Path, settings: Settings) -> None:
+def create_file(run: Path, settings: Settings, locks: bool = True) -> None:
     """Make the file of a new study under another name, then rename it."""
     part = run / (FILE_NAME + ".part")
     for name in (part.name, part.name + "-journal", part.name + "-wal", part.name + "-shm"):
         (run / name).unlink(missing_ok=True)
-    connection = connect(str(part))
+    connection = connect(part, "rwc", locks)
     try:
         fill(connection, settings)
         connection.execute("PRAGMA journal_mode = WAL")
@@ -132,7 +157,7 @@ def _check_neighbours(path: Path, header: bytes) -> None:
 def migrated(connection: sqlite3.Connection, readonly: bool) -> sqlite3.Connection:
     """An older file at the current version; a reader migrates a copy in memory and leaves the file."""
     if readonly:
-        copy = connect(":memory:")
+        copy = connect(None)
         connection.backup(copy)
         connection.close()
         connection = copy
@@ -140,20 +165,56 @@ def migrated(connection: sqlite3.Connection, readonly: bool) -> sqlite3.Connecti
     return connection
 
 
+# Primary result code of SQLite -> what is said; {text} is SQLite's own message, {run} the folder. Codes that are not
+# here are no fault of the file's.
+_DISK = (SymactError, "the disk is full or failing ({text}); free some space, then `symact resume {run}`")
+_LOCKED = (InputError, "locked by another program; close that and try again")
+_CLOSED = (InputError, "cannot be opened or written ({text})")
+_DAMAGED = (InputError, "the file is damaged ({text}); restore it from a copy")
+_FOREIGN = (InputError, "not a study of this version of symact ({text})")
+_SAID: dict[int, tuple[type[SymactError], str]] = {
+    sqlite3.SQLITE_ERROR: _FOREIGN,
+    sqlite3.SQLITE_FULL: _DISK,
+    sqlite3.SQLITE_IOERR: _DISK,
+    sqlite3.SQLITE_BUSY: _LOCKED,
+    sqlite3.SQLITE_LOCKED: _LOCKED,
+    sqlite3.SQLITE_CANTOPEN: _CLOSED,
+    sqlite3.SQLITE_READONLY: _CLOSED,
+    sqlite3.SQLITE_PERM: _CLOSED,
+    sqlite3.SQLITE_AUTH: _CLOSED,
+    sqlite3.SQLITE_CORRUPT: _DAMAGED,
+    sqlite3.SQLITE_NOTADB: _DAMAGED,
+    sqlite3.SQLITE_FORMAT: _DAMAGED,
+}
+# What a file system without locks or shared memory answers.
+NO_LOCKS = (
+    sqlite3.SQLITE_IOERR_LOCK,
+    sqlite3.SQLITE_IOERR_RDLOCK,
+    sqlite3.SQLITE_IOERR_UNLOCK,
+    sqlite3.SQLITE_IOERR_CHECKRESERVEDLOCK,
+    sqlite3.SQLITE_IOERR_SHMOPEN,
+    sqlite3.SQLITE_IOERR_SHMSIZE,
+    sqlite3.SQLITE_IOERR_SHMLOCK,
+    sqlite3.SQLITE_IOERR_SHMMAP,
+)
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EIO)
+
+
 @contextmanager
 def guard(run: Path | None) -> Iterator[None]:
-    """Errors of SQLite as lines that say what to do."""
+    """Errors of SQLite as lines that say what to do; "damaged" is said of damaged files alone."""
     path = "this study" if run is None else str(run / FILE_NAME)
     try:
         yield
-    except (sqlite3.Error, OSError) as error:
+    except OSError as error:
+        kind, said = _DISK if error.errno in _FULL else _CLOSED
+        raise kind(f"{path}: {said.format(text=error.strerror or error, run=run)}") from None
+    except (sqlite3.Error, OverflowError) as error:
         text = " ".join(str(error).split())
-        if "full" in text or "disk I/O" in text or getattr(error, "errno", None) == 28:
-            raise SymactError(
-                f"{path}: the disk is full or failing ({text}); free some space, then `symact resume {run}`"
-            ) from None
-        if "locked" in text or "busy" in text:
-            raise InputError(f"{path}: locked by another program; close that and try again") from None
-        if isinstance(error, OSError) or "unable to open" in text or "readonly" in text:
-            raise InputError(f"{path}: cannot be opened or written ({text})") from None
-        raise InputError(f"{path}: the file is damaged ({text}); restore it from a copy") from None
+        code = getattr(error, "sqlite_errorcode", None)
+        if code in NO_LOCKS:
+            raise no_locks(path, text) from None
+        # Text that is no UTF-8 comes without a code: it cannot have been written by symact.
+        unreadable = code is None and text.startswith("Could not decode to UTF-8")
+        kind, said = _DAMAGED if unreadable else _SAID.get((code or 0) & 0xFF, (SymactError, "SQLite refused: {text}"))
+        raise kind(f"{path}: {said.format(text=text, run=run)}") from None

@@ -15,7 +15,7 @@ from symact.expr.tree import to_document
 from symact.records import Outcome, Status, Trial
 from symact.store.database import Store
 from symact.store.functions import Key, KnownFunctions
-from symact.store.rows import Asked, Evaluation, as_trial, is_complete
+from symact.store.rows import Asked, Evaluation, as_kept, as_trial, is_complete
 
 
 @dataclass(frozen=True)
@@ -164,13 +164,15 @@ class Ledger:
 
     def finish(self, evaluation: Evaluation) -> bool:
         """Record a finished evaluation; True when its trial is complete with it."""
-        self._store.record_evaluation(evaluation)
-        return self._put(evaluation)
+        kept = as_kept(evaluation)
+        self._store.record_evaluation(kept)
+        return self._put(kept)
 
     def confirm(self, evaluation: Evaluation) -> None:
         """Record a training on a fresh seed."""
-        self._store.record_confirmation(evaluation)
-        self._confirmed.setdefault(evaluation.number, {})[evaluation.repeat] = evaluation.outcome
+        kept = as_kept(evaluation)
+        self._store.record_confirmation(kept)
+        self._confirmed.setdefault(kept.number, {})[kept.repeat] = kept.outcome
 
     def tell(self, numbers: Sequence[int]) -> list[Trial]:
         """Record that these are told now, and give them as trials, in this order."""

@@ -1,11 +1,15 @@
 """One writer per run folder: a lock that dies with the process that holds it.
 
-`flock` on a file in the folder. The kernel releases it when the process ends in any way, so a stale
-lock cannot exist; children made by `fork` close their copy at once and so never keep it alive.
+`flock` on the folder itself and on a file in it, which says whose it is. The kernel releases both when the process
+ends in any way, so a stale lock cannot exist, and removing the file gives nobody a second right; children made by
+`fork` close their copies at once and so never keep it alive. Where a file system has no locks, a writer that is told
+to do without them keeps the file alone.
 """
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import fcntl
 import os
 import stat
@@ -15,54 +19,149 @@ from pathlib import Path
 from symact.errors import InputError
 
 FILE_NAME = "lock"
+WITHOUT_LOCKS = "SYMACT_WITHOUT_LOCKS"
+_HELD_ELSEWHERE = (errno.EWOULDBLOCK, errno.EAGAIN, errno.EACCES)
+
+
+def without_locks() -> bool:
+    """Whether the user has said that nobody else uses their run folders, and that locks can be done without."""
+    return os.environ.get(WITHOUT_LOCKS, "") not in ("", "0")
+
+
+def no_locks(place: object, reason: str) -> InputError:
+    """What is said where the file system has no locks, or no shared memory."""
+    return InputError(
+        f"{place}: this file system has no locks or no shared memory ({reason}); keep the run folder on a local disk, "
+        f"or set {WITHOUT_LOCKS}=1 and see to it that only one process at a time uses the folder"
+    )
 
 
 class RunLock:
     """The exclusive right to write into a run folder.
 
+    Attributes:
+        by_kernel: the kernel guards it; False where there are no locks.
+        holds_folder: the folder is locked as well, so that its file may go without letting anybody in.
+
     Raises:
-        InputError: another process (or another study in this one) holds it, or the folder cannot be
-            written.
+        InputError: another process (or another study in this one) holds it, the folder cannot be written, or the file
+            system has no locks.
     """
 
     def __init__(self, run: Path):
-        path = run / FILE_NAME
+        self._run, self._path = run, run.absolute()
+        self._folder = self._file = -1
+        self.by_kernel, self.holds_folder = True, False
+        try:
+            self._file = self._opened()
+            self._folder = os.open(self._path, os.O_RDONLY | os.O_CLOEXEC | os.O_DIRECTORY)
+            self._take(self._file)
+            self.holds_folder = self._take(self._folder, needed=False)
+            os.ftruncate(self._file, 0)
+            os.pwrite(self._file, f"{os.getpid()}\n".encode(), 0)
+        except OSError as error:
+            self._forget()
+            raise InputError(f"{run}: cannot be locked ({error.strerror})") from None
+        except BaseException:
+            self._forget()
+            raise
+        _HELD.add(self)
+
+    def _opened(self) -> int:
+        path = self._run / FILE_NAME
         try:
             flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
-            self._file = os.open(path, flags, 0o644)
+            file = os.open(path, flags, 0o644)
         except OSError as error:
             raise InputError(f"{path}: cannot be opened ({error.strerror}); the run folder must be writable") from None
-        status = os.fstat(self._file)
+        status = os.fstat(file)
         if not stat.S_ISREG(status.st_mode) or status.st_nlink > 1 or status.st_size > 100:
-            os.close(self._file)  # it is about to be emptied, and could be another name of a file of the user's
+            os.close(file)  # it is about to be emptied, and could be another name of a file of the user's
             raise InputError(f"{path}: not a lock of symact's; look at where this run folder comes from")
+        return file
+
+    def _take(self, descriptor: int, needed: bool = True) -> bool:
         try:
-            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            holder = os.pread(self._file, 32, 0).decode("ascii", "replace").strip()
-            os.close(self._file)
-            owner = f"process {holder}" if holder.isdigit() else "another process"
-            raise InputError(
-                f"{run}: {owner} is running this study; stop it first, or only read (`symact top`)"
-            ) from None
-        os.ftruncate(self._file, 0)
-        os.pwrite(self._file, f"{os.getpid()}\n".encode(), 0)
-        _HELD.add(self)
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return True
+        except OSError as error:
+            if error.errno in _HELD_ELSEWHERE:
+                raise self._in_use() from None
+            if not needed:  # some network file systems lock files alone
+                return False
+            if not without_locks():
+                raise no_locks(self._run, error.strerror or "no reason given") from None
+            self.by_kernel = False
+            if _is_alive(self._holder()) or any(
+                lock.held and is_same(lock._file, self._path / FILE_NAME) for lock in _HELD
+            ):
+                raise self._in_use(f"; if that is another program, remove {self._run / FILE_NAME}") from None
+        return False
+
+    def _holder(self) -> int:
+        text = os.pread(self._file, 32, 0).decode("ascii", "replace").strip()
+        return int(text) if text.isdigit() else 0
+
+    def _in_use(self, more: str = "") -> InputError:
+        holder = self._holder()
+        owner = f"process {holder}" if holder else "another process"
+        return InputError(
+            f"{self._run}: {owner} is running this study; stop it first, or only read (`symact top`){more}"
+        )
 
     @property
     def held(self) -> bool:
         """Whether it has not been given back."""
         return self._file >= 0
 
+    @property
+    def is_in_place(self) -> bool:
+        """Whether folder and file are still those that were locked."""
+        return is_same(self._folder, self._path) and is_same(self._file, self._path / FILE_NAME, follow=False)
+
+    @property
+    def folder(self) -> Path | None:
+        """Where the locked folder is now; None if it was removed, or cannot be found."""
+        with contextlib.suppress(OSError):
+            now = Path(os.readlink(f"/proc/self/fd/{self._folder}"))
+            return now if is_same(self._folder, now) else None
+        return self._path if is_same(self._folder, self._path) else None
+
     def release(self) -> None:
         """Give the lock back; harmless when it was given back before."""
         if self._file >= 0:
-            fcntl.flock(self._file, fcntl.LOCK_UN)
+            with contextlib.suppress(OSError):
+                os.ftruncate(self._file, 0)
+            for descriptor in (self._folder, self._file):
+                with contextlib.suppress(OSError):
+                    fcntl.flock(descriptor, fcntl.LOCK_UN)
             self._forget()
 
     def _forget(self) -> None:
-        os.close(self._file)
-        self._file = -1
+        for descriptor in (self._folder, self._file):
+            if descriptor >= 0:
+                os.close(descriptor)
+        self._folder = self._file = -1
+
+
+def is_same(descriptor: int, path: Path, follow: bool = True) -> bool:
+    """Whether a path still leads to what is open."""
+    try:
+        return os.path.samestat(os.fstat(descriptor), os.stat(path, follow_symlinks=follow))
+    except OSError:
+        return False
+
+
+def _is_alive(process: int) -> bool:
+    if process in (0, os.getpid()):
+        return False
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:
+        return True
+    return True
 
 
 _HELD: weakref.WeakSet[RunLock] = weakref.WeakSet()

@@ -1,4 +1,8 @@
-"""An `Outcome` as JSON types and back, both ways checked: what workers send and the store keeps."""
+"""What may be stored of an evaluation, decided in one place: an `Outcome` as JSON types and back, both ways checked.
+
+`storable` gives the outcome that is kept, told and sent: whatever it gives can be written, and is read back as the
+same. What a task returned that cannot be kept (too long, too deep, no JSON) becomes a failure with that reason.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +15,42 @@ from typing import Any
 from symact.records import LARGEST, Outcome, Status
 
 MAXIMUM_DEPTH = 40
-MAXIMUM_CHARACTERS = 8_000_000
+MAXIMUM_CHARACTERS = 8_000_000  # of metrics and constants together, as JSON
+MAXIMUM_REASON = 2000
+MAXIMUM_DIGITS = 309  # of the largest whole number that float64 can hold
+
+
+def storable(outcome: Outcome) -> Outcome:
+    """The outcome that is kept: itself as plain JSON types, or a failure that says why it cannot be kept."""
+    try:
+        document = to_document(outcome)
+        size = sum(len(dump(document[part])) for part in ("metrics", "constants"))
+        if size > MAXIMUM_CHARACTERS:
+            raise ValueError(f"metrics and constants have {size:,} characters; at most {MAXIMUM_CHARACTERS:,} are kept")
+        return from_document(document)
+    except Exception as error:  # a value of a task may raise anything when it is looked at
+        reason = f"what the task returned cannot be kept: {described(error)}"
+    status = outcome.status if isinstance(outcome.status, Status) else Status.crashed
+    if status is Status.finished:
+        return Outcome(Status.crashed, None, reason[:MAXIMUM_REASON])
+    return Outcome(status, None, f"{encodable(_text(outcome.reason))[:1000]} ({reason[:900]})")
+
+
+def encodable(text: str) -> str:
+    """`text` with what no file can hold (halves of surrogate pairs) written out."""
+    return text.encode("utf-8", "backslashreplace").decode("utf-8")
+
+
+def described(error: BaseException) -> str:
+    """The message of an exception on one line, whatever its `__str__` does; its class if it has none."""
+    return " ".join(encodable(_text(error)).split())[:500] or type(error).__name__
+
+
+def _text(value: object) -> str:
+    try:
+        return str(value)
+    except Exception as error:
+        return f"(its text cannot be read: {type(error).__name__})"
 
 
 def plain(value: Any, depth: int = 0) -> Any:
@@ -22,14 +61,18 @@ def plain(value: Any, depth: int = 0) -> Any:
     """
     if depth > MAXIMUM_DEPTH:
         raise TypeError(f"nested more than {MAXIMUM_DEPTH} deep")
-    if value is None or isinstance(value, bool | str):
-        return str(value) if isinstance(value, str) else value
+    if value is None or isinstance(value, bool):
+        return value
+    if isinstance(value, str):
+        return encodable(str(value))
     if isinstance(value, int):
+        if not _is_number(int(value)):
+            raise TypeError("a whole number beyond float64")
         return int(value)
     if isinstance(value, float):
         return float(value) if math.isfinite(value) else None
     if isinstance(value, Mapping):
-        return {str(key): plain(item, depth + 1) for key, item in value.items()}
+        return {encodable(str(key)): plain(item, depth + 1) for key, item in value.items()}
     if isinstance(value, list | tuple | set | frozenset):
         return [plain(item, depth + 1) for item in value]
     if callable(getattr(value, "tolist", None)):  # NumPy scalars and arrays, torch tensors
@@ -44,9 +87,9 @@ def to_document(outcome: Outcome) -> dict[str, Any]:
         TypeError: a metric or constant has no JSON form.
     """
     return {
-        "status": outcome.status.value,
-        "score": outcome.score,
-        "reason": outcome.reason[:2000],
+        "status": Status(outcome.status).value,
+        "score": None if outcome.score is None else float(outcome.score),
+        "reason": encodable(str(outcome.reason))[:MAXIMUM_REASON],
         "metrics": plain(outcome.metrics),
         "constants": plain(outcome.constants),
     }
@@ -103,13 +146,11 @@ def dump(value: Any) -> str:
 
 
 def load(text: str) -> Any:
-    """The value of a JSON text.
+    """The value of a JSON text, of any length: what limits it is what `storable` lets through.
 
     Raises:
-        ValueError: it is not JSON, holds NaN or a number beyond float64, nests too deep or is too long.
+        ValueError: it is not JSON, holds NaN or a number beyond float64, or nests too deep.
     """
-    if len(text) > MAXIMUM_CHARACTERS:
-        raise ValueError(f"longer than {MAXIMUM_CHARACTERS} characters")
     try:
         return json.loads(text, parse_constant=_refuse, parse_float=_finite, parse_int=_whole)
     except RecursionError:
@@ -128,6 +169,7 @@ def _finite(text: str) -> float:
 
 
 def _whole(text: str) -> int:
-    if len(text) > 300:
-        raise ValueError(f"a number of {len(text)} digits is beyond float64")
-    return int(text)
+    value = int(text) if len(text) <= MAXIMUM_DIGITS + 1 else None
+    if value is None or not _is_number(value):
+        raise ValueError(f"a whole number of {len(text)} digits is beyond float64")
+    return value

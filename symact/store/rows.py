@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -97,8 +98,14 @@ def asked_row(a: Asked) -> tuple[Any, ...]:
     return a.number, a.batch, a.origin, float(a.budget), a.repeats, a.known, a.promoted, a.function, candidate
 
 
+def as_kept(e: Evaluation) -> Evaluation:
+    """The evaluation as it will be read back; what cannot be kept of it is a failure with that reason."""
+    seconds = float(e.seconds) if math.isfinite(e.seconds) else 0.0
+    return Evaluation(e.number, e.repeat, e.seed, outcomes.storable(e.outcome), seconds)
+
+
 def evaluation_row(e: Evaluation) -> tuple[Any, ...]:
-    """The values of `OUTCOME_COLUMNS`."""
+    """The values of `OUTCOME_COLUMNS`, of an evaluation that may be kept."""
     document = outcomes.to_document(e.outcome)
     metrics, constants = outcomes.dump(document["metrics"]), outcomes.dump(document["constants"])
     score, reason = document["score"], document["reason"]

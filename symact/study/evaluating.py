@@ -5,20 +5,24 @@ from __future__ import annotations
 import contextlib
 from collections import deque
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
-from symact.errors import SymactError
+from symact.errors import InputError, SymactError
 from symact.execute.executor import Executor
 from symact.execute.interrupts import uninterrupted
-from symact.execute.job import Job, Result
-from symact.expr.tree import Expr, to_document
-from symact.records import Outcome
+from symact.execute.job import Job, Result, unable
+from symact.expr.tree import Expr, parse, to_document, to_sympy
+from symact.records import Outcome, Status
 from symact.store import Evaluation, Settings
 from symact.store.ledger import Ledger
+from symact.study.halving import rungs
 from symact.study.progress import Watch
 from symact.study.proposer import REFERENCE
+
+TRIED_FIRST = (REFERENCE, "tanh(x)")  # before a study is made, until one does not crash
 
 
 def training_seed(seed: int, repeat: int, confirmation: bool = False) -> int:
@@ -47,6 +51,7 @@ class Evaluator:
         self._schedule = ""
         self._executor: Executor | None = None
         self._early: deque[Result] = deque()
+        self._tried: list[Result] = []
         self._ledger: Ledger
 
     def attach(self, ledger: Ledger, schedule: str) -> None:
@@ -69,7 +74,15 @@ class Evaluator:
 
     def submit(self, number: int) -> None:
         """Have the next training of a trial done."""
-        self.executor.submit(self._job(number, self._ledger.next_repeat(number)))
+        job = self._job(number, self._ledger.next_repeat(number))
+        tried = next(
+            (result for result in self._tried if replace(result.job, number=number, kind=job.kind) == job), None
+        )
+        if tried is None:
+            self.executor.submit(job)
+        else:  # a baseline that was trained before the study was made
+            self._tried.remove(tried)
+            self._early.append(Result(job, tried.outcome, tried.seconds))
 
     def take(self, watch: Watch) -> int:
         """Wait for one result and record it; goes on with the next repeat. Returns the trial's number."""
@@ -84,6 +97,53 @@ class Evaluator:
             number = self.take(watch)
             if self._ledger.is_complete(number):
                 left.discard(number)
+
+    def preflight(self) -> None:
+        """Train a baseline before anything is stored, so that a task that cannot work leaves nothing behind.
+
+        What it finds is not thrown away: the study takes it over when its turn comes.
+
+        Raises:
+            InputError: the task says that it cannot work (its data is missing).
+            SymactError: baselines crash.
+        """
+        failed: list[Result] = []
+        for text in TRIED_FIRST:
+            result = self._try(text)
+            if result.outcome.status not in (Status.crashed, Status.rejected):
+                self._tried = [result]
+                return
+            failed.append(result)
+        outcome = failed[0].outcome
+        if unable(outcome):
+            raise InputError(unable(outcome))
+        raise SymactError(
+            f"the task {self._settings.task.name!r} does not work: {REFERENCE} {outcome.status.value}: {outcome.reason}"
+        )
+
+    def _try(self, text: str) -> Result:
+        """Train a baseline as the study would, but for nobody; other results wait."""
+        plain, written = parse(text), parse(text, self._grammar)
+        document: dict[str, Any] = {"expressions": [text], "parameters": [], "grammar": False}
+        if to_sympy(plain) == to_sympy(written):
+            document = to_document(written, self._grammar)
+        budget = rungs(self._settings.budgets, self._settings.repeats)[0].budget
+        self.executor.submit(Job(-1, 0, training_seed(self._settings.seed, 0), document, budget, kind="preflight"))
+        while True:
+            result = self.executor.next()
+            if result is not None and result.job.kind == "preflight":
+                return result
+            if result is not None:
+                self._early.append(result)
+
+    def _believe(self, outcome: Outcome) -> None:
+        """Stop where the task says that it cannot work, unless that is one candidate's fault: a baseline tells.
+
+        Raises:
+            InputError: what the task said.
+        """
+        if unable(outcome) and unable(self._try(REFERENCE).outcome):
+            raise InputError(unable(outcome))
 
     def confirm(self, watch: Watch) -> None:
         """Train the best functions and ReLU on fresh common seeds; a stored score never changes."""
@@ -106,7 +166,7 @@ class Evaluator:
                 result = self._early.popleft() if self._early else self._executor.next(0.0)
                 if result is None:
                     return
-                if result.job.kind != "features":
+                if result.job.kind in ("evaluate", "confirm") and not unable(result.outcome):
                     self._record(result, None)
 
     def measure(self, expressions: Sequence[Expr]) -> list[Outcome]:
@@ -123,7 +183,10 @@ class Evaluator:
                 found[result.job.number] = result.outcome
             else:
                 self._early.append(result)
-        return [found[index] for index in range(len(expressions))]
+        measured = [found[index] for index in range(len(expressions))]
+        if measured and all(map(unable, measured)):
+            raise InputError(unable(measured[0]))
+        return measured
 
     def _chosen(self) -> list[int]:
         """The best functions at full measure, and ReLU."""
@@ -161,4 +224,5 @@ class Evaluator:
         while True:
             result = self._early.popleft() if self._early else self.executor.next()
             if result is not None:
+                self._believe(result.outcome)
                 return result

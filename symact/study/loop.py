@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from symact.errors import InputError
+from symact.errors import InputError, SymactError
 from symact.execute import task_loading as tasks
 from symact.execute.executor import ExecutorSettings, start
 from symact.execute.job import WorkerSettings
@@ -20,7 +20,7 @@ from symact.expr.space import Space
 from symact.expr.tree import Expr, candidate_text
 from symact.optimize import OPTIMIZERS
 from symact.records import Outcome, Trial
-from symact.store import Evaluation, Settings, Store
+from symact.store import Evaluation, Settings, Store, check_new
 from symact.store.ledger import Ledger
 from symact.store.settings import machine, versions
 from symact.study import setup
@@ -34,7 +34,6 @@ Candidate: TypeAlias = Expr | tuple[Expr, ...]
 Report: TypeAlias = Callable[[Progress], object]
 
 HALVING = (1 / 9, 1 / 3, 1.0)
-GIGABYTE = 2**30
 
 
 class Study:
@@ -65,6 +64,7 @@ class Study:
         asynchronous: do not wait for batches; then the same seed does not give the same trials.
         confirm: fresh seeds on which the best functions and ReLU are trained at the end.
         confirm_best: how many functions, besides ReLU.
+        preflight: train a baseline before the folder is made, so that a task that cannot work leaves nothing behind.
         settings: of the optimizer.
 
     Raises:
@@ -95,6 +95,7 @@ class Study:
         asynchronous: bool = False,
         confirm: int = 5,
         confirm_best: int = 5,
+        preflight: bool = False,
         **settings: Any,
     ):
         described, file = tasks.describe(task)
@@ -114,14 +115,21 @@ class Study:
             confirm=confirm,
             confirm_best=confirm_best,
             timeout=timeout,
-            memory=None if memory is None else int(memory * GIGABYTE),
+            memory=setup.memory_bytes(memory),
             data=None if data is None else str(data),
             versions=versions(),
             machine=machine(),
             created=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         )
         where = ExecutorSettings(executor, workers, ray_address, cpus, gpus)
-        self._begin(space, made, task, file, optimizer, where, lambda: Store.create(run, made))
+
+        def make() -> Store:
+            if preflight:
+                self._evaluator.preflight()
+            return Store.create(run, made)
+
+        check_new(run)
+        self._begin(space, made, task, file, optimizer, where, make)
 
     @classmethod
     def resume(
@@ -197,12 +205,16 @@ class Study:
         self._make_optimizer: Callable[[], Any] = lambda: setup.make_optimizer(
             cls, space, settings, features, self.task
         )
-        self.optimizer = self._make_optimizer()
-        self.store = make_store()
+        try:
+            self.optimizer = self._make_optimizer()
+            self.store = make_store()
+        except BaseException:
+            self._evaluator.close()
+            raise
         try:
             self._recall()
         except BaseException:
-            self.store.close()
+            self.close()
             raise
 
     def _recall(self) -> None:
@@ -231,8 +243,7 @@ class Study:
             InputError: another process runs this study, or the task says that it cannot work.
             SymactError: the disk is full, or workers cannot be started.
         """
-        if evaluations < 1:
-            raise InputError("evaluations: at least one")
+        setup.check_goal(evaluations)
         with self._writing():
             watch = Watch(self._ledger, evaluations, progress)
             try:
@@ -241,12 +252,13 @@ class Study:
                 watch.report()
                 (self._run_freely if self.settings.asynchronous else self._run_batches)(evaluations, watch)
                 self._evaluator.confirm(watch)
+                self.store.check_place()
             except KeyboardInterrupt:
                 self._evaluator.save_finished()
                 raise
             finally:
                 self._evaluator.close()
-                with contextlib.suppress(InputError):
+                with contextlib.suppress(SymactError):
                     self.store.release()
         return self.trials
 
@@ -275,6 +287,7 @@ class Study:
                 self.exhausted = self._ledger.counted < goal
                 return
             self._evaluator.evaluate(self._up_to(batch, goal), watch)
+            setup.check_baselines(self._ledger)
             if all(map(self._ledger.is_complete, batch)):
                 self._proposer.tell(batch)
             elif not self._proposer.last_promotions():
@@ -300,6 +313,7 @@ class Study:
                 self.exhausted = self._ledger.counted < goal
                 return
             number = self._evaluator.take(watch)
+            setup.check_baselines(self._ledger)
             if self._ledger.is_complete(number):
                 running.discard(number)
                 self._proposer.tell([n for n in self._ledger.open() if self._ledger.is_complete(n)])

@@ -5,11 +5,17 @@ from __future__ import annotations
 import inspect
 from typing import Any
 
-from symact.errors import InputError
+from symact.errors import InputError, SymactError
 from symact.execute import task_loading as tasks
 from symact.execute.executor import ExecutorSettings
+from symact.expr.tree import candidate_text
 from symact.optimize import OPTIMIZERS
+from symact.optimize.settings import check_types
 from symact.store import Settings, Store
+from symact.store.ledger import Ledger
+from symact.study.proposer import BASELINE_BATCH
+
+GIGABYTE = 2**30
 
 
 def optimizer_name(optimizer: str | type) -> str:
@@ -45,13 +51,7 @@ def make_optimizer(cls: type, space: Any, settings: Settings, features: Any, tas
         InputError: it has no such setting, or the task cannot train what it proposes.
     """
     known = inspect.signature(cls).parameters
-    if not any(p.kind is p.VAR_KEYWORD for p in known.values()):
-        allowed = [name for name in known if name not in ("space", "seed", "features")]
-        for name in settings.optimizer_settings:
-            if name not in allowed:
-                raise InputError(
-                    f"optimizer {settings.optimizer!r} has no setting {name!r}; it has {', '.join(allowed) or 'none'}"
-                )
+    check_types(cls, settings.optimizer, settings.optimizer_settings)
     extra = {"features": features} if "features" in known or features is not None else {}
     try:
         made = cls(space, settings.seed, **extra, **settings.optimizer_settings)
@@ -63,6 +63,45 @@ def make_optimizer(cls: type, space: Any, settings: Settings, features: Any, tas
             f"{settings.task.name!r} has none"
         )
     return made
+
+
+def memory_bytes(gigabytes: float | None) -> int | None:
+    """A limit in GiB as bytes.
+
+    Raises:
+        InputError: it is no amount of memory.
+    """
+    if gigabytes is None:
+        return None
+    if not 0 < gigabytes < 2**30:
+        raise InputError(f"memory: {gigabytes} GiB is no amount of memory")
+    return int(gigabytes * GIGABYTE)
+
+
+def check_goal(evaluations: int) -> None:
+    """Refuse a total of evaluations that cannot be kept.
+
+    Raises:
+        InputError: it is below 1, or beyond 64 bits.
+    """
+    if not 1 <= evaluations < 2**63:
+        raise InputError(f"evaluations: {evaluations} is not between 1 and 2^63 - 1")
+
+
+def check_baselines(ledger: Ledger) -> None:
+    """Stop where no baseline can be trained: then it is the task that fails, not the candidates.
+
+    Raises:
+        SymactError: with what happened to the first one.
+    """
+    numbers = [row.number for row in ledger.rows if row.batch == BASELINE_BATCH]
+    trials = [ledger.trial(number) for number in numbers if ledger.is_complete(number)]
+    if trials and len(trials) == len(numbers) and all(trial.score is None for trial in trials):
+        first = trials[0]
+        raise SymactError(
+            f"all {len(trials)} baselines failed, so the search was stopped; {candidate_text(first.candidate)} "
+            f"{first.status.value}: {first.reason}"
+        )
 
 
 def check_executor(settings: Settings, where: ExecutorSettings) -> None:

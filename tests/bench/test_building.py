@@ -11,7 +11,7 @@ from symact.errors import InputError
 from symact.expr.grammar import load_grammar
 
 TASK = """
-import pathlib, numpy, symact, torch
+import pathlib, numpy, signal, symact, torch
 class Mine:
     name, sites = "mine", 1
     def __init__(self, data=None):
@@ -20,7 +20,7 @@ class Mine:
         with self.log.open("a") as file:
             file.write("x")
         if len(self.log.read_text()) == 7:
-            raise KeyboardInterrupt
+            signal.raise_signal(signal.SIGINT)
         value = float(make_activation()(torch.linspace(-2, 2, 5)).sum().detach()) + seed / 100
         if abs(value - seed / 100) < 1e-6:
             return symact.Outcome.failed("diverged", "no")
@@ -30,6 +30,7 @@ class Mine:
 """
 
 
+@pytest.mark.usefixtures("interruptible")
 def test_a_build_goes_on_where_it_stopped(tmp_path, small):
     task, log, output = tmp_path / "mine.py", tmp_path / "log", tmp_path / "t.parquet"
     task.write_text(TASK)

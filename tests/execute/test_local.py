@@ -14,13 +14,12 @@ import numpy as np
 import psutil
 import pytest
 
-from symact.errors import InputError
 from symact.execute import processes
-from symact.execute.job import Job, WorkerSettings, decode_arrays
+from symact.execute.job import Job, WorkerSettings, decode_arrays, unable
 from symact.execute.local import InProcess, WorkerProcesses
 from symact.execute.task_loading import describe
 from symact.expr.grammar import parse_grammar
-from symact.records import Status
+from symact.records import Outcome, Status
 from tests.execute import stub_tasks as stubs
 
 pytestmark = pytest.mark.usefixtures("family")
@@ -146,11 +145,13 @@ def test_each_worker_gets_a_device_in_turn(monkeypatch):
         executor.close()
 
 
-def test_an_error_that_the_task_declares_its_own_stops_the_run(pool):
+def test_an_error_that_the_task_declares_its_own_is_told_from_one_of_the_candidate(pool):
     executor = pool(task="WithoutData")
     executor.submit(job(0))
-    with pytest.raises(InputError, match="give --data DIR"):
-        executor.next(60)
+    result = executor.next()
+    assert result is not None
+    assert unable(result.outcome) == "the data set is not there; give --data DIR"
+    assert unable(Outcome.failed("crashed", "InputError: said by another")) == ""
 
 
 def test_features_come_back_as_arrays(pool):

@@ -114,14 +114,6 @@ def test_the_drill_notices_an_evaluation_that_was_lost_and_done_again(drill):
         drill.compare()
 
 
-@pytest.fixture
-def interruptible():
-    """Ctrl-C is heard, here and in new processes, also where a shell in the background ignores it."""
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    yield
-    signal.signal(signal.SIGINT, before)
-
-
 @pytest.mark.usefixtures("interruptible")
 @pytest.mark.parametrize("workers", [0, 2])
 def test_ctrl_c_keeps_every_finished_row_leaves_no_process_and_a_resume_goes_on_as_if_undisturbed(tmp_path, workers):
@@ -146,6 +138,7 @@ def test_ctrl_c_keeps_every_finished_row_leaves_no_process_and_a_resume_goes_on_
     assert found == rows(Study(study.space, study.task, "random", confirm=0).run(60))
 
 
+@pytest.mark.usefixtures("interruptible")
 def test_ctrl_c_does_not_begin_another_training(space):
     """In this process the candidates of a batch wait in a queue; those must not be trained on the way out."""
     begun = []
@@ -154,7 +147,7 @@ def test_ctrl_c_does_not_begin_another_training(space):
         def evaluate(self, make_activation, seed, budget=1.0):
             begun.append(make_activation.candidate)
             if len(begun) == 11:
-                raise KeyboardInterrupt
+                signal.raise_signal(signal.SIGINT)
             return Outcome.finished(len(begun))
 
     study = Study(space, Task(), "random", confirm=0)
