@@ -10,7 +10,6 @@ from symact.activation.module import Activation
 from symact.errors import InputError
 from symact.expr.grammar import load_grammar, parse_grammar
 from symact.expr.tree import Expr, from_document, to_document
-from symact.optimize import mixture_formula
 from symact.optimize.function_features import POINTS
 from symact.optimize.mixture import Mixture
 from symact.records import Outcome, Trial
@@ -62,22 +61,6 @@ def test_the_weakest_function_is_exchanged():
     assert {"w0_f0", "w0_f2"} < names
     assert "w0_f1" not in names
     assert optimizer.epochs == 30
-
-
-def test_proportions_are_shares_of_a_slot_averaged_over_sites():
-    sites = [{"w0_a": 1.0, "w0_b": 3.0, "w1_a": 2.0}, {"w0_a": [1.0, 1.0], "w0_b": 1.0, "w1_a": 7.0, "beta": 3.0}]
-    assert mixture_formula.proportions(sites) == pytest.approx({"w0_a": 0.375, "w0_b": 0.625, "w1_a": 1.0})
-
-
-def test_operators_that_are_not_finite_everywhere_stay_out_of_cells():
-    assert mixture_formula.usable_operators(SMALL.grammar, "unary") == ("relu", "tanh", "sin")
-    assert mixture_formula.usable_operators(SMALL.grammar, "binary") == ("add", "mul")
-
-
-def test_operators_with_a_pole_stay_out_of_cells():
-    assert not {"div", "pow"} & set(mixture_formula.usable_operators(GRAMMAR, "binary"))
-    assert "reciprocal" not in mixture_formula.usable_operators(GRAMMAR, "unary")
-    assert {"relu", "exp", "zero", "elu"} <= set(mixture_formula.usable_operators(GRAMMAR, "unary"))
 
 
 def test_a_cell_is_bounded_and_starts_with_the_scale_of_its_inputs():
