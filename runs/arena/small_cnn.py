@@ -22,7 +22,7 @@ from symact import equivalence
 from symact.bench import build
 from symact.expr.grammar import load_grammar
 from symact.expr.tree import parse
-from symact.optimize.pool import Functions
+from symact.optimize.pool import Pool
 from symact.study.baselines import BASELINES
 from symact.tasks.builtin import ImageTask
 from symact.tasks.data import Dataset, Split, images14
@@ -60,10 +60,10 @@ def half() -> list:
     """Every second function of the space at random, and the baselines, in the order of the space."""
     grammar = load_grammar("aquasurf")
     space = grammar.space("bench")
-    members, functions = equivalence.distinct(space), Functions.of(space)
+    members, functions = equivalence.distinct(space), Pool.of(space)
     chosen = set(np.random.default_rng(0).permutation(len(members))[: len(members) // 2].tolist())
-    baselines = {functions.key(parse(text, grammar)) for text in BASELINES}
-    chosen |= {row for row, member in enumerate(members) if functions.key(member) in baselines}
+    baselines = {functions.index.key(parse(text, grammar)) for text in BASELINES}
+    chosen |= {row for row, member in enumerate(members) if functions.index.key(member) in baselines}
     return [members[row] for row in sorted(chosen)]
 
 

@@ -20,11 +20,12 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from symact.equivalence.index.function_index import FunctionIndex
 from symact.errors import InputError
 from symact.expr.grammar import Grammar, parse_grammar
 from symact.expr.space import Space
 from symact.expr.tree import Expr, parse
-from symact.optimize.pool import Functions
+from symact.optimize.pool import Pool
 
 FORMAT = 1
 _KEY = b"symact"
@@ -81,16 +82,16 @@ class Table:
     def _rows(self) -> dict[Any, int]:
         rows: dict[Any, int] = {}
         for row, expression in enumerate(self.parsed):
-            rows.setdefault(self._functions.key(expression), row)
+            rows.setdefault(self._index.key(expression), row)
         return rows
 
     @property
-    def _functions(self) -> Functions:
-        return Functions.of(self.space)
+    def _index(self) -> FunctionIndex:
+        return Pool.of(self.space).index
 
     def row_of(self, expression: Expr) -> int | None:
         """The first row that is the same function; None if there is none."""
-        return self._rows.get(self._functions.key(expression))
+        return self._rows.get(self._index.key(expression))
 
     @cached_property
     def representatives(self) -> np.ndarray:

@@ -12,7 +12,7 @@ import re
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, replace
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 import sympy
 
@@ -161,17 +161,26 @@ def _leaf() -> Expr:
     return X_LEAF
 
 
-def candidate_text(candidate: Expr | tuple[Expr, ...]) -> str:
+# What is evaluated: one expression, or one for each activation site.
+Candidate: TypeAlias = "Expr | tuple[Expr, ...]"
+
+
+def sites(candidate: Candidate) -> tuple[Expr, ...]:
+    """The expressions of a candidate, site by site."""
+    return (candidate,) if isinstance(candidate, Expr) else candidate
+
+
+def candidate_text(candidate: Candidate) -> str:
     """One line for a candidate; the expressions of several activation sites are joined by ` ; `."""
     return str(candidate) if isinstance(candidate, Expr) else " ; ".join(map(str, candidate))
 
 
-def to_document(candidate: Expr | tuple[Expr, ...], vocabulary: Vocabulary) -> dict[str, Any]:
+def to_document(candidate: Candidate, vocabulary: Vocabulary) -> dict[str, Any]:
     """A candidate as JSON types: what a store keeps and what a worker process is sent.
 
     Parameters that the grammar does not declare (the weights of a mixture) travel with it.
     """
-    expressions = (candidate,) if isinstance(candidate, Expr) else candidate
+    expressions = sites(candidate)
     own = {
         parameter.name: asdict(parameter)
         for expression in expressions

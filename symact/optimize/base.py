@@ -22,11 +22,10 @@ import numpy as np
 
 from symact.errors import InputError
 from symact.expr.space import Space
-from symact.expr.tree import Expr
-from symact.optimize.pool import Functions
+from symact.expr.tree import Candidate, Expr, sites
+from symact.optimize.pool import Pool
 from symact.records import Status, Trial
 
-Candidate: TypeAlias = Expr | tuple[Expr, ...]
 Features: TypeAlias = Callable[[list[Expr]], Mapping[str, np.ndarray]]
 
 PATIENCE = 400  # known or foreign proposals in a row before the rest of a batch is drawn at random
@@ -53,7 +52,7 @@ class Optimizer(ABC):
         if space.count() < 1:
             raise InputError(f"the space {space.name!r} of grammar {space.grammar.name!r} has no expression")
         self.space, self.seed, self.features = space, int(seed), features
-        self.functions = Functions.of(space)
+        self.functions = Pool.of(space)
         self.told = 0
         self.known: dict[Any, None] = {}
         self._finite: dict[Any, bool] = {}
@@ -82,7 +81,7 @@ class Optimizer(ABC):
 
     def key(self, candidate: Candidate) -> Any:
         """What is equal for candidates that are the same function at every site."""
-        return self.functions.key(candidate)
+        return self.functions.index.key(candidate)
 
     def is_finite(self, expression: Expr) -> bool:
         """Whether the features call it finite at initialization; True where they do not say."""
@@ -143,8 +142,7 @@ class Optimizer(ABC):
             yield candidate
 
     def _admits(self, candidate: Candidate) -> bool:
-        expressions = (candidate,) if isinstance(candidate, Expr) else candidate
-        return all(expression in self.space for expression in expressions)
+        return all(expression in self.space for expression in sites(candidate))
 
 
 _NAMESPACE = 0x73796D  # keeps these draws apart from any other use of the same seed

@@ -23,8 +23,8 @@ from deap import base, tools
 from symact.errors import InputError
 from symact.expr import variation
 from symact.expr.space import Space
-from symact.expr.tree import Expr
-from symact.optimize.base import Candidate, Features, Optimizer, check_settings, score_of
+from symact.expr.tree import Candidate, Expr
+from symact.optimize.base import Features, Optimizer, check_settings, score_of
 from symact.program import gradient, pipeline
 from symact.records import Trial
 

@@ -15,7 +15,7 @@ import numpy as np
 from symact.expr.tree import Expr
 from symact.optimize.base import Features
 from symact.optimize.function_features import Description, Frame, Raw
-from symact.optimize.pool import Functions
+from symact.optimize.pool import Pool
 from symact.optimize.regressors import Columns, Rows
 
 REFERENCE = 256  # functions that set the units of a space that is sampled
@@ -29,9 +29,9 @@ class Landscape:
     """
 
     # Source of features -> functions of a space -> landscape.
-    _made: weakref.WeakKeyDictionary[Any, weakref.WeakKeyDictionary[Functions, Landscape]] = weakref.WeakKeyDictionary()
+    _made: weakref.WeakKeyDictionary[Any, weakref.WeakKeyDictionary[Pool, Landscape]] = weakref.WeakKeyDictionary()
 
-    def __init__(self, functions: Functions, features: Features | None):
+    def __init__(self, functions: Pool, features: Features | None):
         members = functions.members
         if members is None:
             members = [expression for expression, _ in zip(functions.draws(0), range(REFERENCE), strict=False)]
@@ -44,7 +44,7 @@ class Landscape:
         self._columns: dict[tuple[tuple[str, float], ...], Columns] = {}
 
     @classmethod
-    def of(cls, functions: Functions, features: Features | None) -> Landscape:
+    def of(cls, functions: Pool, features: Features | None) -> Landscape:
         """The landscape, made once per process for the same functions and the same source."""
         source = functions if features is None else getattr(features, "__self__", features)
         try:

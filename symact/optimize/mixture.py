@@ -24,9 +24,9 @@ import numpy as np
 
 from symact.errors import InputError
 from symact.expr.space import Space
-from symact.expr.tree import Expr, candidate_text, parse
+from symact.expr.tree import Candidate, Expr, candidate_text, parse
 from symact.optimize import mixture_formula
-from symact.optimize.base import Candidate, Features, Optimizer, check_settings, score_of
+from symact.optimize.base import Features, Optimizer, check_settings, score_of
 from symact.optimize.mixture_formula import Choices
 from symact.records import Trial
 

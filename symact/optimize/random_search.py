@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from symact.expr.space import Space
-from symact.optimize.base import Candidate, Features, Optimizer
+from symact.expr.tree import Candidate
+from symact.optimize.base import Features, Optimizer
 from symact.records import Trial
 
 

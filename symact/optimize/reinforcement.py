@@ -18,9 +18,9 @@ import numpy as np
 import torch
 
 from symact.expr.space import Space
-from symact.expr.tree import Expr
+from symact.expr.tree import Candidate, Expr
 from symact.optimize.actions import ActionSpace, Partial
-from symact.optimize.base import Candidate, Features, Optimizer, check_settings, rank_values, score_of
+from symact.optimize.base import Features, Optimizer, check_settings, rank_values, score_of
 from symact.optimize.policy import Controller, Rollouts, advantages, evaluate, ppo_loss, reinforce_loss, sample
 from symact.records import Trial
 

@@ -17,8 +17,8 @@ import numpy as np
 from symact.errors import InputError
 from symact.expr import variation
 from symact.expr.space import Space
-from symact.expr.tree import Expr, parse
-from symact.optimize.base import Candidate, Features, Optimizer, check_settings, rank_values, score_of
+from symact.expr.tree import Candidate, Expr, parse
+from symact.optimize.base import Features, Optimizer, check_settings, rank_values, score_of
 from symact.optimize.feature_space import Landscape
 from symact.optimize.function_features import VIEWS
 from symact.optimize.regressors import Forest, GaussianProcess, NearestNeighbours, Regressor, Rows, SupportVectors

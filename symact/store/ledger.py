@@ -10,11 +10,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from symact.equivalence.index.function_index import FunctionIndex
 from symact.errors import InputError
 from symact.expr.tree import to_document
 from symact.records import Outcome, Status, Trial
 from symact.store.database import Store
-from symact.store.functions import Key, KnownFunctions
+from symact.store.functions import StoredFunctions
 from symact.store.rows import Asked, Evaluation, as_kept, as_trial, is_complete
 
 
@@ -44,6 +45,7 @@ class Ledger:
 
     Args:
         store: open for writing.
+        index: tells functions apart; shared with who asks for candidates. None makes one.
 
     Attributes:
         rows: what was asked, by number.
@@ -54,10 +56,11 @@ class Ledger:
         champion: the best trial at full measure, or None.
     """
 
-    def __init__(self, store: Store):
+    def __init__(self, store: Store, index: FunctionIndex | None = None):
         self._store = store
         self._full = (1.0, store.settings.repeats)
-        self.functions = KnownFunctions(store.grammar, store.functions())
+        self._index = FunctionIndex(store.grammar) if index is None else index
+        self._functions = StoredFunctions(self._index, store.functions())
         self.rows: list[Asked] = []
         self.counted, self.counts = 0, Counter[str]()
         self.cached_in_a_row, self.last_batch = 0, -1
@@ -65,7 +68,7 @@ class Ledger:
         self._outcomes: dict[int, list[Outcome]] = {}
         self._seconds: dict[int, float] = {}
         self._candidates: dict[int, Any] = {}
-        self._first: dict[Key, int] = {}
+        self._first: dict[tuple[int, ...], int] = {}
         self._open: set[int] = set()
         self._turn = 0
         self._confirmed: dict[int, dict[int, Outcome]] = {}
@@ -99,7 +102,7 @@ class Ledger:
         self._outcomes[row.number], self._seconds[row.number] = [], 0.0
         if row.promoted is None:
             self.cached_in_a_row = 0
-            self._first.setdefault(self.functions.read(row.function), row.number)
+            self._first.setdefault(self._functions.read(row.function), row.number)
 
     def _put(self, evaluation: Evaluation) -> bool:
         """Take an outcome in; True when its trial is complete with it."""
@@ -121,9 +124,9 @@ class Ledger:
     def _is_full(self, row: Asked) -> bool:
         return (row.budget, row.repeats) == self._full
 
-    def key(self, candidate: Any) -> Key:
+    def key(self, candidate: Any) -> tuple[int, ...]:
         """Which function a candidate is; equal for equal functions. Nothing is recorded."""
-        return self.functions.key(candidate)
+        return self._index.key(candidate)
 
     def is_new(self, candidate: Any) -> bool:
         """Whether its function has not been asked before."""
@@ -134,7 +137,7 @@ class Ledger:
         functions: dict[int, Mapping[str, Any]] = {}
         rows: list[Asked] = []
         copies: list[Evaluation] = []
-        first = dict[Key, int]()
+        first = dict[tuple[int, ...], int]()
         for number, want in enumerate(wanted, len(self.rows)):
             key, known = self.key(want.candidate), None
             if want.promoted is None:
@@ -142,7 +145,7 @@ class Ledger:
                 first.setdefault(key, number)
             else:
                 copies += self._carried(number, want)
-            function = self.functions.record(want.candidate, functions)
+            function = self._functions.record(want.candidate, functions)
             document = dict(want.document or to_document(want.candidate, self._store.grammar))
             measure = (want.budget, want.repeats, known, want.promoted)
             rows.append(Asked(number, batch, want.origin, *measure, function, document))

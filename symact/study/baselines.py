@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 from symact.expr.operators import Operator
 from symact.expr.shape import Shape
-from symact.expr.space import Space
 from symact.expr.tree import X_LEAF, Expr, parse
-from symact.optimize.pool import ENUMERABLE, Functions
+from symact.optimize.pool import Pool
 
 # The functions that every study begins with, and a replay where the table has them.
 BASELINES = tuple(f"{name}(x)" for name in ("elu", "relu", "selu", "sigmoid", "softplus", "softsign", "swish", "tanh"))
@@ -24,33 +23,28 @@ class MemberSearch:
     would write down, and may miss a representation that only a search would find.
 
     Args:
-        space: the space.
-        key: equal for equal functions.
+        functions: of the space.
     """
 
-    def __init__(self, space: Space, key: Callable[[Expr], Any]):
-        self._space, self._key = space, key
-        self._found: dict[Any, Expr | None] = {}
-        self._listed: dict[Any, Expr] | None = None
+    def __init__(self, functions: Pool):
+        self._functions, self._space = functions, functions.space
+        self._found: dict[int, Expr | None] = {}
         self._solved: dict[tuple[Shape, Any], Expr | None] = {}
 
     def __call__(self, expression: Expr) -> Expr | None:
         """The expression of the space that is this function, or None."""
         if expression in self._space:
             return expression
-        key = self._key(expression)
-        if key not in self._found:
-            self._found[key] = self._find(expression, key)
-        return self._found[key]
+        number = self._functions.index.add(expression)
+        if number not in self._found:
+            self._found[number] = self._find(number)
+        return self._found[number]
 
-    def _find(self, expression: Expr, key: Any) -> Expr | None:
-        if self._space.count() <= ENUMERABLE:
-            functions = Functions.of(self._space)
-            if self._listed is None:
-                self._listed = {functions.key(member): member for member in functions.members or ()}
-            return self._listed.get(functions.key(expression))
+    def _find(self, number: int) -> Expr | None:
+        if self._functions.members is not None:
+            return self._functions.member(number)
         for shape in self._space.shapes:
-            found = self._solve(shape, key)
+            found = self._solve(shape, number)
             if found is not None and found in self._space:
                 return found
         return None
@@ -61,7 +55,7 @@ class MemberSearch:
         if place not in self._solved:
             self._solved[place] = None  # while it is looked for
             proposals = self._proposals(shape, target)
-            self._solved[place] = next((e for e in proposals if self._key(e) == target), None)
+            self._solved[place] = next((e for e in proposals if self._functions.index.add(e) == target), None)
         return self._solved[place]
 
     def _proposals(self, shape: Shape, target: Any) -> Iterator[Expr]:
@@ -87,4 +81,4 @@ class MemberSearch:
         return self._space.grammar.of_kind(kind)
 
     def _neutral(self, index: int) -> Any:
-        return self._key(parse(NEUTRAL[index]))
+        return self._functions.index.add(parse(NEUTRAL[index]))

@@ -17,8 +17,9 @@ from symact.execute.executor import ExecutorSettings, start
 from symact.execute.job import WorkerSettings
 from symact.expr.shape import parse_shape
 from symact.expr.space import Space
-from symact.expr.tree import Expr, candidate_text
+from symact.expr.tree import Candidate, Expr, candidate_text
 from symact.optimize import OPTIMIZERS
+from symact.optimize.pool import Pool
 from symact.records import Outcome, Trial
 from symact.store import Evaluation, Settings, Store, check_new
 from symact.store.ledger import Ledger
@@ -30,7 +31,6 @@ from symact.study.feature_cache import FeatureCache
 from symact.study.progress import Progress, Watch
 from symact.study.proposer import Proposer
 
-Candidate: TypeAlias = Expr | tuple[Expr, ...]
 Report: TypeAlias = Callable[[Progress], object]
 
 HALVING = (1 / 9, 1 / 3, 1.0)
@@ -220,9 +220,10 @@ class Study:
     def _recall(self) -> None:
         """Learn from the store what was asked, evaluated and told; the optimizer is a fresh one."""
         space, settings = self.space, self.settings
-        self._ledger, self._torn = Ledger(self.store), False
+        functions = Pool.of(space)
+        self._ledger, self._torn = Ledger(self.store, functions.index), False
         self._evaluator.attach(self._ledger, str(getattr(self.optimizer, "schedule", "joint")))
-        members = MemberSearch(space, self._ledger.key)
+        members = MemberSearch(functions)
         random = lambda: OPTIMIZERS["random"](space, settings.seed)
         self._proposer = Proposer(space, settings, self._ledger, self.optimizer, random, members)
 

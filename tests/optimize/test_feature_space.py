@@ -8,7 +8,7 @@ import weakref
 import numpy as np
 
 from symact.optimize.feature_space import Landscape
-from symact.optimize.pool import Functions
+from symact.optimize.pool import Pool
 from tests.optimize.described import SPACE, expressions
 
 
@@ -22,7 +22,7 @@ class Source:
 
 
 def test_remembered_distances_are_the_distances():
-    source, functions = Source(), Functions.of(SPACE)
+    source, functions = Source(), Pool.of(SPACE)
     landscape = Landscape.of(functions, source.measure)
     views = {"outputs": 1.0, "fisher": 0.5}
     foreign = expressions("x*tanh(x) + x", "relu(x)**2 - x")
@@ -35,7 +35,7 @@ def test_remembered_distances_are_the_distances():
 
 
 def test_a_landscape_is_made_once_and_goes_with_its_source():
-    functions, source = Functions.of(SPACE), Source()
+    functions, source = Pool.of(SPACE), Source()
     landscape = Landscape.of(functions, source.measure)
     assert Landscape.of(functions, source.measure) is landscape
     assert Landscape.of(functions, Source().measure) is not landscape

@@ -4,47 +4,51 @@ from __future__ import annotations
 
 from itertools import islice
 
+from symact.equivalence import enumerate_classes
 from symact.expr.grammar import load_grammar, parse_grammar
 from symact.expr.tree import parse
-from symact.optimize.pool import ENUMERABLE, Functions
+from symact.optimize import OPTIMIZERS
+from symact.optimize.pool import ENUMERABLE, Pool
+from symact.study import Study
 
 GRAMMAR = load_grammar("aquasurf")
-BENCH = Functions.of(GRAMMAR.space("bench"))
+BENCH = Pool.of(GRAMMAR.space("bench"))
 
 
 def test_functions_are_listed_once_per_process():
-    assert Functions.of(load_grammar("aquasurf").space("bench")) is BENCH
-    assert Functions.of(GRAMMAR.space("large")) is not BENCH
+    first = Pool.of(load_grammar("aquasurf").space("bench"))
+    assert Pool.of(GRAMMAR.space("bench")) is first
+    assert Pool.of(GRAMMAR.space("large")) is not first
 
 
 def test_members_are_usable_and_one_per_function():
     assert BENCH.members is not None
-    assert len({BENCH.key(member) for member in BENCH.members}) == len(BENCH.members)
+    assert len({BENCH.index.add(member) for member in BENCH.members}) == len(BENCH.members)
     assert all(map(BENCH.usable, BENCH.members))
 
 
 def test_a_large_space_is_not_listed():
     large = GRAMMAR.space("large")
     assert large.count() > ENUMERABLE
-    assert Functions.of(large).members is None
+    assert Pool.of(large).members is None
 
 
-def test_an_expression_in_other_words_has_the_key_of_the_member_that_it_equals():
+def test_an_expression_in_other_words_has_the_number_of_the_member_that_it_equals():
     member = parse("add(relu(x),tanh(x))", GRAMMAR)
     for text in ("tanh(x) + relu(x)", "add(tanh(x),relu(x))", "(sinh(x)/cosh(x)) + max(x, 0)"):
-        assert BENCH.key(parse(text, GRAMMAR)) == BENCH.key(member)
+        assert BENCH.index.add(parse(text, GRAMMAR)) == BENCH.index.add(member)
     foreign = parse("tanh(x) + 3*relu(x)", GRAMMAR)
-    assert BENCH.key(foreign) == BENCH.key(parse("3*relu(x) + tanh(x)", GRAMMAR))
-    assert BENCH.key(foreign) not in {BENCH.key(other) for other in BENCH.members or ()}
+    assert BENCH.index.add(foreign) == BENCH.index.add(parse("3*relu(x) + tanh(x)", GRAMMAR))
+    assert BENCH.index.add(foreign) not in {BENCH.index.add(other) for other in BENCH.members or ()}
 
 
 def test_the_key_of_several_sites_is_site_by_site():
     one, two = parse("relu(x)", GRAMMAR), parse("tanh(x)", GRAMMAR)
-    assert BENCH.key((one, two)) == (BENCH.key(one), BENCH.key(two)) != BENCH.key((two, one))
+    assert BENCH.index.key((one, two)) == (BENCH.index.add(one), BENCH.index.add(two)) != BENCH.index.key((two, one))
 
 
 def test_draws_are_a_permutation_fixed_by_the_seed_and_may_begin_later():
-    small = Functions.of(
+    small = Pool.of(
         parse_grammar(
             'name = "g"\n[unary]\nrelu = "max(x, 0)"\ntanh = "tanh(x)"\nsin = "sin(x)"\ncube = "x**3"\n'
             '[binary]\nadd = "a + b"\n[spaces]\nmain = ["binary(unary(x), unary(x))"]'
@@ -58,13 +62,57 @@ def test_draws_are_a_permutation_fixed_by_the_seed_and_may_begin_later():
 
 
 def test_draws_of_a_large_space_do_not_repeat_a_function():
-    functions = Functions.of(GRAMMAR.space("large"))
+    functions = Pool.of(GRAMMAR.space("large"))
     drawn = list(islice(functions.draws(0), 40))
-    assert len({functions.key(expression) for expression in drawn}) == 40
+    assert len({functions.index.add(expression) for expression in drawn}) == 40
     assert all(map(functions.usable, drawn))
 
 
 def test_what_is_constant_or_not_finite_near_the_origin_is_not_usable():
-    functions = Functions.of(GRAMMAR.space("large"))
+    functions = Pool.of(GRAMMAR.space("large"))
     assert not any(functions.usable(parse(text, GRAMMAR)) for text in ("zero(x)", "1/x", "log(x)", "x - x + 3"))
     assert functions.usable(parse("tanh(x)", GRAMMAR))
+
+
+def test_the_numbers_of_a_listed_space_are_the_classes_of_its_table():
+    index = Pool(BENCH.space).index
+    labels = enumerate_classes(GRAMMAR, BENCH.space)["class_id"].to_pylist()
+    assert [index.add(expression) for expression in BENCH.space] == labels
+    assert len(index) == max(labels) + 1
+
+
+def test_a_formula_is_the_member_that_it_equals():
+    functions = Pool(BENCH.space)
+    for text in ("relu(x)", "tanh(x)", "x*sigmoid(x)", "x**2 + exp(x)", "1/(1 + exp(-x))", "abs(x)*x"):
+        member = functions.member(functions.index.add(parse(text)))
+        assert member is not None
+        assert member in BENCH.space
+        assert functions.index.find(member) == functions.index.find(parse(text))
+    assert functions.member(functions.index.add(parse("tanh(x)*atan(x)*erf(x)*sin(x)"))) is None
+
+
+def test_what_is_not_usable_in_a_space_is_not_usable_written_otherwise():
+    functions = Pool(BENCH.space)
+    assert not functions.usable(parse("add(zero(x),one(x))", GRAMMAR))
+    assert not functions.usable(parse("0*x + 1"))
+    assert functions.usable(parse("tanh(x)*atan(x)*erf(x)*sin(x)"))
+
+
+def test_a_study_its_store_and_its_optimizers_share_one_index():
+    text = 'name = "two"\n[unary]\nid = "x"\ntanh = "tanh(x)"\nrelu = "relu(x)"\n[binary]\nadd = "a + b"\nmul = "a*b"\n'
+    space = parse_grammar(text + '[spaces]\nall = ["binary(unary(x),unary(x))"]\n').space("all")
+
+    class Constant:
+        def evaluate(self, make_activation, seed, budget=1.0):
+            raise AssertionError("nothing is trained here")
+
+    with Study(space, Constant(), "evolution") as study:
+        index = Pool.of(space).index
+        assert study.optimizer.functions.index is index
+        assert OPTIMIZERS["random"](space, 1).functions.index is index
+        before = len(index)
+        (first, second) = study.ask(2)
+        assert study._ledger.key(first) == (index.find(first),)
+        assert study._ledger.key((first, second)) == (index.find(first), index.find(second))
+        assert study._ledger.key((first, first)) == study._ledger.key(first)
+        assert len(index) == before

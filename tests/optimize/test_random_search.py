@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from symact.expr.grammar import load_grammar, parse_grammar
-from symact.optimize.pool import Functions
+from symact.optimize.pool import Pool
 from symact.optimize.random_search import RandomSearch
 from symact.records import Outcome, Trial
 
@@ -33,9 +33,9 @@ def test_functions_are_equally_likely_however_many_names_they_have():
 
 
 def test_members_are_distinct_and_usable():
-    functions = Functions.of(load_grammar("aquasurf").space("bench"))
+    functions = Pool.of(load_grammar("aquasurf").space("bench"))
     assert functions.members is not None
-    keys = [functions.key(expression) for expression in functions.members]
+    keys = [functions.index.key(expression) for expression in functions.members]
     assert len(set(keys)) == len(keys) > 1500
     assert "add(zero(x),zero(x))" not in set(map(str, functions.members))
 
@@ -68,10 +68,8 @@ def test_what_was_told_is_not_walked_over_again(monkeypatch):
     optimizer.tell([Trial(c, (Outcome.finished(0.5),)) for c in (*order[:500], order[510])])
     assert optimizer.ask(20) == [*order[500:510], *order[511:521]]
     starts = []
-    draws = Functions.draws
-    monkeypatch.setattr(
-        Functions, "draws", lambda self, seed, start=0: starts.append(start) or draws(self, seed, start)
-    )
+    draws = Pool.draws
+    monkeypatch.setattr(Pool, "draws", lambda self, seed, start=0: starts.append(start) or draws(self, seed, start))
     assert optimizer.ask(20) == [*order[500:510], *order[511:521]]
     assert starts == [500]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from symact.optimize.pool import Functions
+from symact.optimize.pool import Pool
 from symact.optimize.regressors import Columns, Forest, GaussianProcess, NearestNeighbours, Rows, SupportVectors
 from tests.optimize.described import SPACE, described, expressions
 
@@ -59,7 +59,7 @@ def test_noise_makes_a_gaussian_process_doubt():
 
 
 def test_few_columns_are_kept_and_others_measured_again():
-    members = Functions.of(SPACE).members[:30]
+    members = Pool.of(SPACE).members[:30]
     description, _ = described(members)
     rows, columns = Rows(description, VIEWS), Columns(Rows(description, VIEWS), largest=4)
     everything = rows.distances(rows)

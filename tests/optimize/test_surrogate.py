@@ -7,7 +7,7 @@ import pytest
 
 from symact.errors import InputError
 from symact.optimize.function_features import outputs
-from symact.optimize.pool import Functions
+from symact.optimize.pool import Pool
 from symact.optimize.surrogate import Surrogate
 from symact.records import Outcome, Trial
 from tests.optimize.described import GRAMMAR, SPACE, expressions, likeness
@@ -16,7 +16,7 @@ from tests.optimize.described import GRAMMAR, SPACE, expressions, likeness
 @pytest.mark.parametrize("regressor", ["gp", "knn", "svr"])
 def test_a_hidden_function_is_found_within_a_tenth_of_the_space(regressor):
     """Each of four; random search finds all four within that with a probability of 1 in 10,000."""
-    members = Functions.of(SPACE).members
+    members = Pool.of(SPACE).members
     for hidden in np.random.default_rng(0).choice(len(members), 4, replace=False):
         target = outputs([members[hidden]]).clip(-5, 5)
         optimizer, tried = Surrogate(SPACE, 1, regressor=regressor), []

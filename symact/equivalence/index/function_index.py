@@ -25,7 +25,7 @@ from symact.equivalence.rules.prover import Prover
 from symact.equivalence.terms import ParameterKind, ParameterSlot, Slots, numbered_slots
 from symact.errors import InputError
 from symact.expr.operators import Parameter, Vocabulary
-from symact.expr.tree import Expr
+from symact.expr.tree import Candidate, Expr, sites
 
 _MOST_RENAMINGS = 120
 _MOST_COMPARED = 20_000
@@ -87,8 +87,26 @@ class FunctionIndex:
         self._numbers: dict[Expr, int] = {}
         self._functions: list[_IndexedFunction] = []
         self._evidence: list[int] = []
+        # First expressions of classes whose fingerprints nobody has asked for yet; they have the next numbers.
+        self._waiting: list[Expr] = []
         self.forget()
         self._compare()
+
+    @classmethod
+    def of_classes(cls, grammar: Vocabulary, expressions: Sequence[Expr], labels: Sequence[int]) -> FunctionIndex:
+        """An index that begins with the classes of a table.
+
+        Args:
+            grammar: of the table.
+            expressions: all that it lists.
+            labels: their classes, numbered by first member; these are the numbers in the index.
+        """
+        index = cls(grammar)
+        index._numbers.update(zip(expressions, labels, strict=True))
+        for expression, label in zip(expressions, labels, strict=True):
+            if label == len(index._waiting):
+                index._waiting.append(expression)
+        return index
 
     def forget(self) -> None:
         """Let go of all structures; the functions and their numbers stay."""
@@ -106,7 +124,12 @@ class FunctionIndex:
 
     def __len__(self) -> int:
         """Functions known."""
-        return len(self._functions)
+        return len(self._functions) + len(self._waiting)
+
+    def key(self, candidate: Candidate) -> tuple[int, ...]:
+        """The functions of a candidate, site by site, new ones added; the same one at all sites counts as one."""
+        numbers = tuple([self.add(expr) for expr in sites(candidate)])
+        return numbers[:1] if len(set(numbers)) == 1 else numbers
 
     def add(self, expr: Expr) -> int:
         """The number of the function that `expr` is; a new one when it was not known."""
@@ -119,11 +142,12 @@ class FunctionIndex:
     def add_different(self, expressions: Sequence[Expr]) -> list[int]:
         """The numbers of many expressions that are known to be different functions, such as those of a store.
 
-        They are taken at their word, all at once and an order of magnitude quicker than one by one; an
-        expression that is known already keeps its number.
+        They are compared with the functions that are known, but not with each other: all at once, and an order of
+        magnitude quicker than one by one.
         """
         new = [expr for expr in dict.fromkeys(expressions) if expr not in self._numbers]
-        with np.errstate(all="ignore"):
+        if new:
+            self._load_waiting()
             self._load(new)
         return [self._numbers[expr] for expr in expressions]
 
@@ -142,10 +166,12 @@ class FunctionIndex:
 
     def domain_of(self, number: int) -> str:
         """The domain of a function that was added."""
+        self._load_waiting()
         return self.domain(self._functions[number].expr)
 
     def evidence(self) -> Array:
         """``(functions,)`` codes into `classes.EVIDENCE`: by what the expressions added were told apart or merged."""
+        self._load_waiting()
         return np.array(self._evidence, np.int8)
 
     def _make_room(self) -> None:
@@ -158,6 +184,7 @@ class FunctionIndex:
         known = self._numbers.get(expr)
         if known is not None:
             return known
+        self._load_waiting()
         self._make_room()
         with np.errstate(all="ignore"):
             asked = _IndexedFunction(expr, self._cache.parameters(expr))
@@ -205,8 +232,11 @@ class FunctionIndex:
             self._compared[term] = number
         return number
 
-    def _lookup(self, asked: _IndexedFunction, fingerprints: Fingerprints) -> int | None:
+    def _lookup(self, asked: _IndexedFunction, fingerprints: Fingerprints, below: int | None = None) -> int | None:
+        """The known function that is asked for, of those with a number below some one."""
         for number in self._fingerprints.near(fingerprints):
+            if below is not None and number >= below:
+                continue
             evidence = self._evidence_of(self._functions[number], asked)
             if evidence is not None:
                 self._evidence[number] = max(self._evidence[number], evidence)
@@ -277,18 +307,27 @@ class FunctionIndex:
             function.parameter_fingerprints = found
         return function.parameter_fingerprints
 
+    def _load_waiting(self) -> None:
+        if self._waiting:
+            waiting, self._waiting = self._waiting, []
+            self._load(waiting)
+
+    @np.errstate(all="ignore")
     def _load(self, expressions: Sequence[Expr]) -> None:
-        """Insert expressions that are different functions."""
+        """Take in expressions that are different functions."""
+        known = len(self._functions)
         for start in range(0, len(expressions), _AT_ONCE):
             self._make_room()
             part = expressions[start : start + _AT_ONCE]
             found = Fingerprints(np.empty((len(part), BLOCKS)), np.empty(len(part), np.uint8))
             for numbers, fingerprints in self._cache.warm(part):
                 found.projections[numbers], found.reliable[numbers] = fingerprints.projections, fingerprints.reliable
-            for number, expr in enumerate(part):
+            for at, expr in enumerate(part):
                 function = _IndexedFunction(expr, self._cache.parameters(expr))
-                fingerprints = self._completed(self._cache.term(expr), found[number : number + 1])
-                self._numbers[expr] = self._by_term[self._term(function)] = self._insert(function, fingerprints)
+                fingerprints = self._completed(self._cache.term(expr), found[at : at + 1])
+                number = self._lookup(function, fingerprints, below=known) if known else None
+                number = self._insert(function, fingerprints) if number is None else number
+                self._numbers[expr] = self._by_term[self._term(function)] = number
 
     def _insert(self, function: _IndexedFunction, fingerprints: Fingerprints) -> int:
         self._functions.append(function)
