@@ -12,9 +12,10 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.fx import Proxy, Tracer
 from torch.nn.parameter import is_lazy
 
-from symact.activation.runner import checked, shared_runner
+from symact.activation.runner import checked, place_of_channels, shared_runner
 from symact.backends import torch_source
 from symact.errors import InputError
 from symact.expr.formula_text import formula_text
@@ -105,17 +106,19 @@ class Activation(nn.Module):
     """A formula as a drop-in activation module.
 
     Its learnable parameters are `nn.Parameter`s under the names that the grammar gives them, of shape
-    `()`, or `(channels,)` with one value per channel along dimension 1. A parameter that is declared
+    `()`, or `(channels,)` with one value per channel. A parameter that is declared
     positive enters the formula as `max(abs(value), 1e-6)`, so that no step of training makes it
     negative or zero; `constants()` and `expression()` give the value that enters.
 
     Args:
         expr: an expression or its text.
         grammar: the grammar whose operators and parameters it names.
-        channels: number of channels; then every parameter has one value per channel. Without it, a
-            parameter with `per = "channel"` takes its shape at the first call (as in `nn.LazyLinear`):
-            call the model once before its parameters are given to an optimizer.
+        channels: number of channels; then every parameter has one value per channel. 1 gives one value for
+            all, in shape `(1,)`, as FSDP2's `fully_shard` asks for. Without it, a parameter with
+            `per = "channel"` takes its shape at the first call (as in `nn.LazyLinear`): call the model once
+            before its parameters are given to an optimizer.
         inplace: accepted for the sake of `nn.ReLU(inplace=True)`; the result is a new tensor.
+        channel_dim: the dimension that counts channels: 1 after convolutions, -1 after `nn.Linear`.
     """
 
     def __init__(
@@ -124,10 +127,11 @@ class Activation(nn.Module):
         grammar: Vocabulary | None = None,
         channels: int | None = None,
         inplace: bool = False,
+        channel_dim: int = 1,
     ):
         super().__init__()
         self.expr = _expression(expr, grammar)
-        self.channels, self.inplace = channels, inplace
+        self.channels, self.inplace, self.channel_dim = channels, inplace, channel_dim
         self._declared: tuple[Parameter, ...] = self.expr.parameters
         self._names = []
         for parameter in self._declared:
@@ -136,10 +140,16 @@ class Activation(nn.Module):
             if parameter.per == "channel" and channels is None:
                 setattr(self, name, nn.UninitializedParameter())
             else:
-                shape = () if channels is None else (channels,)
-                self.register_parameter(name, nn.Parameter(torch.full(shape, float(parameter.init))))
+                self.register_parameter(name, nn.Parameter(torch.empty(() if channels is None else (channels,))))
         self._waiting = self._uninitialized()
         self._runner = shared_runner(lower(self.expr))
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        """Give the parameters their initial values, as after `to_empty`; those without a shape yet are left."""
+        for name, declared in zip(self._names, self._declared, strict=True):
+            if not is_lazy(getattr(self, name)):
+                nn.init.constant_(getattr(self, name), float(declared.init))
 
     def _uninitialized(self) -> bool:
         return any(is_lazy(getattr(self, name)) for name in self._names)
@@ -168,10 +178,19 @@ class Activation(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """The activation at `x`: any shape, floating dtype and layout."""
+        if type(x) is not Tensor and isinstance(x, Proxy):
+            return self._as_leaf(x)
         if self._waiting:
             x = checked(x)
-            self._initialize(torch.Size([x.shape[min(1, x.dim() - 1)]]))
-        return self._runner(x, self._values()) if self._names else self._runner(x)
+            self._initialize(torch.Size([x.shape[place_of_channels(x, self.channel_dim)] if x.dim() else 1]))
+        return self._runner(x, self._values(), self.channel_dim) if self._names else self._runner(x)
+
+    def _as_leaf(self, x: Proxy) -> Any:
+        """One node of a torch.fx graph, as PyTorch's own modules are; operations where this module is all of it."""
+        tracer = x.tracer
+        if isinstance(tracer, Tracer) and tracer.root is not self:
+            return tracer.create_proxy("call_module", tracer.path_of_module(self), (x,), {})
+        return self._runner.symbolically(x, self._values())
 
     def mixture_parameters(self) -> list[nn.Parameter]:
         """The parameters that weigh a mixture, which a schedule may train apart from the rest."""
@@ -181,8 +200,9 @@ class Activation(nn.Module):
         """Parameter name -> the value that enters the formula; a list where it is per channel."""
         if self._waiting:
             return {declared.name: declared.init for declared in self._declared}
-        values = [value.detach().cpu().double().tolist() for value in self._values()]
-        return {declared.name: value for declared, value in zip(self._declared, values, strict=True)}
+        values = [value.detach().cpu().double() for value in self._values()]
+        numbers = [value.item() if value.numel() == 1 else value.tolist() for value in values]
+        return {declared.name: value for declared, value in zip(self._declared, numbers, strict=True)}
 
     def expression(self) -> str:
         """The formula with its learned constants; it parses again, without a grammar.
@@ -205,4 +225,5 @@ class Activation(nn.Module):
 
     def extra_repr(self) -> str:
         """What `print(module)` shows."""
-        return str(self.expr) + (f", channels={self.channels}" if self.channels is not None else "")
+        shown = str(self.expr) + (f", channels={self.channels}" if self.channels is not None else "")
+        return shown + (f", channel_dim={self.channel_dim}" if self.channel_dim != 1 else "")

@@ -12,6 +12,7 @@ the stable forms, whose intermediate steps have kinks of their own.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from functools import lru_cache
 from typing import Any
@@ -19,9 +20,11 @@ from typing import Any
 import torch
 from torch import Tensor
 from torch.autograd import Function, forward_ad
+from torch.fx import Proxy
 
 from symact.activation import small_tensors
 from symact.activation.plan import Plan, plain, plan
+from symact.backends import torch_source
 from symact.backends.cpu.kernel import TYPES
 from symact.backends.select import SELECTOR
 from symact.errors import InputError
@@ -30,15 +33,17 @@ from symact.program.program import Program
 
 
 def checked(x: Any) -> Tensor:
-    """A floating tensor of what a caller gives; whole numbers become floats.
+    """A dense floating tensor of what a caller gives; whole numbers become floats.
 
     Raises:
-        InputError: it is no tensor, or complex.
+        InputError: it is no tensor, complex, or sparse.
     """
-    if isinstance(x, Tensor) and x.is_floating_point():
-        return x
     if not isinstance(x, Tensor):
         raise InputError(f"an activation takes a torch tensor, not {type(x).__name__}")
+    if x.layout is not _STRIDED and x.layout is not torch.jagged:
+        raise InputError(f"an activation takes a dense tensor, not one of layout {x.layout}: give x.to_dense()")
+    if x.is_floating_point():
+        return x
     if x.is_complex():
         raise InputError(f"an activation is a real function; got a tensor of {x.dtype}")
     return x.to(torch.get_default_dtype())
@@ -111,6 +116,7 @@ class _Fused(Function):
     def backward(ctx: Any, grad: Tensor) -> Any:
         runner, plan, exceeds = ctx.arguments
         x, *parameters = ctx.saved_tensors
+        grad = small_tensors.stored(grad)
         if _grad_enabled() or _transforms_active() or _batched(grad):
             return (None, None, None, *runner.gradients((x, *parameters), grad))
         return (None, None, None, *plan.slopes(grad, x, tuple(parameters), exceeds))
@@ -136,16 +142,21 @@ class Runner:
     def __reduce__(self) -> Any:
         return shared_runner, (self.forward,)
 
-    def __call__(self, x: Tensor, parameters: tuple[Tensor, ...] = ()) -> Tensor:
-        """The values at `x`, in its dtype, shape and layout; a parameter has shape `()` or `(C,)`.
+    def __call__(self, x: Tensor, parameters: tuple[Tensor, ...] = (), channel_dim: int = 1) -> Tensor:
+        """The values at `x`, in its dtype, shape and layout.
+
+        Args:
+            x: any shape and floating dtype.
+            parameters: of shape `()`, `(1,)`, or `(C,)` with one value per channel.
+            channel_dim: the dimension of `x` that counts channels; of a vector it is the only one.
 
         Raises:
-            InputError: `x` is no real tensor.
+            InputError: `x` is no real dense tensor, or a parameter has another number of channels.
         """
         if _is_compiling():
-            return self._compiled(checked(x), parameters)
+            return self._compiled(checked(x), parameters, channel_dim)
         if forward_ad._current_level >= 0 or _transforms_active() or _modes_active() or _tracing():
-            return self._by_operations(checked(x), parameters)
+            return self._by_operations(checked(x), parameters, channel_dim)
         plan = self._plans.get("cpu")
         if (
             plan is not None
@@ -157,13 +168,16 @@ class Runner:
             and x.is_contiguous()
             and x.numel() <= _SMALL
             and not x.is_neg()
+            and (address := x.data_ptr())
             and plan.generation == _SELECTOR.generation
         ):
             if not (x.requires_grad and _grad_enabled()):
-                return _small_forward(kernel, x)
-            if _saved_tensors_hooks(True) is None:
-                return _apply_small(self, kernel, x)
-        return self._by_kernel(checked(x), parameters)
+                return _small_forward(kernel, x, address)
+            if _saved_tensors_hooks(True) is None and not x.is_nested:
+                return _apply_small(self, kernel, x, address)
+        if isinstance(x, Proxy):
+            return self.symbolically(x, parameters)
+        return self._by_kernel(checked(x), parameters, channel_dim)
 
     def plan(self, device: str) -> Plan:
         """How the Program runs on tensors of a device type."""
@@ -173,31 +187,58 @@ class Runner:
         return found
 
     def gradients(self, inputs: tuple[Tensor, ...], grad: Tensor) -> tuple[Tensor, ...]:
-        """The gradients of `x` and the parameters, differentiable themselves."""
+        """The gradients of `x` and the parameters (channels along dimension 1), differentiable themselves."""
         x, *parameters = inputs
         terms = _gradients(self.forward, (x, *[channelwise(p, x) for p in parameters]), (grad,))
         return (terms[0], *[term.reshape(p.shape) for term, p in zip(terms[1:], parameters, strict=True)])
 
-    def _by_kernel(self, x: Tensor, parameters: tuple[Tensor, ...]) -> Tensor:
+    def _by_kernel(self, x: Tensor, parameters: tuple[Tensor, ...], channel_dim: int) -> Tensor:
+        if x.is_nested:
+            return self._nested(x, parameters, channel_dim)
         plan = self.plan(x.device.type)
-        if plan.narrow is None or not plan.narrow.supports(x, parameters):
-            return self._by_operations(x, parameters)
+        if plan.narrow is None or x._is_zerotensor() or any(p._is_zerotensor() for p in parameters):
+            return self._by_operations(x, parameters, channel_dim)
+        if parameters:
+            parameters = tuple(p.reshape(()) if p.dim() and p.numel() == 1 else p for p in parameters)
+            if channel_dim != 1 and x.dim() > 1 and any(p.dim() for p in parameters):
+                return self._by_kernel(_channels_second(x, channel_dim), parameters, 1).reshape(x.shape)
+        if not plan.narrow.supports(x, parameters):
+            return self._by_operations(x, parameters, channel_dim)
         exceeds = plan.exceeds(x)
         if torch.is_grad_enabled() and (x.requires_grad or any(p.requires_grad for p in parameters)):
             result: Tensor = _apply_fused(self, plan, exceeds, x, *parameters)
             return result
         return plan.values(x, parameters, exceeds)
 
-    def _by_operations(self, x: Tensor, parameters: tuple[Tensor, ...]) -> Tensor:
-        inputs = (x, *[channelwise(p, x) for p in parameters])
+    def _nested(self, x: Any, parameters: tuple[Tensor, ...], channel_dim: int) -> Tensor:
+        """Part by part, or all rows of a jagged tensor at once: neither has the first dimension."""
+        inner = max(place_of_channels(x, channel_dim) - 1, 0)
+        result: Tensor
+        if x.layout is _STRIDED:
+            result = torch.nested.as_nested_tensor([self(part, parameters, inner) for part in x.unbind()])
+        elif getattr(x, "_ragged_idx", 1) == 1:
+            rows = self(x.values(), parameters, inner)
+            result = torch.nested.nested_tensor_from_jagged(rows, x.offsets(), x.lengths())
+        else:
+            result = self._by_operations(x, parameters, channel_dim)
+        return result
+
+    def _by_operations(self, x: Tensor, parameters: tuple[Tensor, ...], channel_dim: int) -> Tensor:
+        inputs = (x, *[channelwise(p, x, channel_dim) for p in parameters])
         # TorchScript records operations, not Functions.
         result: Tensor = _evaluate(self.forward, inputs) if _tracing() else _Plain.apply(self.forward, *inputs)
         return result
 
-    def _compiled(self, x: Tensor, parameters: tuple[Tensor, ...]) -> Tensor:
+    def symbolically(self, x: Proxy, parameters: tuple[Tensor, ...]) -> Any:
+        """The operations, for torch.fx: what it traces has no shape, so parameters cannot be per channel."""
+        if any(isinstance(p, Tensor) and p.numel() != 1 for p in parameters):
+            raise InputError("torch.fx traces parameters per channel in a symact.Activation that is part of a module")
+        return torch_source.function(self.forward)(x, *parameters)
+
+    def _compiled(self, x: Tensor, parameters: tuple[Tensor, ...], channel_dim: int) -> Tensor:
         self._prepare()
         assert self._in_graph is not None
-        return self._in_graph(x, *[channelwise(p, x) for p in parameters])
+        return self._in_graph(x, *[channelwise(p, x, channel_dim) for p in parameters])
 
     @torch.compiler.assume_constant_result
     def _prepare(self) -> None:
@@ -236,8 +277,43 @@ _TENSORS, _STRIDED, _SMALL, _SELECTOR = (Tensor, torch.nn.Parameter), torch.stri
 _apply_small, _small_forward = small_tensors.apply, small_tensors.forward
 
 
-def channelwise(parameter: Tensor, x: Tensor) -> Tensor:
-    """A parameter of shape `(C,)` viewed so that it broadcasts along dimension 1 of `x`."""
-    if parameter.dim() == 0 or x.dim() <= 2:
+def place_of_channels(x: Tensor, channel_dim: int) -> int:
+    """The dimension of `x` that counts channels, from 0; that of a vector is 0.
+
+    Raises:
+        InputError: `x` has no such dimension.
+    """
+    place = channel_dim if channel_dim >= 0 else x.dim() + channel_dim
+    if x.dim() < 2:
+        return 0
+    if not 0 <= place < x.dim():
+        raise InputError(f"a tensor of {x.dim()} dimensions has no channel_dim={channel_dim}")
+    return place
+
+
+def _channels_second(x: Tensor, channel_dim: int) -> Tensor:
+    place = place_of_channels(x, channel_dim)
+    before, count, behind = x.shape[:place], x.shape[place], x.shape[place + 1 :]
+    return x.reshape(math.prod(before), count, math.prod(behind)) if behind else x.reshape(math.prod(before), count)
+
+
+def channelwise(parameter: Tensor, x: Tensor, channel_dim: int = 1) -> Tensor:
+    """A parameter of shape `(C,)` viewed so that it broadcasts along the channels of `x`.
+
+    Raises:
+        InputError: `x` has another number of channels, or none.
+    """
+    if parameter.dim() == 0:
         return parameter
-    return parameter.view(-1, *[1] * (x.dim() - 2))
+    if parameter.numel() == 1:
+        return parameter.reshape(())
+    place = place_of_channels(x, channel_dim)
+    # While TorchScript traces, sizes are tensors, and to compare them would be a warning.
+    if (_is_compiling() or not _tracing()) and (
+        parameter.dim() > 1 or not x.dim() or x.shape[place] != parameter.shape[0]
+    ):
+        raise InputError(
+            f"parameters of shape {tuple(parameter.shape)} do not fit a tensor of shape {tuple(x.shape)}, whose "
+            f"channels are dimension {place}: give channels= and channel_dim= that fit"
+        )
+    return parameter.view(-1, *[1] * (x.dim() - 1 - place))

@@ -25,13 +25,20 @@ _transforms_active = torch._C._are_functorch_transforms_active
 _batched = torch._C._functorch.is_legacy_batchedtensor
 
 
+def stored(grad: Tensor) -> Tensor:
+    """A gradient in memory: autograd also hands on zeros without storage, and sparse ones."""
+    if grad.layout is not torch.strided:
+        return grad if grad.layout is torch.jagged else grad.to_dense()
+    return torch.zeros(grad.shape, dtype=grad.dtype, device=grad.device) if grad._is_zerotensor() else grad
+
+
 class _Small(Function):
-    """A fused kernel without parameters, on a contiguous tensor."""
+    """A fused kernel without parameters, on a contiguous tensor that begins at the address `place`."""
 
     @staticmethod
-    def forward(ctx: Any, owner: Any, kernel: NativeKernel, x: Tensor) -> Tensor:
+    def forward(ctx: Any, owner: Any, kernel: NativeKernel, x: Tensor, place: int) -> Tensor:
         y = _empty_like(x)
-        kind, size, place = TYPES[x.dtype], x.numel(), x.data_ptr()
+        kind, size = TYPES[x.dtype], x.numel()
         ctx.kept = owner, kernel, x, x._version, kind, size, place
         if not kernel.run_small(fields(kernel.forward_code, kind, size, 1, place, 0, y.data_ptr(), 0, 0)):
             raise short_of_memory()
@@ -47,15 +54,15 @@ class _Small(Function):
                 f"expected version {version} instead"
             )
         if _grad_enabled() or _transforms_active() or _batched(grad):
-            return None, None, owner.gradients((x,), grad)[0]
-        if not grad.is_contiguous() or grad.is_neg():
-            grad = grad.resolve_neg().contiguous()
+            return None, None, owner.gradients((x,), grad)[0], None
+        if not grad.is_contiguous() or grad.is_neg() or not grad.data_ptr():
+            grad = stored(grad).resolve_neg().contiguous()
         y = _empty_like(x)
         if not kernel.run_small(
             fields(kernel.backward_code, kind, size, 1, place, grad.data_ptr(), y.data_ptr(), 0, 0)
         ):
             raise short_of_memory()
-        return None, None, y
+        return None, None, y, None
 
 
 # What `Function.apply` does when no transform is active, without asking again.
@@ -64,11 +71,9 @@ apply: Any = super(Function, _Small).apply
 _Small._backward_cls.apply = _Small.backward  # type: ignore[attr-defined]
 
 
-def forward(kernel: NativeKernel, x: Tensor) -> Tensor:
-    """The values alone."""
+def forward(kernel: NativeKernel, x: Tensor, place: int) -> Tensor:
+    """The values alone, where `x` begins at an address that is not 0."""
     y = _empty_like(x)
-    if not kernel.run_small(
-        fields(kernel.forward_code, TYPES[x.dtype], x.numel(), 1, x.data_ptr(), 0, y.data_ptr(), 0, 0)
-    ):
+    if not kernel.run_small(fields(kernel.forward_code, TYPES[x.dtype], x.numel(), 1, place, 0, y.data_ptr(), 0, 0)):
         raise short_of_memory()
     return y
