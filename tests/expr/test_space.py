@@ -9,9 +9,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from symact.errors import FormulaError, InputError
+from symact.errors import InputError
 from symact.expr.grammar import load_grammar, parse_grammar, shipped
-from symact.expr.shape import Shape
 from symact.expr.space import Space, below, parse_shape
 from symact.expr.tree import parse
 
@@ -156,37 +155,6 @@ def test_what_is_not_a_member() -> None:
     assert "max(relu(x),elu(x))" not in bench
     other = parse_grammar('[unary]\nrelu = "2*x"\nelu = "x"\n[binary]\nmax = "max(a, b)"')
     assert parse("max(relu(x),elu(x))", other) not in bench
-
-
-def test_shapes_are_read_and_written() -> None:
-    for text in ("x", "tree(x)", "unary(x)", "binary(unary(x), nary(x, unary(x)))"):
-        assert str(parse_shape(text)) == text
-    assert parse_shape(" n-ary( unary(x),x )") == Shape("nary", (Shape("unary", (Shape("x"),)), Shape("x")))
-    shape = parse_shape("binary(unary(x), x)")
-    grammar = load_grammar("aquasurf")
-    assert [slot.kind for slot in shape.slots()] == ["binary", "unary"]
-    assert str(shape.build([grammar.operators["max"], grammar.operators["relu"]])) == "max(relu(x),x)"
-
-
-@pytest.mark.parametrize(
-    ("text", "column", "reason"),
-    [
-        ("", 0, "expected x"),
-        ("unary", 5, "expected '('"),
-        ("unary(x", 7, "before the end"),
-        ("unary(x))", 8, "ends before"),
-        ("unary(y)", 6, "unknown kind 'y'"),
-        ("binary(x)", 0, "binary takes 2 arguments, got 1"),
-        ("unary(tree(x))", 6, "stands alone"),
-        ("tree(unary(x))", 0, "tree(x)"),
-        ("unary(" * 200, 606, "deep"),
-    ],
-)
-def test_shape_errors_point_at_the_place(text: str, column: int, reason: str) -> None:
-    with pytest.raises(FormulaError) as error:
-        parse_shape(text)
-    assert reason in error.value.reason
-    assert error.value.column == column
 
 
 def test_a_space_needs_shapes_that_differ() -> None:
