@@ -76,7 +76,14 @@ WorkersOption = Annotated[int, typer.Option("--workers", min=0, help="Worker pro
 ExecutorOption = Annotated[ExecutorName, typer.Option("--executor", help="Where candidates are evaluated.")]
 TimeoutOption = Annotated[float | None, typer.Option("--timeout", min=0.01, help="Seconds per training.")]
 MemoryOption = Annotated[float | None, typer.Option("--memory", min=0.01, help="GiB per worker process tree.")]
-RayOption = Annotated[str | None, typer.Option("--ray-address", help="Ray cluster to join; a local one by default.")]
+RayOption = Annotated[
+    str | None, typer.Option("--ray-address", help="Ray cluster to join; by default one of its own is started here.")
+]
+CpusOption = Annotated[float | None, typer.Option("--cpus", min=0, help="CPUs per trial (Ray).")]
+GpusOption = Annotated[
+    float | None, typer.Option("--gpus", min=0, help="GPUs per worker, may be a fraction; 0 hides all.")
+]
+FreshOption = Annotated[bool, typer.Option("--fresh-workers", help="A process of its own for every training.")]
 SetOption = Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="A setting of the optimizer.")]
 
 
@@ -140,6 +147,9 @@ def search(
     workers: WorkersOption = 1,
     executor: ExecutorOption = ExecutorName.local,
     ray_address: RayOption = None,
+    cpus: CpusOption = None,
+    gpus: GpusOption = None,
+    fresh_workers: FreshOption = False,
     timeout: TimeoutOption = None,
     memory: MemoryOption = None,
     asynchronous: Annotated[bool, typer.Option("--async", help="Do not wait for batches; not reproducible.")] = False,
@@ -152,7 +162,15 @@ def search(
     """Search for activation functions on a task; baselines come first, the best are confirmed last."""
     from symact.commands import searching
 
-    where = {"workers": workers, "executor": executor.value, "ray_address": ray_address, "data": data}
+    where = {
+        "workers": workers,
+        "executor": executor.value,
+        "ray_address": ray_address,
+        "cpus": cpus,
+        "gpus": gpus,
+        "fresh_workers": fresh_workers,
+        "data": data,
+    }
     limits = {"timeout": timeout, "memory": memory}
     design = {"seed": seed, "repeats": seeds, "batch": batch, "asynchronous": asynchronous, "halving": halving}
     options = {**where, **limits, **design, **_settings(settings)}
@@ -167,13 +185,24 @@ def resume(
     workers: WorkersOption = 1,
     executor: ExecutorOption = ExecutorName.local,
     ray_address: RayOption = None,
+    cpus: CpusOption = None,
+    gpus: GpusOption = None,
+    fresh_workers: FreshOption = False,
     data: DataOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Go on with a study after a stop, a crash, or to add evaluations."""
     from symact.commands import searching
 
-    where = {"workers": workers, "executor": executor.value, "ray_address": ray_address, "data": data}
+    where = {
+        "workers": workers,
+        "executor": executor.value,
+        "ray_address": ray_address,
+        "cpus": cpus,
+        "gpus": gpus,
+        "fresh_workers": fresh_workers,
+        "data": data,
+    }
     searching.go_on(directory, evaluations, task, where, as_json)
 
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 from symact.errors import InputError
+from symact.execute.devices import assign, devices
 from symact.execute.job import Job, Result, WorkerSettings
 
 EXECUTORS = ("local", "ray")
@@ -19,21 +21,36 @@ class ExecutorSettings:
         executor: `local` or `ray`.
         workers: worker processes (`local`; 0: this process), or trials at a time (`ray`; 0: all that fit).
         ray_address: of a running cluster; None starts one on this machine.
-        cpus: CPUs per trial (`ray`).
-        gpus: GPUs per trial, may be a fraction (`ray`).
+        cpus: CPUs per trial (`ray`); None means one.
+        gpus: CUDA devices per worker, may be a fraction, 0 hides all; None deals them out in turn (`local`), or
+            gives each trial a device of its own as far as there are any (`ray`).
+        fresh: a process of its own for every training; needs workers.
     """
 
     executor: str = "local"
     workers: int = 0
     ray_address: str | None = None
-    cpus: float = 1.0
-    gpus: float = 0.0
+    cpus: float | None = None
+    gpus: float | None = None
+    fresh: bool = False
 
     def __post_init__(self) -> None:
         if self.executor not in EXECUTORS:
             raise InputError(f"unknown executor {self.executor!r}; known are {', '.join(EXECUTORS)}")
-        if self.workers < 0 or self.cpus < 0 or self.gpus < 0:
-            raise InputError("workers, cpus and gpus cannot be negative")
+        if self.workers < 0:
+            raise InputError("workers cannot be negative")
+        for name, value in (("cpus", self.cpus), ("gpus", self.gpus)):
+            if value is not None and not 0 <= value < math.inf:
+                raise InputError(f"{name}: a number that is not negative, not {value}")
+        if self.gpus is not None and self.gpus > 1 and self.gpus != int(self.gpus):
+            raise InputError(f"gpus: a fraction of one, or a whole number, not {self.gpus:g}")
+        if self.executor == "local" and self.cpus is not None:
+            raise InputError("cpus goes with --executor ray; a worker on this machine computes with one thread")
+        if self.executor == "local" and self.ray_address is not None:
+            raise InputError("ray_address goes with --executor ray")
+        if self.is_here and (self.fresh or self.gpus is not None):
+            what = "fresh_workers" if self.fresh else "gpus"
+            raise InputError(f"{what} needs worker processes: use --workers 1 (workers=1) or more")
 
     @property
     def is_here(self) -> bool:
@@ -75,7 +92,10 @@ def start(where: ExecutorSettings, settings: WorkerSettings, task: Any, grammar:
     if where.executor == "ray":
         from symact.execute.ray import RayWorkers
 
-        return RayWorkers(settings, where.workers, where.ray_address, where.cpus, where.gpus)
+        cpus = 1.0 if where.cpus is None else where.cpus
+        return RayWorkers(settings, where.workers, where.ray_address, cpus, where.gpus)
     from symact.execute.local import InProcess, WorkerProcesses
 
-    return InProcess(task, grammar) if where.is_here else WorkerProcesses(settings, where.workers)
+    if where.is_here:
+        return InProcess(task, grammar)
+    return WorkerProcesses(settings, where.workers, assign(devices(), where.workers, where.gpus))

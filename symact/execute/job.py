@@ -9,7 +9,7 @@ from __future__ import annotations
 import base64
 import time
 import traceback
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -72,6 +72,7 @@ class WorkerSettings:
         data: root folder of the data sets, or None.
         timeout: seconds per job, or None.
         memory: bytes of resident memory of a worker and its children, or None.
+        fresh: a process of its own for every job.
     """
 
     grammar: str
@@ -80,6 +81,7 @@ class WorkerSettings:
     data: str | None = None
     timeout: float | None = None
     memory: int | None = None
+    fresh: bool = False
 
 
 class MakeActivation:
@@ -87,10 +89,15 @@ class MakeActivation:
 
     Attributes:
         candidate: the `Expr`, or one per site.
+
+    Args:
+        candidate: see above.
+        grammar: of the candidate.
+        before: called before each module is made.
     """
 
-    def __init__(self, candidate: Expr | tuple[Expr, ...], grammar: Vocabulary):
-        self.candidate, self._grammar = candidate, grammar
+    def __init__(self, candidate: Expr | tuple[Expr, ...], grammar: Vocabulary, before: Callable[[], object] = tuple):
+        self.candidate, self._grammar, self._before = candidate, grammar, before
         self._site = 0
 
     def __call__(self) -> Any:
@@ -99,6 +106,7 @@ class MakeActivation:
         Raises:
             CandidateError: it cannot be compiled, or the task has more sites than the candidate expressions.
         """
+        self._before()
         from symact.activation.module import Activation
 
         expressions = (self.candidate,) if isinstance(self.candidate, Expr) else self.candidate
@@ -118,18 +126,35 @@ class CandidateError(Exception):
 UNABLE = "input_error"  # the metric of an outcome that came of an InputError, see `unable`
 
 
-def perform(task: Any, grammar: Vocabulary, job: Job) -> Outcome:
+def perform(
+    task: Any,
+    grammar: Vocabulary,
+    job: Job,
+    before: Callable[[], object] = tuple,
+    after: Callable[[], object] = tuple,
+) -> Outcome:
     """Do a job here. Whatever the candidate or its training raises is an outcome, and one that can be stored.
 
     Only a `KeyboardInterrupt` passes, for its receiver knows whether somebody pressed Ctrl-C.
+
+    Args:
+        task: evaluates the candidate.
+        grammar: of the study.
+        job: what to do.
+        before: called before each activation module is made.
+        after: called when the task has come to its end, before anybody looks at what it gave or raised.
     """
     started = time.perf_counter()
     try:
         candidate = from_document(dict(job.candidate), grammar)
     except FormulaError as error:
+        after()
         return outcomes.storable(Outcome.failed(Status.rejected, f"it cannot be read: {_first_line(error)}"))
     try:
-        outcome = _performed(task, MakeActivation(candidate, grammar), job)
+        try:
+            outcome = _performed(task, MakeActivation(candidate, grammar, before), job)
+        finally:
+            after()
     except KeyboardInterrupt:
         raise
     except BaseException as error:  # also SystemExit, and what test runners raise

@@ -1,7 +1,9 @@
-"""Families of processes: who dies with whom, how much memory they hold, and ending all of them.
+"""Families of processes: which process is which, who dies with whom, how much memory they hold, and ending them.
 
-Linux kills a child when its parent ends and hands orphans to a chosen ancestor; elsewhere pipes that
-reach their end do the first, and process groups most of the second.
+A process is known by its id and the kernel's monotonic start time (`/proc/PID/stat`, field 22, in ticks since
+boot), never by the wall clock, which may be set while a study runs. Linux kills a child when its parent ends and
+hands orphans to a chosen ancestor; elsewhere (through psutil) pipes that reach their end do the first, and
+process groups most of the second.
 """
 
 from __future__ import annotations
@@ -13,15 +15,141 @@ import signal
 import sys
 import time
 from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
 
 PR_SET_PDEATHSIG = 1
 PR_SET_CHILD_SUBREAPER = 36
-MARK = "SYMACT_DRIVER"
+PROC = Path("/proc")
+PAGE = os.sysconf("SC_PAGE_SIZE")
 
-_LIBC = ctypes.CDLL(None, use_errno=True) if sys.platform == "linux" else None
+_LINUX = sys.platform == "linux"
+_LIBC = ctypes.CDLL(None, use_errno=True) if _LINUX else None
+
+
+@dataclass(frozen=True)
+class Process:
+    """A process as it was seen: `pid` and `start` say which it is, even when its id is given to another.
+
+    Attributes:
+        pid: its id.
+        start: when it started, in ticks since boot.
+        parent: id of its parent.
+        session: id of its session.
+        state: one letter, such as `R`, `S`, `T` (stopped) or `Z` (ended, not reaped).
+    """
+
+    pid: int
+    start: int
+    parent: int
+    session: int
+    state: str
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether it has not ended."""
+        return self.state not in "ZX"
+
+    @property
+    def is_stopped(self) -> bool:
+        """Whether a signal (SIGSTOP) keeps it from running."""
+        return self.state == "T"
+
+
+def look(pid: int) -> Process | None:
+    """The process with this id as it is now, or None."""
+    if not _LINUX:
+        return _look_elsewhere(pid)
+    try:
+        text = (PROC / str(pid) / "stat").read_bytes()
+        # The name, in brackets, may hold anything; the last bracket ends it. What follows is field 3.
+        fields = text[text.rindex(b")") + 2 :].split()
+        return Process(pid, int(fields[19]), int(fields[1]), int(fields[3]), fields[0].decode())
+    except (OSError, ValueError, IndexError):
+        return None
+
+
+def _look_elsewhere(pid: int) -> Process | None:
+    try:
+        seen = psutil.Process(pid)
+        state = {psutil.STATUS_ZOMBIE: "Z", psutil.STATUS_STOPPED: "T"}.get(seen.status(), "S")
+        return Process(pid, int(seen.create_time() * 100), seen.ppid(), os.getsid(pid), state)
+    except (psutil.Error, OSError):
+        return None
+
+
+def everybody() -> list[Process]:
+    """All processes that can be seen."""
+    return [found for pid in psutil.pids() if (found := look(pid)) is not None]
+
+
+def children(pid: int) -> list[Process]:
+    """Most living descendants of a process, quickly: the kernel's lists may miss one while others end."""
+    found: list[Process] = []
+    waiting = [pid]
+    while waiting:
+        try:
+            lists = [path.read_bytes().split() for path in (PROC / str(waiting.pop()) / "task").glob("*/children")]
+        except OSError:
+            continue
+        if not lists and waiting == [] and not found:
+            return descendants(pid)  # a kernel without these lists
+        for child in map(int, (number for numbers in lists for number in numbers)):
+            waiting.append(child)
+            seen = look(child)
+            if seen is not None and seen.is_alive:
+                found.append(seen)
+    return found
+
+
+def descendants(pid: int) -> list[Process]:
+    """All living descendants of a process."""
+    children: dict[int, list[Process]] = {}
+    for process in everybody():
+        children.setdefault(process.parent, []).append(process)
+    found, waiting = [], [pid]
+    while waiting:
+        for child in children.pop(waiting.pop(), ()):
+            waiting.append(child.pid)
+            found.append(child)
+    return [process for process in found if process.is_alive]
+
+
+def resident(pids: Iterable[int]) -> int:
+    """Resident memory in bytes of processes, those that ended meanwhile left out."""
+    total = 0
+    for pid in pids:
+        try:
+            if _LINUX:
+                total += int((PROC / str(pid) / "statm").read_bytes().split()[1]) * PAGE
+            else:
+                total += psutil.Process(pid).memory_info().rss
+        except (OSError, ValueError, IndexError, psutil.Error):
+            continue
+    return total
+
+
+def send(process: Process, number: int) -> None:
+    """Send a signal to this very process; to nobody where it has ended, whoever has its id now."""
+    handle = None
+    try:
+        if hasattr(os, "pidfd_open"):
+            with contextlib.suppress(OSError):  # a kernel without them
+                handle = os.pidfd_open(process.pid)
+        now = look(process.pid)
+        if now is None or now.start != process.start:
+            return
+        if handle is None:
+            os.kill(process.pid, number)
+        else:
+            signal.pidfd_send_signal(handle, number)
+    except (ProcessLookupError, PermissionError):
+        return
+    finally:
+        if handle is not None:
+            os.close(handle)
 
 
 def die_with_parent(signal_number: int) -> None:
@@ -36,23 +164,6 @@ def adopt_orphans() -> None:
         _LIBC.prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
 
 
-def descendants(pid: int) -> list[psutil.Process]:
-    """All living descendants of a process."""
-    try:
-        return [p for p in psutil.Process(pid).children(recursive=True) if p.status() != psutil.STATUS_ZOMBIE]
-    except psutil.Error:
-        return []
-
-
-def resident(processes: Iterable[psutil.Process]) -> int:
-    """Resident memory in bytes of processes, those that ended meanwhile left out."""
-    total = 0
-    for process in processes:
-        with contextlib.suppress(psutil.Error):
-            total += process.memory_info().rss
-    return total
-
-
 def end_descendants(pid: int, seconds: float = 10.0) -> None:
     """Kill every descendant of this process `pid`, however fast they fork, and reap the own children.
 
@@ -64,15 +175,29 @@ def end_descendants(pid: int, seconds: float = 10.0) -> None:
         new = [p for p in descendants(pid) if p.pid not in stopped]
         if not new:
             break
-        _signal(new, signal.SIGSTOP)
+        for process in new:
+            send(process, signal.SIGSTOP)
         stopped.update(p.pid for p in new)
     while time.monotonic() < deadline:
         living = descendants(pid)
         reap()
         if not living:
             return
-        _signal(living, signal.SIGKILL)
+        for process in living:
+            send(process, signal.SIGKILL)
         time.sleep(0.002)
+
+
+def end_all(chosen: Iterable[Process], seconds: float = 5.0) -> int:
+    """Kill these processes and wait until they are gone; returns how many there were."""
+    left = list(chosen)
+    count, deadline = len(left), time.monotonic() + seconds
+    while left and time.monotonic() < deadline:
+        for process in left:
+            send(process, signal.SIGKILL)
+        time.sleep(0.002)
+        left = [p for p in left if (now := look(p.pid)) is not None and now.start == p.start and now.is_alive]
+    return count
 
 
 def reap() -> dict[int, int]:
@@ -88,95 +213,9 @@ def reap() -> dict[int, int]:
         codes[pid] = os.waitstatus_to_exitcode(status)
 
 
-def end_session(session: int) -> None:
-    """Kill every process of a session (that of a worker whose supervisor was lost)."""
-    for _ in range(100):
-        living = [p for p in psutil.process_iter() if p.pid != os.getpid() and _session(p.pid) == session]
-        living = [p for p in living if _is_alive(p)]
-        if not living:
-            return
-        _signal(living, signal.SIGKILL)
-        time.sleep(0.002)
-
-
-def mark() -> str:
-    """What marks this process' workers and their children: its id, when it started, where ids count."""
-    return f"{os.getpid()}:{psutil.Process().create_time():.2f}:{_namespace()}"
-
-
-def sweep() -> int:
-    """Kill workers (and children of workers) whose driver is gone; returns how many there were.
-
-    The supervisors do that at once; this is for the case that somebody killed driver and supervisors together.
-    """
-    found = []
-    for process in psutil.process_iter():
-        try:
-            value = process.environ().get(MARK, "")
-            if value and process.pid != os.getpid() and not _is_driver_alive(value):
-                found.append(process)
-        except (psutil.Error, OSError):
-            continue
-    _signal(found, signal.SIGKILL)
-    psutil.wait_procs(found, timeout=5)
-    return len(found)
-
-
 def memory_limit(workers: int) -> int:
     """The memory in bytes that a worker may hold where none was named: four fifths of it all, shared."""
     total = psutil.virtual_memory().total
     with contextlib.suppress(OSError, ValueError):
         total = min(total, int(Path("/sys/fs/cgroup/memory.max").read_text()))
     return int(0.8 * total / max(1, workers))
-
-
-def devices() -> list[str]:
-    """The CUDA devices that may be used, without loading torch; empty without any."""
-    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
-    if visible is not None:
-        return [name.strip() for name in visible.split(",") if name.strip() and name.strip() != "-1"]
-    try:
-        return [str(index) for index in range(len(os.listdir("/proc/driver/nvidia/gpus")))]
-    except OSError:
-        return []
-
-
-def _is_driver_alive(value: str) -> bool:
-    """Whether the process of a mark lives; also True where that cannot be known (another container)."""
-    try:
-        pid, created, namespace = value.split(":")
-        if namespace != _namespace():
-            return True
-        process = psutil.Process(int(pid))
-        return bool(abs(process.create_time() - float(created)) < 1.0 and process.status() != psutil.STATUS_ZOMBIE)
-    except psutil.NoSuchProcess:
-        return False
-    except ValueError:
-        return True
-
-
-def _namespace() -> str:
-    try:
-        return str(os.stat("/proc/self/ns/pid").st_ino)
-    except OSError:
-        return "0"
-
-
-def _signal(processes: Iterable[psutil.Process], number: int) -> None:
-    for process in processes:
-        with contextlib.suppress(psutil.Error, ProcessLookupError):
-            process.send_signal(number)
-
-
-def _session(pid: int) -> int:
-    try:
-        return os.getsid(pid)
-    except OSError:
-        return -1
-
-
-def _is_alive(process: psutil.Process) -> bool:
-    try:
-        return bool(process.status() != psutil.STATUS_ZOMBIE)
-    except psutil.Error:
-        return False

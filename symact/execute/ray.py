@@ -2,7 +2,7 @@
 
 Each Ray actor keeps one worker process under a supervisor, exactly as on this machine, so limits and
 crashes are handled where they happen. Text goes in and text comes out. A job on a node that is lost
-is done again elsewhere; what counts is what the study has stored.
+is done again elsewhere; what counts is what the study has stored. `ray_cluster.py` says which cluster.
 """
 
 from __future__ import annotations
@@ -12,18 +12,17 @@ import json
 import logging
 import math
 import os
-import socket
 from collections import deque
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
 from symact.errors import InputError, SymactError
 from symact.execute.job import Job, Result, WorkerSettings
+from symact.execute.ray_cluster import RayCluster, first_line
 from symact.records import Outcome, Status
 from symact.store import outcomes
 
 LOST_TRIES = 10  # a job is given up as crashed after so many nodes or actors were lost under it
-KNOCK_SECONDS = 10.0
 WAITING_SECONDS = 30.0  # without a place for any trial, after which this is told
 LOG = logging.getLogger("symact")
 
@@ -31,11 +30,17 @@ LOG = logging.getLogger("symact")
 class _Host:
     """Runs on a node: one worker process and the pipe to it."""
 
-    def __init__(self, settings: str):
-        from symact.execute.local import WorkerProcesses
+    def __init__(self, settings: str, gpus: float, sharing: int):
+        import ray
 
-        # One worker per actor: the device is the one that Ray has chosen for it.
-        self._pool = WorkerProcesses(WorkerSettings(**json.loads(settings)), 1)
+        from symact.execute.local import WorkerProcesses
+        from symact.execute.processes import memory_limit
+
+        known = WorkerSettings(**json.loads(settings))
+        known = replace(known, memory=known.memory or memory_limit(sharing))
+        # The devices that Ray has chosen; it leaves all to be seen by whom it has given none.
+        seen = ",".join(map(str, ray.get_gpu_ids())) if gpus else ""
+        self._pool = WorkerProcesses(known, 1, [seen])
 
     def ready(self) -> bool:
         """Answers once the actor has found a place."""
@@ -60,30 +65,28 @@ class RayWorkers:
         workers: trials at a time; 0 for as many as the cluster has room for.
         address: of a running cluster, such as `auto` or `host:6379`; None starts one on this machine.
         cpus: CPUs per trial.
-        gpus: GPUs per trial; 0.25 has four trials share a device.
+        gpus: GPUs per trial; 0.25 has four trials share a device, 0 hides them. None gives each trial one where the
+            cluster has any, or the fraction that `workers` leave for each.
 
     Raises:
         InputError: Ray is not installed, the cluster cannot be reached, or has no room for a trial.
     """
 
-    def __init__(self, settings: WorkerSettings, workers: int, address: str | None, cpus: float, gpus: float):
-        try:
-            import ray
-        except ImportError:
-            raise InputError("--executor ray needs Ray: pip install 'symact[ray]'") from None
-        self._ray, self._mine = ray, not ray.is_initialized()
-        if self._mine:
-            self._connect(address)
+    def __init__(
+        self, settings: WorkerSettings, workers: int, address: str | None, cpus: float, gpus: float | None = None
+    ):
+        self._cluster = RayCluster(address)
+        self._ray = self._cluster.ray
+        rooms, gpus = self._rooms(cpus, workers, gpus)
         self._needs = f"{cpus:g} CPUs and {gpus:g} GPUs"
-        room = self._room(cpus, gpus)
-        if room < 1:
+        if sum(rooms) < 1:
             have = self._largest()
             self.close()
             raise InputError(f"no node of the Ray cluster has {self._needs}, which a trial is to have; {have}")
-        self.capacity = min(workers, room) if workers else room
-        self._settings = json.dumps(asdict(settings))
+        self.capacity = min(workers, sum(rooms)) if workers else sum(rooms)
+        self._arguments = (json.dumps(asdict(settings)), gpus, min(self.capacity, max(rooms)))
         # An actor that dies is started again by us, with its job: Ray would know nothing of the job.
-        self._actor = ray.remote(num_cpus=cpus, num_gpus=gpus, max_restarts=0)(_Host)
+        self._actor = self._ray.remote(num_cpus=cpus, num_gpus=gpus, max_restarts=0)(_Host)
         self._waiting: deque[Job] = deque()
         self._results: deque[Result] = deque()
         self._busy: dict[Any, tuple[Any, Job]] = {}
@@ -96,26 +99,18 @@ class RayWorkers:
         for _ in range(self.capacity):
             self._start()
 
-    def _connect(self, address: str | None) -> None:
-        options: dict[str, Any] = {"logging_level": logging.ERROR, "log_to_driver": False}
-        if address is None:
-            options["include_dashboard"] = False
-        try:
-            _knock(address)
-            self._ray.init(address=address, **options)
-        except (self._ray.exceptions.RayError, ConnectionError, RuntimeError, ValueError, OSError) as error:
-            raise InputError(f"the Ray cluster {address or 'here'} cannot be reached: {_first_line(error)}") from None
-
-    def _room(self, cpus: float, gpus: float) -> int:
-        """Trials that fit on the living nodes at a time."""
-        total = 0
-        for node in self._ray.nodes():
-            if node["Alive"]:
-                have = node["Resources"]
-                fits = [have.get("CPU", 0.0) / cpus] if cpus else []
-                fits += [have.get("GPU", 0.0) / gpus] if gpus else []
-                total += math.floor(min(fits) + 1e-9) if fits else os.cpu_count() or 1
-        return total
+    def _rooms(self, cpus: float, workers: int, gpus: float | None) -> tuple[list[int], float]:
+        """Trials that fit on each living node at a time, and the GPUs of each."""
+        nodes = [node["Resources"] for node in self._ray.nodes() if node["Alive"]]
+        if gpus is None:
+            total = int(sum(have.get("GPU", 0.0) for have in nodes))
+            gpus = 0.0 if not total else 1.0 if workers <= total else 1 / math.ceil(workers / total)
+        rooms = []
+        for have in nodes:
+            fits = [have.get("CPU", 0.0) / cpus] if cpus else []
+            fits += [have.get("GPU", 0.0) / gpus] if gpus else []
+            rooms.append(math.floor(min(fits) + 1e-9) if fits else os.cpu_count() or 1)
+        return rooms, gpus
 
     def _largest(self) -> str:
         """What the nodes have, for a message."""
@@ -154,11 +149,10 @@ class RayWorkers:
         for actor in [*actors, *getattr(self, "_idle", []), *getattr(self, "_starting", {}).values()]:
             with contextlib.suppress(self._ray.exceptions.RayError, ValueError):
                 self._ray.kill(actor)
-        if self._mine:
-            self._ray.shutdown()
+        self._cluster.close()
 
     def _start(self) -> None:
-        actor: Any = self._actor.remote(self._settings)
+        actor: Any = self._actor.remote(*self._arguments)
         self._starting[actor.ready.remote()] = actor
 
     def _distribute(self) -> None:
@@ -192,7 +186,7 @@ class RayWorkers:
         except self._ray.exceptions.RayError as error:
             self._failed_starts += 1
             if self._failed_starts > LOST_TRIES:
-                raise SymactError(f"Ray workers cannot be started: {_first_line(error)}") from None
+                raise SymactError(f"Ray workers cannot be started: {first_line(error)}") from None
             self._start()
             return
         self._failed_starts = 0
@@ -208,21 +202,6 @@ class RayWorkers:
         if lost < LOST_TRIES:
             self._waiting.appendleft(job)
         else:
-            reason = f"its Ray worker was lost {lost} times: {_first_line(error)}"
+            reason = f"its Ray worker was lost {lost} times: {first_line(error)}"
             self._results.append(Result(job, Outcome.failed(Status.crashed, reason), 0.0))
         self._distribute()
-
-
-def _knock(address: str | None) -> None:
-    """Whether anybody listens at `host:port`; Ray itself would try for minutes.
-
-    Raises:
-        OSError: nobody does.
-    """
-    host, colon, port = (address or "").rpartition(":")
-    if colon and port.isdigit() and "/" not in host:
-        socket.create_connection((host.strip("[]"), int(port)), timeout=KNOCK_SECONDS).close()
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).strip().partition("\n")[0][:300]

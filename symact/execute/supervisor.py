@@ -3,130 +3,45 @@
 It starts the worker, hands jobs through, measures time and resident memory of the worker and all its
 descendants, and ends them when a limit is passed, when the worker dies, or when the study is gone
 (its pipe ends, or the kernel says so). It is the ancestor to which every orphan of the worker falls,
-so nothing that a candidate started outlives it. The study sees one line per job, whatever happened.
+so nothing that a candidate started outlives it. The study sees one answer per job, whatever happened.
+
+A worker that has served others may carry their faults: what it fills its memory with, or dies of, is believed only in a
+fresh one, where the job is done again. So a failure does not depend on who was evaluated before.
 """
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import select
 import signal
-import subprocess
-import sys
-import tempfile
 import time
+from dataclasses import dataclass
 from typing import Any
 
 import psutil
 
 from symact.execute import processes
+from symact.execute.channel import MAXIMUM_LINE, Reader, Writer
+from symact.execute.watched_worker import WatchedWorker
 
 TICK = 0.05  # seconds between two looks at the worker
 FAMILY_TICKS = 5  # looks at the worker alone between two at all its descendants
 START_SECONDS = 300.0
-MAXIMUM_LINE = 32_000_000
+GRACE_SECONDS = 0.05  # for what a candidate has started to end with it
+LOST_STARTS = 10  # of workers that are killed from outside before they are ready
+CHANNEL_LOST = 86  # exit code of a worker whose pipes were closed by its task
 LOST_SIGNALS = (signal.SIGKILL, signal.SIGTERM, signal.SIGHUP, signal.SIGINT, signal.SIGQUIT)
-BOOT = (
-    "import sys; sys.argv[1] in sys.path or sys.path.insert(0, sys.argv[1]); "
-    "from symact.execute.{module} import main; main(sys.argv[2:])"
-)
 THREADS = ("OMP", "MKL", "OPENBLAS", "NUMEXPR")
 ONE_THREAD = {f"{library}_NUM_THREADS": "1" for library in THREADS}
 
 
-def command(module: str, *arguments: object) -> list[str]:
-    """The command line that runs `main` of a module of this package in a fresh interpreter."""
-    root = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-    return [sys.executable, "-P", "-c", BOOT.format(module=module), root, *map(str, arguments)]
+@dataclass(frozen=True)
+class _Given:
+    """A job of the study: its number, and what the worker is told."""
 
-
-class Lines:
-    """Whole lines from a descriptor that is read when it has something."""
-
-    def __init__(self, descriptor: int):
-        self.descriptor, self._buffer, self.ended, self.overlong = descriptor, bytearray(), False, False
-
-    def read(self) -> list[str]:
-        """The lines that arrived; sets `ended` at the end and `overlong` beyond `MAXIMUM_LINE`."""
-        try:
-            data = os.read(self.descriptor, 1 << 20)
-        except OSError:
-            data = b""
-        if not data:
-            self.ended = True
-            return []
-        self._buffer += data
-        if b"\n" not in data:
-            self.overlong = self.overlong or len(self._buffer) > MAXIMUM_LINE
-            return []
-        *whole, rest = bytes(self._buffer).split(b"\n")
-        self._buffer = bytearray(rest)
-        return [line.decode("utf-8", "replace") for line in whole]
-
-
-class Worker:
-    """One worker process, its pipes, and what it printed."""
-
-    def __init__(self, settings: str):
-        self._log = tempfile.TemporaryFile()  # noqa: SIM115 lives as long as the worker
-        jobs_read, self._jobs = os.pipe()
-        results, results_write = os.pipe()
-        supervisor = os.getpid()
-
-        def prepare() -> None:
-            processes.die_with_parent(signal.SIGKILL)
-            if os.getppid() != supervisor:  # it died before the kernel was told
-                os._exit(1)
-
-        self.process = subprocess.Popen(
-            command("worker", jobs_read, results_write),
-            stdin=subprocess.DEVNULL,
-            stdout=self._log,
-            stderr=self._log,
-            pass_fds=(jobs_read, results_write),
-            start_new_session=True,
-            preexec_fn=prepare,
-        )
-        os.close(jobs_read)
-        os.close(results_write)
-        self.lines = Lines(results)
-        self.watched = psutil.Process(self.process.pid)
-        self.exit_code: int | None = None
-        self.send(settings)
-
-    def send(self, line: str) -> None:
-        """Hand a line on; a worker that is gone is noticed elsewhere."""
-        with contextlib.suppress(BrokenPipeError):
-            data = line.encode() + b"\n"
-            while data:
-                data = data[os.write(self._jobs, data) :]
-
-    def forget_output(self) -> None:
-        """Empty the log before the next job."""
-        with contextlib.suppress(OSError):
-            os.ftruncate(self._log.fileno(), 0)
-            os.lseek(self._log.fileno(), 0, os.SEEK_SET)
-
-    def last_words(self) -> str:
-        """The line of a fault report that names the place, or the last line printed."""
-        with contextlib.suppress(OSError):
-            size = os.fstat(self._log.fileno()).st_size
-            text = os.pread(self._log.fileno(), 8000, max(0, size - 8000)).decode("utf-8", "replace")
-            printed = [line.strip() for line in text.splitlines() if line.strip()]
-            places = [line for line in printed if line.startswith('File "')]
-            chosen = places[0] if places else (printed[-1] if printed else "")
-            return chosen.replace(os.path.dirname(chosen.split('"')[1]) + "/", "") if places else chosen[:300]
-        return ""
-
-    def end(self) -> None:
-        """Kill the worker and everything that it started."""
-        processes.end_descendants(os.getpid())
-        self.process.returncode = 0  # reaped with its descendants
-        for descriptor in (self._jobs, self.lines.descriptor):
-            os.close(descriptor)
-        self._log.close()
+    number: int
+    task: Any
 
 
 class Supervisor:
@@ -138,30 +53,35 @@ class Supervisor:
     """
 
     def __init__(self, requests: int, replies: int):
-        self._requests, self._replies = Lines(requests), replies
-        self._settings, self._timeout, self._memory = "", None, None
-        self._worker: Worker | None = None
+        self._requests, self._replies = Reader(requests), Writer(replies)
+        self._settings: dict[str, Any] = {}
+        self._timeout: float | None = None
+        self._memory: int | None = None
+        self._nonce, self._fresh, self._warm = "", False, False
+        self._worker: WatchedWorker | None = None
         self._ready, self._lost_starts = False, 0
-        self._job: str | None = None
-        self._began = self._peak = 0.0
-        self._ticks = 0
+        self._job: _Given | None = None
+        self._began = 0.0
+        self._held_since: float | None = None
+        self._peak = self._ticks = 0
 
     def run(self) -> None:
         """Until the study is gone."""
-        while not self._requests.ended:
+        while not self._requests.ended and not self._replies.lost:
+            worker = self._worker
             watched = [self._requests.descriptor]
-            if self._worker is not None:
-                watched.append(self._worker.lines.descriptor)
-            busy = self._job is not None or not self._ready
-            readable, _, _ = select.select(watched, [], [], TICK if busy and self._worker is not None else 5.0)
+            if worker is not None and not worker.lines.ended:
+                watched.append(worker.lines.descriptor)
+            busy = worker is not None and (self._job is not None or not self._ready)
+            sent = self._replies.flush() and (worker is None or worker.flush())
+            readable, _, _ = select.select(watched, [], [], TICK if busy or not sent else 5.0)
             if self._requests.descriptor in readable:
                 for line in self._requests.read():
-                    self._request(line)
-            if self._worker is not None and self._worker.lines.descriptor in readable:
-                for line in self._worker.lines.read():
-                    self._reply(line)
+                    self._request(json.loads(line))
+            if worker is not None and worker is self._worker and worker.lines.descriptor in readable:
+                self._listen(worker)
             if self._worker is not None:
-                self._look()
+                self._look(self._worker)
         self.end()
 
     def end(self) -> None:
@@ -171,140 +91,159 @@ class Supervisor:
             self._worker = None
         processes.end_descendants(os.getpid())
 
-    def _request(self, line: str) -> None:
+    def _request(self, message: dict[str, Any]) -> None:
         if not self._settings:
-            document = json.loads(line)
-            self._settings, self._timeout, self._memory = line, document["timeout"], document["memory"]
+            self._settings, self._nonce = message, message["nonce"]
+            self._timeout, self._memory, self._fresh = (message[key] for key in ("timeout", "memory", "fresh"))
             self._start()
-            return
-        self._job = line
-        if self._ready:
-            self._hand_over()
+        elif message.get("nonce") == self._nonce:
+            self._job = _Given(message["job"], message["task"])
+            if self._ready:
+                self._hand_over()
 
     def _start(self) -> None:
+        """A fresh worker; a job that is not answered yet is given to it when it is ready."""
         if self._worker is not None:
             self._worker.end()
-        self._ready, self._began, self._peak = False, time.monotonic(), 0.0
-        self._worker = Worker(self._settings)
-        self._send({"worker": self._worker.process.pid})
+        self._ready, self._began, self._peak, self._held_since = False, time.monotonic(), 0, None
+        self._worker = WatchedWorker({**self._settings, "warm": self._warm})
+        self._send({"worker": self._worker.pid})
 
     def _hand_over(self) -> None:
         assert self._worker is not None
         assert self._job is not None
-        self._began, self._peak, self._ticks = time.monotonic(), 0.0, 0
-        self._worker.forget_output()
-        self._worker.send(self._job)
+        self._began, self._peak, self._ticks = time.monotonic(), 0, 0
+        self._worker.begin({"job": self._job.number, "task": self._job.task})
 
-    def _reply(self, line: str) -> None:
-        """A line of the worker. It may be anything, since tasks are strangers' code."""
-        try:
-            message = json.loads(line)
-            known = isinstance(message, dict)
-        except ValueError:
-            known = False
-        if not known:
-            self._fail("crashed", "the worker wrote something that is no result")
-        elif "ready" in message and not self._ready:
+    def _listen(self, worker: WatchedWorker) -> None:
+        for line in worker.lines.read():
+            if worker is not self._worker:
+                return  # what a replaced worker still said
+            message = worker.message(line)
+            if message is None:
+                self._judge("crashed", "the worker wrote something that is no result")
+            else:
+                self._hear(message)
+
+    def _hear(self, message: dict[str, Any]) -> None:
+        self._warm = self._warm or bool(message.get("warm"))
+        if "ready" in message and not self._ready:
             self._ready, self._lost_starts = True, 0
             self._send({"ready": True})
             if self._job is not None:
                 self._hand_over()
         elif "failed" in message:
             self._send({"failed": str(message["failed"]), "input": bool(message.get("input"))})
-        elif "result" in message and self._job is not None:
-            self._job = None
-            self._write(line)
-            if message.get("retire"):
-                self._start()
+        elif "hold" in message:
+            self._hold(bool(message["hold"]))
+        elif "result" in message and self._ready and self._job is not None and message.get("job") == self._job.number:
+            self._take(message)
+        else:
+            self._judge("crashed", "the worker answered a job that it was not given")
 
-    def _look(self) -> None:
-        """Check limits and life of the worker."""
-        worker = self._worker
-        assert worker is not None
-        worker.exit_code = processes.reap().get(worker.process.pid, worker.exit_code)
-        if worker.exit_code is not None:
-            for line in worker.lines.read() if not worker.lines.ended and self._has_more() else []:
-                self._reply(line)
-            if self._worker is worker:
-                self._died(worker.exit_code)
+    def _hold(self, begins: bool) -> None:
+        """The worker does something of symact's own, which is no part of the candidate's time or memory."""
+        if begins and self._held_since is None:
+            self._held_since = time.monotonic()
+        elif not begins and self._held_since is not None:
+            self._began += time.monotonic() - self._held_since
+            self._held_since = None
+
+    def _take(self, message: dict[str, Any]) -> None:
+        """An answer, and whether its worker may go on."""
+        assert self._worker is not None
+        result = message["result"]
+        memory = isinstance(result, dict) and result.get("status") == "out_of_memory"
+        if memory and self._worker.served:
+            self._start()
             return
-        age = time.monotonic() - self._began
-        if not self._ready:
-            if age > START_SECONDS:
+        self._answer({"result": result, "seconds": message.get("seconds")})
+        if self._fresh or memory or message.get("lost") or self._worker.leaves_family(GRACE_SECONDS):
+            self._start()
+
+    def _look(self, worker: WatchedWorker) -> None:
+        """Check limits and life of the worker."""
+        worker.exit_code = processes.reap().get(worker.pid, worker.exit_code)
+        if worker.exit_code is not None:
+            while worker is self._worker and worker.lines.has_more():
+                self._listen(worker)
+            if worker is self._worker:
+                self._died(worker, worker.exit_code)
+            return
+        self._ticks += 1
+        if self._ticks % FAMILY_TICKS == 0:
+            worker.look_after()
+        now = time.monotonic()
+        since = self._held_since if self._held_since is not None else self._began
+        if not self._ready or self._held_since is not None:
+            if now - since > START_SECONDS:
                 self._send({"failed": f"a worker did not start within {START_SECONDS:.0f} s", "input": False})
                 self._began = float("inf")
+        elif self._job is None:
             return
-        if self._job is None:
-            return
-        if worker.lines.overlong:
-            self._fail("crashed", f"the task returned more than {MAXIMUM_LINE // 1_000_000} MB")
-        elif self._timeout is not None and age > self._timeout:
-            self._fail("timed_out", f"not finished within {self._timeout:g} s")
+        elif worker.lines.overlong:
+            self._judge("crashed", f"the task returned more than {MAXIMUM_LINE // 1_000_000} MB")
+        elif self._timeout is not None and now - self._began > self._timeout:
+            self._judge("timed_out", f"not finished within {self._timeout:g} s")
         elif self._memory is not None:
-            self._peak = max(self._peak, self._held(worker))
+            family = worker.family() if self._ticks % FAMILY_TICKS == 0 else []
+            self._peak = max(self._peak, processes.resident([worker.pid, *(p.pid for p in family)]))
             if self._peak > self._memory:
                 held, limit = self._peak / 2**20, self._memory / 2**20
-                self._fail("out_of_memory", f"held {held:.0f} MB, more than the limit of {limit:.0f} MB")
+                self._judge("out_of_memory", f"held {held:.0f} MB, more than the limit of {limit:.0f} MB")
 
-    def _held(self, worker: Worker) -> int:
-        self._ticks += 1
-        family = [worker.watched]
-        if self._ticks % FAMILY_TICKS == 0:
-            family += processes.descendants(worker.process.pid)
-        return processes.resident(family)
-
-    def _has_more(self) -> bool:
-        assert self._worker is not None
-        return bool(select.select([self._worker.lines.descriptor], [], [], 0)[0])
-
-    def _died(self, code: int) -> None:
+    def _died(self, worker: WatchedWorker, code: int) -> None:
         """The worker is gone: a fault of the job, of the start, or of somebody outside."""
-        assert self._worker is not None
         lost = -code in LOST_SIGNALS
         if lost and self._peak > 0.5 * psutil.virtual_memory().total:
-            self._fail("out_of_memory", f"killed by the system while it held {self._peak / 2**20:.0f} MB")
+            self._judge("out_of_memory", f"killed by the system while it held {self._peak / 2**20:.0f} MB")
             return
         name = signal.Signals(-code).name if code < 0 else ""
-        how = f"killed by {name}" if name else f"ended with exit code {code}"
-        words = self._worker.last_words()
-        reason = f"the process was {how}" if name else f"the process {how}"
+        reason = f"the process was killed by {name}" if name else f"the process ended with exit code {code}"
+        if code == CHANNEL_LOST:
+            reason = "the task closed descriptors of its process that are not its own"
+        words = worker.last_words()
         reason += f"; {words}" if words else ""
         if not self._ready:
             self._lost_starts += 1
-            if lost and self._lost_starts < 10:
+            if lost and self._lost_starts < LOST_STARTS:
                 self._start()
             else:
-                self._send({"failed": f"a worker could not start: {reason}", "input": False})
-                self._worker.end()
-                self._worker = None
+                self._fail_start(reason)
         elif self._job is None:
             self._start()
         elif lost:
-            self._job = None
-            self._send({"lost": reason})
+            self._answer({"lost": reason})
             self._start()
         else:
-            self._fail("crashed", reason)
+            self._judge("crashed", reason)
 
-    def _fail(self, status: str, reason: str) -> None:
-        """Report the job as failed and replace the worker."""
-        seconds = time.monotonic() - self._began
-        outcome: dict[str, Any] = {"status": status, "score": None, "reason": reason, "metrics": {}, "constants": []}
-        had_job, self._job = self._job is not None, None
-        if had_job:
-            self._send({"result": outcome, "seconds": seconds})
+    def _fail_start(self, reason: str) -> None:
+        """No worker can be started here, which ends the study."""
+        self._send({"failed": f"a worker could not start: {reason}", "input": False})
+        if self._worker is not None:
+            self._worker.end()
+            self._worker = None
+
+    def _judge(self, status: str, reason: str) -> None:
+        """Something is wrong with the worker: answer for the job where it is to blame, and start another worker."""
+        assert self._worker is not None
+        if not self._ready:
+            self._fail_start(reason)
+            return
+        if self._job is not None and (status == "timed_out" or not self._worker.served):
+            outcome: dict[str, Any] = {"status": status, "score": None, "reason": reason, "metrics": {}}
+            outcome["constants"] = []
+            self._answer({"result": outcome, "seconds": time.monotonic() - self._began})
         self._start()
 
-    def _send(self, message: dict[str, Any]) -> None:
-        self._write(json.dumps(message))
+    def _answer(self, message: dict[str, Any]) -> None:
+        assert self._job is not None
+        self._send({"job": self._job.number, **message})
+        self._job = None
 
-    def _write(self, line: str) -> None:
-        data = line.encode() + b"\n"
-        try:
-            while data:
-                data = data[os.write(self._replies, data) :]
-        except BrokenPipeError:
-            self._requests.ended = True
+    def _send(self, message: dict[str, Any]) -> None:
+        self._replies.send(json.dumps({"nonce": self._nonce, **message}))
 
 
 def main(arguments: list[str]) -> None:

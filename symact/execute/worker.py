@@ -1,7 +1,9 @@
 """The worker process: reads one JSON line per job, evaluates, writes one JSON line back.
 
 Started by a supervisor (`supervisor.py`) with two pipes of its own, so that whatever a task prints, or reads
-from its standard input, disturbs nothing. Imports are paid once, before the first job.
+from its standard input, disturbs nothing. Imports are paid once, before the first job. Every message carries the
+word that this very process was given, and an answer the number of its job. Global state is put back after each job; a
+process in which that fails says so and is replaced.
 """
 
 from __future__ import annotations
@@ -14,65 +16,99 @@ import time
 from typing import Any
 
 from symact.errors import InputError, SymactError
+from symact.execute import global_state, warm_up
 from symact.execute import task_loading as tasks
+from symact.execute.channel import ChannelLostError, GuardedPipe
 from symact.execute.job import Job, failure, perform
+from symact.execute.supervisor import CHANNEL_LOST
 from symact.records import Status
 from symact.store import TaskSettings, outcomes
+
+
+class Worker:
+    """Serves jobs in this process.
+
+    Args:
+        reading: the pipe that jobs come from.
+        writing: the pipe that results go to.
+    """
+
+    def __init__(self, reading: GuardedPipe, writing: GuardedPipe):
+        self._reading, self._writing, self._pid = reading, writing, os.getpid()
+        self._state = global_state.GlobalState(global_state.WORKER_PIECES)
+        self._nonce, self._held, self._seed = "", 0.0, 0
+        self._lost: list[str] = []
+        self._task: Any = None
+        self._grammar: Any = None
+
+    def serve(self) -> None:
+        """Until the pipe ends, or this process has to be replaced."""
+        line = self._reading.read()
+        if line is None:
+            return
+        try:
+            self._prepare(outcomes.load(line))
+            self._send({"ready": True})
+            while (line := self._reading.read()) is not None and self._do(outcomes.load(line)):
+                pass
+        except SymactError as error:
+            self._send({"failed": str(error), "input": isinstance(error, InputError)})
+
+    def _prepare(self, settings: dict[str, Any]) -> None:
+        from symact.expr.grammar import parse_grammar
+
+        self._nonce = settings["nonce"]
+        self._grammar = parse_grammar(settings["grammar"])
+        described = TaskSettings(**settings["task"])
+        self._task = tasks.load(described, settings["file"], settings["data"])
+        warm_up.import_what_is_named(described.text)
+        if "torch" in sys.modules or settings["warm"]:
+            warm_up.first_training()
+        warm_up.prepare(self._task)
+        self._state.take()
+
+    def _do(self, message: dict[str, Any]) -> bool:
+        """Do one job; False when this process has to be replaced."""
+        job = Job(**message["task"])
+        self._held, self._seed, self._lost = 0.0, job.seed, []
+        global_state.seed(job.seed)
+        started = time.perf_counter()
+        try:
+            outcome = perform(self._task, self._grammar, job, self._before_activation, self._after)
+        except KeyboardInterrupt as error:  # nobody's but the task's: this process ignores Ctrl-C
+            outcome = outcomes.storable(failure(error, started))
+        seconds = time.perf_counter() - started - self._held
+        document = outcomes.to_document(outcome)
+        self._send({"job": message["job"], "result": document, "seconds": seconds, "lost": self._lost})
+        return not self._lost and outcome.status is not Status.out_of_memory
+
+    def _after(self) -> None:
+        if os.getpid() != self._pid:
+            os._exit(0)  # a child that the task forked and let return: the result is the parent's to tell
+        self._lost = self._state.restore()
+
+    def _before_activation(self) -> None:
+        """PyTorch is imported before it is first needed, and the clock stands still meanwhile."""
+        if self._state.knows_torch or os.getpid() != self._pid:
+            return
+        began = time.perf_counter()
+        self._send({"hold": True})
+        self._state.absorb(warm_up.first_training)
+        global_state.seed_torch(self._seed)
+        self._send({"hold": False})
+        self._held += time.perf_counter() - began
+
+    def _send(self, message: dict[str, Any]) -> None:
+        warm = "torch" in sys.modules
+        self._writing.write(outcomes.dump({"nonce": self._nonce, "warm": warm, **message}))
 
 
 def main(arguments: list[str]) -> None:
     """Serve jobs until the pipe ends. `arguments`: descriptor to read from, descriptor to write to."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     faulthandler.enable()
-    reading, writing = (int(number) for number in arguments)
-    for descriptor in (reading, writing):
-        os.set_inheritable(descriptor, False)
-    with os.fdopen(reading, "r", encoding="utf-8") as jobs, os.fdopen(writing, "w", encoding="utf-8") as results:
-
-        def send(message: dict[str, Any]) -> None:
-            results.write(outcomes.dump(message) + "\n")
-            results.flush()
-
-        line = jobs.readline()
-        if not line:
-            return
-        try:
-            task, grammar = _prepare(outcomes.load(line))
-        except SymactError as error:
-            send({"failed": str(error), "input": isinstance(error, InputError)})
-            return
-        send({"ready": True})
-        for line in jobs:
-            if not _serve(task, grammar, line, send):
-                return
-
-
-def _prepare(settings: dict[str, Any]) -> tuple[Any, Any]:
-    from symact.expr.grammar import parse_grammar
-
-    grammar = parse_grammar(settings["grammar"])
-    if "torch" in sys.modules:
-        _one_thread()
-    task = tasks.load(TaskSettings(**settings["task"]), settings["file"], settings["data"])
-    if "torch" in sys.modules:
-        _one_thread()
-    return task, grammar
-
-
-def _one_thread() -> None:
-    import torch
-
-    torch.set_num_threads(1)
-
-
-def _serve(task: Any, grammar: Any, line: str, send: Any) -> bool:
-    """Do one job; False when this process has to be replaced."""
-    started = time.perf_counter()
+    reading, writing = (GuardedPipe(int(number)) for number in arguments)
     try:
-        outcome = perform(task, grammar, Job(**outcomes.load(line)))
-    except KeyboardInterrupt as error:  # nobody's but the task's: this process ignores Ctrl-C
-        outcome = outcomes.storable(failure(error, started))
-    retire = outcome.status is Status.out_of_memory
-    seconds = time.perf_counter() - started
-    send({"result": outcomes.to_document(outcome), "seconds": seconds, "retire": retire})
-    return not retire
+        Worker(reading, writing).serve()
+    except ChannelLostError:
+        os._exit(CHANNEL_LOST)

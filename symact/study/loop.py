@@ -53,8 +53,9 @@ class Study:
         workers: worker processes; 0 evaluates in this process.
         executor: `local` or `ray`.
         ray_address: of a Ray cluster; None starts one here.
-        cpus: CPUs per worker (Ray).
-        gpus: GPUs per worker, may be a fraction (Ray).
+        cpus: CPUs per trial (Ray); None means one.
+        gpus: CUDA devices per worker, may be a fraction, 0 hides all; None shares what there is.
+        fresh_workers: a process of its own for every training; needs workers.
         timeout: seconds per training; needs workers.
         memory: GiB that a worker and its children may hold; None shares four fifths of the machine.
         data: root folder of the data sets.
@@ -84,8 +85,9 @@ class Study:
         workers: int = 0,
         executor: str = "local",
         ray_address: str | None = None,
-        cpus: float = 1.0,
-        gpus: float = 0.0,
+        cpus: float | None = None,
+        gpus: float | None = None,
+        fresh_workers: bool = False,
         timeout: float | None = None,
         memory: float | None = None,
         data: str | Path | None = None,
@@ -121,7 +123,7 @@ class Study:
             machine=machine(),
             created=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         )
-        where = ExecutorSettings(executor, workers, ray_address, cpus, gpus)
+        where = ExecutorSettings(executor, workers, ray_address, cpus, gpus, fresh_workers)
 
         def make() -> Store:
             if preflight:
@@ -142,8 +144,9 @@ class Study:
         workers: int = 0,
         executor: str = "local",
         ray_address: str | None = None,
-        cpus: float = 1.0,
-        gpus: float = 0.0,
+        cpus: float | None = None,
+        gpus: float | None = None,
+        fresh_workers: bool = False,
         data: str | Path | None = None,
         progress: Report | None = None,
     ) -> Study:
@@ -157,8 +160,9 @@ class Study:
             workers: and the following, as for a new study; they change no trial.
             executor: `local` or `ray`.
             ray_address: of a Ray cluster.
-            cpus: CPUs per worker (Ray).
-            gpus: GPUs per worker (Ray).
+            cpus: CPUs per trial (Ray).
+            gpus: CUDA devices per worker.
+            fresh_workers: a process of its own for every training.
             data: root folder of the data sets, where it has moved.
             progress: see `run`.
 
@@ -171,7 +175,7 @@ class Study:
             made = store.settings if data is None else store.settings.model_copy(update={"data": str(data)})
             task, file = setup.same_task(store, task)
             space = Space(store.grammar, made.space, [parse_shape(text) for text in made.shapes])
-            where = ExecutorSettings(executor, workers, ray_address, cpus, gpus)
+            where = ExecutorSettings(executor, workers, ray_address, cpus, gpus, fresh_workers)
             study._begin(space, made, task, file, optimizer or made.optimizer, where, lambda: store, resumed=True)
         except BaseException:
             store.close()
@@ -196,9 +200,8 @@ class Study:
         cls = setup.optimizer_class(optimizer, resumed)
         setup.check_executor(settings, where)
         self.task = task if settings.task.kind == "object" else tasks.load(settings.task, file, settings.data)
-        work = WorkerSettings(
-            settings.grammar, settings.task.model_dump(), file, settings.data, settings.timeout, settings.memory
-        )
+        described, limits = settings.task.model_dump(), (settings.timeout, settings.memory)
+        work = WorkerSettings(settings.grammar, described, file, settings.data, *limits, where.fresh)
         self._evaluator = Evaluator(settings, space.grammar, lambda: start(where, work, self.task, space.grammar))
         self._features: FeatureCache | None = None
         features = self._measured if callable(getattr(self.task, "features", None)) else None

@@ -7,6 +7,7 @@ from typing import Any
 
 from symact.errors import InputError, SymactError
 from symact.execute import task_loading as tasks
+from symact.execute.devices import assign, devices
 from symact.execute.executor import ExecutorSettings
 from symact.expr.tree import candidate_text
 from symact.optimize import OPTIMIZERS
@@ -117,6 +118,8 @@ def check_executor(settings: Settings, where: ExecutorSettings) -> None:
         )
     if where.is_here and (settings.timeout is not None or settings.memory is not None):
         raise InputError("limits of time and memory need worker processes: use --workers 1 (workers=1) or more")
+    if where.executor == "local":
+        assign(devices(), where.workers, where.gpus)
 
 
 def same_task(store: Store, task: Any) -> tuple[Any, str]:

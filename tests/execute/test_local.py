@@ -14,7 +14,7 @@ import numpy as np
 import psutil
 import pytest
 
-from symact.execute import processes
+from symact.execute import devices, marks
 from symact.execute.job import Job, WorkerSettings, decode_arrays, unable
 from symact.execute.local import InProcess, WorkerProcesses
 from symact.execute.task_loading import describe
@@ -137,7 +137,7 @@ def test_workers_use_one_thread_each(pool, tmp_path):
 
 def test_each_worker_gets_a_device_in_turn(monkeypatch):
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "3,5")
-    assert processes.devices() == ["3", "5"]
+    assert devices.devices() == ["3", "5"]
     executor = WorkerProcesses(settings(), 3)
     try:
         assert [slot.device for slot in executor._slots] == ["3", "5", "3"]
@@ -213,7 +213,7 @@ def test_no_worker_outlives_a_driver_that_is_killed(tmp_path, also):
     while any(_command_of(pid) for pid in pids) and time.monotonic() < deadline:
         time.sleep(0.05)
     assert not [pid for pid in pids if _command_of(pid)], "a worker outlived its driver"
-    processes.sweep()  # what the children of workers do when driver and supervisors were killed at once
+    marks.sweep()  # what the children of workers do when driver and supervisors were killed at once
     assert not [p for p in psutil.process_iter() if "time.sleep(3600)" in " ".join(_command(p))]
 
 
@@ -227,7 +227,7 @@ def _command_of(pid):
 def test_sweeping_spares_the_workers_of_a_living_driver(pool):
     executor = pool(task="Slow")
     outcomes(executor, [job(0)])
-    processes.sweep()
+    marks.sweep()
     assert outcomes(executor, [job(1)])[1].status is Status.finished
     assert all(_command_of(pid) for pid in executor.workers)
 

@@ -14,7 +14,7 @@ import psutil
 import pytest
 
 from symact.errors import InputError
-from symact.execute import processes
+from symact.execute import marks
 from symact.expr.tree import candidate_text
 from symact.records import Outcome
 from symact.store import Store
@@ -49,7 +49,7 @@ def family_of(pid):
     found = []
     for process in psutil.process_iter():
         with contextlib.suppress(psutil.Error):
-            if process.environ().get(processes.MARK, "").startswith(f"{pid}:") and process.pid != pid:
+            if process.environ().get(marks.MARK, "").startswith(f"{pid}:") and process.pid != pid:
                 found.append(process)
     return found
 
