@@ -18,7 +18,7 @@ __all__, __getattr__, __dir__ = lazy(
         "compile": "symact.activation.module",
         "compile_many": "symact.activation.module",
         "replace_activations": "symact.activation.replace",
-        "activation_layer": "symact.activation.replace",
+        "activation_layer": "symact.activation.layers",
         "Expr": "symact.expr.tree",
         "parse": "symact.expr.tree",
         "Grammar": "symact.expr.grammar",

@@ -1,11 +1,13 @@
 """Calls inside a module's `forward`: traced with torch.fx one module deep, exchanged, put back.
 
 In: a module and its forward. Out: the same module object, whose class is now a subclass with a traced
-forward. `surgery` decides which calls are exchanged.
+forward. `replace` decides which calls are exchanged. Such an object is pickled as one of its old class with
+the names of the calls, and traced again when it is loaded.
 """
 
 from __future__ import annotations
 
+import copy
 import inspect
 import warnings
 from typing import Any
@@ -63,7 +65,26 @@ def traced(module: nn.Module) -> list[fx.Graph]:
     return graphs[:1] if same else graphs
 
 
-def exchange(graph: fx.Graph, node: fx.Node, site: str) -> None:
+# For each graph, the names of the nodes that are calls and of the submodules in their places.
+Sites = tuple[tuple[tuple[str, str], ...], ...]
+
+
+def rewrite(module: nn.Module, graphs: list[fx.Graph], sites: Sites) -> None:
+    """Exchange calls in the graphs of a module's forward for calls of its submodules, and install the graphs.
+
+    Raises:
+        InputError: a graph has no such call: the module's source is another than when it was saved.
+    """
+    for graph, exchanged in zip(graphs, sites, strict=False):
+        nodes = {node.name: node for node in graph.nodes}
+        for name, site in exchanged:
+            if name not in nodes:
+                raise InputError(f"{type(module).__name__}.forward has changed since its activations were replaced")
+            _exchange(graph, nodes[name], site)
+    _install(module, graphs, sites)
+
+
+def _exchange(graph: fx.Graph, node: fx.Node, site: str) -> None:
     """A call becomes the call of a submodule; after a call in place, its argument is the new value, too."""
     argument = node.all_input_nodes[0]
     with graph.inserting_before(node):
@@ -76,7 +97,7 @@ def exchange(graph: fx.Graph, node: fx.Node, site: str) -> None:
     graph.erase_node(node)
 
 
-def install(module: nn.Module, graphs: list[fx.Graph]) -> None:
+def _install(module: nn.Module, graphs: list[fx.Graph], sites: Sites) -> None:
     """Give a module a class of its own, a subclass of its old one, whose forward is the graph.
 
     A class, not an attribute of the object, so that copies and replicas of the module run their own.
@@ -101,8 +122,34 @@ def install(module: nn.Module, graphs: list[fx.Graph]) -> None:
         return train(self, *inputs) if self.training else evaluate(self, *inputs)
 
     bare = len(functions) == 1 and not fixed
-    body = {"forward": evaluate if bare else forward, "__doc__": kind.__doc__, "__module__": __name__}
+    body: dict[str, Any] = {"forward": evaluate if bare else forward, "__doc__": kind.__doc__, "__module__": __name__}
+    original, history = getattr(kind, "_rewritten", (kind, ()))
+    body["_rewritten"] = original, (*history, sites)
+    body["__reduce_ex__"] = _reduce
+    if not hasattr(kind, "__deepcopy__"):
+        body["__deepcopy__"] = _deepcopy
     module.__class__ = type(kind.__name__, (kind,), body)
+
+
+def _reduce(self: Any, _protocol: int) -> Any:
+    original, history = self._rewritten
+    return _restored, (original, history, self.__getstate__())
+
+
+def _restored(original: type[nn.Module], history: tuple[Sites, ...], state: Any) -> nn.Module:
+    """A module as it was pickled: rewritten as often as it was."""
+    module = original.__new__(original)
+    module.__setstate__(state)
+    for sites in history:
+        rewrite(module, traced(module), sites)
+    return module
+
+
+def _deepcopy(self: Any, memo: dict[int, Any]) -> Any:
+    """A copy of the same class; what the default does for a class without `__reduce_ex__`."""
+    new = memo[id(self)] = self.__class__.__new__(self.__class__)
+    new.__setstate__(copy.deepcopy(self.__getstate__(), memo))
+    return new
 
 
 def _same(given: Any, value: Any) -> bool:

@@ -1,4 +1,4 @@
-"""Putting activations into anybody's model: `replace_activations`, and classes for `act_layer=`.
+"""Putting activations into anybody's model: `replace_activations`.
 
 Modules (`nn.ReLU()`, ...) are replaced where they stand. Calls (`F.relu(x)`, `x.relu()`, ...) stand in
 the text of a `forward`: the modules whose own `forward` makes such calls are traced with torch.fx, each
@@ -8,18 +8,24 @@ same object, with the same names, hooks and state; what cannot be traced is name
 
 from __future__ import annotations
 
+import copy
 import html
+from collections import Counter
 from collections.abc import Callable, Hashable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from types import FunctionType
 from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, fx, nn
+from torch.nn.modules import activation as torch_activations
 
-from symact.activation.fx_calls import call_text, exchange, function_text, install, only_a_call, traced
+from symact.activation.fx_calls import call_text, function_text, only_a_call, rewrite, traced
+from symact.activation.layers import activation_layer
 from symact.activation.module import Activation
+from symact.activation.site_channels import Witness, watched
 from symact.errors import InputError
 from symact.expr.operators import Vocabulary
 from symact.expr.tree import Expr
@@ -30,6 +36,13 @@ Factory = Callable[[], nn.Module]
 ACTIVATIONS: tuple[type[nn.Module], ...] = (
     *(nn.ReLU, nn.ReLU6, nn.LeakyReLU, nn.ELU, nn.CELU, nn.SELU, nn.GELU, nn.SiLU, nn.Mish, nn.Hardswish),
     *(nn.Softplus, nn.PReLU),
+)
+
+# Elementwise activations of PyTorch, which a hint may name.
+_OTHERS: frozenset[type[nn.Module]] = frozenset(
+    getattr(torch_activations, name)
+    for name in torch_activations.__all__
+    if name not in ("MultiheadAttention", "Softmax", "Softmin", "Softmax2d", "LogSoftmax", "GLU")
 )
 
 # Module class -> the functions and the method that compute the same.
@@ -58,11 +71,13 @@ class Replacement:
         model: the model, edited in place.
         replaced: (qualified name, what was there, what is there now), in the order of the model.
         not_replaced: (qualified name, what is there, why it was left).
+        hints: where nothing was found, what to do.
     """
 
     model: nn.Module = field(repr=False)
     replaced: list[tuple[str, str, str]] = field(default_factory=list)
     not_replaced: list[tuple[str, str, str]] = field(default_factory=list)
+    hints: list[str] = field(default_factory=list)
 
     def __len__(self) -> int:
         return len(self.replaced)
@@ -72,6 +87,7 @@ class Replacement:
         width = max((len(name) for name, _, _ in (*self.replaced, *self.not_replaced)), default=0)
         lines += [f"  {name:{width}}  {old} -> {new}" for name, old, new in self.replaced]
         lines += [f"  {name:{width}}  {old} left: {reason}" for name, old, reason in self.not_replaced]
+        lines += [f"  {hint}" for hint in self.hints]
         return "\n".join(lines)
 
     def _repr_html_(self) -> str:
@@ -79,7 +95,8 @@ class Replacement:
         rows += [(n, o, f"left: {reason}") for n, o, reason in self.not_replaced]
         cells = "".join("<tr>" + "".join(f"<td>{html.escape(c)}</td>" for c in row) + "</tr>" for row in rows)
         head = "<tr><th>where</th><th>was</th><th>now</th></tr>"
-        return f"<p>{html.escape(str(self).splitlines()[0])}</p><table>{head}{cells}</table>"
+        said = "".join(f"<p>{html.escape(line)}</p>" for line in (str(self).splitlines()[0], *self.hints))
+        return f"{said}<table>{head}{cells}</table>"
 
 
 def replace_activations(
@@ -88,6 +105,7 @@ def replace_activations(
     of: Sequence[type[nn.Module]] = ACTIVATIONS,
     grammar: Vocabulary | None = None,
     example: Any = None,
+    channel_dim: int | None = None,
 ) -> Replacement:
     """Replace the activations of a model, in place.
 
@@ -101,14 +119,15 @@ def replace_activations(
         of: classes to replace, as modules and as calls; subclasses are left alone.
         grammar: the grammar of an expression given as text.
         example: an input of the model, or a tuple of them. Then the parameters of an expression are per
-            channel: the model runs once to see how many channels (dimension 1) there are at each site.
+            channel: a copy of the model runs once to see how many channels there are at each site.
+        channel_dim: the dimension that counts channels; else the one that the layer before the site made.
 
     Returns:
         What was replaced and what could not be.
 
     Raises:
         InputError: the expression cannot be read, a factory gives no module, `model` is itself of a class
-            in `of`, or `example` does not reach a site.
+            in `of`, or `example` does not tell the channels of a site; the model is then as it was.
     """
     if not isinstance(model, nn.Module):
         raise InputError(f"replace_activations takes a torch module, not {type(model).__name__}")
@@ -119,65 +138,43 @@ def replace_activations(
         return _Surgery(model, lambda _: factory(), tuple(of)).run()
     if not isinstance(expr, Expr | str):
         raise InputError("example= is for an expression: a factory decides on channels itself")
-    return _replace_per_channel(model, expr, tuple(of), grammar, example)
+    return _replace_per_channel(model, expr, tuple(of), grammar, example, channel_dim)
 
 
 def _replace_per_channel(
-    model: nn.Module, expr: Expr | str, of: tuple[type, ...], grammar: Vocabulary | None, example: Any
+    model: nn.Module,
+    expr: Expr | str,
+    of: tuple[type, ...],
+    grammar: Vocabulary | None,
+    example: Any,
+    channel_dim: int | None,
 ) -> Replacement:
-    """Witnesses first, then, when they have seen the example, activations in their places."""
-    Activation(expr, grammar, channels=1)  # A wrong expression must not leave a half-edited model.
-    report = _Surgery(model, lambda _: _Witness(), of).run()
-    _run_once(model, example)
-    missed = [name for name, _, _ in report.replaced if not _channels(model.get_submodule(name))]
-    if missed:
-        raise InputError(f"the example does not reach {missed[0]}; it was replaced by a ReLU that is not trained")
-    _Surgery(model, lambda old: Activation(expr, grammar, _channels(old)), (_Witness,)).replace_modules()
-    report.replaced = [(name, old, _named(model.get_submodule(name))) for name, old, _ in report.replaced]
-    return report
+    """Look at the channels of each site in a copy of the model, then replace."""
+    Activation(expr, grammar, channels=1)  # A wrong expression is found before anything runs.
+    found = iter(channels_of_sites(model, of, example, channel_dim))
+
+    def make(_: nn.Module | None) -> nn.Module:
+        count, dim = next(found)
+        return Activation(expr, grammar, count, channel_dim=dim)
+
+    return _Surgery(model, make, of).run()
 
 
-def _channels(witness: nn.Module | None) -> int:
-    return witness.channels if isinstance(witness, _Witness) else 0
+def channels_of_sites(
+    model: nn.Module, of: tuple[type, ...], example: Any, channel_dim: int | None
+) -> list[tuple[int, int]]:
+    """Number and dimension of the channels at each site, in the order in which sites are replaced."""
+    copied, witnesses = copy.deepcopy(model).eval(), list[Witness]()
 
+    def make(old: nn.Module | None) -> nn.Module:
+        witnesses.append(Witness(old, channel_dim))
+        return witnesses[-1]
 
-class _Witness(nn.Module):
-    """Stands in for an activation while an example goes through, and notes how many channels come."""
-
-    channels: int = 0
-
-    def forward(self, x: Tensor) -> Tensor:
-        self.channels = x.shape[min(1, x.dim() - 1)]
-        return torch.relu(x)
-
-
-def _run_once(model: nn.Module, example: Any) -> None:
-    modes = {module: module.training for module in model.modules()}
-    model.eval()
-    try:
-        with torch.no_grad():
-            model(*(example if isinstance(example, tuple) else (example,)))
-    finally:
-        for module, training in modes.items():
-            module.training = training
-
-
-def activation_layer(
-    expr: Expr | str, grammar: Vocabulary | None = None, channels: int | None = None
-) -> type[Activation]:
-    """A class of activations, for `act_layer=` (timm), `activation_layer=` (torchvision) and `ACT2FN` (Transformers).
-
-    Its constructor takes `inplace=` and ignores every other argument, as those libraries expect.
-    """
-    made = Activation(expr, grammar, channels)  # Reads the expression now, where an error can be understood.
-
-    class Layer(Activation):
-        def __init__(self, *_: Any, inplace: bool = False, **__: Any):
-            super().__init__(made.expr, None, channels, inplace)
-
-    Layer.__name__ = Layer.__qualname__ = "Activation"
-    Layer.__doc__ = f"The activation {made.expr}."
-    return Layer
+    report = _Surgery(copied, make, of).run()
+    with torch.no_grad(), watched(copied, witnesses):
+        copied(*(example if isinstance(example, tuple) else (example,)))
+    names = {id(copied.get_submodule(name)): name for name, _, _ in report.replaced}
+    return [witness.answer(names[id(witness)]) for witness in witnesses]
 
 
 def _factory(expr: Expr | str | Factory | type[nn.Module], grammar: Vocabulary | None) -> Factory:
@@ -208,7 +205,24 @@ class _Surgery:
         self.replace_modules()
         self.replace_attributes()
         self.replace_calls()
+        if not self.report.replaced and not self.report.not_replaced:
+            self.report.hints = self.hints()
         return self.report
+
+    def hints(self) -> list[str]:
+        """What to do where nothing was found: the classes that would find something."""
+        others = Counter(type(m) for m in self.model.modules() if type(m) in _OTHERS and type(m) not in self.wanted)
+        seen = {kind: f"{count} nn.{kind.__name__}" for kind, count in others.items()}
+        for kind, (functions, _) in CALLS.items():
+            names = {function.__name__ for function in functions}
+            callers = [m for m in self.model.modules() if type(m) not in _OTHERS and self.named_in(m, names)]
+            if callers and kind not in self.wanted:
+                seen.setdefault(kind, f"calls of {min(names)} in {type(callers[0]).__name__}")
+        if not seen:
+            names_of = ", ".join(kind.__name__ for kind in self.wanted)
+            return [f"the model has no module or call of {names_of}; name others in of="]
+        kinds = ", ".join(f"nn.{kind.__name__}" for kind in seen)
+        return [f"the model has {', '.join(seen.values())}; to replace them, give of=({kinds},)"]
 
     def replace_modules(self) -> None:
         """Exchange the activations that are modules."""
@@ -267,24 +281,33 @@ class _Surgery:
                 self.rewrite(name, module, found)
 
     def mentioned(self, module: nn.Module) -> set[str]:
-        """Names of activations in a module's `forward`, and in the methods and functions that it calls."""
+        """Names of wanted activations in a module's `forward`, and in the methods and functions that it calls."""
         names = {function.__name__ for function in self.calls} | self.methods.keys()
+        return self.named_in(module, names - module._modules.keys())
+
+    def named_in(self, module: nn.Module, names: set[str]) -> set[str]:
+        """Which of some names stand in a module's `forward`, or in what it calls, itself or by way of an attribute."""
         found, seen = set[str](), set[Any]()
         waiting: list[Any] = [module.forward]
         while waiting and len(seen) < 200:
             function = waiting.pop()
+            function = function.func if isinstance(function, partial) else function
+            if _hashable(function) and function in self.calls:
+                found.add(function.__name__)
             code = getattr(function, "__code__", None)
             if code is None or code in seen:
                 continue
             seen.add(code)
             scope = getattr(function, "__globals__", {})
             for name in code.co_names:
-                if name in names and name not in module._modules:
+                if name in names:
                     found.add(name)
-                called = getattr(type(module), name, None) or scope.get(name)
-                if isinstance(called, FunctionType) and not called.__module__.startswith("torch."):
-                    waiting.append(called)
-        return found
+                held = vars(module).get(name)
+                for called in _members(getattr(type(module), name, None) or held or scope.get(name)):
+                    own = isinstance(called, FunctionType) and not (called.__module__ or "").startswith("torch.")
+                    if own or isinstance(called, partial) or (held is not None and callable(called)):
+                        waiting.append(called)
+        return found & names
 
     def rewrite(self, name: str, module: nn.Module, found: list[str]) -> None:
         """Put a traced forward in the place of a module's own, its calls replaced by submodules."""
@@ -304,18 +327,18 @@ class _Surgery:
         if name and only_a_call(module, graphs[0], sites[0]):
             self.replace_whole(module, call_text(sites[0][0]))
             return
-        number = 0
+        number, exchanged = 0, list[list[tuple[str, str]]]([[] for _ in graphs])
         for nodes in zip(*sites, strict=True):
             while hasattr(module, f"activation_{number}"):
                 number += 1
             site = f"activation_{number}"
             new = self.make(None, module)
             module.add_module(site, new)
-            for graph, node in zip(graphs, nodes, strict=True):
-                exchange(graph, node, site)
+            for names, node in zip(exchanged, nodes, strict=True):
+                names.append((node.name, site))
             place = f"{name}.{site}" if name else site
             self.report.replaced.append((place, f"{call_text(nodes[0])} in {type(module).__name__}", _named(new)))
-        install(module, graphs)
+        rewrite(module, graphs, tuple(map(tuple, exchanged)))
 
     def replace_whole(self, module: nn.Module, call: str) -> None:
         """A module that is nothing but one call, such as a library's own `GELU`, is exchanged for the activation."""
@@ -333,6 +356,16 @@ class _Surgery:
         if node.op == "call_function":
             return self.calls.get(node.target) if _hashable(node.target) else None
         return self.methods.get(str(node.target)) if node.op == "call_method" else None
+
+
+def _members(held: Any) -> Iterator[Any]:
+    """A function, or the functions in a list or dictionary of them."""
+    if isinstance(held, dict):
+        yield from held.values()
+    elif isinstance(held, list | tuple):
+        yield from held
+    else:
+        yield held
 
 
 def _places(model: nn.Module) -> Iterator[tuple[nn.Module, str, str]]:

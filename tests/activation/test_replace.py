@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 import copy
+import functools
+import html
 import io
+import pickle
+from collections import OrderedDict
+from collections.abc import Callable
 
 import pytest
 import torch
@@ -12,8 +17,9 @@ import torchvision
 from torch import nn
 
 import symact
+from symact.activation.layers import activation_layer
 from symact.activation.module import Activation
-from symact.activation.replace import ACTIVATIONS, activation_layer, replace_activations
+from symact.activation.replace import ACTIVATIONS, replace_activations
 from symact.expr.operators import Parameter, Vocabulary
 
 LEARNABLE = Vocabulary(parameters={"beta": Parameter("beta"), "gate": Parameter("gate", per="channel")})
@@ -273,3 +279,166 @@ def test_mistakes_are_told_in_one_line():
     with pytest.raises(symact.InputError):
         replace_activations(model, "tanh(x", example=torch.ones(1, 2))
     assert type(model[0]) is nn.ReLU
+
+
+class Held(nn.Module):
+    """Functions of the model's own in every place where people keep them."""
+
+    def __init__(self):
+        super().__init__()
+        self.first = lambda x: F.relu(x)
+        self.second = functools.partial(F.leaky_relu, negative_slope=0.1)
+        self.third = [F.gelu]
+        self.fourth = {"silu": F.silu}
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.fourth["silu"](self.third[0](self.second(self.first(x))))
+
+
+def test_functions_held_as_attributes_are_calls_all_the_same():
+    for name in (None, "act"):
+        model = Held() if name is None else nn.Sequential(OrderedDict(act=Held()))
+        report = replace_activations(model, "sin(x)")
+        assert len(report) == 4, report
+        x = torch.randn(5)
+        torch.testing.assert_close(model(x), x.sin().sin().sin().sin())
+
+
+class Calls(nn.Module):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return torch.tanh(x) + x.sigmoid()
+
+
+@pytest.mark.parametrize(
+    ("model", "hint"),
+    [
+        (nn.Sequential(nn.Tanh(), nn.Linear(2, 2), nn.Tanh()), "2 nn.Tanh; to replace them, give of=(nn.Tanh,)"),
+        (nn.Sequential(nn.Sigmoid(), nn.Hardtanh()), "1 nn.Sigmoid, 1 nn.Hardtanh; to replace them"),
+        (Calls(), "calls of tanh in Calls, calls of sigmoid in Calls; to replace them, give of=(nn.Tanh, nn.Sigmoid,)"),
+        (nn.Linear(2, 2), "no module or call of ReLU, ReLU6"),
+    ],
+)
+def test_where_nothing_is_found_the_report_says_what_to_do(model: nn.Module, hint: str):
+    report = replace_activations(model, "sin(x)")
+    assert len(report) == 0
+    assert hint in str(report)
+    assert html.escape(hint) in report._repr_html_()
+
+
+def test_no_hint_where_something_was_replaced():
+    assert not replace_activations(nn.Sequential(nn.ReLU(), nn.Tanh()), "sin(x)").hints
+
+
+class Branches(nn.Module):
+    """A module that is rewritten twice, with another forward in training."""
+
+    def __init__(self):
+        super().__init__()
+        self.linear = nn.Linear(3, 3)
+
+    def forward(self, x: torch.Tensor, scale: float = 2.0) -> torch.Tensor:
+        x = F.relu(self.linear(x)) * scale
+        return torch.tanh(x) if self.training else torch.tanh(x) + 1
+
+
+@pytest.mark.parametrize(
+    "make", [lambda: nn.Sequential(nn.ReLU()), lambda: Branches(), lambda: Held(), lambda: Nested()]
+)
+def test_a_model_after_surgery_is_saved_loaded_and_copied(make: Callable[[], nn.Module]):
+    model = make()
+    replace_activations(model, "x*sigmoid(beta*x)", grammar=LEARNABLE)
+    replace_activations(model, "sin(x)", of=(nn.Tanh,))
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.add_(0.3)
+    pickled = io.BytesIO()
+    if not isinstance(model, Held):  # It holds a lambda, which nobody pickles.
+        torch.save(model, pickled)
+        pickled.seek(0)
+    copies = [copy.deepcopy(model)]
+    if pickled.getbuffer():
+        copies.append(torch.load(pickled, weights_only=False))
+        copies.append(copy.deepcopy(copies[-1]))
+    x = torch.randn(2, 3)
+    for training in (True, False):
+        model.train(training)
+        for other in copies:
+            other.train(training)
+            assert [k.__name__ for k in type(other).__mro__] == [k.__name__ for k in type(model).__mro__]
+            assert torch.equal(other(x), model(x))
+            assert other.state_dict().keys() == model.state_dict().keys()
+
+
+class Nested(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.inner = nn.ModuleList([Branches(), Branches()])
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        for module in self.inner:
+            x = F.relu(module(x))
+        return x
+
+
+def test_a_class_for_libraries_is_pickled_and_what_it_makes_is_replaced():
+    layer = pickle.loads(pickle.dumps(activation_layer("x*sigmoid(beta*x)", LEARNABLE, channels=4, channel_dim=-1)))
+    module = layer(inplace=True)
+    assert (type(module), module.channels, module.channel_dim) == (Activation, 4, -1)
+    assert isinstance(module, layer)
+    assert not isinstance(Activation("sin(x)"), layer)
+    model = nn.Sequential(layer(), nn.Linear(4, 4))
+    assert len(replace_activations(model, "sin(x)", of=(Activation,))) == 1
+    assert str(model[0].expr) == "sin(x)"
+
+
+class Tokens(nn.Module):
+    """A block of a transformer: channels come last."""
+
+    def __init__(self):
+        super().__init__()
+        self.patches, self.norm = nn.Conv2d(3, 8, 4, 4), nn.LayerNorm(8)
+        self.up, self.act, self.down = nn.Linear(8, 32), nn.GELU(), nn.Linear(32, 8)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        x = F.relu(self.patches(x))
+        return self.down(self.act(self.up(self.norm(x.flatten(2).transpose(1, 2)))))
+
+
+def test_the_layer_before_says_which_dimension_counts_channels():
+    model = Tokens()
+    report = replace_activations(model, "x*sigmoid(gate*x)", grammar=LEARNABLE, example=torch.randn(1, 3, 16, 16))
+    found = {m.channels: m.channel_dim for m in model.modules() if isinstance(m, Activation)}
+    assert found == {8: 1, 32: -1}, report
+    model(torch.randn(2, 3, 24, 24)).sum().backward()
+
+
+class Swapped(nn.Module):
+    """What the layer gave is found elsewhere, or nowhere."""
+
+    def __init__(self, mix: Callable[[torch.Tensor], torch.Tensor]):
+        super().__init__()
+        self.linear, self.act, self.mix = nn.Linear(6, 8), nn.ReLU(), mix
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.act(self.mix(self.linear(x)))
+
+
+def test_a_dimension_that_is_not_clear_is_refused_and_the_model_left():
+    x = torch.randn(2, 5, 6)
+    model = Swapped(lambda t: t.transpose(1, 2))
+    replace_activations(model, "gate*x", grammar=LEARNABLE, example=x)
+    assert (model.act.channels, model.act.channel_dim) == (8, 1)
+    model = Swapped(lambda t: t.reshape(2, 10, 4))
+    with pytest.raises(symact.InputError, match=r"act was not replaced: .*\(2, 10, 4\).* channel_dim="):
+        replace_activations(model, "gate*x", grammar=LEARNABLE, example=x)
+    assert type(model.act) is nn.ReLU
+    replace_activations(model, "gate*x", grammar=LEARNABLE, example=x, channel_dim=-1)
+    assert (model.act.channels, model.act.channel_dim) == (4, -1)
+
+
+def test_an_example_that_reaches_a_site_with_other_channels_is_refused():
+    shared = nn.ReLU()
+    model = nn.Sequential(nn.Linear(4, 5), shared, nn.Linear(5, 6), shared)
+    with pytest.raises(symact.InputError, match="other channels at each call"):
+        replace_activations(model, "gate*x", grammar=LEARNABLE, example=torch.randn(2, 4))
+    assert model[1] is model[3] is shared
