@@ -90,18 +90,17 @@ def one_by_one(count: int) -> tuple[float, int]:
     """AQuaSurF's way: evaluate each expression by itself on 1,000 float32 points and compare the printed outputs."""
     import numpy as np
 
-    from symact.equivalence.numeric.float64 import run_float32
+    from symact.equivalence.numeric import float32
     from symact.equivalence.table.float32_rule import normal_points
     from symact.expr.grammar import load_grammar
     from symact.expr.tree import VARIABLE, Expr
-    from symact.program.pipeline import exact_program
 
     x = normal_points()[None]
 
     def value(node: Expr) -> Any:
         if node.operator is VARIABLE:
             return x
-        return run_float32(exact_program(node.operator), [value(argument) for argument in node.arguments])
+        return float32.applied(node.operator, [value(argument) for argument in node.arguments], [])
 
     space = load_grammar("aquasurf").space("bench")
     expressions = [e for number, e in enumerate(space) if number % max(1, space.count() // count) == 0]

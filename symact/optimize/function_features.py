@@ -22,10 +22,9 @@ import numpy as np
 from scipy.spatial.distance import cdist
 from scipy.special import ndtri
 
-from symact.equivalence.numeric.float64 import run_float32
+from symact.equivalence.numeric import float32
 from symact.expr.operators import VARIABLE
 from symact.expr.tree import Expr
-from symact.program.pipeline import exact_program
 
 VIEWS = ("outputs", "fisher", "shape")
 CLIP = 10.0
@@ -45,15 +44,8 @@ def outputs(expressions: Sequence[Expr], points: np.ndarray = POINTS) -> np.ndar
             return points[None, :]
         if node in known:
             return known[node]
-        program = exact_program(node.operator)
-        parameters = [np.full((1, 1), parameter.init, np.float32) for parameter in node.operator.parameters]
         arguments = [value(argument) for argument in node.arguments]
-        if node.operator.kind == "nary":
-            result = arguments[0]
-            for argument in arguments[1:]:
-                result = run_float32(program, [result, argument, *parameters])
-        else:
-            result = run_float32(program, [*arguments, *parameters])
+        result = float32.applied(node.operator, arguments, float32.initial(node.operator, 2))
         result = np.broadcast_to(np.asarray(result, np.float32), points[None, :].shape)
         if node.size <= 2:
             known[node] = result

@@ -19,14 +19,13 @@ from dataclasses import replace
 
 import numpy as np
 
-from symact.equivalence.numeric.float64 import run_float32
+from symact.equivalence.numeric import float32
 from symact.errors import InputError
 from symact.expr.formula import MAXIMUM_LENGTH
 from symact.expr.operators import Operator, Parameter, Vocabulary
 from symact.expr.shape import Shape
 from symact.expr.tree import Expr, parse
 from symact.optimize.function_features import outputs
-from symact.program.pipeline import exact_program
 
 # Choices left in every slot, in prefix order: operator names.
 Choices = tuple[tuple[str, ...], ...]
@@ -106,10 +105,9 @@ def usable_operators(vocabulary: Vocabulary, kind: str) -> tuple[str, ...]:
 
 
 def _is_finite(operator: Operator, vocabulary: Vocabulary, first: np.ndarray, second: np.ndarray) -> bool:
-    parameters = [np.full((1, 1), parameter.init, np.float32) for parameter in operator.parameters]
     arguments = [first] if operator.arity == 1 else [first, second]
     with np.errstate(all="ignore"):
-        return bool(np.isfinite(run_float32(exact_program(operator), [*arguments, *parameters])).all())
+        return bool(np.isfinite(float32.applied(operator, arguments, float32.initial(operator, 2))).all())
 
 
 def proportions(constants: Sequence[Mapping[str, object]]) -> dict[str, float]:

@@ -1,6 +1,6 @@
-"""Operators on whole arrays in float64 and float32.
+"""Operators on whole arrays in float64.
 
-Float64 is *saturating*: a result too large for the format stays at a huge number and one too small for it at
+It is *saturating*: a result too large for the format stays at a huge number and one too small for it at
 a tiny number, so that NaN means undefined and nothing else (DESIGN: overflow is not undefined). Arrays
 have two halves of columns. The second half repeats the points of the first with other saturation bounds,
 and every result in it is disturbed by a few units in the last place; a value is *trusted* where both halves
@@ -158,22 +158,6 @@ def _step(step: Operation, values: Mapping[int, Array] | Sequence[Array], bounds
     if step.name == "ipow":
         return _ipow(operands[0], int(step.number), bounds)
     return FLOAT64[step.name](bounds, *operands)
-
-
-def run_float32(
-    program: Program, inputs: Sequence[Array], table: Mapping[str, Callable[..., Array]] | None = None
-) -> Array:
-    """An exact Program in plain float32 with IEEE infinities; `table` instead of `FLOAT32`."""
-    table = FLOAT32 if table is None else table
-    values: list[Array] = list(inputs)
-    for step in program.value_operations:
-        if step.name == "const":
-            values.append(np.full((1, 1), step.number, np.float32))
-        elif step.name == "ipow":
-            values.append(values[step.arguments[0]] ** np.float32(step.number))
-        else:
-            values.append(table[step.name](*[values[a] for a in step.arguments]))
-    return values[program.output]
 
 
 def _capped(bounds: Saturation, out: Array) -> Array:
@@ -340,64 +324,4 @@ FLOAT64: dict[str, Callable[..., Array]] = {
     "logcosh": _logcosh,
     "sinc": _plain(lambda a: np.where(a == 0, 1.0, np.sin(a) / np.where(a == 0, 1.0, a))),
     "heaviside": lambda _, a: _logical(a > 0, a),
-}
-
-
-def _one(value: float) -> np.float32:
-    return np.float32(value)
-
-
-def _elu32(a: Array) -> Array:
-    return np.where(a > 0, a, np.expm1(a))
-
-
-FLOAT32: dict[str, Callable[..., Array]] = {
-    "add": np.add,
-    "sub": np.subtract,
-    "mul": np.multiply,
-    "div": np.divide,
-    "neg": np.negative,
-    "pow": np.power,
-    "sqrt": np.sqrt,
-    "abs": np.abs,
-    "sign": np.sign,
-    "max": np.maximum,
-    "min": np.minimum,
-    "lt": lambda a, b: (a < b).astype(np.float32),
-    "le": lambda a, b: (a <= b).astype(np.float32),
-    "eq": lambda a, b: (a == b).astype(np.float32),
-    "ne": lambda a, b: (a != b).astype(np.float32),
-    "and": lambda a, b: ((a != 0) & (b != 0)).astype(np.float32),
-    "or": lambda a, b: ((a != 0) | (b != 0)).astype(np.float32),
-    "where": lambda c, a, b: np.asarray(np.where(c != 0, a, b)),
-    "exp": np.exp,
-    "expm1": np.expm1,
-    "log": np.log,
-    "log1p": np.log1p,
-    "sin": np.sin,
-    "cos": np.cos,
-    "tan": np.tan,
-    "sinh": np.sinh,
-    "cosh": np.cosh,
-    "tanh": np.tanh,
-    "asinh": np.arcsinh,
-    "atan": np.arctan,
-    "erf": special.erf,
-    "erfc": special.erfc,
-    "erfcx": special.erfcx,
-    "i0e": special.i0e,
-    "i1e": special.i1e,
-    "sigmoid": lambda a: _one(1) / (_one(1) + np.exp(-a)),
-    "logsigmoid": lambda a: np.minimum(a, _one(0)) - np.log1p(np.exp(-np.abs(a))),
-    "softplus": lambda a: np.maximum(a, _one(0)) + np.log1p(np.exp(-np.abs(a))),
-    "relu": lambda a: np.maximum(a, _one(0)),
-    "elu": _elu32,
-    "selu": lambda a: _one(_SELU_SCALE) * np.where(a > 0, a, _one(_SELU_ALPHA) * np.expm1(a)),
-    "swish": lambda a: a / (_one(1) + np.exp(-a)),
-    "gelu": lambda a: a * special.ndtr(a),
-    "ndtr": special.ndtr,
-    "log_ndtr": special.log_ndtr,
-    "logcosh": lambda a: np.abs(a) + (np.log1p(np.exp(-_one(2) * np.abs(a))) - _one(np.log(2.0))),
-    "sinc": lambda a: np.where(a == 0, _one(1), np.sin(a) / np.where(a == 0, _one(1), a)),
-    "heaviside": lambda a: (a > 0).astype(np.float32),
 }

@@ -17,7 +17,7 @@ import numpy as np
 from symact.arrays import Array
 from symact.equivalence.engine.classes import ClassBuilder
 from symact.equivalence.engine.term_columns import TermColumns
-from symact.equivalence.numeric.float64 import run_float32
+from symact.equivalence.numeric import float32
 from symact.equivalence.numeric.samples import SampleGrid, sample_points
 from symact.equivalence.terms import ArgumentProduct, slots_of
 from symact.expr.operators import Operator, Vocabulary
@@ -201,21 +201,14 @@ class ShapeEnumerator:
             children = [self.float32(child) for child in shape.children]
             grids = np.indices([len(child) for child in children]).reshape(len(children), -1)
             arguments = [child[at] for child, at in zip(children, grids, strict=True)]
-            operators = zip(self.grammar.of_kind(shape.kind), self.symbols[shape.kind], strict=True)
-            self._float32[shape] = np.concatenate([self.apply32(o, h, arguments) for o, h in operators])
+            operators = self.grammar.of_kind(shape.kind)
+            self._float32[shape] = np.concatenate([self.apply32(operator, arguments) for operator in operators])
         return self._float32[shape]
 
-    def apply32(self, operator: Operator, symbol: int, arguments: list[Array]) -> Array:
+    def apply32(self, operator: Operator, arguments: list[Array]) -> Array:
         """One operator in float32 on rows of argument values."""
-        program = self.builder.graph.symbols[symbol].program
         own = [self._parameters32[p.name] for p in operator.parameters]
-        shape = arguments[0].shape
-        if operator.kind != "nary":
-            return np.broadcast_to(run_float32(program, [*arguments, *own]), shape)
-        result = arguments[0]
-        for argument in arguments[1:]:
-            result = run_float32(program, [result, argument, *own])
-        return np.broadcast_to(result, shape)
+        return np.broadcast_to(float32.applied(operator, arguments, own), arguments[0].shape)
 
 
 class GrammarTables:

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from symact.arrays import Array
-from symact.equivalence.numeric.float64 import FLOAT32, run_float32
+from symact.equivalence.numeric.float32 import FLOAT32, values
 from symact.equivalence.table.representatives import ShapeExpressions
 from symact.errors import InputError
 from symact.expr.functions import SELU_ALPHA, SELU_SCALE
@@ -31,6 +31,12 @@ _SCALE, _SCALE_ALPHA = np.float32(SELU_SCALE), np.float32(float(SELU_SCALE) * fl
 # library, which works in double precision (so x**1 is x).
 PUBLISHED: dict[str, Callable[..., Array]] = {
     **FLOAT32,
+    "ne": lambda a, b: (a != b).astype(np.float32),
+    "and": lambda a, b: ((a != 0) & (b != 0)).astype(np.float32),
+    "or": lambda a, b: ((a != 0) | (b != 0)).astype(np.float32),
+    "relu": lambda a: np.maximum(a, np.float32(0)),
+    "heaviside": lambda a: (a > 0).astype(np.float32),
+    "gelu": lambda a: a * FLOAT32["ndtr"](a),
     "elu": lambda a: np.where(a < 0, np.exp(a) - _ONE, a),
     "selu": lambda a: np.where(a < 0, _SCALE_ALPHA * (np.exp(a) - _ONE), _SCALE * a),
     "swish": lambda a: a * FLOAT32["sigmoid"](a),
@@ -129,10 +135,10 @@ class _Float32Enumerator:
         program = exact_program(operator)
         own = [np.full((1, 1), p.init, np.float32) for p in operator.parameters]
         if operator.kind != "nary":
-            return run_float32(program, [*arguments, *own], PUBLISHED)
+            return values(program, [*arguments, *own], PUBLISHED)[program.output]
         result = arguments[0]
         for argument in arguments[1:]:
-            result = run_float32(program, [result, argument, *own], PUBLISHED)
+            result = values(program, [result, argument, *own], PUBLISHED)[program.output]
         return result
 
 

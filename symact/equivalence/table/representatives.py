@@ -239,7 +239,7 @@ def _values32(enumerator: ShapeEnumerator, found: ShapeExpressions, numbers: Arr
     for number in np.unique(digits[0]):
         where = np.flatnonzero(digits[0] == number)
         arguments = [child[at[where]] for child, at in zip(children, digits[1:], strict=True)]
-        values[where] = enumerator.apply32(operators[number], enumerator.symbols[shape.kind][number], arguments)
+        values[where] = enumerator.apply32(operators[number], arguments)
     return values
 
 

@@ -260,9 +260,7 @@ class TestScreen:
     def test_usable_functions_pass(self, text):
         assert screen([parse(text)]).tolist() == [True]
 
-    @pytest.mark.parametrize(
-        "text", ["1", "x/x", "0*x", "1/x", "log(x)", "sqrt(abs(x))", "exp(exp(x))", "sqrt(x)", "asinh(sinh(x*x))"]
-    )
+    @pytest.mark.parametrize("text", ["1", "x/x", "0*x", "1/x", "log(x)", "sqrt(abs(x))", "exp(exp(x))", "sqrt(x)"])
     def test_constant_infinite_or_steep_functions_do_not(self, text):
         assert screen([parse(text)]).tolist() == [False]
 
