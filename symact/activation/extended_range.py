@@ -1,9 +1,9 @@
-"""Programs for float64 whose exponentials neither overflow nor underflow on the way.
+"""Programs whose exponentials neither overflow nor underflow on the way, in float64 or in float32.
 
 Every value that an exponential reaches is carried as a pair `m*exp(e)` of ordinary numbers: products add
 exponents, logarithms read them, and only what leaves the Program becomes one number. So
 `exp(x)/sinh(x)`, `softplus(x)/sigmoid(x)` or `log(asinh(exp(x)))` are right at any `x`, without a rule
-for each. It costs several times the plain Program, and runs only where float32 is not enough.
+for each. It costs several times the plain Program, and runs only where that is not enough.
 """
 
 from __future__ import annotations
@@ -16,11 +16,42 @@ from functools import lru_cache
 from symact.program.builder import Emitter, Value, call
 from symact.program.program import Program
 
-# What stands for infinity, so that 0 times it is 0 and not NaN.
-BOUND = 1e300
-# exp of half of this is a float64 of either sign.
-_RANGE = 1400.0
+
+@dataclass(frozen=True)
+class Range:
+    """What a floating type can hold.
+
+    Attributes:
+        bound: what stands for infinity, so that 0 times it is 0 and not NaN.
+        exponent: exp of half of this is a number of either sign.
+        growth: exp of this is a number of either sign, with room to multiply it.
+        tiny: below it a function is its tangent at 0;
+        huge: above it a logarithm is that of the pair.
+    """
+
+    bound: float
+    exponent: float
+    growth: float
+    tiny: float
+    huge: float
+
+
+DOUBLE = Range(bound=1e300, exponent=1400.0, growth=600.0, tiny=1e-100, huge=1e100)
+SINGLE = Range(bound=3e38, exponent=170.0, growth=70.0, tiny=1e-18, huge=1e18)
 _ROOT_HALF = math.sqrt(0.5)
+
+
+class _Builder(Emitter):
+    """An `Emitter` that knows the type its Program is for."""
+
+    def __init__(self, inputs: tuple[str, ...], range_: Range):
+        super().__init__(inputs, stable=False)
+        self.range = range_
+
+
+def _range(value: Value) -> Range:
+    assert isinstance(value.builder, _Builder)
+    return value.builder.range
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,15 +68,22 @@ class Pair:
 
 
 def _bounded(value: Value) -> Value:
-    return call("max", call("min", value, BOUND), -BOUND)
+    bound = _range(value).bound
+    return call("max", call("min", value, bound), -bound)
 
 
 def plain(pair: Pair) -> Value:
+    """The pair as one number within the bound."""
+    return pair.mantissa if pair.exponent is None else _bounded(_number(pair))
+
+
+def _number(pair: Pair) -> Value:
     """The pair as one number, by two factors of which neither overflows before the other helps."""
     if pair.exponent is None:
         return pair.mantissa
-    half = call("exp", 0.5 * call("max", call("min", pair.exponent, _RANGE), -_RANGE))
-    return _bounded((pair.mantissa * half) * half)
+    most = _range(pair.mantissa).exponent
+    half = call("exp", 0.5 * call("max", call("min", pair.exponent, most), -most))
+    return (pair.mantissa * half) * half
 
 
 def _zero(like: Value) -> Value:
@@ -67,7 +105,7 @@ def _sum(a: Pair, b: Pair, sign: str = "add") -> Pair:
     """At the larger exponent of the two; that of a zero does not count."""
     if a.exponent is None and b.exponent is None:
         return Pair(_bounded(call(sign, a.mantissa, b.mantissa)))
-    powers = [call("where", call("eq", p.mantissa, 0.0), -BOUND, _exponent(p)) for p in (a, b)]
+    powers = [call("where", call("eq", p.mantissa, 0.0), -_range(p.mantissa).bound, _exponent(p)) for p in (a, b)]
     top = call("max", *powers)
     left, right = (p.mantissa * call("exp", power - top) for p, power in zip((a, b), powers, strict=True))
     return Pair(call(sign, left, right), top)
@@ -117,7 +155,7 @@ def _power(a: Pair, b: Pair) -> Pair:
     if a.exponent is not None:
         return Pair(_bounded(call("pow", a.mantissa, exponent)), _bounded(a.exponent * exponent))
     growth = _bounded(exponent * call("log", a.mantissa))
-    far = call("lt", 600.0, call("abs", growth))
+    far = call("lt", _range(growth).growth, call("abs", growth))
     return _where(far, Pair(growth * 0.0 + 1.0, growth), Pair(_bounded(call("pow", a.mantissa, exponent))))
 
 
@@ -149,7 +187,7 @@ def _negated(a: Pair) -> Pair:
 
 
 def _square(v: Value) -> Value:
-    return call("min", v * v, BOUND)
+    return call("min", v * v, _range(v).bound)
 
 
 def _erfc(v: Value) -> Pair:
@@ -213,7 +251,6 @@ _SLOPES = {
     "i1e": 0.5,
     "sinc_grad": -1.0 / 3.0,
 }
-_TINY, _HUGE = 1e-100, 1e100
 
 
 def _root(a: Pair) -> Pair:
@@ -233,16 +270,16 @@ def _function(name: str, a: Pair) -> Pair:
     result = row(value) if row is not None else Pair(_bounded(call(name, value)))
     if a.exponent is None:
         return result
-    size = call("abs", value)
+    size, tiny, huge = call("abs", value), _range(value).tiny, _range(value).huge
     if name in ("asinh", "log1p"):
         extra = math.log(2.0) if name == "asinh" else 0.0
         log = _log(Pair(call("abs", a.mantissa), a.exponent)).mantissa + extra
         log = call("sign", a.mantissa) * log if name == "asinh" else log
-        result = _where(call("lt", _HUGE, call("abs", value) if name == "asinh" else value), Pair(log), result)
+        result = _where(call("lt", huge, call("abs", value) if name == "asinh" else value), Pair(log), result)
     if name in _SLOPES:
-        result = _where(call("lt", size, _TINY), Pair(_SLOPES[name] * a.mantissa, a.exponent), result)
+        result = _where(call("lt", size, tiny), Pair(_SLOPES[name] * a.mantissa, a.exponent), result)
     if name == "logcosh":
-        result = _where(call("lt", size, _TINY), _product(Pair(0.5 * a.mantissa, a.exponent), a), result)
+        result = _where(call("lt", size, tiny), _product(Pair(0.5 * a.mantissa, a.exponent), a), result)
     return result
 
 
@@ -267,9 +304,9 @@ _ROWS: dict[str, Callable[..., Pair]] = {
 
 
 @lru_cache(maxsize=4096)
-def extended(program: Program) -> Program:
-    """The same function, to be run in float64."""
-    builder = Emitter(program.inputs, stable=False)
+def extended(program: Program, range_: Range = DOUBLE) -> Program:
+    """The same function, to be run in a type of this range."""
+    builder = _Builder(program.inputs, range_)
     pairs = [Pair(value) for value in builder.inputs_as_values()]
     for operation in program.operations:
         if operation.name == "const":
@@ -278,4 +315,4 @@ def extended(program: Program) -> Program:
         arguments = [pairs[a] for a in operation.arguments]
         row = _ROWS.get(operation.name)
         pairs.append(row(*arguments) if row is not None else _function(operation.name, *arguments))
-    return builder.build(*[plain(pairs[output]).number for output in program.outputs])
+    return builder.build(*[_number(pairs[output]).number for output in program.outputs])

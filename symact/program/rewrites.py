@@ -7,6 +7,7 @@ cancels nor overflows. More special rows stand first.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -78,6 +79,58 @@ def _total(values: Any, found: dict[str, int]) -> bool:
     return True
 
 
+def _unclipped(values: Any, found: dict[str, int]) -> bool:
+    """u is not minus a max, which the row itself emits."""
+    operation = values.operation(found["u"])
+    if operation is None or operation.name != "neg":
+        return True
+    inner = values.operation(operation.arguments[0])
+    return inner is None or inner.name != "max"
+
+
+def _half_turn(values: Any, found: dict[str, int]) -> bool:
+    """d = c*pi/2 up to rounding."""
+    return _multiple(values.number(found["d"]), values.number(found["c"]) * float(_TURN))
+
+
+def _minus_half_turn(values: Any, found: dict[str, int]) -> bool:
+    """d = -c*pi/2 up to rounding."""
+    return _multiple(values.number(found["d"]), -values.number(found["c"]) * float(_TURN))
+
+
+def _inverse(values: Any, found: dict[str, int]) -> bool:
+    """c*d = 1 up to rounding."""
+    return _multiple(values.number(found["c"]) * values.number(found["d"]), 1.0)
+
+
+def _opposite(values: Any, found: dict[str, int]) -> bool:
+    """d = -c."""
+    return bool(values.number(found["d"]) == -values.number(found["c"]))
+
+
+def _multiple(a: float, b: float) -> bool:
+    return abs(a - b) <= 8e-16 * abs(b)
+
+
+def _negative_square(values: Any, found: dict[str, int]) -> bool:
+    """-c has a root that is exact in float32."""
+    c = values.number(found["c"])
+    if not c < 0 or math.isinf(c):
+        return False
+    root = math.sqrt(-c)
+    return root * root == -c and math.frexp(root)[0] * 2**24 % 1 == 0
+
+
+def _saturating(values: Any, found: dict[str, int]) -> bool:
+    """c is no tiny number, so that c*exp(20) is large, and u not clipped yet."""
+    return abs(values.number(found["c"])) > 1e-4 and _unbounded(values, found)
+
+
+def _falling(values: Any, found: dict[str, int]) -> bool:
+    """The same, and c is negative."""
+    return values.number(found["c"]) < -1e-4 and _unbounded(values, found)
+
+
 def _unbounded(values: Any, found: dict[str, int]) -> bool:
     """u is not the result of the row itself, which puts a max or min there."""
     operation = values.operation(found["u"])
@@ -88,6 +141,12 @@ _LOG_2 = "0.6931471805599453"
 _HALF_ROOT = "0.7071067811865476"
 _TURN = "1.5707963267948966"
 _CLIPPED = "max(min(u, 1e4), -1e4)"
+
+# Where both are large, by what they differ from their arguments.
+_SOFTPLUS_DIFFERENCE = (
+    "where(0 < min(u, v), (u - v) + (softplus(-max(u, 0)) - softplus(-max(v, 0))),"
+    " where(0 < min(u, v), 0, softplus(u)) - softplus(v))"
+)
 
 # Signs and constants move to one place, so that the rows below meet one form of each pattern.
 _NORMAL = (
@@ -144,6 +203,7 @@ _EXPONENTIALS = (
     _row("v/(exp(u) + 1) -> v*sigmoid(-u)"),
     _row("exp(-u)*sigmoid(u) -> sigmoid(-u)"),
     _row("exp(u)*sigmoid(-u) -> sigmoid(u)"),
+    _row("(v*sigmoid(-(u + u)))*exp(u) -> v*(0.5/cosh(u))"),
     _row("(v*exp(-u))*sigmoid(u) -> v*sigmoid(-u)"),
     _row("(v*exp(u))*sigmoid(-u) -> v*sigmoid(u)"),
     _row("(v*sigmoid(u))*exp(-u) -> v*sigmoid(-u)"),
@@ -169,6 +229,8 @@ _EXPONENTIALS = (
     _row("pow(sigmoid(u), v) -> exp(v*logsigmoid(u))"),
     _row("pow(cosh(u), v) -> exp(v*logcosh(u))"),
     _row("pow(ndtr(u), v) -> exp(v*log_ndtr(u))"),
+    _row("cosh(u) - 0.5*exp(u) -> 0.5*exp(-u)"),
+    _row("sinh(u) - 0.5*exp(u) -> -0.5*exp(-u)"),
     _row("exp(u) - expm1(u) -> 1"),
     _row("expm1(u) - exp(u) -> -1"),
     _row("where(w, u, v) - u*sigmoid(u) -> where(w, u*sigmoid(-u), v - u*sigmoid(u))"),
@@ -191,7 +253,16 @@ _LOGARITHMS = (
     _row("log1p(-ndtr(u)) -> log_ndtr(-u)"),
     _row("log1p(-tanh(u)) -> where(0.5 < u, log(1 - tanh(max(u, 0.4))), log1p(-tanh(min(u, 0.6))))", _unbounded),
     _row("log1p(-erf(u)) -> where(0.5 < u, log(erfc(max(u, 0.4))), log1p(-erf(min(u, 0.6))))", _unbounded),
+    _row("log1p(tanh(u)) -> where(u < -0.5, log(tanh(min(u, -0.4)) + 1), log1p(tanh(max(u, -0.6))))", _unbounded),
+    _row("log1p(erf(u)) -> where(u < -0.5, log(erf(min(u, -0.4)) + 1), log1p(erf(max(u, -0.6))))", _unbounded),
+    _row("log1p(u) - log(u) -> where(1 < u, log1p(1/u), where(1 < u, 0, log1p(u)) - log(u))"),
+    _row("log(u) - log1p(u) -> -(log1p(u) - log(u))"),
+    _row("(u + 1)*log1p(u) - u*log(u) -> u*(log1p(u) - log(u)) + log1p(u)"),
     _row("log1p(expm1(u)) -> u"),
+    _row("log((u + 1)/(1 - u)) -> log1p(u) - log1p(-u)"),
+    _row("log((1 - u)/(u + 1)) -> log1p(-u) - log1p(u)"),
+    _row("log(1 - u) -> log1p(-u)"),
+    _row("log(1/u) -> -log(u)"),
     _row("log(u + 1) -> log1p(u)"),
     _row("log(exp(u)) -> u"),
     _row("log(exp(u) + exp(v)) -> max(u, v) + softplus(-abs(u - v))"),
@@ -209,11 +280,28 @@ _LOGARITHMS = (
     _row("log(erfcx(u)) -> where(u < 0, u*u + log(erfc(u)), log(erfcx(max(u, -1))))", _unbounded),
     _row("log(softplus(u)) -> where(u < -20, u, log(softplus(max(u, -21))))", _unbounded),
     _row("log(-expm1(-exp(u))) -> where(u < -20, u, log(-expm1(-exp(max(u, -21)))))", _unbounded),
+    _row("log(v*exp(u)) -> log(v) + u"),
+    _row("log(v*sigmoid(u)) -> log(v) + logsigmoid(u)"),
+    _row("log(v*ndtr(u)) -> log(v) + log_ndtr(u)"),
+    _row("log(v*cosh(u)) -> log(v) + logcosh(u)"),
+    _row(
+        f"log(abs(sinh(u))) -> where(1 < abs(u), (abs(u) - {_LOG_2}) + log(-expm1(-2*max(abs(u), 0.5))),"
+        " log(abs(sinh(max(min(u, 2), -2)))))",
+        _unbounded,
+    ),
+    _row("log(abs(expm1(u))) -> where(1 < u, u + log(-expm1(-max(u, 0.5))), log(abs(expm1(min(u, 2)))))", _unbounded),
+    _row(
+        "log(tanh(u)) -> where(1 < u, log(-expm1(-2*max(u, 0.5))) - softplus(-2*max(u, 0.5)), log(tanh(min(u, 2))))",
+        _unbounded,
+    ),
     _row("log(-expm1(u)) -> where(-0.7 < u, log(-expm1(max(u, -0.8))), log1p(-exp(min(u, -0.6))))", _unbounded),
     _row("log(u*u) -> 2*log(abs(u))"),
     _row("softplus(u) - u -> softplus(-u)"),
     _row("softplus(u) - softplus(-u) -> u"),
     _row("softplus(u) - max(u, 0) -> softplus(-abs(u))"),
+    _row("softplus(-abs(u)) + max(u, 0) -> softplus(u)"),
+    _row(f"softplus(u) - softplus(v) -> {_SOFTPLUS_DIFFERENCE}", _unclipped),
+    _row("softplus(u) + logsigmoid(v) -> softplus(u) - softplus(-v)"),
     _row("logcosh(u) - abs(u) -> softplus(-2*abs(u)) - 0.6931471805599453"),
     _row("logcosh(u) - u -> softplus(-2*u) - 0.6931471805599453"),
     _row("logcosh(-u) -> logcosh(u)"),
@@ -245,11 +333,21 @@ _HYPERBOLIC = (
     _row("(c*u)/(d*v) -> (c/d)*(u/v)"),
     _row("cosh(u) - 1 -> 2*(sinh(0.5*u)*sinh(0.5*u))"),
     _row("1 - cos(u) -> 2*(sin(0.5*u)*sin(0.5*u))"),
+    _row("cos(u) + 1 -> 2*(cos(0.5*u)*cos(0.5*u))"),
     _row("cos(u) - 1 -> -2*(sin(0.5*u)*sin(0.5*u))"),
     _row("1 - tanh(u) -> 2*sigmoid(-2*u)"),
     _row("tanh(u) - 1 -> -2*sigmoid(-2*u)"),
     _row("tanh(u) + 1 -> 2*sigmoid(2*u)"),
     _row("1 - tanh(u)*tanh(u) -> (1/cosh(u))*(1/cosh(u))"),
+    _row("c*tanh(u) + c -> c*(tanh(u) + 1)"),
+    _row("c*tanh(u) + d -> c*(tanh(u) - 1)", _opposite),
+    _row("c - c*tanh(u) -> c*(1 - tanh(u))"),
+    _row("c*erf(u) + c -> c*(erf(u) + 1)"),
+    _row("c*erf(u) + d -> c*(erf(u) - 1)", _opposite),
+    _row("c - c*erf(u) -> c*(1 - erf(u))"),
+    _row(f"c*atan(u) + d -> c*(atan(u) + {_TURN})", _half_turn),
+    _row(f"c*atan(u) + d -> c*(atan(u) + (-{_TURN}))", _minus_half_turn),
+    _row(f"d - c*atan(u) -> c*({_TURN} - atan(u))", _half_turn),
     _row("asinh(sinh(u)) -> u"),
     _row("sinh(asinh(u)) -> u"),
     _row("tan(atan(u)) -> u"),
@@ -298,6 +396,10 @@ _ERRORS = (
 )
 
 _ROOTS = (
+    _row("sqrt(u + 1) - 1 -> u/(sqrt(u + 1) + 1)"),
+    _row("1 - sqrt(u + 1) -> -(u/(sqrt(u + 1) + 1))"),
+    _row("sqrt(u + c) - sqrt(u) -> c/(sqrt(u + c) + sqrt(u))", _positive),
+    _row("sqrt(u) - sqrt(u + c) -> -(c/(sqrt(u + c) + sqrt(u)))", _positive),
     _row("sqrt(u*u) -> abs(u)"),
     _row("sqrt(u*u + 1) -> hypot1(u)"),
     _row("sqrt(exp(2*u) + 1) -> hypot1(exp(u))"),
@@ -306,7 +408,49 @@ _ROOTS = (
     _row("hypot1(u) - u -> exp(-asinh(u))"),
     _row("u - hypot1(u) -> -exp(-asinh(u))"),
     _row("hypot1(u) + u -> exp(asinh(u))"),
+    _row("c*hypot1(d*u) + u -> c*(hypot1(d*u) + d*u)", _inverse),
+    _row("c*hypot1(d*u) - u -> c*(hypot1(d*u) - d*u)", _inverse),
+    _row("u - c*hypot1(d*u) -> c*(d*u - hypot1(d*u))", _inverse),
+    _row("u/hypot1(u) + 1 -> where(u < 0, exp(asinh(u))/hypot1(u), where(u < 0, 0, u/hypot1(u)) + 1)"),
+    _row("1 - u/hypot1(u) -> where(0 < u, exp(-asinh(u))/hypot1(u), 1 - where(0 < u, 0, u/hypot1(u)))"),
+    _row("c*(u/hypot1(u)) + c -> c*(u/hypot1(u) + 1)"),
+    _row("c - c*(u/hypot1(u)) -> c*(1 - u/hypot1(u))"),
+    _row(
+        "sqrt(u*u + v) + u -> where(u < 0, v/(where(u < 0, sqrt(u*u + v), 1) - u), where(u < 0, 0, sqrt(u*u + v)) + u)"
+    ),
+    _row(
+        "sqrt(u*u + v) - u -> where(0 < u, v/(where(0 < u, sqrt(u*u + v), 1) + u), where(0 < u, 0, sqrt(u*u + v)) - u)"
+    ),
+    _row("u - sqrt(u*u + v) -> -(sqrt(u*u + v) - u)"),
 )
+
+_POWERS = (
+    _row("pow(u*u, v) -> pow(abs(u), 2*v)"),
+    _row("pow(1/u, v) -> pow(u, -v)"),
+    _row(
+        "pow(u + 1, v) - 1 -> where(abs(u) < 0.5, expm1(v*log1p(u)), where(abs(u) < 0.5, 1, pow(u + 1, v)) - 1)",
+    ),
+    _row("pow(tanh(u), v) -> where(1 < u, exp(v*log(tanh(max(u, 0.5)))), pow(tanh(min(u, 2)), v))", _unbounded),
+)
+
+
+def _saturated(growing: str, clipped: str, falling: str) -> tuple[Rewrite, ...]:
+    """What has its limit long before an exponential that it is a function of overflows, slopes included.
+
+    exp(20) is 4.9e8: beyond it these functions are constant in float64.
+    """
+    return (
+        *(
+            _row(f"{name}({factor}{growing}(u)) -> {name}({factor}{growing}({clipped}))", when)
+            for name in ("tanh", "erf", "erfc", "sigmoid", "ndtr")
+            for factor, when in (("", _unbounded), ("-", _unbounded), ("c*", _saturating))
+        ),
+        *(
+            _row(f"{name}({factor}{growing}(u)) -> {name}({factor}{growing}({falling}))", when)
+            for name in ("exp", "expm1", "softplus")
+            for factor, when in (("-", _unbounded), ("c*", _falling))
+        ),
+    )
 
 
 def _series(first: int, last: int) -> str:
@@ -343,11 +487,33 @@ _QUOTIENTS = (
     _row("u/v - w/v -> (u - w)/v"),
     _row("u/v + w/v -> (u + w)/v"),
     _row("1 - u/(u + c) -> c/(u + c)"),
+    _row("log(u)/(u - 1) -> log1p(u - 1)/(u - 1)"),
+    _row("1 - u*u -> (1 - u)*(u + 1)"),
+    _row("u*u + c -> (u - sqrt(-c))*(u + sqrt(-c))", _negative_square),
+    _row("c*u - c*(u + d) -> -(c*d)", _total),
+    _row("c*(u + d) - c*u -> c*d", _total),
     _row("1 - u/(abs(u) + 1) -> ((abs(u) - u) + 1)/(abs(u) + 1)"),
     _row("u - u*v -> u*(1 - v)"),
     _row("u*v - u -> u*(v - 1)"),
     _row("v*u - u -> u*(v - 1)"),  # A product is matched in the order that fits its first variable.
     _row("v/(u*u) -> (v/u)/u"),
+)
+
+_SATURATED = (
+    *_saturated("exp", "min(u, 20)", "min(u, 20)"),
+    *_saturated("expm1", "min(u, 20)", "min(u, 20)"),
+    *_saturated("sinh", "max(min(u, 20), -20)", "min(u, 20)"),
+    *_saturated("cosh", "max(min(u, 20), -20)", "max(min(u, 20), -20)"),
+)
+
+_POSITIVE_VALUES = (
+    *(
+        _row(f"abs({name}(u)) -> {name}(u)")
+        for name in ("exp", "sigmoid", "softplus", "cosh", "ndtr", "erfc", "erfcx", "hypot1", "logcosh", "i0e", "sqrt")
+    ),
+    *(_row(f"abs(u*{name}(v)) -> abs(u)*{name}(v)") for name in ("exp", "sigmoid", "ndtr", "cosh")),
+    _row("abs(u*u) -> u*u"),
+    _row("sign(u*exp(v)) -> sign(u)"),
 )
 
 _BRANCHES = (
@@ -364,6 +530,9 @@ REWRITES: tuple[Rewrite, ...] = (
     *_HYPERBOLIC,
     *_ERRORS,
     *_ROOTS,
+    *_POWERS,
+    *_SATURATED,
+    *_POSITIVE_VALUES,
     *_QUOTIENTS,
     *_BRANCHES,
     *_NORMAL,
