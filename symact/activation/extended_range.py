@@ -23,7 +23,8 @@ class Range:
 
     Attributes:
         bound: what stands for infinity, so that 0 times it is 0 and not NaN.
-        exponent: exp of half of this is a number of either sign.
+        exponent: exp of this, divided by the number of factors, is a number of either sign.
+        factors: by how many factors an exponential is multiplied to a number.
         growth: exp of this is a number of either sign, with room to multiply it.
         tiny: below it a function is its tangent at 0;
         huge: above it a logarithm is that of the pair.
@@ -31,13 +32,14 @@ class Range:
 
     bound: float
     exponent: float
+    factors: int
     growth: float
     tiny: float
     huge: float
 
 
-DOUBLE = Range(bound=1e300, exponent=1400.0, growth=600.0, tiny=1e-100, huge=1e100)
-SINGLE = Range(bound=3e38, exponent=170.0, growth=70.0, tiny=1e-18, huge=1e18)
+DOUBLE = Range(bound=1e300, exponent=1400.0, factors=2, growth=600.0, tiny=1e-100, huge=1e100)
+SINGLE = Range(bound=3e38, exponent=340.0, factors=4, growth=70.0, tiny=1e-18, huge=1e18)
 _ROOT_HALF = math.sqrt(0.5)
 
 
@@ -78,12 +80,15 @@ def plain(pair: Pair) -> Value:
 
 
 def _number(pair: Pair) -> Value:
-    """The pair as one number, by two factors of which neither overflows before the other helps."""
+    """The pair as one number, by several factors of which none overflows before the others help."""
     if pair.exponent is None:
         return pair.mantissa
-    most = _range(pair.mantissa).exponent
-    half = call("exp", 0.5 * call("max", call("min", pair.exponent, most), -most))
-    return (pair.mantissa * half) * half
+    range_, result = _range(pair.mantissa), pair.mantissa
+    most = range_.exponent
+    factor = call("exp", 1.0 / range_.factors * call("max", call("min", pair.exponent, most), -most))
+    for _ in range(range_.factors):
+        result = result * factor
+    return result
 
 
 def _zero(like: Value) -> Value:

@@ -1,21 +1,22 @@
-"""Where float32 is enough for a Program: found by running it in both precisions.
+"""Which form of a Program is right in which precision: found by running it, on a grid from 1e-30 to 1e30.
 
-Rewrites make most Programs accurate everywhere. Some functions still need more range or digits than
-float32 has somewhere (`x**2/(1 + x**2)` at 1e25, `exp(x) - 1 - x` near 0). Those run in float64
-there: `limit` is the largest |x| up to which float32 gives the same values as float64, on a grid
-that reaches from 1e-30 to 1e30.
+Rewrites make most Programs accurate everywhere. Some functions still need more range or digits somewhere
+(`x**2/(1 + x**2)` at 1e25, `exp(x) - 1 - x` near 0). `form` is the cheapest of a Program's forms that is right
+everywhere: the Program itself, the same by its series near 0, or with exponents of its own. Where float32 has none,
+float64 computes what `reach` says float32 does not.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache, lru_cache
 
 import numpy as np
 import torch
 
-from symact.activation.extended_range import extended
+from symact.activation.extended_range import DOUBLE, SINGLE, extended
 from symact.backends import torch_source
 from symact.backends.select import Kernel
 from symact.program.program import Program
@@ -23,6 +24,10 @@ from symact.program.taylor import expanded
 
 # Agreement asked for; an outside check of 1e-5 relative or 1e-6 absolute is then safe.
 RELATIVE, ABSOLUTE = 4e-6, 4e-7
+# In float32 an exponent of 88 is rounded by as much; in float64 an outside check of 1e-12 is safe.
+_OF_EXPONENTS, _OF_DOUBLE = 7e-6, 2e-13
+# What parameters stand at: no special values; the first alone where there is no time for more.
+_SAMPLES = (0.9, 0.07, 11.0)
 
 
 @cache
@@ -38,16 +43,46 @@ def grid() -> np.ndarray:
 @lru_cache(maxsize=4096)
 def wide(program: Program) -> Program:
     """The same function for float64: by its series near 0, with no overflow or underflow on the way elsewhere."""
-    return extended(expanded(program))
+    return extended(expanded(program, True))
 
 
 @lru_cache(maxsize=65536)
 def limit(program: Program) -> float:
-    """The largest magnitude on the grid up to which plain float32 is enough; inf where it is everywhere.
+    """The largest magnitude on the grid up to which plain float32 is enough; inf where it is everywhere."""
+    return Reach(_bad(program, program)).limit
 
-    Parameters stand at 0.9, so that no special value hides anything; `grad` at 1.
+
+@lru_cache(maxsize=65536)
+def form(program: Program, within: float = math.inf) -> Program | None:
+    """The cheapest form of a Program that plain operations compute right in float32, or None.
+
+    Args:
+        program: forward, backward, or a derivative of those.
+        within: up to which |x| it has to be right.
     """
-    return Reach(_bad(program, _narrow(program))).limit
+    counted = grid() <= within
+    for candidate, tolerance in _narrow_forms(program):
+        if not (_bad(program, candidate, tolerance) & counted).any():
+            return candidate
+    return None
+
+
+def _narrow_forms(program: Program) -> Iterator[tuple[Program, float]]:
+    yield program, RELATIVE
+    if expanded(program) is not program:
+        yield expanded(program), RELATIVE
+    yield extended(program, SINGLE), _OF_EXPONENTS
+    if expanded(program) is not program:
+        yield extended(expanded(program), SINGLE), _OF_EXPONENTS
+
+
+@lru_cache(maxsize=65536)
+def double_form(program: Program) -> Program:
+    """The cheapest form of a Program that plain operations compute right in float64, by the yardstick of `wide`."""
+    for candidate in (program, expanded(program, True), extended(program, DOUBLE)):
+        if not _bad_double(program, candidate).any():
+            return candidate
+    return wide(program)
 
 
 @dataclass(frozen=True)
@@ -88,44 +123,78 @@ def reach(forward: Program, backward: Program, kernel: Kernel | None = None) -> 
     """
     if kernel is not None and agrees_everywhere(kernel):
         return Reach(np.zeros(len(grid()), bool))
-    narrow = x = _both_sides().float()
-    if kernel is not None:
-        values = [kernel.forward(x, ())]
-        slopes = [kernel.backward(torch.ones_like(x), x, ())[0]]
+    if kernel is None:
+        bad = _bad(forward, forward) | _bad(backward, backward)
+        values = _outputs(forward, torch.float32, _SAMPLES[0])
     else:
-        values, slopes = _narrow(forward), _narrow(backward)
-    bad = _bad(forward, values) | _bad(backward, slopes)
-    bad[0] &= bool(values[0][narrow == 0].isfinite().all())
+        x = _both_sides().float()
+        values, slopes = [kernel.forward(x, ())], [kernel.backward(torch.ones_like(x), x, ())[0]]
+        bad = _differing(_exact(forward, _SAMPLES[0]), values) | _differing(_exact(backward, _SAMPLES[0]), slopes)
+    bad[0] &= bool(values[0][_both_sides() == 0].isfinite().all())
     return Reach(bad)
 
 
-def _others(program: Program, dtype: torch.dtype) -> list[torch.Tensor]:
-    return [torch.tensor(1.0 if name.startswith("grad") else 0.9, dtype=dtype) for name in program.inputs[1:]]
+def _samples(program: Program) -> tuple[float, ...]:
+    parametric = any(not name.startswith("grad") for name in program.inputs[1:])
+    return _SAMPLES if parametric else _SAMPLES[:1]
 
 
-def _outputs(program: Program, dtype: torch.dtype) -> list[torch.Tensor]:
+def _others(program: Program, dtype: torch.dtype, sample: float) -> list[torch.Tensor]:
+    """Parameters near a number, no two the same; `grad` is 1."""
+    names = program.inputs[1:]
+    values = [1.0 if name.startswith("grad") else sample * (1.0 + 0.3 * i) for i, name in enumerate(names)]
+    return [torch.tensor(value, dtype=dtype) for value in values]
+
+
+def _outputs(program: Program, dtype: torch.dtype, sample: float) -> list[torch.Tensor]:
     x = _both_sides().to(dtype)
     with torch.no_grad():
-        found = torch_source.function(program)(x, *_others(program, dtype))
+        found = torch_source.function(program)(x, *_others(program, dtype, sample))
     return [output.expand(len(x)) for output in (found if isinstance(found, tuple) else (found,))]
 
 
-def _narrow(program: Program) -> list[torch.Tensor]:
-    return _outputs(program, torch.float32)
+@lru_cache(maxsize=64)
+def _exact(program: Program, sample: float) -> list[torch.Tensor]:
+    return _outputs(wide(program), torch.float64, sample)
 
 
-def _bad(program: Program, narrow: list[torch.Tensor]) -> np.ndarray:
-    """At which magnitudes of the grid outputs in float32 are not those of float64."""
+def _bad(program: Program, candidate: Program, relative: float = RELATIVE) -> np.ndarray:
+    """At which magnitudes of the grid a form of a Program is wrong in float32."""
+    bad = np.zeros(len(grid()), bool)
+    for sample in _samples(program):
+        bad |= _differing(_exact(program, sample), _outputs(candidate, torch.float32, sample), relative)
+    return bad
+
+
+def _bad_double(program: Program, candidate: Program) -> np.ndarray:
+    """At which magnitudes of the grid a form of a Program is wrong in float64.
+
+    What a function is at 0 where it has no value does not count.
+    """
     bad = torch.zeros(len(grid()), dtype=torch.bool)
-    for exact, found in zip(_outputs(wide(program), torch.float64), narrow, strict=True):
-        bad |= _differs(exact.float().double(), found.double()).view(2, -1).any(0)
+    for sample in _samples(program):
+        for exact, found in zip(_exact(program, sample), _outputs(candidate, torch.float64, sample), strict=True):
+            huge = (exact.abs() > 1e290) & (found.abs() > 1e290) & (exact.sign() == found.sign())
+            close = (exact - found).abs() <= _OF_DOUBLE * exact.abs().clamp(min=1.0)
+            pole = (exact.abs() > 1e290) & (_both_sides() == 0)
+            bad |= ~(close | huge | pole | (exact == found) | exact.isnan()).view(2, -1).all(0)
+    bad[0] &= expanded(program) is not program or any(name.startswith("grad") for name in program.inputs)
     return bad.numpy()
 
 
-def _differs(exact: torch.Tensor, found: torch.Tensor) -> torch.Tensor:
+def _differing(exact: list[torch.Tensor], found: list[torch.Tensor], relative: float = RELATIVE) -> np.ndarray:
+    bad = torch.zeros(len(grid()), dtype=torch.bool)
+    for wanted, output in zip(exact, found, strict=True):
+        bad |= _differs(wanted.float().double(), output.double(), relative).view(2, -1).any(0)
+    return bad.numpy()
+
+
+def _differs(exact: torch.Tensor, found: torch.Tensor, relative: float = RELATIVE) -> torch.Tensor:
     error = (exact - found).abs()
-    close = (error <= ABSOLUTE) | (error <= RELATIVE * exact.abs())
-    return ~(close | (exact == found) | exact.isnan())
+    close = (error <= ABSOLUTE) | ((error <= relative * exact.abs()) & exact.isfinite())
+    # What is bounded stands for infinity; at a pole in 0 itself nothing is right or wrong.
+    infinite = exact.isinf() & ((found * exact.sign() > 2.9e38) | (_both_sides() == 0))
+    return ~(close | infinite | (exact == found) | exact.isnan())
 
 
 @cache

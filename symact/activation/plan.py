@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 from torch.utils._python_dispatch import _disable_current_modes
 
-from symact.activation.float32_range import Reach, limit, reach, wide
+from symact.activation.float32_range import Reach, double_form, form, reach, wide
 from symact.backends import torch_source
 from symact.backends.cpu import kernel as cpu_kernel
 from symact.backends.cpu.kernel import NativeKernel
@@ -81,31 +81,56 @@ class Plan:
         return tuple(term.to(like.dtype) for term, like in zip(terms, (x, *parameters), strict=True))
 
 
-def plan(program: Program, device: str = "cpu") -> Plan:
+def plan(program: Program, device: str = "cpu", double: bool = False) -> Plan:
     """Decide how a Program runs on tensors of a device type.
 
     Args:
         program: a forward Program.
         device: a key of `BACKENDS`, or any other type, where plain operations run.
+        double: whether for tensors of float64.
     """
+    if double:
+        return _double_plan(program, device)
     generation, forms = SELECTOR.generation, (program, backward(program))
     kernel = SELECTOR.kernel(device, *forms)
     if kernel is None:
         return Plan(generation, forms)
     with _undisturbed():
+        if device != "cpu":
+            return _unseen_plan(program, device, kernel)
         forms, found = _examined(*forms)
+        small = len(program.inputs) == 1
         if found.limit == math.inf:
             kernel = SELECTOR.kernel(device, *forms)
-            small = kernel if isinstance(kernel, NativeKernel) and len(program.inputs) == 1 else None
-            return Plan(generation, forms, kernel, small=small)
+            return Plan(generation, forms, kernel, small=kernel if small and isinstance(kernel, NativeKernel) else None)
         kernel = SELECTOR.kernel(device, *forms) or kernel
         exact = SELECTOR.kernel(device, wide(program), wide(backward(program))) or kernel
-        mended = _mended(forms, exact, found) if device == "cpu" and len(program.inputs) == 1 else None
+        mended = _mended(forms, exact, found)
     if mended is not None:
-        return Plan(generation, forms, mended, exact, small=mended)
-    if device == "cuda":
-        return Plan(generation, forms, kernel, exact, -1.0 if found.limit < ORDINARY else math.inf)
+        return Plan(generation, forms, mended, exact, small=mended if small else None)
     return Plan(generation, forms, kernel, exact, found.limit)
+
+
+def _unseen_plan(program: Program, device: str, kernel: Kernel) -> Plan:
+    """Where values cannot be looked at: forms that are right in float32 everywhere, else float64 for all of them."""
+    given = program, backward(program)
+    found = [form(each) or form(each, ORDINARY) for each in given]
+    if found[0] is not None and found[1] is not None:
+        forms = found[0], found[1]
+        return Plan(SELECTOR.generation, forms, SELECTOR.kernel(device, *forms) or kernel)
+    return Plan(SELECTOR.generation, given, kernel, SELECTOR.kernel(device, *map(wide, given)) or kernel, -1.0)
+
+
+def _double_plan(program: Program, device: str) -> Plan:
+    """For tensors of float64: by the forms that are right in it."""
+    generation, forms = SELECTOR.generation, (program, backward(program))
+    if SELECTOR.kernel(device, *forms) is None:
+        return Plan(generation, forms)
+    with _undisturbed():
+        forms = double_form(forms[0]), double_form(forms[1])
+        kernel = SELECTOR.kernel(device, *forms)
+    small = kernel if isinstance(kernel, NativeKernel) and len(program.inputs) == 1 else None
+    return Plan(generation, forms, kernel, small=small)
 
 
 def _examined(forward: Program, slopes: Program) -> tuple[tuple[Program, Program], Reach]:
@@ -141,18 +166,13 @@ def plain(program: Program, double: bool, gpu: bool) -> tuple[Callable[..., Any]
         double: whether an input has float64.
         gpu: whether the inputs are on one.
     """
-    if double:
-        return torch_source.function(program), torch.float64
-    if _short(program, gpu):
-        return torch_source.function(wide(program)), torch.float64
-    return torch_source.function(program), torch.float32
-
-
-def _short(program: Program, gpu: bool) -> bool:
-    """Whether plain operations in float32 fail somewhere that counts."""
     with _undisturbed():
-        bound = limit(program)
-    return bound < ORDINARY if gpu else math.isfinite(bound)
+        found = double_form(program) if double else form(program)
+        if found is None and gpu:
+            found = form(program, ORDINARY)
+    if found is None:
+        return torch_source.function(wide(program)), torch.float64
+    return torch_source.function(found), torch.float64 if double else torch.float32
 
 
 @contextmanager

@@ -134,7 +134,7 @@ class Runner:
 
     def __init__(self, program: Program):
         self.forward = program
-        # By device type; made at the first call for it.
+        # By device type, and of it for float64; made at the first call for it.
         self._plans: dict[str, Plan] = {}
         # What compilers call; made at the first compilation, since it loads Dynamo.
         self._in_graph: Callable[..., Tensor] | None = None
@@ -157,13 +157,11 @@ class Runner:
             return self._compiled(checked(x), parameters, channel_dim)
         if forward_ad._current_level >= 0 or _transforms_active() or _modes_active() or _tracing():
             return self._by_operations(checked(x), parameters, channel_dim)
-        plan = self._plans.get("cpu")
         if (
-            plan is not None
-            and (kernel := plan.small) is not None
-            and type(x) in _TENSORS
+            type(x) in _TENSORS
             and x.is_cpu
-            and x.dtype in TYPES
+            and (plan := self._plans.get(_KINDS.get(x.dtype, ""))) is not None
+            and (kernel := plan.small) is not None
             and x.layout is _STRIDED
             and x.is_contiguous()
             and x.numel() <= _SMALL
@@ -179,11 +177,12 @@ class Runner:
             return self.symbolically(x, parameters)
         return self._by_kernel(checked(x), parameters, channel_dim)
 
-    def plan(self, device: str) -> Plan:
-        """How the Program runs on tensors of a device type."""
-        found = self._plans.get(device)
+    def plan(self, device: str, double: bool = False) -> Plan:
+        """How the Program runs on tensors of a device type, of float64 or else of a smaller type."""
+        kind = device + _DOUBLE if double else device
+        found = self._plans.get(kind)
         if found is None or found.generation != SELECTOR.generation:
-            found = self._plans[device] = plan(self.forward, device)
+            found = self._plans[kind] = plan(self.forward, device, double)
         return found
 
     def gradients(self, inputs: tuple[Tensor, ...], grad: Tensor) -> tuple[Tensor, ...]:
@@ -195,7 +194,7 @@ class Runner:
     def _by_kernel(self, x: Tensor, parameters: tuple[Tensor, ...], channel_dim: int) -> Tensor:
         if x.is_nested:
             return self._nested(x, parameters, channel_dim)
-        plan = self.plan(x.device.type)
+        plan = self.plan(x.device.type, x.dtype == torch.float64)
         if plan.narrow is None or x._is_zerotensor() or any(p._is_zerotensor() for p in parameters):
             return self._by_operations(x, parameters, channel_dim)
         if parameters:
@@ -274,6 +273,8 @@ _apply_fused: Any = super(Function, _Fused).apply
 
 # Names of their own for what a small tensor feels.
 _TENSORS, _STRIDED, _SMALL, _SELECTOR = (Tensor, torch.nn.Parameter), torch.strided, small_tensors.SMALL, SELECTOR
+_DOUBLE = " float64"
+_KINDS = {dtype: "cpu" + _DOUBLE * (dtype == torch.float64) for dtype in TYPES}
 _apply_small, _small_forward = small_tensors.apply, small_tensors.forward
 
 

@@ -18,6 +18,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from symact.activation.float32_range import form
+from symact.activation.plan import ORDINARY
 from symact.backends import torch_source
 from symact.backends.triton.polynomials import POLYNOMIALS
 from symact.errors import InputError
@@ -108,6 +110,7 @@ class _Module(nn.Module):
     def __init__(self, expr: Expr, values: Mapping[str, float | list[float]]):
         super().__init__()
         program = lower(expr)
+        program = form(program) or form(program, ORDINARY) or program
         text = "\n\n\n".join([*torch_source.helpers(program), torch_source.body(program, "program")])
         self.run = torch_source.execute(text, operations=_Operations())["program"]
         given = [torch.tensor(values[name], dtype=torch.float32) for name in program.inputs[1:]]

@@ -14,7 +14,7 @@ import mpmath
 from torch import nn
 
 import symact
-from symact.activation.float32_range import limit
+from symact.activation.float32_range import double_form, limit
 from symact.activation.high_precision import evaluate
 from symact.activation.plan import ORDINARY
 from symact.backends import torch_source
@@ -24,6 +24,7 @@ from symact.expr.operators import Parameter
 from symact.expr.tree import Expr, to_sympy
 from symact.program.gradient import backward
 from symact.program.pipeline import lower
+from symact.program.program import Program
 
 Constants = Mapping[str, float | Sequence[float]]
 
@@ -247,9 +248,7 @@ def source(expr: Expr, constants: Constants | None = None) -> str:
     Raises:
         InputError: `constants` names no parameter, or holds something else than finite numbers.
     """
-    program = lower(expr)
-    slope = backward(program)
-    bend = backward(slope)
+    program, slope, bend = _forms(lower(expr))
     values = parameter_values(expr, constants)
     declared = [next(p for p in expr.parameters if p.name == name) for name in program.inputs[1:]]
     names = [f"{name}_" if name in _TAKEN else name for name in torch_source.identifiers(program.inputs)[1:]]
@@ -277,6 +276,12 @@ def source(expr: Expr, constants: Constants | None = None) -> str:
         reference="".join(f"    {row!r},\n" for row in references(expr, scalars)),
         test_values="".join(f", {v!r}" for v in single),
     )
+
+
+def _forms(program: Program) -> tuple[Program, ...]:
+    """A Program and its first two derivatives, in forms that are right in float64."""
+    derivatives = program, backward(program), backward(backward(program))
+    return tuple(map(double_form, derivatives))
 
 
 def parameter_values(expr: Expr, constants: Constants | None) -> dict[str, float | list[float]]:

@@ -430,7 +430,11 @@ _POWERS = (
     _row(
         "pow(u + 1, v) - 1 -> where(abs(u) < 0.5, expm1(v*log1p(u)), where(abs(u) < 0.5, 1, pow(u + 1, v)) - 1)",
     ),
-    _row("pow(tanh(u), v) -> where(1 < u, exp(v*log(tanh(max(u, 0.5)))), pow(tanh(min(u, 2)), v))", _unbounded),
+    _row(
+        "pow(tanh(u), v) -> where(1 < u, exp(v*(log(-expm1(-2*max(u, 0.5))) - softplus(-2*max(u, 0.5)))),"
+        " pow(tanh(min(u, 2)), v))",
+        _unbounded,
+    ),
 )
 
 

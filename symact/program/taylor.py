@@ -21,12 +21,12 @@ from symact.program.program import Program
 
 # Number of terms: series are arrays of coefficients of x**0, x**1, ...; those of a Program's values start
 # at x**-POLES instead, since sums of poles may be finite.
-TERMS, POLES = 36, 8
+TERMS, POLES = 56, 8
 # Terms that are used: quotients lose some at the end.
-USED = 28
+USED = 44
 # Terms of a sum that cancel to less than this part of them are zero.
 _ROUNDING = 1e-14
-_RADII = (0.5, 0.25, 0.1, 0.03, 0.01)
+_RADII = (1.0, 0.5, 0.25, 0.1, 0.03, 0.01)
 # Terms that may count at the edge, relative to the largest, and how well series and Program agree there.
 _NEGLIGIBLE, _ALL_DIGITS, _AGREEMENT = 1e-8, 1e-17, 1e-6
 
@@ -349,6 +349,9 @@ def _quotients(program: Program) -> bool:
 def _radius(sides: list[Series], negligible: float) -> tuple[float, int]:
     """How far the terms fall off fast enough, and how many of them count there; 0 where they do not."""
     for radius in _RADII:
+        # What rows of the table put near 0 has all digits up to 0.5.
+        if negligible == _ALL_DIGITS and radius >= 0.5:
+            continue
         sizes = np.array([np.abs(series) * radius ** np.arange(USED) for series in sides])
         small = (sizes <= negligible * np.maximum(sizes.max(1, keepdims=True), 1e-30)).all(0)
         if small[-4:].all():
@@ -400,13 +403,14 @@ def _expansion(program: Program, negligible: float) -> _Expansion | None:
 
 
 @lru_cache(maxsize=4096)
-def expanded(program: Program) -> Program:
+def expanded(program: Program, double: bool = False) -> Program:
     """The same function with its series near 0, where it has quotients, one variable, and a series.
 
     Args:
         program: with inputs `x`, or `x` and `grad`, in which it is linear; one output.
+        double: whether the series has all digits of float64, or else of float32.
     """
-    expansion = _expansion(program, _NEGLIGIBLE)
+    expansion = _expansion(program, _ALL_DIGITS if double else _NEGLIGIBLE)
     if expansion is None:
         return program
     # At 0 itself a value that the Program has is right, and its slope is the declared one.

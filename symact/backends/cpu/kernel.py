@@ -118,7 +118,7 @@ class NativeKernel:
         """From now on, compute in float64 the elements of smaller tensors' types for which float32 is not enough.
 
         Args:
-            exact: the same function, of x alone, for float64.
+            exact: the same function for float64.
             low: float32 is enough for |x| from here
             high: to here,
             zero: and at 0.

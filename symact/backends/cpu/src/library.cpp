@@ -117,7 +117,7 @@ void symact_describe(void* program, char* text, int size) {
 }
 
 // From now on `program` computes in float64, by `exact`, where |x| is below `low` or above `high`; at 0 unless `zero`.
-// Both are of x alone, or of x and the gradient; `exact` has to live as long.
+// Both have the same inputs and outputs; `exact` has to live as long.
 void symact_mend(void* program, void* exact, float low, float high, int zero) {
     static_cast<Compiled*>(program)->mending = {&static_cast<Compiled*>(exact)->form(FLOAT64), low, high, zero != 0};
 }

@@ -200,10 +200,28 @@ private:
             n++;
         }
         if (n == 0) return true;
-        const Job job{FLOAT64, n, xs, job_.grad ? grads : nullptr, nullptr, ys, nullptr, 1};
+        // A parameter has one value per element here, and so have its gradients, which are summed afterwards.
+        const std::size_t size = static_cast<std::size_t>(n), extra = static_cast<std::size_t>(code_.outputs - 1);
+        std::vector<double> numbers(size * parameters_), slopes(size * extra, 0.0);
+        std::vector<Parameter> list;
+        std::vector<double*> sums;
+        for (int k = 0; k < parameters_; k++) {
+            double* to = numbers.data() + size * k;
+            const Parameter& p = job_.parameters[k];
+            for (int64_t i = 0; i < n; i++)
+                to[i] = p.channels == 1 ? static_cast<const T*>(p.values)[0] : at_[k + 1][places[i]];
+            list.push_back({to, n, 1});
+        }
+        for (std::size_t k = 0; k < extra; k++) sums.push_back(slopes.data() + size * k);
+        // One element is one channel, whose value a worker would take for one of the whole tensor: that is the same.
+        const Job job{FLOAT64, n, xs, job_.grad ? grads : nullptr, list.data(), ys, nullptr, 1};
         Worker<double> worker(machine_, *how.exact, job);
-        if (!worker.prepare() || !worker(0, n, nullptr)) return false;
-        for (int64_t k = 0; k < n; k++) at_[code_.inputs][places[k]] = static_cast<T>(ys[k]);
+        if (!worker.prepare() || !worker(0, n, sums.data())) return false;
+        for (int64_t i = 0; i < n; i++) {
+            at_[code_.inputs][places[i]] = static_cast<T>(ys[i]);
+            for (std::size_t k = 0; k < extra; k++)
+                own_[code_.inputs + 1 + static_cast<int>(k)][places[i]] = static_cast<T>(slopes[size * k + i]);
+        }
         return true;
     }
 

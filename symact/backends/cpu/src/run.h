@@ -28,7 +28,7 @@ struct Job {
     void* y;                           // first output, of the type of x
     double* const* parameter_grads;    // further outputs, summed; null where nobody asks
     int threads;
-    const Mending* mending = nullptr;  // for programs of float32 without parameters
+    const Mending* mending = nullptr;  // for programs of float32
 };
 
 // False where memory is short.
