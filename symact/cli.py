@@ -33,6 +33,9 @@ bench = typer.Typer(
 app.add_typer(bench, name="bench")
 
 
+MOST = 2**63 - 1  # of any count: what a study can keep
+
+
 class Stage(enum.StrEnum):
     """What `compile --show` can print."""
 
@@ -72,7 +75,7 @@ JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON documen
 DataOption = Annotated[Path | None, typer.Option("--data", help="Folder of image data sets (default: $SYMACT_DATA).")]
 OutputOption = Annotated[Path | None, typer.Option("--output", help="File to write.")]
 RunArgument = Annotated[Path, typer.Argument(metavar="DIR", help="A run folder.")]
-WorkersOption = Annotated[int, typer.Option("--workers", min=0, help="Worker processes; 0: in this process.")]
+WorkersOption = Annotated[int, typer.Option("--workers", min=0, max=1024, help="Worker processes; 0: in this process.")]
 ExecutorOption = Annotated[ExecutorName, typer.Option("--executor", help="Where candidates are evaluated.")]
 TimeoutOption = Annotated[float | None, typer.Option("--timeout", min=0.01, help="Seconds per training.")]
 MemoryOption = Annotated[float | None, typer.Option("--memory", min=0.01, help="GiB per worker process tree.")]
@@ -140,10 +143,12 @@ def search(
     grammar: Annotated[str, typer.Option("--grammar", help="A grammar file, or a shipped one.")] = "aquasurf",
     space: SpaceOption = None,
     task: Annotated[str, typer.Option("--task", help="A task's name, or FILE.py:Class.")] = "digits-deep",
-    evaluations: Annotated[int, typer.Option("--evaluations", min=1, help="Distinct functions to evaluate.")] = 60,
-    seeds: Annotated[int, typer.Option("--seeds", min=1, help="Trainings per function.")] = 1,
-    seed: Annotated[int, typer.Option("--seed", help="Seed of the study.")] = 0,
-    batch: Annotated[int, typer.Option("--batch", min=1, help="Candidates asked at a time.")] = 8,
+    evaluations: Annotated[
+        int, typer.Option("--evaluations", min=1, max=MOST, help="Distinct functions to evaluate.")
+    ] = 60,
+    seeds: Annotated[int, typer.Option("--seeds", min=1, max=MOST, help="Trainings per function.")] = 1,
+    seed: Annotated[int, typer.Option("--seed", min=0, max=MOST, help="Seed of the study.")] = 0,
+    batch: Annotated[int, typer.Option("--batch", min=1, max=MOST, help="Candidates asked at a time.")] = 8,
     workers: WorkersOption = 1,
     executor: ExecutorOption = ExecutorName.local,
     ray_address: RayOption = None,
@@ -173,14 +178,14 @@ def search(
     }
     limits = {"timeout": timeout, "memory": memory}
     design = {"seed": seed, "repeats": seeds, "batch": batch, "asynchronous": asynchronous, "halving": halving}
-    options = {**where, **limits, **design, **_settings(settings)}
-    searching.start(optimizer, grammar, space, task, evaluations, run, options, as_json)
+    options = {**where, **limits, **design}
+    searching.start(optimizer, grammar, space, task, evaluations, run, options, _settings(settings), as_json)
 
 
 @app.command(epilog="Example: symact resume out/mine --evaluations 200 --workers 2")
 def resume(
     directory: RunArgument,
-    evaluations: Annotated[int | None, typer.Option("--evaluations", min=1, help="New total.")] = None,
+    evaluations: Annotated[int | None, typer.Option("--evaluations", min=1, max=MOST, help="New total.")] = None,
     task: Annotated[str | None, typer.Option("--task", help="FILE.py:Class, if the study has such a task.")] = None,
     workers: WorkersOption = 1,
     executor: ExecutorOption = ExecutorName.local,
@@ -209,7 +214,7 @@ def resume(
 @app.command(epilog="Example: symact top out/mine -n 20")
 def top(
     directory: RunArgument,
-    shown: Annotated[int, typer.Option("-n", min=0, help="How many; 0: all.")] = 10,
+    shown: Annotated[int, typer.Option("-n", min=0, max=MOST, help="How many; 0: all.")] = 10,
     as_json: JsonOption = False,
 ) -> None:
     """The best functions that a study found, with seeds and spread."""
@@ -271,7 +276,7 @@ def bench_build(
     output: Annotated[Path, typer.Option("--output", help="TABLE.parquet")],
     grammar: Annotated[str, typer.Option("--grammar")] = "aquasurf",
     space: SpaceOption = None,
-    seeds: Annotated[int, typer.Option("--seeds", min=1, help="Trainings per function.")] = 1,
+    seeds: Annotated[int, typer.Option("--seeds", min=1, max=MOST, help="Trainings per function.")] = 1,
     workers: WorkersOption = 0,
     data: DataOption = None,
 ) -> None:
@@ -299,9 +304,9 @@ def bench_import(
 def bench_replay(
     optimizer: Annotated[str, typer.Argument(help="random, evolution, rl or surrogate.")],
     table: Annotated[Path, typer.Option("--table", help="TABLE.parquet")],
-    evaluations: Annotated[int, typer.Option("--evaluations", min=1)] = 100,
-    repeats: Annotated[int, typer.Option("--repeats", min=1, help="Whole searches.")] = 1,
-    seed: Annotated[int, typer.Option("--seed")] = 0,
+    evaluations: Annotated[int, typer.Option("--evaluations", min=1, max=MOST)] = 100,
+    repeats: Annotated[int, typer.Option("--repeats", min=1, max=MOST, help="Whole searches.")] = 1,
+    seed: Annotated[int, typer.Option("--seed", min=0, max=MOST)] = 0,
     start: Annotated[Start, typer.Option("--start")] = Start.baselines,
     settings: SetOption = None,
     as_json: JsonOption = False,

@@ -191,8 +191,11 @@ def test_a_search_from_start_to_export(symact, tmp_path):
     assert code == 0
     assert len({t["expression"] for t in trials}) == len(trials) == 12
     assert sum(t["origin"] == "baseline" for t in trials) == 8
-    ranked = [t["score"] for t in trials if t["status"] == "finished"]
-    assert ranked == sorted(ranked, reverse=True)
+    finished = [t for t in trials if t["status"] == "finished"]
+    fresh = [t["confirmed"]["score"] for t in finished if t["confirmed"] is not None]
+    others = [t["score"] for t in finished if t["confirmed"] is None]
+    assert fresh + others == sorted(fresh, reverse=True) + sorted(others, reverse=True)
+    assert all(t["confirmed"] is not None for t in finished[: len(fresh)]), "what was confirmed does not come first"
     best = [t for t in trials if t["expression"] != "relu(x)"][:4]
     assert all(t["versus_relu"]["low"] <= t["versus_relu"]["difference"] <= t["versus_relu"]["high"] for t in best)
     assert symact("report", "run", "--output", "page.html")[0] == 0

@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import datetime
+import inspect
+import shlex
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from symact.commands.studies import show_top
+from symact.commands.studies import show_rows
+from symact.errors import InputError, SymactError
 from symact.expr.tree import candidate_text
+from symact.records import Status
 from symact.report import console
-from symact.report.pictures import shortened
+from symact.report.leaderboard import leaderboard, winner
 
 SHOWN = 10
+MOST_KINDS = 8  # of failures that are told while a search runs
 
 
 def start(
@@ -24,6 +29,7 @@ def start(
     evaluations: int,
     run: Path | None,
     options: Mapping[str, Any],
+    settings: Mapping[str, Any],
     as_json: bool,
 ) -> None:
     """Begin a study, run it to its end, and print the leaderboard.
@@ -36,17 +42,24 @@ def start(
         evaluations: distinct functions to evaluate.
         run: the run folder; None makes one under `out/`.
         options: the other arguments of `Study`.
+        settings: of the optimizer.
         as_json: print the leaderboard as JSON.
 
     Raises:
         InputError: an argument is wrong, or `run` holds a study.
+        SymactError: the task does not work, or nothing finished.
     """
     from symact.expr.grammar import load_grammar
     from symact.study import Study
+    from symact.study.setup import check_goal
 
+    check_goal(evaluations)
+    for name in settings.keys() & inspect.signature(Study.__init__).parameters.keys():
+        raise InputError(f"optimizer {optimizer!r} has no setting {name!r}; --set is for the optimizer alone")
     chosen = load_grammar(grammar).space(space)
     folder = run if run is not None else _fresh(optimizer, task)
-    study = Study(chosen, task, optimizer, run=folder, **options)
+    with console.bar("trying the task once"):
+        study = Study(chosen, task, optimizer, run=folder, preflight=True, **options, **settings)
     if not as_json:
         console.say(
             f"{optimizer} on {task}: {evaluations} functions of {chosen.grammar.name}/{chosen.name} -> {folder}"
@@ -61,7 +74,10 @@ def go_on(run: Path, evaluations: int | None, task: str | None, where: Mapping[s
         InputError: there is no study, it is in use, or its task must be named again.
     """
     from symact.study import Study
+    from symact.study.setup import check_goal
 
+    if evaluations is not None:
+        check_goal(evaluations)
     study = Study.resume(run, task=task, **where)
     goal, done = evaluations or study.store.goal(), study.evaluations
     if done >= goal:
@@ -70,39 +86,68 @@ def go_on(run: Path, evaluations: int | None, task: str | None, where: Mapping[s
 
 
 def _finish(study: Any, evaluations: int, folder: Path, as_json: bool) -> None:
+    name = shlex.quote(str(folder))
     try:
-        with study, _watched() as report:
-            study.run(evaluations, report)
+        with study:
+            with _watched() as report:
+                study.run(evaluations, report)
+            trials, confirmations = study.trials, study.confirmations
     except KeyboardInterrupt:
-        console.note(f"stopped; everything finished is kept. Go on with: symact resume {folder}")
+        console.note(f"stopped; everything finished is kept. Go on with: symact resume {name}")
         raise
     if study.exhausted:
         console.note(
             f"the space is used up: {study.evaluations} of {evaluations} functions were evaluated, and it has no other"
         )
-    show_top(folder, SHOWN, as_json)
+    rows = leaderboard(trials, confirmations)
+    show_rows(rows, SHOWN, study.settings, folder, as_json)
+    if winner(rows) is None:
+        raise SymactError(f"no function finished; `symact top {name} -n 0` tells why each failed")
     if not as_json:
-        console.say(f"all of it: symact top {folder} -n 0; a page: symact report {folder}; take the best home: ")
-        console.say(f"  symact export {folder} --output best.py")
+        console.say(f"all of it: symact top {name} -n 0; a page: symact report {name}; take the best home: ")
+        console.say(f"  symact export {name} --output best.py")
 
 
 def _fresh(optimizer: str, task: str) -> Path:
     when = datetime.datetime.now().strftime("%Y%m%d-%H%M%S")
-    name = "".join(c if c.isalnum() or c in "-_" else "-" for c in Path(task.partition(":")[0]).stem)
+    name = "".join(c if c.isalnum() or c in "-_" else "-" for c in Path(task.partition(":")[0]).stem)[:60]
     return Path("out") / f"{optimizer}-{name}-{when}"
 
 
 @contextmanager
 def _watched() -> Iterator[Callable[[Any], None]]:
-    """A progress bar that follows the reports of a study."""
+    """A progress bar that follows the reports of a study; the first failure of each kind is told above it."""
+    told: set[tuple[str, str]] = set()
     with console.bar("search") as update:
 
         def report(progress: Any) -> None:
-            best = progress.best
-            note = "" if best is None else f"best {best.score:.4f} {shortened(candidate_text(best.candidate), 40)}"
-            failed = sum(count for status, count in progress.counts.items() if status != "finished")
-            note += f"  {failed} failed" if failed else ""
-            note += f"  about {progress.remaining:.0f} s left" if progress.remaining else ""
-            update(progress.evaluations, progress.total, f"{progress.phase}: {note}")
+            trial = progress.trial
+            if trial is not None and trial.status is not Status.finished:
+                kind = (trial.status.value, trial.reason.partition(":")[0])
+                if kind not in told and len(told) < MOST_KINDS:
+                    console.note(f"{candidate_text(trial.candidate)}: {trial.status.value}: {trial.reason}")
+                told.add(kind)
+            update(progress.evaluations, progress.total, _note(progress))
 
         yield report
+
+
+def _note(progress: Any) -> str:
+    """How a study stands, the most important first: what does not fit is cut off."""
+    failed = sum(count for status, count in progress.counts.items() if status != "finished")
+    best = progress.best
+    parts = [
+        progress.phase if progress.phase != "search" else "",
+        f"{lasting(progress.remaining)} left" if progress.remaining else "",
+        f"{failed} failed" if failed else "",
+        f"best {console.number(best.score)} {candidate_text(best.candidate)}" if best is not None else "",
+    ]
+    return ", ".join(part for part in parts if part)
+
+
+def lasting(seconds: float) -> str:
+    """A time that is still to go, in the unit that fits."""
+    for unit, length in (("d", 86400), ("h", 3600), ("min", 60)):
+        if seconds >= 2 * length:
+            return f"{seconds / length:.0f} {unit}"
+    return f"{seconds:.0f} s"

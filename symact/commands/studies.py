@@ -11,19 +11,23 @@ from symact.expr.tree import Expr, candidate_text
 from symact.files import check_output
 from symact.report import console
 from symact.report.leaderboard import Row, leaderboard, winner
-from symact.store.database import Store, holds_study
+from symact.store import Settings, Store, holds_study
 
 
 def show_top(run: Path, shown: int, as_json: bool) -> None:
     """Print the leaderboard of a run folder; `shown` 0 means all of it."""
     with Store.open(run) as store:
         rows = leaderboard(store.trials(), store.confirmations())
-        title = f"{store.settings.optimizer} on {store.settings.task.name}: {len(rows)} functions"
+    show_rows(rows, shown, store.settings, run, as_json)
+
+
+def show_rows(rows: Sequence[Row], shown: int, settings: Settings, run: Path, as_json: bool) -> None:
+    """Print a leaderboard, as a table or as JSON."""
     if as_json:
         limited = rows if shown == 0 else rows[:shown]
         console.document({"run": str(run), "trials": [row.document() for row in limited]})
     else:
-        console.top(rows, shown, title)
+        console.top(rows, shown, f"{settings.optimizer} on {settings.task.name}: {len(rows)} functions")
 
 
 def write_report(runs: Sequence[Path], output: Path | None) -> None:

@@ -1,12 +1,14 @@
 """What the command line prints: tables, progress, and the stages of a compiled expression.
 
 Everything goes through `rich`, which draws colour and bars on a terminal and plain text elsewhere.
-Results go to standard output; progress goes to standard error, so that both can be piped.
+Results go to standard output; progress goes to standard error, so that both can be piped. Tables are made to be read
+in 80 columns; names such as `my_task.py:Bug` stay names (`:bug:` is a picture elsewhere).
 """
 
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -15,17 +17,18 @@ from typing import TYPE_CHECKING, Any
 from rich import box, markup
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
-from rich.table import Table
+from rich.table import Column, Table
 
 from symact.errors import printable
 from symact.records import Status
 
 if TYPE_CHECKING:
-    from symact.report.leaderboard import Row
+    from symact.report.leaderboard import Difference, Row
 
-# Where output is piped there is no window to fit into.
-OUT = Console(highlight=False, width=None if sys.stdout.isatty() else 132)
-ERR = Console(stderr=True, highlight=False)
+# Where output is piped there is no window to fit into, unless the user says how wide it is.
+_WIDTH = None if sys.stdout.isatty() or os.environ.get("COLUMNS") else 132
+OUT = Console(highlight=False, emoji=False, width=_WIDTH)
+ERR = Console(stderr=True, highlight=False, emoji=False)
 
 
 def escape(text: str) -> str:
@@ -44,44 +47,97 @@ def _plain(value: Any) -> Any:
 
 @contextmanager
 def bar(description: str, total: int | None = None) -> Iterator[Callable[[int, int | None, str], None]]:
-    """A progress bar on standard error, if that is a terminal; gives `update(done, total, note)`."""
+    """A progress bar on standard error, if that is a terminal; gives `update(done, total, note)`.
+
+    It is one line: what does not fit is cut off at the end of the note.
+    """
+    rest = Column(no_wrap=True, overflow="ellipsis", ratio=1)
     columns = (
         SpinnerColumn(),
-        TextColumn("{task.description}"),
-        BarColumn(),
+        TextColumn("{task.description}", markup=False),
+        BarColumn(bar_width=14),
         MofNCompleteColumn(),
         TimeElapsedColumn(),
-        TextColumn("{task.fields[note]}"),
+        TextColumn("{task.fields[note]}", markup=False, table_column=rest),
     )
-    with Progress(*columns, console=ERR, transient=True, disable=not ERR.is_terminal) as progress:
-        task = progress.add_task(description, total=total, note="")
+    shown = printable(description)
+    shown = shown if len(shown) <= 24 else f"{shown[:21]}..."
+    with Progress(*columns, console=ERR, transient=True, expand=True, disable=not ERR.is_terminal) as progress:
+        task = progress.add_task(shown, total=total, note="")
 
         def update(done: int, total: int | None = None, note: str = "") -> None:
-            progress.update(task, completed=done, total=total, note=escape(note))
+            progress.update(task, completed=done, total=total, note=printable(note))
 
         yield update
 
 
+def plain_table(title: str = "") -> Table:
+    """An empty table in the one style: a heading, a line, and rows with blanks between the columns."""
+    return Table(
+        title=escape(title) or None,
+        title_justify="left",
+        title_style="bold",
+        header_style="bold",
+        box=box.SIMPLE_HEAD,
+        pad_edge=False,
+        show_edge=False,
+        padding=(0, 1, 0, 0),
+        collapse_padding=True,
+    )
+
+
 def top(rows: Sequence[Row], shown: int, title: str = "") -> None:
-    """The leaderboard as a table; failures are counted below it."""
+    """The leaderboard as a table. Failures are counted below it, and listed with their reasons where all is shown."""
     finished = [row for row in rows if row.trial.status is Status.finished]
     failed = [row for row in rows if row.trial.status is not Status.finished]
-    table = Table(
-        title=escape(title) or None, title_justify="left", title_style="bold", header_style="bold", box=box.SIMPLE_HEAD
-    )
-    table.add_column("#", justify="right")
-    table.add_column("function", overflow="fold")
-    table.add_column("score", justify="right", no_wrap=True)
-    table.add_column("fresh seeds", justify="right", no_wrap=True)
-    table.add_column("versus ReLU [95 %]", justify="right", no_wrap=True)
-    table.add_column("from")
-    for place, row in enumerate(finished if shown == 0 else finished[:shown], 1):
-        table.add_row(
-            str(place), escape(row.expression), _score(row), _fresh(row), _versus(row), escape(row.trial.origin)
-        )
+    if finished:
+        _print_ranked(finished if shown == 0 else finished[:shown], title)
+    elif title:
+        OUT.print(f"[bold]{escape(title)}[/]")
+    if not failed:
+        return
+    counts = ", ".join(f"{count} {status}" for status, count in _counts(failed).items())
+    if shown:
+        OUT.print(f"{len(failed)} failed: {counts} (-n 0 lists them with their reasons)")
+        return
+    OUT.print()
+    table = plain_table(f"{len(failed)} failed: {counts}")
+    table.add_column("function", overflow="fold", min_width=20)
+    table.add_column("status", no_wrap=True)
+    table.add_column("reason", overflow="fold")
+    for row in failed:
+        table.add_row(escape(row.expression), row.trial.status.value, escape(row.trial.reason))
     OUT.print(table)
-    if failed:
-        OUT.print(f"{len(failed)} failed: " + ", ".join(f"{n} {s}" for s, n in _counts(failed).items()))
+
+
+# Heading -> what stands below it; a column without any text is left out.
+_COLUMNS: dict[str, Callable[[Row], str]] = {
+    "score": lambda row: number(row.trial.score),
+    "n": lambda row: str(len(row.trial.scores)) if len(row.trial.scores) > 1 else "",
+    "budget": lambda row: f"{row.trial.budget:.2g}" if row.trial.budget < 1 else "",
+    "fresh": lambda row: number(row.fresh_score),
+    "versus ReLU": lambda row: _versus(row.versus_relu),
+}
+
+
+def _print_ranked(rows: Sequence[Row], title: str) -> None:
+    table = plain_table(title)
+    table.add_column("#", justify="right")
+    table.add_column("function", overflow="fold", min_width=14)
+    columns = {heading: [text(row) for row in rows] for heading, text in _COLUMNS.items()}
+    columns = {heading: texts for heading, texts in columns.items() if any(texts)}
+    for heading in columns:
+        table.add_column(heading, justify="right", no_wrap=True)
+    table.add_column("from", no_wrap=True)
+    for place, row in enumerate(rows):
+        cells = [texts[place] for texts in columns.values()]
+        table.add_row(str(place + 1), escape(row.expression), *cells, escape(row.trial.origin))
+    OUT.print(table)
+    seeds = max((len(row.confirmation.scores) for row in rows if row.confirmation is not None), default=0)
+    if seeds and "fresh" in columns:
+        OUT.print(f"[dim]fresh: mean of {seeds} trainings on seeds that the search never saw, which rank first[/]")
+    if "versus ReLU" in columns:
+        OUT.print("[dim]versus ReLU: paired difference with its 95 % interval[/]")
 
 
 def _counts(rows: Sequence[Row]) -> dict[str, int]:
@@ -91,26 +147,22 @@ def _counts(rows: Sequence[Row]) -> dict[str, int]:
     return counts
 
 
-def _score(row: Row) -> str:
-    count = len(row.trial.scores)
-    measure = [f"n={count}"] if count > 1 else []
-    measure += [f"budget {row.trial.budget:.2g}"] if row.trial.budget < 1 else []
-    return f"{row.trial.score:.4f}" + (f" ({', '.join(measure)})" if measure else "")
-
-
-def _fresh(row: Row) -> str:
-    confirmation = row.confirmation
-    if confirmation is None or confirmation.score is None:
+def number(value: float | None) -> str:
+    """A score in a few characters, `""` for None."""
+    if value is None:
         return ""
-    return f"{confirmation.score:.4f} (n={len(confirmation.scores)})"
+    size = abs(value)
+    if 0 < size < 5e-5:
+        return f"{value:.1e}"
+    return f"{value:.4f}" if size < 100 else f"{value:.6g}" if size < 1e5 else f"{value:.3g}"
 
 
-def _versus(row: Row) -> str:
-    versus = row.versus_relu
+def _versus(versus: Difference | None) -> str:
     if versus is None:
         return ""
-    text = f"{versus.difference:+.4f} [{versus.low:+.4f}, {versus.high:+.4f}]"
-    return f"[bold green]{escape(text)}[/]" if versus.low > 0 else escape(text)
+    half = (versus.high - versus.low) / 2
+    text = f"{'+' if versus.difference >= 0 else ''}{number(versus.difference)} ± {number(half)}"
+    return f"[bold green]{text}[/]" if versus.low > 0 else text
 
 
 def facts(pairs: Mapping[str, Any], title: str = "") -> None:
@@ -131,7 +183,7 @@ def stage(title: str, text: str) -> None:
 
 def listing(rows: Sequence[tuple[str, ...]], headings: Sequence[str]) -> None:
     """A plain table."""
-    table = Table(header_style="bold", box=box.SIMPLE_HEAD)
+    table = plain_table()
     for heading in headings:
         table.add_column(heading, overflow="fold")
     for row in rows:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from scipy.special import stdtrit
@@ -48,20 +48,26 @@ class Row:
         trial: the trial as searched.
         confirmation: the same candidate on fresh seeds, or None.
         versus_relu: paired difference to ReLU, or None for fewer than three pairs.
+        versus_best_baseline: likewise to the best baseline, where both are confirmed.
     """
 
     trial: Trial
     confirmation: Trial | None
     versus_relu: Difference | None
+    versus_best_baseline: Difference | None = None
 
     @property
     def expression(self) -> str:
         """The candidate as text."""
         return candidate_text(self.trial.candidate)
 
+    @property
+    def fresh_score(self) -> float | None:
+        """The mean on the fresh seeds, or None."""
+        return None if self.confirmation is None else self.confirmation.score
+
     def document(self) -> dict[str, Any]:
         """The row as JSON types."""
-        versus = self.versus_relu
         confirmed = self.confirmation
         return {
             "expression": self.expression,
@@ -73,9 +79,8 @@ class Row:
             "number": self.trial.number,
             "reason": self.trial.reason,
             "confirmed": None if confirmed is None else {"score": confirmed.score, "scores": list(confirmed.scores)},
-            "versus_relu": None
-            if versus is None
-            else {"difference": versus.difference, "low": versus.low, "high": versus.high, "pairs": versus.pairs},
+            "versus_relu": self.versus_relu and asdict(self.versus_relu),
+            "versus_best_baseline": self.versus_best_baseline and asdict(self.versus_best_baseline),
         }
 
 
@@ -100,9 +105,10 @@ def is_relu(trial: Trial) -> bool:
 def leaderboard(trials: Iterable[Trial], confirmations: Iterable[Trial] = ()) -> list[Row]:
     """Rows, best first, then what failed in the order it was tried.
 
-    Only what was measured in full, at full budget on all paired seeds, is ranked; a trial that stopped at a
-    smaller budget or on fewer seeds stands below, in the order of its measure, for one lucky seed is no
-    contest with the mean of several. Repeated and cached trials of a candidate are one row.
+    Whoever was trained on the fresh seeds ranks first, by that mean: the seeds that a search saw flatter its winner.
+    Of the others, only what was measured in full, at full budget on all paired seeds, is ranked; a trial that stopped
+    at a smaller budget or on fewer seeds stands below, in the order of its measure, for one lucky seed is no contest
+    with the mean of several. Repeated and cached trials of a candidate are one row.
     """
     confirmed = {trial.candidate: trial for trial in confirmations}
     best: dict[Any, Trial] = {}
@@ -111,19 +117,14 @@ def leaderboard(trials: Iterable[Trial], confirmations: Iterable[Trial] = ()) ->
         if known is None or _measure(trial) > _measure(known):
             best[trial.candidate] = trial
     relu = next((trial for trial in best.values() if is_relu(trial)), None)
-    rows = [_row(trial, confirmed, relu) for trial in best.values()]
-    return sorted(rows, key=_order)
+    rows = sorted((_row(trial, confirmed, relu) for trial in best.values()), key=_order)
+    reference = next((row for row in rows if row.fresh_score is not None and row.trial.origin == "baseline"), None)
+    return rows if reference is None else [_versus_baseline(row, reference) for row in rows]
 
 
-def winner(rows: Iterable[Row]) -> Row | None:
-    """The function to take home: best on fresh seeds where there are any, else best in the search."""
-    finished = [row for row in rows if row.trial.status is Status.finished]
-    fresh = [
-        (c.score, -place, row) for place, row in enumerate(finished) if (c := row.confirmation) and c.score is not None
-    ]
-    if fresh:
-        return max(fresh, key=lambda item: item[:2])[2]
-    return finished[0] if finished else None
+def winner(rows: Sequence[Row]) -> Row | None:
+    """The function to take home: the first of a leaderboard that finished, for all that tell of a study."""
+    return rows[0] if rows and rows[0].trial.status is Status.finished else None
 
 
 def _measure(trial: Trial) -> tuple[float, int, bool]:
@@ -131,11 +132,19 @@ def _measure(trial: Trial) -> tuple[float, int, bool]:
     return trial.budget, len(trial.outcomes), not trial.cached
 
 
-def _order(row: Row) -> tuple[bool, float, int, float, int]:
-    trial = row.trial
-    if trial.status is not Status.finished or trial.score is None:
-        return True, 0.0, 0, 0.0, trial.number
-    return False, -trial.budget, -len(trial.scores), -trial.score, trial.number
+def _order(row: Row) -> tuple[float, ...]:
+    trial, fresh = row.trial, row.fresh_score
+    if trial.score is None:
+        return 2, trial.number
+    if fresh is not None and row.confirmation is not None:
+        return 0, -len(row.confirmation.scores), -fresh, -trial.score, trial.number
+    return 1, -trial.budget, -len(trial.scores), -trial.score, trial.number
+
+
+def _versus_baseline(row: Row, reference: Row) -> Row:
+    if row is reference or row.confirmation is None or reference.confirmation is None:
+        return row
+    return replace(row, versus_best_baseline=_paired(row.confirmation, reference.confirmation))
 
 
 def _row(trial: Trial, confirmed: dict[Any, Trial], relu: Trial | None) -> Row:

@@ -227,7 +227,7 @@ class Ledger:
             self.rows[number], self.candidate(number), self.outcomes(number), self._seconds.get(number, 0.0)
         )
 
-    def best(self, count: int) -> list[int]:
+    def best(self, count: int | None = None) -> list[int]:
         """Numbers of the best complete trials at full measure, best first, each function once."""
         found = []
         for row in self.rows:

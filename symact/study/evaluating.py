@@ -146,7 +146,7 @@ class Evaluator:
             raise InputError(unable(outcome))
 
     def confirm(self, watch: Watch) -> None:
-        """Train the best functions and ReLU on fresh common seeds; a stored score never changes."""
+        """Train the best functions, the best baseline and ReLU on fresh common seeds; a stored score never changes."""
         jobs = [
             self._job(number, repeat, "confirm")
             for repeat in range(self._settings.confirm)
@@ -189,12 +189,13 @@ class Evaluator:
         return measured
 
     def _chosen(self) -> list[int]:
-        """The best functions at full measure, and ReLU."""
+        """The best functions at full measure, the best baseline, and ReLU."""
         if not self._settings.confirm_best:
             return []
-        numbers = self._ledger.best(self._settings.confirm_best)
-        relu = self._ledger.reference(REFERENCE)
-        return numbers if relu is None or relu in numbers else [*numbers, relu]
+        ranked = self._ledger.best()
+        baseline = next((number for number in ranked if self._ledger.rows[number].origin == "baseline"), None)
+        wanted = [*ranked[: self._settings.confirm_best], baseline, self._ledger.reference(REFERENCE)]
+        return list(dict.fromkeys(number for number in wanted if number is not None))
 
     def _job(self, number: int, repeat: int, kind: str = "evaluate") -> Job:
         row = self._ledger.rows[number]

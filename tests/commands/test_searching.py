@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+import shutil
 
 import pytest
 
@@ -60,3 +62,255 @@ def test_what_was_promoted_does_not_count_as_evaluated(symact, task, tmp_path):
     code, _, err = symact("resume", "run", "--task", task, "--evaluations", "22", "--json")
     assert code == 0
     assert "evaluated already" not in err
+
+
+BUGGY = """
+import symact
+
+class Typo:
+    def evaluate(self, make_activation, seed, budget=1.0):
+        return symact.Outcome.finishd(score=1.0)
+
+class Quits:
+    def evaluate(self, make_activation, seed, budget=1.0):
+        raise SystemExit(0)
+
+class Wordless:
+    def evaluate(self, make_activation, seed, budget=1.0):
+        raise type("Mute", (Exception,), {"__str__": lambda self: 1 / 0})()
+
+class Signature:
+    def evaluate(self, make_activation):
+        return symact.Outcome.finished(score=1.0)
+
+class Returns:
+    def evaluate(self, make_activation, seed, budget=1.0):
+        return 0.5
+
+class NoMetrics:
+    def evaluate(self, make_activation, seed, budget=1.0):
+        return symact.Outcome.finished(score=1.0, log="x" * 9_000_000)
+
+class Diverges:
+    def evaluate(self, make_activation, seed, budget=1.0):
+        return symact.Outcome.failed("diverged", "the loss is 7e9")
+
+class Infinite:
+    def evaluate(self, make_activation, seed, budget=1.0):
+        return symact.Outcome.finished(score=float("inf"))
+
+class NoData:
+    def __init__(self, data=None):
+        self.data = data
+    def evaluate(self, make_activation, seed, budget=1.0):
+        if self.data is None:
+            raise symact.errors.InputError("the data is not there; give --data DIR")
+        return symact.Outcome.finished(score=float(len(str(make_activation.candidate))))
+
+class Choosy:
+    def evaluate(self, make_activation, seed, budget=1.0):
+        text = str(make_activation.candidate)
+        if "sin" in text:
+            raise symact.errors.InputError("no sines, please")
+        if "x**3" in text or "cube" in text:
+            raise ValueError("no cubes")
+        return symact.Outcome.finished(score=float(len(text)))
+"""
+PREFLIGHT = {  # task -> what is said of ReLU before anything is made
+    "Typo": r"AttributeError: type object 'Outcome' has no attribute 'finishd' \(buggy.py:6\)",
+    "Quits": r"SystemExit: 0 \(buggy.py:10\)",
+    "Wordless": r"Mute: .*\(buggy.py:14\)",
+    "Signature": "TypeError: .*unexpected keyword argument 'seed'",
+    "Returns": "evaluate returned float; it must return a symact.Outcome",
+    "NoMetrics": "9,000,0.. characters; at most 8,000,000 are kept",
+}
+
+
+@pytest.fixture
+def buggy(tmp_path):
+    (tmp_path / "buggy.py").write_text(BUGGY)
+    return lambda name, *more: ("search", "random", "--task", f"buggy.py:{name}", "--run", "run", *more)
+
+
+@pytest.mark.parametrize("workers", ["0", "1"])
+@pytest.mark.parametrize("name", PREFLIGHT)
+def test_a_task_that_does_not_work_is_told_with_its_line_before_anything_is_made(
+    symact, buggy, tiny, tmp_path, name, workers
+):
+    if workers == "1" and name not in ("Typo", "Quits"):
+        pytest.skip("the same in a worker, and slow")
+    before = sorted(tmp_path.iterdir())
+    code, out, err = symact(*buggy(name, "--grammar", tiny, "--workers", workers))
+    assert (code, out) == (1, "")
+    assert re.search(f"symact: the task '{name}' does not work: relu\\(x\\) crashed: .*{PREFLIGHT[name]}", err), err
+    assert len(err.splitlines()) == 1
+    assert sorted(path for path in tmp_path.iterdir() if path.name != "__pycache__") == before
+
+
+def test_missing_data_leaves_no_folder_and_the_corrected_command_works(symact, buggy, tiny, tmp_path):
+    command = buggy("NoData", "--grammar", tiny, "--evaluations", "9", "--workers", "0")
+    code, _, err = symact(*command)
+    assert (code, err) == (2, "symact: the data is not there; give --data DIR\n")
+    assert not (tmp_path / "run").exists()
+    assert symact(*command, "--data", ".")[0] == 0
+
+
+@pytest.mark.parametrize(("name", "reason"), [("Diverges", "diverged: the loss is 7e9"), ("Infinite", "the score inf")])
+def test_a_search_stops_when_all_baselines_fail(symact, buggy, tiny, tmp_path, name, reason):
+    code, _, err = symact(*buggy(name, "--grammar", tiny, "--workers", "0"))
+    assert code == 1
+    assert "all 8 baselines failed, so the search was stopped; elu(x)" in err
+    assert reason in err
+    assert err.count("relu(x): ") == 1, "the first failure of a kind is told once"
+    with Store.open(tmp_path / "run") as store:
+        assert len(store.trials()) == 8
+    code, _, err = symact("resume", "run", "--task", f"buggy.py:{name}", "--workers", "0")
+    assert code == 1
+    assert "all 8 baselines failed" in err
+
+
+def test_what_fails_is_told_once_of_each_kind_and_listed_with_its_reason(symact, buggy, tiny, tmp_path):
+    code, out, err = symact(*buggy("Choosy", "--grammar", tiny, "--evaluations", "11", "--workers", "0"))
+    assert code == 0
+    assert "sine(x): crashed: InputError: no sines, please" in err, "an InputError of one candidate stops nobody"
+    assert "cube(x): crashed: ValueError: no cubes (buggy.py:" in err
+    assert out.count("versus ReLU") == 2, "the leaderboard is printed once, with one line below that explains it"
+    assert "2 failed: 2 crashed (-n 0 lists them" in out
+    code, out, _ = symact("top", "run", "-n", "0")
+    assert code == 0
+    assert re.search(r"sine\(x\) +crashed +InputError: no sines, please", out)
+    assert re.search(r"cube\(x\) +crashed +ValueError: no cubes", out)
+
+
+def test_what_was_tried_before_the_study_was_made_is_not_trained_again(symact, tiny, tmp_path):
+    (tmp_path / "counts.py").write_text(
+        "import pathlib, symact\n"
+        "class Counts:\n"
+        "    def evaluate(self, make_activation, seed, budget=1.0):\n"
+        "        with pathlib.Path('log').open('a') as log:\n"
+        "            log.write(f'{make_activation.candidate} {seed} {budget}\\n')\n"
+        "        return symact.Outcome.finished(score=float(len(str(make_activation.candidate))))\n"
+    )
+    for more in ((), ("--halving", "--seeds", "3")):
+        shutil.rmtree(tmp_path / "run", ignore_errors=True)
+        (tmp_path / "log").unlink(missing_ok=True)
+        command = (
+            "search",
+            "random",
+            "--grammar",
+            tiny,
+            "--task",
+            "counts.py:Counts",
+            "--run",
+            "run",
+            "--workers",
+            "0",
+        )
+        assert symact(*command, "--evaluations", "11", *more)[0] == 0
+        trained = (tmp_path / "log").read_text().splitlines()
+        assert len(trained) == len(set(trained)), "something was trained twice"
+        assert any(line.startswith("relu(x)") for line in trained)
+
+
+NOT_SETTINGS = {
+    "population=abc": "population takes a whole number, not 'abc'",
+    "population=3.5": "population takes a whole number, not 3.5",
+    "population=true": "population takes a whole number, not True",
+    "population=null": "population takes a whole number, not None",
+    "population=[1]": r"population takes a whole number, not \[1\]",
+    "population=1e30": "population takes a whole number, not 1e",
+    "population=99999999999999999999": "population takes a whole number, not 9999",
+    "crossover=much": "crossover takes a number, not 'much'",
+    "crossover=false": "crossover takes a number, not False",
+    "crossover=NaN": "crossover takes a number, not nan|settings",
+    "crossover=1e999": "crossover takes a number, not inf|settings",
+    "finite=1": "finite takes true or false, not 1",
+    "finite=yes": "finite takes true or false, not 'yes'",
+    "algorithm=3": "algorithm takes a name, not 3",
+    "mutations=3": "mutations takes a table of numbers, .*not 3",
+    'mutations={"point":"x"}': "mutations takes a table of numbers",
+    "seed=3": "has no setting 'seed'",
+    "space=x": "has no setting 'space'",
+    "workers=3": "has no setting 'workers'",
+    "run=elsewhere": "has no setting 'run'",
+    "self=1": "has no setting 'self'",
+    "features=1": "has no setting 'features'",
+    "popultion=3": "has no setting 'popultion'; it has algorithm, population",
+}
+
+
+@pytest.mark.parametrize("setting", NOT_SETTINGS)
+def test_a_wrong_setting_is_named_with_what_it_takes(symact, tiny, task, tmp_path, setting):
+    command = ("search", "evolution", "--grammar", tiny, "--task", task, "--run", "run", "--set", setting)
+    code, out, err = symact(*command)
+    assert (code, out) == (2, "")
+    assert re.search(NOT_SETTINGS[setting], err), err
+    assert len(err.splitlines()) == 1
+    assert not (tmp_path / "run").exists()
+
+
+NOT_NUMBERS = [
+    ("--evaluations", "9223372036854775808"),
+    ("--evaluations", "1" + "0" * 400),
+    ("--evaluations", "-1"),
+    ("--seeds", "9223372036854775808"),
+    ("--seeds", "1001"),
+    ("--seed", "9223372036854775808"),
+    ("--seed", "-1"),
+    ("--batch", "18446744073709551616"),
+    ("--batch", "1" + "0" * 30),
+    ("--workers", "9223372036854775808"),
+    ("--workers", "100000"),
+    ("--timeout", "nan"),
+    ("--timeout", "inf"),
+    ("--timeout", "1e999"),
+    ("--memory", "nan"),
+    ("--memory", "inf"),
+    ("--memory", "1e300"),
+    ("--evaluations", "3.5"),
+    ("--evaluations", "many"),
+    ("--evaluations", "0x10"),
+]
+
+
+@pytest.mark.parametrize("option", NOT_NUMBERS, ids=lambda option: " ".join(option)[:40])
+def test_a_number_that_cannot_be_kept_is_refused_before_anything_is_made(symact, tiny, task, tmp_path, option):
+    code, out, err = symact("search", "random", "--grammar", tiny, "--task", task, "--run", "run", *option)
+    assert (code, out) == (2, "")
+    assert option[0].removeprefix("--") in err or "repeats" in err
+    assert "Traceback" not in err
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_folder_that_is_replaced_while_a_search_runs_does_not_lend_its_leaderboard(symact, tiny, tmp_path):
+    """The task itself puts another study in the folder's place, at its twelfth training."""
+    (tmp_path / "swaps.py").write_text(
+        "import pathlib, shutil, symact\n"
+        "class Swaps:\n"
+        "    count = 0\n"
+        "    def evaluate(self, make_activation, seed, budget=1.0):\n"
+        "        Swaps.count += pathlib.Path('run/study.db').exists()\n"
+        "        if Swaps.count == 12:\n"
+        "            shutil.rmtree('run')\n"
+        "            shutil.copytree('other', 'run')\n"
+        "        return symact.Outcome.finished(score=float(len(str(make_activation.candidate))))\n"
+    )
+    command = (
+        "search",
+        "random",
+        "--grammar",
+        tiny,
+        "--task",
+        "swaps.py:Swaps",
+        "--workers",
+        "0",
+        "--evaluations",
+        "9",
+    )
+    assert symact(*command, "--run", "other")[0] == 0
+    code, out, err = symact(*command, "--run", "run")
+    assert code == 1
+    assert "removed or replaced while this study was running" in err
+    assert "score" not in out
+    with Store.open(tmp_path / "run-saved") as store:
+        assert store.trials()

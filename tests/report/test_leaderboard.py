@@ -100,3 +100,40 @@ def test_the_winner_is_the_best_on_fresh_seeds():
     fresh = [trial("sin(x)", 0.6, 0.6, 0.6), trial("tanh(x)", 0.7, 0.7, 0.7)]
     assert winner(leaderboard(trials, fresh)).expression == "tanh(x)"
     assert winner([]) is None
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_what_was_confirmed_comes_first_by_its_fresh_mean_and_one_winner_is_named(seed, tmp_path):
+    generator = np.random.default_rng(seed)
+    texts = [f"{n + 1}*tanh(x)" for n in range(8)]
+    trials = [trial(text, generator.random(), number=n) for n, text in enumerate(texts)]
+    trials += [failed("exp(x)", "diverged", 8)]
+    count = int(generator.integers(0, 6))
+    chosen = sorted(trials[:8], key=lambda t: -t.score)[:count]
+    fresh = [Trial(t.candidate, tuple(map(Outcome.finished, generator.random(3))), "random", t.number) for t in chosen]
+    rows = leaderboard(trials, fresh)
+    assert sorted(row.trial.number for row in rows) == list(range(9)), "a row was lost"
+    means = [row.fresh_score for row in rows[:count]]
+    assert means == sorted((t.score for t in fresh), reverse=True)
+    scores = [row.trial.score for row in rows[count:8]]
+    assert scores == sorted(scores, reverse=True)
+    assert winner(rows) is rows[0]
+
+
+def test_a_confirmation_that_failed_or_is_not_complete_does_not_win():
+    trials = [trial("sin(x)", 0.9), trial("tanh(x)", 0.8, number=1), trial("x", 0.7, number=2)]
+    broken = Trial(parse("sin(x)"), (Outcome.finished(0.99), Outcome.failed("diverged", "")), "random", 0)
+    rows = leaderboard(trials, [broken, trial("tanh(x)", 0.95), trial("x", 0.7, 0.7, 0.7, number=2)])
+    assert [row.expression for row in rows] == ["x", "tanh(x)", "sin(x)"]
+
+
+def test_the_difference_to_the_best_baseline_is_paired_on_the_fresh_seeds():
+    trials = [trial("relu(x)", 0.5, origin="baseline"), trial("elu(x)", 0.4, origin="baseline", number=1)]
+    trials += [trial("sin(x)", 0.9, number=2), trial("x", 0.1, number=3)]
+    fresh = [trial("relu(x)", 0.5, 0.6, 0.7), trial("elu(x)", 0.7, 0.8, 0.9), trial("sin(x)", 0.8, 0.9, 1.0)]
+    rows = {row.expression: row for row in leaderboard(trials, fresh)}
+    assert rows["sin(x)"].versus_best_baseline.difference == pytest.approx(0.1)
+    assert rows["relu(x)"].versus_best_baseline.difference == pytest.approx(-0.2)
+    assert rows["elu(x)"].versus_best_baseline is None
+    assert rows["x"].versus_best_baseline is None
+    assert rows["sin(x)"].document()["versus_best_baseline"]["pairs"] == 3

@@ -133,16 +133,18 @@ def test_failures_count_and_never_win(wide, stub):
     assert all(t.status is Status.finished for t in study.confirmations)
 
 
-def test_the_best_five_and_relu_are_confirmed_on_common_fresh_seeds(wide, stub, tmp_path):
-    with Study(wide, stub("Quick"), "random", run=tmp_path / "run", seed=1) as study:
-        study.run(30)
-        best = [t.number for t in study.best(5)]
+def test_the_best_two_the_best_baseline_and_relu_are_confirmed_on_common_fresh_seeds(wide, stub, tmp_path):
+    with Study(wide, stub("Quick"), "random", run=tmp_path / "run", seed=1, confirm_best=2) as study:
+        study.run(130)
+        best = [t.number for t in study.best(2)]
+        baseline = next(t.number for t in study.best(130) if t.origin == "baseline")
         before = trace(study.trials)
     with Store.open(tmp_path / "run") as store:
         confirmed = store.confirmations()
         assert trace(store.trials()) == before
     relu = next(t for t in confirmed if candidate_text(t.candidate) == "relu(x)")
-    assert {t.number for t in confirmed} == {*best, relu.number}
+    assert {t.number for t in confirmed} == {*best, baseline, relu.number}
+    assert baseline not in best, "the best baseline is among the best, so this test shows nothing of it"
     seeds = [training_seed(1, repeat, confirmation=True) for repeat in range(5)]
     assert all([o.metrics["seed"] for o in t.outcomes] == seeds for t in confirmed)
 

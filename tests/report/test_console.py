@@ -1,0 +1,122 @@
+"""What is printed can be read in 80 columns, and names stand as they are."""
+
+from __future__ import annotations
+
+import io
+import itertools
+
+import pytest
+from rich.console import Console
+
+from symact.expr.tree import parse
+from symact.records import Outcome, Trial
+from symact.report import console
+from symact.report.leaderboard import leaderboard
+
+FUNCTIONS = (
+    "relu(x)",
+    "x",
+    "max(relu(x),cosh(elu(x)))",
+    "max(softplus(hardsigmoid(x)),mul(logsigmoid(x),softsign(x)))",
+    "where(x > 0, x*tanh(softplus(0.12345678*x)), 0.6931471805599453*(exp(1.25*x) - 1))",
+)
+SCORES = (0.98765, -123.456789, 1e-9, 1e99, -98765.4321, 123456.789)
+
+
+def printed(monkeypatch, width, show, name="OUT", **more):
+    out = io.StringIO()
+    monkeypatch.setattr(console, name, Console(file=out, highlight=False, emoji=False, width=width, **more))
+    show()
+    return out.getvalue()
+
+
+def board(scores, seeds, budget, confirmed):
+    trials = [
+        Trial(parse(text), tuple(Outcome.finished(scale * (1 + s / 7)) for s in range(seeds)), origin, n, budget=budget)
+        for n, ((text, origin), scale) in enumerate(
+            zip(
+                zip(FUNCTIONS, ("baseline", "surrogate", "evolution", "random", "mixture"), strict=True),
+                itertools.cycle(scores),
+                strict=False,
+            )
+        )
+    ]
+    fresh = [
+        Trial(t.candidate, tuple(Outcome.finished(0.5 + s / 9) for s in range(5)), t.origin, t.number) for t in trials
+    ]
+    failed = Trial(parse("exp(x)"), (Outcome.failed("timed_out", "not finished within 3 s"),), "random", 9)
+    return leaderboard([*trials, failed], fresh[:3] if confirmed else ())
+
+
+@pytest.mark.parametrize("scores", [SCORES[i:] for i in range(len(SCORES))], ids=str)
+@pytest.mark.parametrize(("seeds", "budget"), [(1, 1.0), (5, 1.0), (3, 1 / 9)])
+@pytest.mark.parametrize("confirmed", [True, False])
+def test_a_leaderboard_fits_80_columns_and_leaves_functions_whole(monkeypatch, scores, seeds, budget, confirmed):
+    rows = board(scores, seeds, budget, confirmed)
+    for shown in (10, 0):
+        text = printed(
+            monkeypatch, 80, lambda shown=shown: console.top(rows, shown, "random on my_task.py:Bug: 5 functions")
+        )
+        assert max(map(len, text.splitlines())) <= 80
+        assert "my_task.py:Bug: 5" in text
+        for function in ("relu(x)", "x"):
+            assert any(function in line.split() for line in text.splitlines())
+        if max(map(abs, scores)) < 1:
+            assert "max(relu(x),cosh(elu(x)))"[:14] in text
+        assert "…" not in text, "something was cut off"
+    assert "timed_out" in text
+    assert "within 3 s" in text
+
+
+def test_a_usual_leaderboard_shows_a_usual_function_on_one_line(monkeypatch):
+    text = printed(monkeypatch, 80, lambda: console.top(board((0.98765,), 1, 1.0, True), 10, "title"))
+    assert "max(relu(x),cosh(elu(x)))" in text
+
+
+NAMES = (
+    ":bug:",
+    "my_task.py:Bug: 3",
+    "[red]",
+    "[/]",
+    ":smile:x",
+    "a:+1:b",
+    "[link=http://x]",
+    "\x1b[31m",
+    "日本:cat:",
+    "\\[x]",
+)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_names_stand_as_they_are(monkeypatch, name):
+    shown = console.printable(name)
+    for show in (
+        lambda: console.say(name),
+        lambda: console.stage(name, name),
+        lambda: console.facts({name: name}, name),
+        lambda: console.listing([(name, name)], (name.strip("[]"), "b")),
+        lambda: console.top([], 3, name),
+    ):
+        assert shown in printed(monkeypatch, 80, show)
+    assert shown in printed(monkeypatch, 80, lambda: console.note(name), "ERR")
+
+
+@pytest.mark.parametrize("width", [60, 80, 132])
+@pytest.mark.parametrize("description", ["search", "evolution on my_task.py:Bug:", "a" * 200])
+@pytest.mark.parametrize("note", ["", "3 s left, best 0.9420 " + FUNCTIONS[3], ":bug: [red] 日本 " * 20])
+def test_the_bar_is_one_line(monkeypatch, width, description, note):
+    def show():
+        with console.bar(description, 60) as update:
+            update(7, 60, note)
+            update(59, 60, note)
+
+    text = printed(monkeypatch, width, show, "ERR", force_terminal=True, color_system=None)
+    lines = [line for line in text.replace("\r", "\n").split("\n") if "/60" in line]
+    assert lines
+    from rich.cells import cell_len
+
+    clean = [line.replace("\x1b[2K", "").replace("\x1b[?25l", "").replace("\x1b[1A", "") for line in lines]
+    assert all(cell_len(line.rstrip()) <= width for line in clean), clean
+    assert any("59/60" in line for line in clean)
+    if note.startswith("3 s") and width >= 80:
+        assert "3 s left, best 0.9420" in text
