@@ -24,6 +24,14 @@ def printable(text: str, keep: str = "") -> str:
     return "".join(c if c.isprintable() or c in keep else c.encode("unicode_escape").decode() for c in text)
 
 
+def lasting(seconds: float) -> str:
+    """A time in the unit that fits, for messages."""
+    for unit, length in (("years", 365.25 * 86400), ("days", 86400), ("h", 3600), ("min", 60)):
+        if seconds >= 2 * length:
+            return f"{seconds / length:,.0f} {unit}"
+    return f"{seconds:.0f} s"
+
+
 class SymactError(Exception):
     """The work failed: exit code 1. Whatever the message quotes, it is printable."""
 

@@ -8,11 +8,15 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from symact.errors import lasting
 from symact.files import check_output
 from symact.report import console
 
 if TYPE_CHECKING:
     from symact.expr.tree import Expr
+
+
+WORTH_SAYING = 10.0  # seconds from which on an estimate is given before the work
 
 
 def is_grammar(target: str) -> bool:
@@ -132,22 +136,37 @@ def show_grammar(name: str, space_name: str | None, equivalence: str, output: Pa
         InputError: the grammar, the space or the output is wrong.
     """
     from symact.equivalence import enumerate_classes, write_table
+    from symact.equivalence.table.size import check_size, estimate
     from symact.expr.grammar import load_grammar
 
     grammar = load_grammar(name.strip())
     space = grammar.space(space_name)
     if output is not None:
         check_output(output, (".parquet",))
+    check_size(space)
+    expected = estimate(space)
+    if expected.seconds > WORTH_SAYING:
+        console.note(
+            f"{grammar.name}/{space.name}: {expected.expressions:,} expressions, roughly {lasting(expected.seconds)} "
+            f"of one core and {max(0.1, expected.bytes / 2**30):.1f} GiB"
+        )
     start = time.perf_counter()
-    with console.bar(f"{grammar.name}/{space.name}", space.count()) as update:
-        table = enumerate_classes(grammar, space, equivalence, progress=lambda done, total: update(done, total, ""))
+
+    def left(done: int, total: int) -> str:
+        passed = time.perf_counter() - start
+        return f"about {lasting(passed / done * (total - done))} left" if done and passed > 1 else ""
+
+    with console.bar(f"{grammar.name}/{space.name}", expected.expressions) as update:
+        table = enumerate_classes(
+            grammar, space, equivalence, progress=lambda done, total: update(done, total, left(done, total))
+        )
         if output is not None:
             write_table(table, output)
     summary = _summary(table, grammar, space, equivalence, time.perf_counter() - start, output)
     if as_json:
         console.document(summary)
     else:
-        console.facts(summary)
+        console.facts({**summary, "sha256": summary["sha256"][:16]})
 
 
 def _summary(

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from symact.commands.studies import show_rows
-from symact.errors import InputError, SymactError
+from symact.errors import InputError, SymactError, lasting
 from symact.expr.tree import candidate_text
 from symact.records import Status
 from symact.report import console
@@ -143,11 +143,3 @@ def _note(progress: Any) -> str:
         f"best {console.number(best.score)} {candidate_text(best.candidate)}" if best is not None else "",
     ]
     return ", ".join(part for part in parts if part)
-
-
-def lasting(seconds: float) -> str:
-    """A time that is still to go, in the unit that fits."""
-    for unit, length in (("d", 86400), ("h", 3600), ("min", 60)):
-        if seconds >= 2 * length:
-            return f"{seconds / length:.0f} {unit}"
-    return f"{seconds:.0f} s"

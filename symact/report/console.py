@@ -166,11 +166,14 @@ def _versus(versus: Difference | None) -> str:
 
 
 def facts(pairs: Mapping[str, Any], title: str = "") -> None:
-    """Aligned name and value pairs."""
+    """Aligned name and value pairs; what is None is left out."""
     if title:
         OUT.print(f"[bold]{escape(title)}[/]")
-    width = max(map(len, pairs), default=0)
-    for name, value in pairs.items():
+    shown = {name: value for name, value in pairs.items() if value is not None}
+    width = max(map(len, shown), default=0)
+    for name, value in shown.items():
+        if isinstance(value, Mapping):
+            value = ", ".join(f"{part} {count}" for part, count in value.items())
         OUT.print(f"  {escape(name):<{width}}  {escape(str(value))}", soft_wrap=True)
 
 

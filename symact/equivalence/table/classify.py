@@ -40,6 +40,7 @@ from symact.equivalence.table.representatives import (
     simplest,
     simplicity,
 )
+from symact.equivalence.table.size import check_size
 from symact.equivalence.terms import FunctionSymbol
 from symact.errors import InputError
 from symact.expr.grammar import Grammar, load_grammar
@@ -78,7 +79,7 @@ def enumerate_classes(
         (everywhere, partly or nowhere), evidence (proved, certified or numeric); rows in enumeration order.
 
     Raises:
-        InputError: an unknown space or equivalence; no such grammar.
+        InputError: an unknown space or equivalence; no such grammar; a space that is too large to list.
     """
     if isinstance(grammar, (str, Path)):
         grammar = load_grammar(grammar)
@@ -87,6 +88,7 @@ def enumerate_classes(
     if equivalence not in EQUIVALENCES:
         raise InputError(f"unknown equivalence {equivalence!r}; expected {', '.join(EQUIVALENCES)}")
     chosen = _space(grammar, space)
+    check_size(chosen)
     keep_freed_memory()
     with np.errstate(all="ignore"), no_collection():
         found = _found(grammar, chosen, equivalence, progress or (lambda done, total: None))
