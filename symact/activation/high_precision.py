@@ -2,7 +2,8 @@
 
 A formula is evaluated from its functions' definitions (`expr.functions`), as (value, derivative)
 pairs of mpmath numbers, with as many bits as it takes for two evaluations to agree. This shares
-nothing with Programs, their rewrites or their gradients, and is what those are checked against.
+nothing with Programs, their rewrites or their gradients, and is what those are checked against; what an elementary
+function is stands, in mpmath's words, in `program.mpmath_values`.
 """
 
 from __future__ import annotations
@@ -16,13 +17,12 @@ import sympy
 from mpmath import mp, mpf
 
 from symact.expr import functions
-from symact.expr.formula import expand_definition
+from symact.expr.formula import applied
+from symact.program.mpmath_values import MEANING, exp
 
-# Beyond 2**_HUGE an argument of exp overflows every format there is.
+# Beyond 2**_HUGE an exponent would be written out as an integer.
 _HUGE = 220
-# Beyond 2**_TURNS, outside every format, an angle is not reduced: that takes as many digits of pi as the angle has.
-_TURNS = 1100
-_NAN, _INFINITY = mpf("nan"), mpf("inf")
+_NAN = mpf("nan")
 
 
 class Dual(NamedTuple):
@@ -36,80 +36,6 @@ class UndefinedError(ArithmeticError):
     """The function is not defined at this point, or its derivative is not."""
 
 
-def _exp(x: Any) -> Any:
-    if mpmath.isfinite(x) and abs(x) > mpf(2) ** _HUGE:
-        return _INFINITY if x > 0 else mpf(0)
-    return mpmath.exp(x)
-
-
-def _sinh(x: Any) -> Any:
-    if abs(x) > mpf(2) ** _HUGE:
-        return mpmath.sign(x) * _INFINITY
-    return mpmath.sinh(x)
-
-
-def _circular(function: Callable[[Any], Any]) -> Callable[[Any], Any]:
-    return lambda x: _NAN if abs(x) > mpf(2) ** _TURNS else function(x)
-
-
-_sin, _cos, _tan = map(_circular, (mpmath.sin, mpmath.cos, mpmath.tan))
-
-
-def _tanh(x: Any) -> Any:
-    return mpmath.sign(x) if abs(x) > mpf(10) ** 6 else mpmath.tanh(x)
-
-
-def _erfc(x: Any) -> Any:
-    """erfc, by its continued asymptotic series where mpmath's own is slow (DLMF 7.12.1)."""
-    if x > 1e4:
-        total = term = mpf(1)
-        square = 2 * x * x
-        for k in range(1, 40):
-            term *= -(2 * k - 1) / square
-            total += term
-        return _exp(-x * x) / (x * mpmath.sqrt(mp.pi)) * total
-    return mpf(2) if x < -1e4 else mpmath.erfc(x)
-
-
-def _scaled_bessel(order: int, x: Any) -> Any:
-    """exp(-|x|) I_order(x); for large arguments by DLMF 10.40.1."""
-    size = abs(x)
-    if size < 100:
-        return mpmath.besseli(order, x) * mpmath.exp(-size)
-    total = term = mpf(1)
-    for k in range(1, 150):
-        term *= -(mpf(4 * order * order) - (2 * k - 1) ** 2) / (k * 8 * size)
-        total += term
-    value = total / mpmath.sqrt(2 * mp.pi * size)
-    return -value if order % 2 and x < 0 else value
-
-
-def _i1e_slope(x: Any) -> Any:
-    if x == 0:
-        return mpf(1) / 2
-    return _scaled_bessel(0, x) - _scaled_bessel(1, x) / x - mpmath.sign(x) * _scaled_bessel(1, x)
-
-
-# Name of an elementary function -> its value and its derivative.
-_ELEMENTARY: dict[str, tuple[Callable[[Any], Any], Callable[[Any], Any]]] = {
-    "abs": (abs, mpmath.sign),
-    "sign": (mpmath.sign, lambda x: mpf(0)),
-    "exp": (_exp, _exp),
-    "log": (mpmath.log, lambda x: 1 / x),
-    "sin": (_sin, _cos),
-    "cos": (_cos, lambda x: -_sin(x)),
-    "tan": (_tan, lambda x: 1 + _tan(x) ** 2),
-    "sinh": (_sinh, lambda x: abs(_sinh(x)) if abs(x) > 1e6 else mpmath.cosh(x)),
-    "cosh": (lambda x: abs(_sinh(x)) if abs(x) > 1e6 else mpmath.cosh(x), _sinh),
-    "tanh": (_tanh, lambda x: mpf(0) if abs(x) > 1e6 else mpmath.sech(x) ** 2),
-    "asinh": (mpmath.asinh, lambda x: 1 / mpmath.sqrt(1 + x * x)),
-    "atan": (mpmath.atan, lambda x: 1 / (1 + x * x)),
-    "erf": (lambda x: 1 - _erfc(x) if abs(x) > 1e4 else mpmath.erf(x), lambda x: 2 / mpmath.sqrt(mp.pi) * _exp(-x * x)),
-    "erfc": (_erfc, lambda x: -2 / mpmath.sqrt(mp.pi) * _exp(-x * x)),
-    "i0e": (lambda x: _scaled_bessel(0, x), lambda x: _scaled_bessel(1, x) - mpmath.sign(x) * _scaled_bessel(0, x)),
-    "i1e": (lambda x: _scaled_bessel(1, x), _i1e_slope),
-}
-
 _ORDER: dict[type, Callable[[Any, Any], bool]] = {
     sympy.StrictLessThan: lambda a, b: a < b,
     sympy.LessThan: lambda a, b: a <= b,
@@ -121,8 +47,8 @@ _ORDER: dict[type, Callable[[Any, Any], bool]] = {
 
 
 @cache
-def _definition(name: str) -> sympy.Expr:
-    return expand_definition(functions.FUNCTIONS[name], functions.X)
+def _formula(text: str) -> sympy.Expr:
+    return applied(text, functions.X)
 
 
 class DualEvaluator:
@@ -182,17 +108,18 @@ class DualEvaluator:
         return _ORDER[type(condition)](left, right)
 
     def _call(self, row: functions.Function, x: Dual) -> Dual:
+        inner = DualEvaluator({"x": x.value})
         if row.definition:
-            inner = DualEvaluator({"x": x.value})
             inner.symbols["x"] = x
-            result = inner(_definition(row.name))
+            result = inner(_formula(row.definition))
             self.at_kink |= inner.at_kink
             return result
         if row.name == "log" and x.value <= 0:
             raise UndefinedError(f"log({x.value})")
         self.at_kink |= row.name in ("abs", "sign") and bool(x.value == 0)
-        value, slope = _ELEMENTARY[row.name]
-        return Dual(value(x.value), slope(x.value) * x.slope if x.slope != 0 else mpf(0))
+        inner.symbols["x"] = Dual(x.value, mpf(0))
+        slope = inner(_formula(row.derivative)).value * x.slope if x.slope != 0 else mpf(0)
+        return Dual(MEANING[row.name](x.value), slope)
 
 
 def _product(factors: list[Dual]) -> Dual:
@@ -212,7 +139,7 @@ def _raised(base: Any, exponent: Any) -> Any:
     if abs(exponent) <= mpf(2) ** _HUGE or base == 0:
         return mpmath.power(base, exponent)
     # mpmath would write such an exponent out as an integer.
-    return _exp(exponent * mpmath.log(base)) if base > 0 else _NAN
+    return exp(exponent * mpmath.log(base)) if base > 0 else _NAN
 
 
 def _power(base: Dual, exponent: Any, evaluate: DualEvaluator) -> Dual:

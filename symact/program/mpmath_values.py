@@ -15,7 +15,50 @@ from mpmath import mp, mpf
 
 from symact.program.program import Program
 
-_NAN = mpf("nan")
+_NAN, _INFINITY = mpf("nan"), mpf("inf")
+# Beyond 2**_HUGE an argument of exp overflows every format there is.
+_HUGE = 220
+# Beyond 2**_TURNS, outside every format, an angle is not reduced: that takes as many digits of pi as the angle has.
+_TURNS = 1100
+
+
+def exp(x: Any) -> Any:
+    """The exponential function; 0 or infinite where the exponent has more digits than memory."""
+    if mpmath.isfinite(x) and abs(x) > mpf(2) ** _HUGE:
+        return _INFINITY if x > 0 else mpf(0)
+    return mpmath.exp(x)
+
+
+def _sinh(x: Any) -> Any:
+    return mpmath.sign(x) * _INFINITY if abs(x) > mpf(2) ** _HUGE else mpmath.sinh(x)
+
+
+def _cosh(x: Any) -> Any:
+    return _INFINITY if abs(x) > mpf(2) ** _HUGE else mpmath.cosh(x)
+
+
+def _tanh(x: Any) -> Any:
+    return mpmath.sign(x) if abs(x) > mpf(10) ** 6 else mpmath.tanh(x)
+
+
+def _circular(function: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    return lambda x: _NAN if abs(x) > mpf(2) ** _TURNS else function(x)
+
+
+def _erfc(x: Any) -> Any:
+    """erfc, by its asymptotic series where mpmath's own is slow (DLMF 7.12.1)."""
+    if x > 1e4:
+        total = term = mpf(1)
+        square = 2 * x * x
+        for k in range(1, 40):
+            term *= -(2 * k - 1) / square
+            total += term
+        return exp(-x * x) / (x * mpmath.sqrt(mp.pi)) * total
+    return mpf(2) if x < -1e4 else mpmath.erfc(x)
+
+
+def _erf(x: Any) -> Any:
+    return 1 - _erfc(x) if abs(x) > 1e4 else mpmath.erf(x)
 
 
 def _real_power(base: Any, exponent: Any) -> Any:
@@ -30,7 +73,7 @@ def _erfcx(x: Any) -> Any:
     if x > 1e8:
         return 1 / (x * mpmath.sqrt(mp.pi))
     with mp.extraprec(60):
-        return mpmath.exp(x * x) * mpmath.erfc(x)
+        return exp(x * x) * _erfc(x)
 
 
 def _scaled_bessel(order: int, x: Any) -> Any:
@@ -39,7 +82,7 @@ def _scaled_bessel(order: int, x: Any) -> Any:
     if size < 1000:
         return mpmath.besseli(order, x) * mpmath.exp(-size)
     total, term = mpf(1), mpf(1)
-    for k in range(1, 30):
+    for k in range(1, 150):
         term *= -mpf(4 * order * order - (2 * k - 1) ** 2) / (k * 8 * size)
         total += term
     value = total / mpmath.sqrt(2 * mp.pi * size)
@@ -59,21 +102,21 @@ def _sinc_grad(x: Any) -> Any:
 
 
 def _softplus(x: Any) -> Any:
-    return mpmath.log1p(mpmath.exp(x)) if x < 0 else x + mpmath.log1p(mpmath.exp(-x))
+    return mpmath.log1p(exp(x)) if x < 0 else x + mpmath.log1p(exp(-x))
 
 
 def _log_ndtr(x: Any) -> Any:
     if x < -1e6:
         return -x * x / 2 - mpmath.log(-x) - mpmath.log(2 * mp.pi) / 2 + mpmath.log1p(-1 / (x * x))
     if x > 0:
-        return mpmath.log1p(-mpmath.erfc(x / mpmath.sqrt(2)) / 2)
-    return mpmath.log(mpmath.erfc(-x / mpmath.sqrt(2)) / 2)
+        return mpmath.log1p(-_erfc(x / mpmath.sqrt(2)) / 2)
+    return mpmath.log(_erfc(-x / mpmath.sqrt(2)) / 2)
 
 
 def _logcosh(x: Any) -> Any:
     size = abs(x)
     with mp.extraprec(220):
-        return size + mpmath.log1p(mpmath.exp(-2 * size)) - mpmath.log(2)
+        return size + mpmath.log1p(exp(-2 * size)) - mpmath.log(2)
 
 
 # Arguments are finite mpf numbers unless a step before was undefined.
@@ -93,25 +136,25 @@ MEANING: dict[str, Callable[..., Any]] = {
     "where": lambda c, a, b: a if c != 0 else b,
     "sqrt": lambda a: mpmath.sqrt(a) if a >= 0 else _NAN,
     "pow": _real_power,
-    "exp": mpmath.exp,
+    "exp": exp,
     "expm1": mpmath.expm1,
     "log": lambda a: mpmath.log(a) if a > 0 else (-mpf("inf") if a == 0 else _NAN),
     "log1p": lambda a: mpmath.log1p(a) if a > -1 else (-mpf("inf") if a == -1 else _NAN),
-    "sin": mpmath.sin,
-    "cos": mpmath.cos,
-    "tan": mpmath.tan,
-    "sinh": mpmath.sinh,
-    "cosh": mpmath.cosh,
-    "tanh": mpmath.tanh,
+    "sin": _circular(mpmath.sin),
+    "cos": _circular(mpmath.cos),
+    "tan": _circular(mpmath.tan),
+    "sinh": _sinh,
+    "cosh": _cosh,
+    "tanh": _tanh,
     "asinh": mpmath.asinh,
     "atan": mpmath.atan,
-    "sigmoid": lambda a: 1 / (1 + mpmath.exp(-a)),
+    "sigmoid": lambda a: 1 / (1 + exp(-a)),
     "logsigmoid": lambda a: -_softplus(-a),
     "softplus": _softplus,
-    "erf": mpmath.erf,
-    "erfc": mpmath.erfc,
+    "erf": _erf,
+    "erfc": _erfc,
     "erfcx": _erfcx,
-    "ndtr": lambda a: mpmath.erfc(-a / mpmath.sqrt(2)) / 2,
+    "ndtr": lambda a: _erfc(-a / mpmath.sqrt(2)) / 2,
     "log_ndtr": _log_ndtr,
     "logcosh": _logcosh,
     "i0e": lambda a: _scaled_bessel(0, a),

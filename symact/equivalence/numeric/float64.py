@@ -238,7 +238,8 @@ def _swish(bounds: Saturation, a: Array) -> Array:
 def _logcosh(bounds: Saturation, a: Array) -> Array:
     size = np.abs(a)
     near = np.log1p(2.0 * np.sinh(np.minimum(size, 1.0) / 2) ** 2)
-    return np.where(size < 1, near, size + (np.log1p(np.exp(-2 * size)) - np.log(2.0)))
+    out = np.where(size < 1, near, size + (np.log1p(np.exp(-2 * size)) - np.log(2.0)))
+    return _soft(bounds, out, a != 0, size)
 
 
 def _elu(bounds: Saturation, a: Array) -> Array:
