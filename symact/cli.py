@@ -70,6 +70,9 @@ class Start(enum.StrEnum):
 
 
 GrammarOption = Annotated[str | None, typer.Option("--grammar", help="A grammar file, or the name of a shipped one.")]
+AffineOption = Annotated[
+    bool, typer.Option("--keep-affine", help="Try functions a*x + b as well, with which a network is a linear one.")
+]
 SpaceOption = Annotated[str | None, typer.Option("--space", help="A space of the grammar; the first by default.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON document and nothing else.")]
 DataOption = Annotated[Path | None, typer.Option("--data", help="Folder of image data sets (default: $SYMACT_DATA).")]
@@ -158,6 +161,7 @@ def search(
     timeout: TimeoutOption = None,
     memory: MemoryOption = None,
     asynchronous: Annotated[bool, typer.Option("--async", help="Do not wait for batches; not reproducible.")] = False,
+    keep_affine: AffineOption = False,
     halving: Annotated[bool, typer.Option("--halving", help="Stop bad candidates early (successive halving).")] = False,
     data: DataOption = None,
     run: Annotated[Path | None, typer.Option("--run", help="Run folder to create.")] = None,
@@ -179,7 +183,9 @@ def search(
     limits = {"timeout": timeout, "memory": memory}
     design = {"seed": seed, "repeats": seeds, "batch": batch, "asynchronous": asynchronous, "halving": halving}
     options = {**where, **limits, **design}
-    searching.start(optimizer, grammar, space, task, evaluations, run, options, _settings(settings), as_json)
+    searching.start(
+        optimizer, grammar, space, keep_affine, task, evaluations, run, options, _settings(settings), as_json
+    )
 
 
 @app.command(epilog="Example: symact resume out/mine --evaluations 200 --workers 2")
@@ -277,13 +283,14 @@ def bench_build(
     grammar: Annotated[str, typer.Option("--grammar")] = "aquasurf",
     space: SpaceOption = None,
     seeds: Annotated[int, typer.Option("--seeds", min=1, max=MOST, help="Trainings per function.")] = 1,
+    keep_affine: AffineOption = False,
     workers: WorkersOption = 0,
     data: DataOption = None,
 ) -> None:
     """Train every distinct usable function of a space; goes on where it stopped."""
     from symact.commands import benches
 
-    benches.build(task, grammar, space, seeds, workers, data, output)
+    benches.build(task, grammar, space, keep_affine, seeds, workers, data, output)
 
 
 @bench.command("import", epilog="Example: symact bench import act-bench.json.gz --output table.parquet")

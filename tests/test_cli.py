@@ -190,7 +190,7 @@ def test_a_search_from_start_to_export(symact, tmp_path):
     trials = json.loads(out)["trials"]
     assert code == 0
     assert len({t["expression"] for t in trials}) == len(trials) == 12
-    assert sum(t["origin"] == "baseline" for t in trials) == 8
+    assert sum(t["origin"] == "baseline" for t in trials) == 9
     finished = [t for t in trials if t["status"] == "finished"]
     fresh = [t["confirmed"]["score"] for t in finished if t["confirmed"] is not None]
     others = [t["score"] for t in finished if t["confirmed"] is None]

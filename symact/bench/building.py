@@ -44,6 +44,7 @@ def build(
     workers: int = 0,
     data: str | None = None,
     timeout: float | None = None,
+    affine: bool = False,
     limit: int | None = None,
     only: Sequence[Expr] | None = None,
     progress: Progress | None = None,
@@ -59,6 +60,7 @@ def build(
         workers: processes; 0 for this one.
         data: root folder of the data sets.
         timeout: seconds per training.
+        affine: functions of the form a*x + b have rows, too.
         limit: only the first so many functions.
         only: these members of the space instead of all, each a function of its own.
         progress: called with (done, all) trainings.
@@ -67,7 +69,7 @@ def build(
         InputError: a wrong argument, or the journal belongs to another table.
     """
     grammar = grammar if isinstance(grammar, Grammar) else load_grammar(grammar)
-    chosen = grammar.space(space)
+    chosen = grammar.space(space).keeping_affine(affine)
     settings, folder = describe(task)
     expressions = (equivalence.distinct(chosen) if only is None else list(only))[:limit]
     if not expressions or seeds < 1:
@@ -78,6 +80,7 @@ def build(
         "grammar": grammar.text,
         "grammar_sha256": grammar.sha256,
         "space": chosen.name,
+        "affine": chosen.affine,
         "expressions": [str(expression) for expression in expressions],
     }
     journal = _Journal(Path(output), about)

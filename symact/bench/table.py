@@ -71,7 +71,7 @@ class Table:
     @cached_property
     def space(self) -> Space:
         """The space that the table covers."""
-        return self.grammar.space(self.about.get("space"))
+        return self.grammar.space(self.about.get("space")).keeping_affine(bool(self.about.get("affine", False)))
 
     @cached_property
     def parsed(self) -> list[Expr]:

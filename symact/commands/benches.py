@@ -12,7 +12,14 @@ from symact.report import console
 
 
 def build(
-    task: str, grammar: str, space: str | None, seeds: int, workers: int, data: Path | None, output: Path
+    task: str,
+    grammar: str,
+    space: str | None,
+    affine: bool,
+    seeds: int,
+    workers: int,
+    data: Path | None,
+    output: Path,
 ) -> None:
     """Train every distinct usable function of a space and write the table.
 
@@ -30,6 +37,7 @@ def build(
             output,
             seeds,
             workers=workers,
+            affine=affine,
             data=None if data is None else str(data),
             progress=lambda done, total: update(done, total, ""),
         )

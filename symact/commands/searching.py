@@ -25,6 +25,7 @@ def start(
     optimizer: str,
     grammar: str,
     space: str | None,
+    affine: bool,
     task: str,
     evaluations: int,
     run: Path | None,
@@ -38,6 +39,7 @@ def start(
         optimizer: a name in `OPTIMIZERS`.
         grammar: a grammar file, or the name of a shipped one.
         space: of the grammar, or None for its first.
+        affine: functions of the form a*x + b are kept.
         task: a task's name, or `FILE.py:Class`.
         evaluations: distinct functions to evaluate.
         run: the run folder; None makes one under `out/`.
@@ -56,7 +58,7 @@ def start(
     check_goal(evaluations)
     for name in settings.keys() & inspect.signature(Study.__init__).parameters.keys():
         raise InputError(f"optimizer {optimizer!r} has no setting {name!r}; --set is for the optimizer alone")
-    chosen = load_grammar(grammar).space(space)
+    chosen = load_grammar(grammar).space(space).keeping_affine(affine)
     folder = run if run is not None else _fresh(optimizer, task)
     with console.bar("trying the task once"):
         study = Study(chosen, task, optimizer, run=folder, preflight=True, **options, **settings)

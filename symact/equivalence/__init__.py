@@ -15,6 +15,7 @@ __all__, __getattr__, __dir__ = lazy(
         "distinct": "symact.equivalence.table.classify",
         "domain": "symact.equivalence.screening",
         "enumerate_classes": "symact.equivalence.table.classify",
+        "is_affine": "symact.equivalence.screening",
         "screen": "symact.equivalence.screening",
         "write_table": "symact.equivalence.table.classify",
     },

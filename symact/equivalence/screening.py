@@ -27,24 +27,43 @@ from symact.program.program import Program
 REACH = 10.0
 _CONSTANT = 1e-6
 _FLAT = 1e-4
+# How far a function may be from a straight line, in its range of values; in float32, to be looked at more closely.
+_STRAIGHT, _NEARLY = 3e-6, 1e-3
+_ELSEWHERE = 0.618
 _MOST_PLACES, _ZOOMS, _PARTS, _NEAR = 24, 5, 33, 0.6
 # The slope of |x|**0.9, magnified 16 times, grows by 1.3; later zooms may find no float32 between two others.
 _GROWING, _GROWTH = 4, 1.2
 
 
-def screen(expressions: Sequence[Expr]) -> Array:
+def screen(expressions: Sequence[Expr], affine: bool = False) -> Array:
     """Which functions an activation can be: ``(expressions,)`` bool.
 
     True where the function is not constant and, for |x| <= 10 and the parameters at their initial values, finite
     in float32 with a finite slope. The points include 0, integers and both sides of each; where between two points a
     divisor, or what a root or logarithm is taken of, passes or nears zero, all but every float32 is tried.
+
+    Args:
+        expressions: the functions.
+        affine: keep those of the form a*x + b, with which a network is a linear one.
     """
     points = _screening_points()
     with np.errstate(all="ignore"):
-        return np.array([_passes(expression, points) for expression in expressions], dtype=bool)
+        return np.array([_passes(expression, points, affine) for expression in expressions], dtype=bool)
 
 
-def _passes(expression: Expr, points: Array) -> bool:
+def is_affine(expression: Expr) -> bool:
+    """Whether it is a*x + b for |x| <= 10, at the initial values of its parameters and at others.
+
+    So `beta*x` is affine, and `max(x, beta*x)` is not, whose parameter is 1 at first.
+    """
+    points, program, parameters = _screening_points().astype(float), lower(expression), expression.parameters
+    settings = [[p.init for p in parameters], [p.range[0] + _ELSEWHERE * (p.range[1] - p.range[0]) for p in parameters]]
+    with np.errstate(all="ignore"):
+        found = [float32.values(program, _inputs(points, values))[program.output] for values in settings]
+    return all(_is_straight(_spread(values, points), points, _STRAIGHT) for values in found)
+
+
+def _passes(expression: Expr, points: Array, affine: bool) -> bool:
     program = lower(expression)
     initial = [parameter.init for parameter in expression.parameters]
     values = float32.values(program, _inputs(points, initial))
@@ -55,9 +74,16 @@ def _passes(expression: Expr, points: Array) -> bool:
     inner = value[np.abs(points) < 1]
     if np.ptp(inner) < _FLAT * np.abs(value).max() and proved_constant(expression):
         return False
+    if not affine and _is_straight(value, points, _NEARLY) and is_affine(expression):
+        return False
     places = sorted(_doubtful(program, values))[:_MOST_PLACES]
     stretches = [(points[i], points[min(i + 2, len(points) - 1)]) for i in places]
     return not places or _finite_near(program, initial, stretches)
+
+
+def _is_straight(values: Array, points: Array, tolerance: float) -> bool:
+    line = values[0] + (values[-1] - values[0]) * (points - points[0]) / (points[-1] - points[0])
+    return bool(np.abs(values - line).max() <= tolerance * np.ptp(values))
 
 
 def _inputs(points: Array, initial: Sequence[float]) -> list[Array]:

@@ -63,14 +63,15 @@ class Space:
         grammar: operators and limits.
         name: the name of the space in its grammar.
         shapes: one or more, each once; enumerated in this order.
+        affine: searches and benchmark tables keep functions of the form a*x + b, with which a network is a linear one.
 
     Raises:
         InputError: no shape, one twice, `tree(x)` beside what it holds already, a tree without limits,
             or no expression at all.
     """
 
-    def __init__(self, grammar: Vocabulary, name: str, shapes: Sequence[Shape]):
-        self.grammar, self.name, self.shapes = grammar, name, tuple(shapes)
+    def __init__(self, grammar: Vocabulary, name: str, shapes: Sequence[Shape], affine: bool = False):
+        self.grammar, self.name, self.shapes, self.affine = grammar, name, tuple(shapes), affine
         limits = grammar.limits
         self._operators: Mapping[str, tuple[Operator, ...]] = {kind: grammar.of_kind(kind) for kind in KINDS}
         self._forbidden = {
@@ -86,6 +87,10 @@ class Space:
 
     def __repr__(self) -> str:
         return f"Space({self.grammar.name!r}, {self.name!r}, {[str(shape) for shape in self.shapes]})"
+
+    def keeping_affine(self, affine: bool = True) -> Space:
+        """The same space for searches that keep functions of the form a*x + b (or, with False, do not)."""
+        return self if affine == self.affine else Space(self.grammar, self.name, self.shapes, affine)
 
     @property
     def is_open(self) -> bool:

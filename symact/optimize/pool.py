@@ -19,7 +19,7 @@ from symact.expr.tree import Expr
 ENUMERABLE = 60_000
 PATIENCE = 20_000  # draws without a new function after which a sampled space counts as used up
 
-_CACHE: dict[tuple[str, str, str], Pool] = {}
+_CACHE: dict[tuple[str, str, str, bool], Pool] = {}
 _MOST = 8
 
 
@@ -56,7 +56,7 @@ class Pool:
     @classmethod
     def of(cls, space: Space) -> Pool:
         """The functions of `space`, enumerated at most once per process."""
-        key = (space.grammar.text, space.name, repr(space.shapes))
+        key = (space.grammar.text, space.name, repr(space.shapes), space.affine)
         found = _CACHE.pop(key, None) or cls(space)
         while len(_CACHE) >= _MOST:
             _CACHE.pop(next(iter(_CACHE)))
@@ -104,7 +104,7 @@ class Pool:
             if number < self._classes:
                 return number in self._by_number
         if expression not in self._screened:
-            self._screened[expression] = bool(equivalence.screen([expression])[0])
+            self._screened[expression] = bool(equivalence.screen([expression], self.space.affine)[0])
         return self._screened[expression]
 
 

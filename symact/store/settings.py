@@ -61,6 +61,7 @@ class Settings(Document):
         grammar: the text of the grammar file.
         space: name of the space in it.
         shapes: the shapes of the space, as text.
+        affine: functions of the form a*x + b are kept.
         task: which task.
         optimizer: its name in `symact.OPTIMIZERS`, or of the class that was given.
         optimizer_settings: its keyword arguments.
@@ -84,6 +85,7 @@ class Settings(Document):
     grammar: Text
     space: Name
     shapes: tuple[Annotated[str, Field(max_length=10_000)], ...] = Field(default=(), max_length=1000)
+    affine: bool = False
     task: TaskSettings
     optimizer: Name
     optimizer_settings: dict[str, JsonValue] = {}

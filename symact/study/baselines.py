@@ -11,7 +11,9 @@ from symact.expr.tree import X_LEAF, Expr, parse
 from symact.optimize.pool import Pool
 
 # The functions that every study begins with, and a replay where the table has them.
-BASELINES = tuple(f"{name}(x)" for name in ("elu", "relu", "selu", "sigmoid", "softplus", "softsign", "swish", "tanh"))
+BASELINES = tuple(
+    f"{name}(x)" for name in ("elu", "relu", "selu", "sigmoid", "softplus", "softsign", "swish", "tanh", "identity")
+)
 NEUTRAL = ("x", "0*x", "0*x + 1")
 
 

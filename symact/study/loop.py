@@ -105,6 +105,7 @@ class Study:
             grammar=space.grammar.text,
             space=space.name,
             shapes=tuple(map(str, space.shapes)),
+            affine=space.affine,
             task=described,
             optimizer=setup.optimizer_name(optimizer),
             optimizer_settings=settings,
@@ -174,7 +175,7 @@ class Study:
         try:
             made = store.settings if data is None else store.settings.model_copy(update={"data": str(data)})
             task, file = setup.same_task(store, task)
-            space = Space(store.grammar, made.space, [parse_shape(text) for text in made.shapes])
+            space = Space(store.grammar, made.space, [parse_shape(text) for text in made.shapes], made.affine)
             where = ExecutorSettings(executor, workers, ray_address, cpus, gpus, fresh_workers)
             study._begin(space, made, task, file, optimizer or made.optimizer, where, lambda: store, resumed=True)
         except BaseException:

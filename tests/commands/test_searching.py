@@ -18,7 +18,7 @@ def test_a_space_that_is_used_up_is_told_in_one_line(symact, tiny, task):
         "search", "random", "--grammar", tiny, "--task", task, "--evaluations", "30", "--run", "run", "--json"
     )
     assert code == 0
-    assert "the space is used up: 11 of 30 functions were evaluated" in err
+    assert "the space is used up: 12 of 30 functions were evaluated" in err
     assert len(json.loads(out)["trials"]) == 10
     code, _, err = symact("resume", "run", "--task", task, "--evaluations", "11", "--json")
     assert code == 0
@@ -159,14 +159,14 @@ def test_missing_data_leaves_no_folder_and_the_corrected_command_works(symact, b
 def test_a_search_stops_when_all_baselines_fail(symact, buggy, tiny, tmp_path, name, reason):
     code, _, err = symact(*buggy(name, "--grammar", tiny, "--workers", "0"))
     assert code == 1
-    assert "all 8 baselines failed, so the search was stopped; elu(x)" in err
+    assert "all 9 baselines failed, so the search was stopped; elu(x)" in err
     assert reason in err
     assert err.count("relu(x): ") == 1, "the first failure of a kind is told once"
     with Store.open(tmp_path / "run") as store:
-        assert len(store.trials()) == 8
+        assert len(store.trials()) == 9
     code, _, err = symact("resume", "run", "--task", f"buggy.py:{name}", "--workers", "0")
     assert code == 1
-    assert "all 8 baselines failed" in err
+    assert "all 9 baselines failed" in err
 
 
 def test_what_fails_is_told_once_of_each_kind_and_listed_with_its_reason(symact, buggy, tiny, tmp_path):

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from symact.equivalence import screen
+from symact.equivalence import distinct, is_affine, screen
 from symact.expr.grammar import load_grammar
 from symact.expr.tree import parse
 
 USABLE = [
-    "x",
     "1e-6*tanh(x)",
     "x*x/(1 + x*x)",
     "x/(1 + abs(x))",
@@ -30,7 +31,6 @@ USABLE = [
     "gelu(x)",
     "x*tanh(log(1 + exp(x)))",
     "expm1(x)/x",
-    "x**2/x",
     "asinh(sinh(x*x))",  # compiled as x*x, where sinh would overflow
 ]
 UNUSABLE = [
@@ -80,5 +80,68 @@ def test_what_is_constant_or_ends_somewhere_does_not(text):
 def test_learnable_parameters_stand_at_their_initial_values():
     grammar = load_grammar("ramachandran")
     # The last is x/(sin(x) + eps), which has a pole at -eps.
-    texts = ["scale(x)", "mul(beta(x),beta(x))", "rbf(identity(x),sin(x))", "div(identity(x),sin(x))"]
+    texts = ["abs(scale(x))", "mul(beta(x),beta(x))", "rbf(identity(x),sin(x))", "div(identity(x),sin(x))"]
     assert screen([parse(text, grammar) for text in texts]).tolist() == [True, False, True, False]
+
+
+RAMACHANDRAN = load_grammar("ramachandran")
+NUMBERS = st.sampled_from(["2", "0.1", "-3", "pi", "7/3"])
+STRAIGHT = st.recursive(
+    st.just("x"),
+    lambda inner: st.one_of(
+        st.builds("({}*({}) + {})".format, NUMBERS, inner, NUMBERS),
+        st.builds("-({})".format, inner),
+        st.builds("log(exp(tanh(0)*x + ({})/10))".format, inner),
+        st.builds("(relu({0}) - relu(-({0})))".format, inner),
+        st.builds("max({0}, {0})".format, inner),
+        st.builds("(softplus({0}) - softplus(-({0})))".format, inner),
+        st.builds("sign({0})*abs({0})".format, inner),
+    ),
+    max_leaves=3,
+)
+
+
+@settings(max_examples=150, deadline=None)
+@given(STRAIGHT)
+def test_affine_functions_are_screened_out_however_they_are_written(text):
+    expression = parse(text)
+    assert is_affine(expression)
+    assert screen([expression]).tolist() == [False]
+
+
+@settings(max_examples=100, deadline=None)
+@given(NUMBERS, NUMBERS, st.sampled_from(["relu(x)", "abs(x)", "tanh(x/3)", "0.01*x**2", "min(x, 9.9)", "sin(x)"]))
+def test_whatever_bends_is_not_affine(scale, shift, bend):
+    expression = parse(f"({scale})*({bend}) + ({shift})")
+    assert not is_affine(expression)
+    assert screen([expression]).tolist() == screen([expression], affine=True).tolist() == [True]
+
+
+@pytest.mark.parametrize("text", ["x", "-x", "x + 1", "2*x", "x**2/x", "asinh(sinh(x))", "(x + 1)**2 - x**2"])
+def test_they_can_be_kept(text):
+    assert screen([parse(text)], affine=True).tolist() == [True]
+
+
+@pytest.mark.parametrize(
+    ("text", "affine"),
+    [
+        ("beta*x", True),
+        ("x + beta", True),
+        ("beta*x + (1 - beta)*x", True),
+        ("max(x, beta*x)", False),
+        ("where(x > 0, x, beta*x)", False),
+        ("x*sigmoid(beta*x)", False),
+    ],
+)
+def test_a_parameter_may_bend_a_function_that_is_straight_at_first(text, affine):
+    assert is_affine(parse(text, RAMACHANDRAN)) is affine
+
+
+def test_a_space_lists_affine_functions_where_it_keeps_them():
+    space = load_grammar("aquasurf").space("bench")
+    usual, all_of_them = distinct(space), distinct(space.keeping_affine())
+    assert not any(map(is_affine, usual))
+    left_out = [expression for expression in all_of_them if expression not in set(usual)]
+    assert left_out
+    assert all(map(is_affine, left_out))
+    assert space.keeping_affine().keeping_affine(False).affine is space.affine is False

@@ -71,6 +71,6 @@ def test_another_seed_makes_other_trials(tmp_path):
     driver.follow(**spec(tmp_path / "one", "random", 0, "Scheduled")).close()
     driver.follow(**spec(tmp_path / "two", "random", 0, "Scheduled", seed=8)).close()
     one, two = trace(tmp_path / "one")[1], trace(tmp_path / "two")[1]
-    assert [t[1] for t in one[:8]] == [t[1] for t in two[:8]]
-    assert [t[1] for t in one[8:]] != [t[1] for t in two[8:]]
+    assert [t[1] for t in one[:9]] == [t[1] for t in two[:9]]
+    assert [t[1] for t in one[9:]] != [t[1] for t in two[9:]]
     assert one[0][3] != two[0][3], "training seeds do not follow the study seed"

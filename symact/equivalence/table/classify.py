@@ -286,11 +286,12 @@ def write_table(table: pa.Table, path: Path | str) -> None:
 def distinct(space: Space, equivalence: str = "exact") -> list[Expr]:
     """The representatives of a space that are defined everywhere and pass the screen, in enumeration order.
 
-    Meant for spaces of up to some million expressions.
+    Affine functions are among them where the space keeps them (`Space.affine`). Meant for spaces of up to some
+    million expressions.
     """
     table = enumerate_classes(space.grammar, space, equivalence)
     everywhere = pc.equal(table["domain"].cast(pa.string()), "everywhere")
     wanted = set(pc.and_(table["representative"], everywhere).to_numpy().nonzero()[0].tolist())
     chosen = [expression for number, expression in enumerate(space) if number in wanted]
-    good = screen(chosen)
+    good = screen(chosen, space.affine)
     return [expression for expression, usable in zip(chosen, good, strict=True) if usable]
