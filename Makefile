@@ -5,34 +5,48 @@ VENV   ?= .venv
 BIN    := $(VENV)/bin
 RUN    ?= out/search-$(shell date +%Y%m%d-%H%M%S)
 JOBS   ?= 2
+# `make search TORCH=cpu` takes PyTorch's own CPU wheels; PyPI's wheels for Linux bring CUDA along.
+TORCH  ?= default
+# Seconds after which a test is taken to hang; all limits in tests scale with it. For slow or busy machines.
+TIMEOUT ?= 1800
+
+PIP    := $(BIN)/python -m pip install --disable-pip-version-check --progress-bar on
+CPU    := --index-url https://download.pytorch.org/whl/cpu
 
 .PHONY: help search test lint clean
 
 help:
 	@echo "make search   find activation functions on scikit-learn's digits; leaderboard and report in out/"
-	@echo "make test     set up and run the tests (SYMACT_DATA=DIR also runs those that need image data)"
+	@echo "              (installs about 6.2 GB with CUDA, under 2 GB with TORCH=cpu, into $(VENV))"
+	@echo "make test     set up and run the tests (SYMACT_DATA=DIR also runs those that need image data;"
+	@echo "              JOBS=N at a time, TIMEOUT=SECONDS per test)"
 	@echo "make lint     ruff and mypy"
 
 $(BIN)/python:
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "symact needs Python 3.11 or newer; make PYTHON=python3.12")'
 	$(PYTHON) -m venv $(VENV)
 
-$(VENV)/installed: setup.cfg pyproject.toml | $(BIN)/python
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e .
+$(VENV)/torch: | $(BIN)/python
+	@echo "Installing PyTorch and what symact needs into $(VENV): about 6.2 GB on Linux with the CUDA wheels of PyPI,"
+	@echo "under 2 GB with the CPU wheels (TORCH=cpu). Now: TORCH=$(TORCH)."
+	$(if $(filter cpu,$(TORCH)),$(PIP) $(CPU) torch torchvision)
 	touch $@
 
-$(VENV)/installed-test: setup.cfg pyproject.toml | $(BIN)/python
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[test]'
+$(VENV)/installed: setup.cfg pyproject.toml | $(VENV)/torch
+	$(PIP) -e .
+	touch $@
+
+$(VENV)/installed-test: setup.cfg pyproject.toml | $(VENV)/torch
+	$(PIP) -e '.[test]'
 	touch $@ $(VENV)/installed
 
 search: $(VENV)/installed
 	$(BIN)/symact search evolution --evaluations 60 --workers $(JOBS) --run $(RUN)
-	$(BIN)/symact top $(RUN)
 	$(BIN)/symact report $(RUN) --output $(RUN)/report.html
 
 test: $(VENV)/installed-test
-	$(BIN)/python -m pytest -n $(JOBS) -m "not slow"
-	$(BIN)/python -m pytest -n $(JOBS) -m slow
+	$(BIN)/python -m pytest -n $(JOBS) --timeout $(TIMEOUT) -m "not slow"
+	$(BIN)/python -m pytest -n $(JOBS) --timeout $(TIMEOUT) -m slow
 
 lint: $(VENV)/installed-test
 	$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy

@@ -9,6 +9,19 @@ import pytest
 
 from symact import cli
 
+USUAL_TIMEOUT = 600.0  # seconds, as in setup.cfg
+
+
+def pytest_collection_modifyitems(config, items):
+    """Limits that tests set themselves grow with `--timeout`, which a slow or busy machine is given."""
+    given = config.getoption("timeout", None)
+    scale = max(1.0, float(given) / USUAL_TIMEOUT) if given else 1.0
+    for item in items if scale > 1.0 else ():
+        for mark in item.iter_markers("timeout"):
+            if mark.args:
+                item.add_marker(pytest.mark.timeout(mark.args[0] * scale), append=False)
+                break
+
 
 @pytest.fixture
 def set_threads():

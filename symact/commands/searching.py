@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 import inspect
 import shlex
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,6 +19,7 @@ from symact.report import console
 from symact.report.leaderboard import leaderboard, winner
 
 SHOWN = 10
+SECONDS_BETWEEN_LINES = 15.0
 MOST_KINDS = 8  # of failures that are told while a search runs
 
 
@@ -120,9 +122,11 @@ def _fresh(optimizer: str, task: str) -> Path:
 def _watched() -> Iterator[Callable[[Any], None]]:
     """A progress bar that follows the reports of a study; the first failure of each kind is told above it."""
     told: set[tuple[str, str]] = set()
+    spoke = time.monotonic()
     with console.bar("search") as update:
 
         def report(progress: Any) -> None:
+            nonlocal spoke
             trial = progress.trial
             if trial is not None and trial.status is not Status.finished:
                 kind = (trial.status.value, trial.reason.partition(":")[0])
@@ -130,6 +134,9 @@ def _watched() -> Iterator[Callable[[Any], None]]:
                     console.note(f"{candidate_text(trial.candidate)}: {trial.status.value}: {trial.reason}")
                 told.add(kind)
             update(progress.evaluations, progress.total, _note(progress))
+            if not console.ERR.is_terminal and time.monotonic() - spoke > SECONDS_BETWEEN_LINES:
+                spoke = time.monotonic()  # where no bar can be drawn, a line now and then
+                console.note(f"{progress.evaluations} of {progress.total}: {_note(progress)}")
 
         yield report
 

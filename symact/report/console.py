@@ -126,18 +126,33 @@ def _print_ranked(rows: Sequence[Row], title: str) -> None:
     table.add_column("function", overflow="fold", min_width=14)
     columns = {heading: [text(row) for row in rows] for heading, text in _COLUMNS.items()}
     columns = {heading: texts for heading, texts in columns.items() if any(texts)}
+    origins = [printable(row.trial.origin) for row in rows]
+    beside = [["#", str(len(rows))], ["from", *origins], *([heading, *texts] for heading, texts in columns.items())]
+    room = OUT.width - sum(max(len(markup.render(text)) for text in texts) + 2 for texts in beside)
     for heading in columns:
         table.add_column(heading, justify="right", no_wrap=True)
     table.add_column("from", no_wrap=True)
     for place, row in enumerate(rows):
         cells = [texts[place] for texts in columns.values()]
-        table.add_row(str(place + 1), escape(row.expression), *cells, escape(row.trial.origin))
+        function = folded(printable(row.expression), max(room, 14))
+        table.add_row(str(place + 1), markup.escape(function), *cells, markup.escape(origins[place]))
     OUT.print(table)
     seeds = max((len(row.confirmation.scores) for row in rows if row.confirmation is not None), default=0)
     if seeds and "fresh" in columns:
         OUT.print(f"[dim]fresh: mean of {seeds} trainings on seeds that the search never saw, which rank first[/]")
     if "versus ReLU" in columns:
         OUT.print("[dim]versus ReLU: paired difference with its 95 % interval[/]")
+
+
+def folded(text: str, width: int) -> str:
+    """An expression on lines of at most `width`, broken after a comma or an operator where there is one."""
+    lines = []
+    while len(text) > width:
+        breaks = [at for at in range(width // 2, width) if text[at] in ",+*/ " or (text[at] == "(" and at < width - 1)]
+        cut = breaks[-1] + 1 if breaks else width
+        lines.append(text[:cut].rstrip())
+        text = text[cut:].lstrip()
+    return "\n".join([*lines, text])
 
 
 def _counts(rows: Sequence[Row]) -> dict[str, int]:

@@ -120,3 +120,11 @@ def test_the_bar_is_one_line(monkeypatch, width, description, note):
     assert any("59/60" in line for line in clean)
     if note.startswith("3 s") and width >= 80:
         assert "3 s left, best 0.9420" in text
+
+
+@pytest.mark.parametrize("width", range(14, 60, 7))
+@pytest.mark.parametrize("text", [*FUNCTIONS, "x" * 100, "a,b", ",".join("abcdefgh" * 9)])
+def test_a_folded_expression_loses_nothing_and_fits(width, text):
+    lines = console.folded(text, width).split("\n")
+    assert all(0 < len(line) <= width for line in lines)
+    assert "".join(lines).replace(" ", "") == text.replace(" ", "")
