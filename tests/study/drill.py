@@ -8,7 +8,8 @@ rows that were there after the kill before (wall times included, so a training d
 trials that the driver had told before it died, and the task's own list of what was trained, by which
 nothing that was stored is ever trained again. At the end the study must hold exactly the trials of one
 that was never disturbed, and no process may be left. With `--folder` the drill itself can be stopped
-and goes on from its last kill. Counts go to `runs/fault_drill/results.json` with `--record`.
+and goes on from its last kill. The task forks, leaks, leaves processes and threads behind, and raises.
+Counts go to `runs/fault_drill/results.json` with `--record`.
 """
 
 from __future__ import annotations
@@ -36,7 +37,7 @@ from symact.study import Study
 
 ROOT = Path(__file__).resolve().parents[2]
 RECORDS = ROOT / "runs" / "fault_drill"
-TASK = f"{ROOT / 'tests' / 'study' / 'sleeper.py'}:Sleeper"
+TASK = f"{ROOT / 'tests' / 'study' / 'sleeper.py'}:Misbehaving"
 VICTIMS = ("worker", "supervisor", "driver", "driver and workers", "everything")
 WEIGHTS = (8, 4, 2, 1, 1)
 WORKERS = 2
