@@ -15,6 +15,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from symact.backends.cpu import library
 from symact.errors import SymactError
 from symact.execute import local, marks, processes
 from symact.execute.channel import ChannelLostError, GuardedPipe, Reader, Writer
@@ -341,3 +342,42 @@ def test_the_clock_of_the_wall_is_not_asked(monkeypatch, driver):
     assert marks.is_driver_alive(alive)
     assert not marks.is_driver_alive(ended)
     assert marks.mark().split(":")[:4] == marks.mark().split(":")[:4]
+
+
+def test_the_native_library_is_built_once_before_any_clock_starts(tmp_path, monkeypatch):
+    """A build in each worker would take its candidate's time and memory."""
+    if library.load() is None:
+        pytest.skip("no C++ compiler here")
+    plain = library.build().read_bytes()[: -len(library._END) - library._DIGEST]
+    built = []
+
+    def compile_library(compiler, folder):
+        built.append(os.getpid())
+        time.sleep(3)
+        (folder / "library.so").write_bytes(plain)
+        return folder / "library.so"
+
+    cache = tmp_path / "cache"
+    monkeypatch.setenv("SYMACT_CACHE", str(cache))
+    monkeypatch.setattr(library, "compile_library", compile_library)
+    task = write(
+        tmp_path,
+        """
+        import torch
+        from symact import Outcome
+        from symact.backends.cpu import library
+        class Task:
+            def evaluate(self, make_activation, seed, budget=1.0):
+                make_activation()(torch.ones(3))
+                return Outcome.finished(1.0, isa=library.isa())
+        """,
+    )
+    executor = WorkerProcesses(settings(task, timeout=2.0, memory=2**30), 2)
+    try:
+        found = run(executor, 4)
+    finally:
+        executor.close()
+    assert [o.status for o in found] == [Status.finished] * 4, [o.reason for o in found]
+    assert {o.metrics["isa"] for o in found} == {library.isa()}
+    assert built == [os.getpid()]
+    assert {entry.suffix for entry in cache.iterdir()} == {".so", ".lock"}

@@ -1,15 +1,15 @@
 """Kill -9, again and again: `python -m tests.study.drill [--kills 500] [--seed 0] [--folder DIR]`.
 
 One study is run by two workers while this script kills, at random moments, a worker, a supervisor, the
-driver, driver and workers, or everything at once; it starts a new driver whenever that is gone. A kill
-counts only if a candidate was running when it landed (its sign is left behind), and there is progress
-between any two. After each kill the store is read and compared row by row with three witnesses: the
-rows that were there after the kill before (wall times included, so a training done again is seen), the
-trials that the driver had told before it died, and the task's own list of what was trained, by which
-nothing that was stored is ever trained again. At the end the study must hold exactly the trials of one
-that was never disturbed, and no process may be left. With `--folder` the drill itself can be stopped
-and goes on from its last kill. The task forks, leaks, leaves processes and threads behind, and raises.
-Counts go to `runs/fault_drill/results.json` with `--record`.
+driver, driver and workers, or everything at once; it starts a new driver whenever that is gone. Its task forks,
+leaks, leaves processes and threads behind, changes global state and raises. A kill counts only if a candidate
+was running when it landed (its sign is left behind), and there is progress between any two. No candidate is struck so
+often that the study would hold it to be the cause. After each kill the store is read and compared row by row with
+three witnesses: the rows that were there after the kill before (wall times included, so a training done again is
+seen), the trials that the driver had told before it died, and the task's own list of what was trained, by which
+nothing that was stored is ever trained again. At the end the study must hold exactly the trials of one that was
+never disturbed, and no process may be left. With `--folder` the drill itself can be stopped and goes on from its
+last kill. Counts go to `runs/fault_drill/results.json` with `--record`.
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ from pathlib import Path
 
 import psutil
 
+from symact.execute.local import TRIES
 from symact.execute.processes import die_with_parent
 from symact.expr.grammar import load_grammar
 from symact.expr.tree import candidate_text
@@ -85,6 +86,7 @@ class Drill:
         self.seen: dict[tuple[int, int], tuple] = {}  # (trial, repeat) -> what was stored, and how often it was trained
         self.told: dict[int, tuple] = {}  # trial -> what a driver told of it
         self.counts: Counter[str] = Counter()
+        self.strikes: Counter[str] = Counter()  # candidates that were running when something was killed
         self.drivers: list[int] = []
         self.missed, self.rows_compared, self.reported, self.seconds = 0, 0, 0, 0.0
         self.driver: subprocess.Popen | None = None
@@ -174,10 +176,11 @@ class Drill:
         family = psutil.Process(self.driver.pid).children(recursive=True)
         supervisors = [p for p in family if "execute.supervisor" in " ".join(command(p))]
         workers = [p for p in family if "execute.worker" in " ".join(command(p))]
-        running = self.wait_for_signs(workers)
+        running = [p for p in self.wait_for_signs(workers) if self.strikes[self.candidate(p)] < TRIES - 1]
         if not running:
             return
         target = self.random.choice(running)
+        self.strikes.update(map(self.candidate, workers))
         chosen = {
             "worker": [target],
             "supervisor": [p for p in supervisors if p.pid == parent(target)],
@@ -208,6 +211,13 @@ class Drill:
         else:
             self.missed += 1
         self.compare()
+
+    def candidate(self, process) -> str:
+        """What a worker is training, by its sign."""
+        try:
+            return (self.signs / str(process.pid)).read_text()
+        except OSError:
+            return ""
 
     def wait_for_signs(self, workers: list) -> list:
         """The workers that have been running a candidate for a random moment."""

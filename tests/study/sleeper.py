@@ -27,7 +27,9 @@ class Sleeper:
         digest = hashlib.sha256(f"{text} {seed} {budget}".encode()).digest()
         if self.signs is not None:
             sign = self.signs / str(os.getpid())
-            sign.touch()
+            part = sign.with_suffix(".part")
+            part.write_text(text)
+            part.rename(sign)
             time.sleep(0.06 + 0.08 * digest[6] / 255)
             # One write appends one whole line, whoever else writes; and a line written is there after kill -9.
             with open(self.signs / "trained", "ab", buffering=0) as trained:

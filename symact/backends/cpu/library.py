@@ -1,9 +1,10 @@
-"""Building and loading the C++ library of the block interpreter.
+"""Loading the C++ library of the block interpreter, which is built once and kept.
 
-The sources in `src/` are compiled once, at first use, and kept in `SYMACT_CACHE`, else in the
-user's cache folder, else (where that cannot be written) in a temporary folder of one's own. The
-file's name holds a hash of sources, compiler and flags. A library is made under another name and
-then renamed, so that it is complete wherever it is seen.
+The sources in `src/` are compiled at first use and kept in `SYMACT_CACHE`, else in the user's cache folder, else
+(where that cannot be used) in a temporary folder of one's own. The file's name holds a hash of sources, compiler and
+flags; its end holds a digest of the rest. What is loaded is the very file whose digest was compared, opened
+in a folder that nobody else can change (`trusted.py`). A file that was cut short, damaged, or that
+lacks what it should have is built again.
 
 Environment: `SYMACT_CACHE` (folder), `CXX` (compiler), `SYMACT_ISA` (`portable`, `avx2`, `avx512`).
 """
@@ -13,79 +14,34 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import hashlib
-import itertools
 import logging
 import os
-import platform
-import shlex
 import shutil
-import stat
-import subprocess
 import sys
 import tempfile
+import time
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
-SOURCES = Path(__file__).parent / "src"
+from symact.backends.cpu import trusted
+from symact.backends.cpu.building import BuildError, compile_library, compiler, key
+from symact.backends.cpu.trusted import UntrustedError
+
 _LOG = logging.getLogger(__name__)
+_Found = TypeVar("_Found")
 
-# NaN and infinities matter, so nothing of -ffast-math; contraction would change what a*b - c*d is.
-_FLAGS = ("-std=c++17", "-O2", "-fPIC", "-fno-math-errno", "-fno-trapping-math", "-ffp-contract=off", "-w")
-_KERNELS: dict[str, tuple[str, ...]] = {
-    "portable": (),
-    "avx2": ("-mavx2", "-mfma", "-mf16c"),
-    "avx512": ("-mavx512f", "-mavx512bw", "-mavx512dq", "-mavx512vl", "-mavx2", "-mfma", "-mf16c"),
-}
-_WIDE = "-mprefer-vector-width=512"
-_PLAIN = ("library", "run", "lookup", "bytecode", "superinstructions", "patterns", "doubles")
-# Compiled once per instruction set; sums of products may be contracted in matrix products.
-_PER_ISA: dict[str, tuple[str, ...]] = {"kernels": (), "mlp_step": ("-ffp-contract=fast",)}
-
-# Stands at the end of a complete ELF file: one that was cut short would kill the process that maps it.
+# What stands behind a complete ELF file, before the SHA-256 of all of it. Other systems sign what they load.
 _END = b"symact-library-is-complete" if sys.platform == "linux" else b""
+_DIGEST = hashlib.sha256().digest_size if _END else 0
+_LOCK_SECONDS = 900.0  # for another process to build; then this one builds as well
+_DAY = 86400.0
 
 
-class BuildError(Exception):
-    """The library cannot be built here; the message is one line for the user."""
-
-
-def _compiler() -> list[str]:
-    chosen = os.environ.get("CXX")
-    if chosen:
-        words = shlex.split(chosen)
-        if words and shutil.which(words[0]):
-            return words
-        raise BuildError(f"the compiler CXX={chosen} was not found")
-    for name in ("g++", "clang++", "c++"):
-        found = shutil.which(name)
-        if found:
-            return [found]
-    raise BuildError("no C++ compiler was found (install g++ or clang++, or set CXX)")
-
-
-def _variants() -> list[str]:
-    return list(_KERNELS) if platform.machine().lower() in ("x86_64", "amd64") else ["portable"]
-
-
-def _key(compiler: list[str]) -> str:
-    """Hash of everything that the library depends on."""
-    try:
-        version = subprocess.run([*compiler, "--version"], capture_output=True, timeout=60, check=True).stdout
-    except (OSError, subprocess.SubprocessError) as error:
-        raise BuildError(f"the compiler {shlex.join(compiler)} does not run: {error}") from error
-    digest = hashlib.sha256()
-    flags = repr((_FLAGS, _KERNELS, _PER_ISA, _variants()))
-    parts: list[bytes] = [version, shlex.join(compiler).encode(), flags.encode()]
-    for source in sorted(SOURCES.iterdir()):
-        if source.suffix in (".cpp", ".h"):
-            parts += [source.name.encode(), source.read_bytes()]
-    for part in parts:
-        digest.update(len(part).to_bytes(8, "little"))
-        digest.update(part)
-    return digest.hexdigest()[:24]
+class _BrokenError(Exception):
+    """A library that is there and is not what it should be."""
 
 
 def _folders() -> Iterator[Path]:
@@ -94,92 +50,140 @@ def _folders() -> Iterator[Path]:
     if chosen:
         yield Path(chosen)
     else:
-        base = os.environ.get("XDG_CACHE_HOME")
-        with contextlib.suppress(RuntimeError):
-            yield (Path(base) if base else Path.home() / ".cache") / "symact"
-    user = os.getuid() if hasattr(os, "getuid") else "user"
-    yield Path(tempfile.gettempdir()) / f"symact-{user}"
+        for base, below in ((os.environ.get("XDG_CACHE_HOME"), ""), (os.environ.get("HOME"), ".cache")):
+            if base and Path(base).is_absolute():
+                yield Path(base) / below / "symact"
+                break
+        else:
+            with contextlib.suppress(RuntimeError):
+                yield Path.home() / ".cache" / "symact"
+    with contextlib.suppress(OSError):
+        yield Path(tempfile.gettempdir()) / f"symact-{os.geteuid()}"
 
 
-def _trusted(path: Path) -> bool:
-    """Ours or the system's, and writable by nobody else: code is loaded from it."""
+def _verified(folder: int, name: str) -> int:
+    """A descriptor of the library in a trusted folder.
+
+    Raises:
+        OSError: it is not there or cannot be read.
+        UntrustedError: others could change it.
+        _BrokenError: it is not what was once written.
+    """
+    descriptor = trusted.open_file(folder, name)
     try:
-        state = path.lstat()
-    except OSError:
-        return False
-    owners = {0, os.getuid()} if hasattr(os, "getuid") else {state.st_uid}
-    return state.st_uid in owners and not state.st_mode & (stat.S_IWGRP | stat.S_IWOTH) and not path.is_symlink()
+        with os.fdopen(descriptor, "rb", closefd=False) as file:
+            content = file.read()
+        signed = content[: len(content) - _DIGEST]
+        is_whole = signed.endswith(_END) and len(signed) > len(_END)
+        if not is_whole or (_DIGEST and hashlib.sha256(signed).digest() != content[-_DIGEST:]):
+            raise _BrokenError(f"{name} is damaged")
+    except BaseException:
+        os.close(descriptor)
+        raise
+    return descriptor
 
 
-def _usable(library: Path) -> bool:
-    if not (library.is_file() and _trusted(library) and _trusted(library.parent.resolve())):
-        return False
+def _opened(path: Path, descriptor: int) -> ctypes.CDLL:
+    """Load what a descriptor stands for.
+
+    The descriptor stays open: the linker knows a library by the name that it was loaded by.
+
+    Raises:
+        _BrokenError: it lacks a function.
+        OSError: it cannot be loaded from here.
+    """
+    name = f"/proc/self/fd/{descriptor}"
     try:
-        with library.open("rb") as file:
-            file.seek(-max(len(_END), 1), os.SEEK_END)
-            return not _END or file.read() == _END
+        library = ctypes.CDLL(name if os.path.exists(name) else str(path))
     except OSError:
-        return False
-
-
-def _writable(folder: Path) -> bool:
+        os.close(descriptor)
+        raise
     try:
-        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        with tempfile.TemporaryFile(dir=folder):
-            return _trusted(folder.resolve())
-    except OSError:
-        return False
+        _declare(library)
+    except AttributeError as error:
+        raise _BrokenError(f"the library that the compiler makes is incomplete ({error})") from None
+    return library
 
 
 @contextlib.contextmanager
-def _only_one(path: Path) -> Iterator[None]:
+def _only_one(folder: int, name: str) -> Iterator[None]:
     """Hold a lock on a file, so that of several processes one compiles; without locks each does."""
-    with path.open("w") as handle:
-        with contextlib.suppress(ImportError, OSError):
+    flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+    handle = os.open(name, flags, 0o600, dir_fd=folder)
+    try:
+        with contextlib.suppress(ImportError):
             import fcntl
 
-            fcntl.flock(handle, fcntl.LOCK_EX)
+            deadline = time.monotonic() + _LOCK_SECONDS
+            while time.monotonic() < deadline:
+                try:
+                    fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    break
+                except BlockingIOError:
+                    time.sleep(0.05)
+                except OSError:
+                    break
         yield
+    finally:
+        os.close(handle)
 
 
-def _run_all(commands: list[list[str]]) -> None:
-    """Run compilers side by side.
+def _build(path: Path, folder: int, made_for: str) -> None:
+    """Compile the library `path` in its folder; sweeps what builds that were killed have left.
 
     Raises:
-        BuildError: one of them failed.
+        BuildError: a compiler failed.
+        OSError: the folder cannot be written.
     """
-    running = [subprocess.Popen(c, stdout=subprocess.PIPE, stderr=subprocess.STDOUT) for c in commands]
-    outputs = [process.communicate()[0].decode(errors="replace") for process in running]
-    for process, output in zip(running, outputs, strict=True):
-        if process.returncode:
-            line = next((line for line in output.splitlines() if "error" in line), output.strip()[-200:])
-            raise BuildError(f"compiling the block interpreter failed: {line}")
+    for left in path.parent.glob("build-*"):
+        with contextlib.suppress(OSError):
+            if left.name.startswith(f"build-{made_for}-") or time.time() - left.stat().st_mtime > _DAY:
+                shutil.rmtree(left, ignore_errors=True)
+    _LOG.info("compiling the block interpreter into %s", path)
+    with tempfile.TemporaryDirectory(
+        dir=path.parent, prefix=f"build-{made_for}-", ignore_cleanup_errors=True
+    ) as inside:
+        content = compile_library(compiler(), Path(inside)).read_bytes() + _END
+    trusted.write_file(folder, path.name, content + (hashlib.sha256(content).digest() if _DIGEST else b""))
 
 
-def _compile(compiler: list[str], target: Path) -> None:
-    with tempfile.TemporaryDirectory(dir=target.parent, prefix="build-") as name:
-        folder = Path(name)
-        commands, objects = [], []
-        extra = [_WIDE] if "clang" not in Path(compiler[0]).name else []
-        # One unit, so that headers are read once: that halves the time.
-        common = folder / "common.cpp"
-        common.write_text("".join(f'#include "{stem}.cpp"\n' for stem in _PLAIN))
-        objects.append(str(folder / "common.o"))
-        commands.append([*compiler, *_FLAGS, f"-I{SOURCES}", "-c", str(common), "-o", objects[-1]])
-        for isa, (stem, more) in itertools.product(_variants(), _PER_ISA.items()):
-            objects.append(str(folder / f"{stem}-{isa}.o"))
-            # What no processor with AVX2 runs need not be the best.
-            quick = ["-O1"] if isa == "portable" and len(_variants()) > 1 else []
-            flags = [*_FLAGS, *quick, *_KERNELS[isa], *(extra if isa == "avx512" else []), f"-DSYMACT_ISA={isa}", *more]
-            commands.append([*compiler, *flags, "-c", str(SOURCES / f"{stem}.cpp"), "-o", objects[-1]])
-        _run_all(commands)
-        made = folder / target.name
-        # Common code stands first: of functions that several objects hold, the linker keeps the first.
-        _run_all([[*compiler, "-shared", "-pthread", "-o", str(made), *objects]])
-        with made.open("ab") as file:
-            file.write(_END)
-        made.chmod(0o755)
-        os.replace(made, target)
+def _in_folder(folder: Path, made_for: str, use: Callable[[Path, int], _Found]) -> _Found:
+    """Use the library of a folder, built there where it is missing or broken."""
+    name = f"symact-{made_for}.so"
+    directory = trusted.open_folder(folder)
+    path = Path(os.path.realpath(folder)) / name
+    try:
+        with contextlib.suppress(FileNotFoundError, _BrokenError, UntrustedError):
+            return use(path, _verified(directory, name))
+        with _only_one(directory, f"{name}.lock"):
+            with contextlib.suppress(FileNotFoundError, _BrokenError, UntrustedError):
+                return use(path, _verified(directory, name))  # another process has built it meanwhile
+            _build(path, directory, made_for)
+            return use(path, _verified(directory, name))
+    finally:
+        os.close(directory)
+
+
+def _obtain(use: Callable[[Path, int], _Found]) -> tuple[_Found, list[str]]:
+    """Use the library of the first folder that will do; also why others would not.
+
+    Raises:
+        BuildError: no compiler, a compiler that fails, or no folder that will do.
+    """
+    made_for, refused = key(compiler()), []
+    for folder in _folders():
+        try:
+            found = _in_folder(folder, made_for, use)
+        except (UntrustedError, _BrokenError, OSError) as error:
+            refused.append(str(error) if isinstance(error, UntrustedError | _BrokenError) else f"{folder}: {error}")
+            continue
+        return found, refused
+    raise BuildError(f"no folder to keep the compiled block interpreter in ({'; '.join(refused)})")
+
+
+def _only_path(path: Path, descriptor: int) -> Path:
+    os.close(descriptor)
+    return path
 
 
 def build() -> Path:
@@ -188,22 +192,7 @@ def build() -> Path:
     Raises:
         BuildError: no compiler, a compiler that fails, or no folder to write to.
     """
-    compiler = _compiler()
-    name = f"symact-{_key(compiler)}.so"
-    folders = list(_folders())
-    for folder in folders:
-        if _usable(folder / name):
-            return folder / name
-    for folder in folders:
-        if not _writable(folder):
-            continue
-        target = folder / name
-        with _only_one(folder / f"{name}.lock"):
-            if not _usable(target):
-                _LOG.info("compiling the block interpreter into %s", target)
-                _compile(compiler, target)
-        return target
-    raise BuildError(f"no folder to keep the compiled block interpreter in (tried {', '.join(map(str, folders))})")
+    return _obtain(_only_path)[0]
 
 
 _POINTER, _INT = ctypes.c_void_p, ctypes.c_int
@@ -235,7 +224,7 @@ def small_run() -> Any:
     """
     library = load()
     assert library is not None
-    run = ctypes.PyDLL(library._name).symact_call
+    run = ctypes.PyDLL(library._name, handle=library._handle).symact_call
     run.restype = _INT
     return run
 
@@ -254,18 +243,14 @@ def _share_threads(library: ctypes.CDLL) -> None:
 def load() -> ctypes.CDLL | None:
     """The library, built at the first call; None, with one warning, where that cannot be."""
     try:
-        path = build()
-        try:
-            library = ctypes.CDLL(str(path))
-            _declare(library)
-        except (OSError, AttributeError):
-            # A file that was cut short, or of another machine in a shared home.
-            path.unlink(missing_ok=True)
-            library = ctypes.CDLL(str(build()))
-            _declare(library)
-    except (BuildError, OSError) as error:
+        library, refused = _obtain(_opened)
+    except BuildError as error:
         warnings.warn(f"symact runs plain torch operations on CPU: {error}", RuntimeWarning, stacklevel=2)
         return None
+    if refused and os.environ.get("SYMACT_CACHE"):
+        warnings.warn(
+            f"SYMACT_CACHE is not used for symact's native library: {refused[0]}", RuntimeWarning, stacklevel=2
+        )
     _share_threads(library)
     wanted = os.environ.get("SYMACT_ISA", "")
     if wanted and library.symact_select(wanted.encode()) is None:

@@ -477,38 +477,6 @@ def test_several_processes_that_start_at_once_share_one_library(tmp_path):
     assert not list(cache.glob("build-*"))
 
 
-@pytest.mark.slow
-def test_a_library_that_was_cut_short_is_built_again(tmp_path):
-    made = cpu_library.build()
-    broken = tmp_path / made.name
-    broken.write_bytes(made.read_bytes()[:1000])
-    broken.chmod(0o755)
-    result = run_python(LOAD, SYMACT_CACHE=str(tmp_path))
-    assert result.stdout.strip() == str(broken), result.stderr
-    assert broken.stat().st_size > 10_000
-
-
-def test_a_folder_that_cannot_be_written_falls_back_to_a_temporary_one(tmp_path, monkeypatch):
-    blocked = tmp_path / "file"
-    blocked.write_text("not a folder")
-    monkeypatch.setenv("SYMACT_CACHE", str(blocked / "cache"))
-    monkeypatch.setattr(cpu_library.tempfile, "gettempdir", lambda: str(tmp_path))
-    monkeypatch.setattr(cpu_library, "_compile", lambda compiler, target: target.write_bytes(b"made"))
-    assert cpu_library.build().parent.parent == tmp_path
-
-
-def test_a_library_in_a_folder_that_others_may_write_is_not_loaded(tmp_path, monkeypatch):
-    made = cpu_library.build()
-    shared = tmp_path / "shared"
-    shared.mkdir()
-    (shared / made.name).write_bytes(b"somebody else's")
-    shared.chmod(0o777)
-    monkeypatch.setenv("SYMACT_CACHE", str(shared))
-    monkeypatch.setattr(cpu_library.tempfile, "gettempdir", lambda: str(tmp_path / "own"))
-    monkeypatch.setattr(cpu_library, "_compile", lambda compiler, target: target.write_bytes(b"made"))
-    assert cpu_library.build().parent != shared
-
-
 def test_without_a_compiler_one_warning_and_plain_torch(tmp_path):
     code = (
         "import warnings; warnings.simplefilter('always')\n"
