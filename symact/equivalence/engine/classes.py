@@ -67,7 +67,7 @@ class ClassBuilder:
         low, high = float(interval[0]), float(interval[1])
         self.base = SampleGrid(self.graph, sample_points(low, high), seed=1, doubled=certify)
         self.dense = DenseComparison(self.base, (low, high))
-        self.comparison = BallComparison(self.graph)
+        self.comparison = BallComparison(self.graph, self.base.x)
         self._analysis = ReliabilityAnalysis(self.base)
         self._proof = np.zeros(64, np.int8)
         # Terms that float64 knows to be undefined where they are: no rounding made a root negative.

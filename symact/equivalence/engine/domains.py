@@ -23,6 +23,10 @@ EVERYWHERE, PARTLY, NOWHERE = range(3)
 _CHUNK = 2048
 # Balls are asked at so many of the points that differ.
 _ASKED = 3
+# At so many they have to say that a function is defined where float64 calls it undefined.
+_ASKED_SURE = 8
+# The sample points, each far from those before it.
+_FAR_FIRST = np.argsort([int(f"{number:0{POINTS.bit_length() - 1}b}"[::-1], 2) for number in range(POINTS)])
 
 
 def domains(builder: ClassBuilder, terms: TermColumns, members: Array) -> Array:
@@ -51,27 +55,31 @@ def domains(builder: ClassBuilder, terms: TermColumns, members: Array) -> Array:
             term = terms.term(int(members[some[number]]))
             if any(builder.comparison.undefined(term, *point) is wanted for point in points):
                 codes[some[number]] = PARTLY
-    # Of a function that is 0 rounding makes a negative number, whose root float64 takes for undefined.
+    # Of a function that is 0 rounding makes a negative number, whose root float64 takes for undefined; and an exponent
+    # that it takes for an integer makes a power of a negative number seem defined.
     unsure = np.flatnonzero((undefined > 0) & (undefined < POINTS) & (codes == PARTLY))
     unsure = unsure[~builder.sure(terms, members[unsure])]
-    for number in unsure[~_confirmed(builder, terms, members[unsure])].tolist():
-        codes[number] = EVERYWHERE
+    some, none = _confirmed(builder, terms, members[unsure])
+    codes[unsure] = np.where(~none, EVERYWHERE, np.where(~some, NOWHERE, PARTLY))
     return codes
 
 
-def _confirmed(builder: ClassBuilder, terms: TermColumns, members: Array) -> Array:
-    """``(members,)`` whether balls find terms undefined at one of the sample points where float64 does."""
-    base, found = builder.base, np.zeros(len(members), bool)
+def _confirmed(builder: ClassBuilder, terms: TermColumns, members: Array) -> tuple[Array, Array]:
+    """``(members,)`` whether balls do not deny that terms are defined at a sample point where float64 says so,
+    and whether they confirm that they are undefined at one of the others."""
+    base, undefined = builder.base, builder.comparison.undefined
+    some, none = np.ones(len(members), bool), np.zeros(len(members), bool)
     symbols = terms.symbols[members]
     for symbol in np.unique(symbols).tolist():
         own = np.flatnonzero(symbols == symbol)
         arguments = terms.arguments[members[own], : builder.graph.symbols[symbol].arity]
         lost = np.isnan(np.concatenate(list(base.applied(symbol, arguments)))[:, :POINTS])
-        for number, points in zip(own.tolist(), map(np.flatnonzero, lost), strict=True):
+        for number, missing in zip(own.tolist(), lost, strict=True):
             term = terms.term(int(members[number]))
-            spread = points[np.linspace(len(points) // 2, len(points) - 1, _ASKED).astype(int)]
-            found[number] = any(builder.comparison.undefined(term, base, int(point)) for point in spread)
-    return found
+            gone, left = (_FAR_FIRST[chosen[_FAR_FIRST]].tolist() for chosen in (missing, ~missing))
+            none[number] = any(undefined(term, base, point) for point in gone[:_ASKED_SURE])
+            some[number] = any(undefined(term, base, point) is not True for point in left)
+    return some, none
 
 
 def _unlike(

@@ -77,15 +77,15 @@ def _partial_pairs(fingerprints: Fingerprints, labels: Array) -> Array:
 
 def _agreeing_anywhere(fingerprints: Fingerprints, terms: Array, others: Array) -> Array:
     """As `_agreeing`, for a great many others: those that are near at one block are found by searching it."""
-    trusted = fingerprints.reliable[others]
+    reliable = fingerprints.reliable[others]
     sorted_by: dict[int, tuple[Array, Array, Array]] = {}
     found = [np.empty((0, 2), np.int64)]
     for term in terms[fingerprints.reliable[terms] != 0].tolist():
         block = next(j for j in range(BLOCKS) if fingerprints.reliable[term] >> j & 1)
         if block not in sorted_by:
-            known = others[trusted >> block & 1 != 0]
+            known = others[reliable >> block & 1 != 0]
             known = known[np.argsort(fingerprints.projections[known, block])]
-            sorted_by[block] = known, fingerprints.projections[known, block], others[trusted >> block & 1 == 0]
+            sorted_by[block] = known, fingerprints.projections[known, block], others[reliable >> block & 1 == 0]
         known, values, unknown = sorted_by[block]
         low, high = np.searchsorted(values, fingerprints.projections[term, block] + np.array([-2, 2]) * CLOSE)
         near = np.concatenate([known[low:high], unknown])

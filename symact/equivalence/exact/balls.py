@@ -1,4 +1,4 @@
-"""Operators in ball arithmetic (python-flint's `arb`): what settles every comparison that float64 leaves open.
+"""Operators in ball arithmetic (python-flint's `arb`): what decides every comparison that float64 leaves open.
 
 In: a program and balls. Out: a ball that surely holds the value, `UNDEFINED` where the function surely is
 not defined, or `UNKNOWN` where this precision cannot tell. At the *last* precision a ball that still holds
@@ -33,6 +33,10 @@ class Marker:
 
 UNDEFINED, UNKNOWN = Marker("UNDEFINED"), Marker("UNKNOWN")
 
+# What is decided although balls leave it open: nothing; whether what holds zero is zero; whether what holds an integer,
+# as the exponent of a negative number, is one.
+NOTHING, ZEROS, EXPONENTS = range(3)
+
 # Bits, raised until a comparison is decided; the last one decides that what overlaps is equal.
 PRECISIONS = (640, 2560, 8192, 20_480, 40_960)
 
@@ -58,11 +62,14 @@ def evaluate(program: Program, inputs: Sequence[Any], last: bool = False) -> Any
         inputs: one ball or marker per input.
         last: take a ball that holds zero for zero where a decision hangs on it.
     """
-    return runner(program)(last, *inputs)
+    return runner(program)(EXPONENTS if last else NOTHING, *inputs)
 
 
 def runner(program: Program) -> Runner:
-    """A program as one function of `last` and its inputs, at whatever precision is current when it is called."""
+    """A program as one function of what is decided (`NOTHING`, `ZEROS`, `EXPONENTS`) and of its inputs.
+
+    It works at whatever precision is current when it is called.
+    """
     # A Program is compared by all its operations; its identity is much quicker to look up, and it is kept alive here.
     known = _RUNNERS.get(id(program))
     if known is None or known[0] is not program:
@@ -88,11 +95,11 @@ def _compiled(program: Program) -> Runner:
 
 
 def _raised(exponent: int) -> Runner:
-    return lambda last, a: _ipow(a, exponent)
+    return lambda decided, a: _ipow(a, exponent)
 
 
 def _unary(function: Callable[[arb], arb]) -> Runner:
-    def run(last: bool, a: Any) -> Any:
+    def run(decided: int, a: Any) -> Any:
         if a.__class__ is Marker:
             return a
         result = function(a)
@@ -102,7 +109,7 @@ def _unary(function: Callable[[arb], arb]) -> Runner:
 
 
 def _binary(function: Callable[[arb, arb], arb]) -> Runner:
-    def run(last: bool, a: Any, b: Any) -> Any:
+    def run(decided: int, a: Any, b: Any) -> Any:
         if a.__class__ is Marker or b.__class__ is Marker:
             return UNDEFINED if a is UNDEFINED or b is UNDEFINED else UNKNOWN
         result = function(a, b)
@@ -112,20 +119,20 @@ def _binary(function: Callable[[arb, arb], arb]) -> Runner:
 
 
 def _decided(function: Callable[..., Any]) -> Runner:
-    return lambda last, a: a if a.__class__ is Marker else function(last, a)
+    return lambda decided, a: a if a.__class__ is Marker else function(decided, a)
 
 
 def _decided_by_two(function: Callable[..., Any]) -> Runner:
-    def run(last: bool, a: Any, b: Any) -> Any:
+    def run(decided: int, a: Any, b: Any) -> Any:
         if a.__class__ is Marker or b.__class__ is Marker:
             return UNDEFINED if a is UNDEFINED or b is UNDEFINED else UNKNOWN
-        return function(last, a, b)
+        return function(decided, a, b)
 
     return run
 
 
 def _walker(plan: list[tuple[Any, tuple[int, ...], Any]], output: int) -> Runner:
-    def run(last: bool, *inputs: Any) -> Any:
+    def run(decided: int, *inputs: Any) -> Any:
         values = list(inputs)
         for function, arguments, constant in plan:
             if constant is not None:
@@ -140,7 +147,7 @@ def _walker(plan: list[tuple[Any, tuple[int, ...], Any]], output: int) -> Runner
             elif markers:
                 values.append(UNDEFINED if any(marker is UNDEFINED for marker in markers) else UNKNOWN)
             elif function in _DECIDING:
-                values.append(function(last, *operands))
+                values.append(function(decided, *operands))
             else:
                 values.append(_finite(function(*operands)))
         return values[output]
@@ -223,98 +230,100 @@ def _whole_power(a: arb, exponent: int) -> arb:
     return result
 
 
-def _null(last: bool, a: arb) -> bool:
+def _null(decided: int, a: arb) -> bool:
     """Whether a ball that holds zero is taken for zero: exactly so, or tiny at the last precision."""
-    return a.is_zero() or (last and a.contains(0) and a.abs_upper() < _tiny(ctx.prec))
+    return a.is_zero() or (decided > NOTHING and a.contains(0) and a.abs_upper() < _tiny(ctx.prec))
 
 
-def _div(last: bool, a: arb, b: arb) -> Any:
+def _div(decided: int, a: arb, b: arb) -> Any:
     if not b.contains(0):
         return _finite(a / b)
-    return UNDEFINED if _null(last, b) else UNKNOWN
+    return UNDEFINED if _null(decided, b) else UNKNOWN
 
 
 def _finite(ball: arb) -> Any:
     return ball if ball.is_finite() else UNKNOWN
 
 
-def _pow(last: bool, a: arb, b: arb) -> Any:
+def _pow(decided: int, a: arb, b: arb) -> Any:
     if b.is_exact() and b.is_integer() and abs(b) <= _LARGEST_INTEGER_POWER:
-        return _integer_power(last, a, int(str(b.unique_fmpz())))
+        return _integer_power(decided, a, int(str(b.unique_fmpz())))
     if a > 0:
         return _finite((b * a.log()).exp())
     if a < 0:
-        return _power_of_negative(last, a, b)
-    if not _null(last, a):
+        return _power_of_negative(decided, a, b)
+    if not _null(decided, a):
         return UNKNOWN
     if b > 0:
         return arb(0)
     if b < 0:
         return UNDEFINED
-    return arb(1) if _null(last, b) else UNKNOWN
+    return arb(1) if _null(decided, b) else UNKNOWN
 
 
-def _power_of_negative(last: bool, a: arb, b: arb) -> Any:
+def _power_of_negative(decided: int, a: arb, b: arb) -> Any:
     if not b.contains_integer():
         return UNDEFINED
-    nearest = b.unique_fmpz()
-    if nearest is None or abs(nearest) > _LARGEST_INTEGER_POWER or not _null(last, b - arb(nearest)):
+    # An exponent of tiny size has more binary places than there is memory for: it is never written out.
+    middle = arb(b.mid())
+    nearest = (middle + 0.5).floor()
+    if not abs(middle) <= _LARGEST_INTEGER_POWER or not _null(decided >= EXPONENTS, b - nearest):
         return UNKNOWN
-    return _integer_power(last, a, int(nearest))
+    return _integer_power(decided, a, int(str(nearest.unique_fmpz())))
 
 
-def _integer_power(last: bool, a: arb, exponent: int) -> Any:
+def _integer_power(decided: int, a: arb, exponent: int) -> Any:
     if exponent < 0:
-        return _div(last, arb(1), _whole_power(a, -exponent))
+        return _div(decided, arb(1), _whole_power(a, -exponent))
     return _finite(_whole_power(a, exponent))
 
 
-def _log(last: bool, a: arb) -> Any:
+def _log(decided: int, a: arb) -> Any:
     if a > 0:
         return _finite(a.log())
-    return UNDEFINED if a <= 0 or _null(last, a) else UNKNOWN
+    return UNDEFINED if a <= 0 or _null(decided, a) else UNKNOWN
 
 
-def _log1p(last: bool, a: arb) -> Any:
+def _log1p(decided: int, a: arb) -> Any:
     if a > -1:
         return _finite(a.log1p())
-    return UNDEFINED if a <= -1 or _null(last, a + 1) else UNKNOWN
+    return UNDEFINED if a <= -1 or _null(decided, a + 1) else UNKNOWN
 
 
-def _sqrt(last: bool, a: arb) -> Any:
+def _sqrt(decided: int, a: arb) -> Any:
     if a >= 0:
         return a.sqrt()
     if a < 0:
         return UNDEFINED
-    return arb(0) if _null(last, a) else UNKNOWN
+    return arb(0) if _null(decided, a) else UNKNOWN
 
 
-def _sign(last: bool, a: arb) -> Any:
+def _sign(decided: int, a: arb) -> Any:
     if a > 0 or a < 0:
         return arb(1) if a > 0 else arb(-1)
-    return arb(0) if _null(last, a) else UNKNOWN
+    return arb(0) if _null(decided, a) else UNKNOWN
 
 
-def _less(last: bool, a: arb, b: arb) -> Any:
+def _less(decided: int, a: arb, b: arb) -> Any:
     if a < b or a >= b:
         return arb(int(a < b))
-    return arb(0) if _null(last, a - b) else UNKNOWN
+    return arb(0) if _null(decided, a - b) else UNKNOWN
 
 
-def _less_equal(last: bool, a: arb, b: arb) -> Any:
+def _less_equal(decided: int, a: arb, b: arb) -> Any:
     if a <= b or a > b:
         return arb(int(a <= b))
-    return arb(1) if _null(last, a - b) else UNKNOWN
+    return arb(1) if _null(decided, a - b) else UNKNOWN
 
 
-def _equal(last: bool, a: arb, b: arb) -> Any:
+def _equal(decided: int, a: arb, b: arb) -> Any:
     if not a.overlaps(b):
         return arb(0)
-    return arb(1) if _null(last, a - b) else UNKNOWN
+    return arb(1) if _null(decided, a - b) else UNKNOWN
 
 
-def _unequal(last: bool, a: arb, b: arb) -> Any:
-    equal = _equal(last, a, b)
+def _unequal(decided: int, a: arb, b: arb) -> Any:
+    equal = _equal(decided, a, b)
     return equal if equal is UNKNOWN else 1 - equal
 
 
@@ -373,10 +382,10 @@ def _i1e(a: arb) -> arb:
     return -value if a < 0 else value.union(-value)
 
 
-def _heaviside(last: bool, a: arb) -> Any:
+def _heaviside(decided: int, a: arb) -> Any:
     if a > 0 or a <= 0:
         return arb(int(a > 0))
-    return arb(0) if last else UNKNOWN
+    return arb(0) if decided else UNKNOWN
 
 
 # One row per step.

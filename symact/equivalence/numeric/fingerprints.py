@@ -55,7 +55,7 @@ def fingerprint(values: Array, bounds: Saturation) -> Fingerprints:
     relative differences weigh the same at every size.
     """
     projections = _projected(_feature(np.ascontiguousarray(values[:, :POINTS])))
-    good = bounds.trusted(values)
+    good = bounds.reliable(values)
     if len(good) == 1 and good.all():
         # A search asks for one at a time, and most of them are.
         return Fingerprints(projections, _ALL)

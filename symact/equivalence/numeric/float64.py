@@ -3,8 +3,9 @@
 It is *saturating*: a result too large for the format stays at a huge number and one too small for it at
 a tiny number, so that NaN means undefined and nothing else (DESIGN: overflow is not undefined). Arrays
 have two halves of columns. The second half repeats the points of the first with other saturation bounds,
-and every result in it is disturbed by a few units in the last place; a value is *trusted* where both halves
-agree. So cancellation, overflow and underflow on the way to a value show at its end, at no extra bookkeeping.
+and every result in it is perturbed by a few units in the last place; a value is *reliable* where both halves
+agree. So cancellation, overflow and underflow on the way to a value show at its end, at no extra cost: stochastic
+arithmetic (J. Vignes, Mathematics and Computers in Simulation 35, 1993).
 """
 
 from __future__ import annotations
@@ -21,11 +22,13 @@ from symact.program.instructions import CHOOSING
 from symact.program.program import Operation, Program
 
 HUGE, TINY = 1e307, 1e-305
-_DISTURBED_HUGE, _DISTURBED_TINY = 1e303, 1e-301
-TRUSTED_HUGE, TRUSTED_TINY = 1e290, 1e-290
-_DISTURBANCE = 2.0**-50
+_PERTURBED_HUGE, _PERTURBED_TINY = 1e303, 1e-301
+RELIABLE_HUGE, RELIABLE_TINY = 1e290, 1e-290
+# Perturbations are multiples of this step, by these sizes: so many that a few of them hardly ever add up to nothing,
+# which would pass a number that is near an integer off as one.
+_STEP, _LEAST, _MOST = 2.0**-52, 4, 12
 _INTEGERS_BELOW = 2.0**31
-# Rows after which the disturbances begin again.
+# Rows after which the perturbations begin again.
 _PERIOD = 251
 _SELU_SCALE, _SELU_ALPHA = float(SELU_SCALE), float(SELU_ALPHA)
 
@@ -34,9 +37,9 @@ _SELU_SCALE, _SELU_ALPHA = float(SELU_SCALE), float(SELU_ALPHA)
 def _noise(points: int) -> Array:
     generator = np.random.default_rng(20260101)
     shape = (_PERIOD, points)
-    steps = generator.integers(1, 4, size=shape) * generator.choice([-1, 1], size=shape)
+    steps = generator.integers(_LEAST, _MOST + 1, size=shape) * generator.choice([-1, 1], size=shape)
     # Twice, so that a block of rows meets a part without wrapping.
-    return np.tile(1.0 + steps * _DISTURBANCE, (2, 1))
+    return np.tile(1.0 + steps * _STEP, (2, 1))
 
 
 # Steps that round nothing: values made by these alone are exact if their arguments are.
@@ -49,7 +52,7 @@ class Saturation:
 
     Args:
         points: number of points; there are twice as many columns when `doubled`.
-        doubled: whether there is a second, disturbed half.
+        doubled: whether there is a second, perturbed half.
     """
 
     def __init__(self, points: int, doubled: bool = True):
@@ -58,17 +61,17 @@ class Saturation:
         self.huge = np.full(columns, HUGE)
         self.tiny = np.full(columns, TINY)
         if doubled:
-            self.huge[points:] = _DISTURBED_HUGE
-            self.tiny[points:] = _DISTURBED_TINY
+            self.huge[points:] = _PERTURBED_HUGE
+            self.tiny[points:] = _PERTURBED_TINY
             self.noise = _noise(points)
 
-    def disturb(self, values: Array, first_row: int, exact: tuple[Array, Array] | None = None) -> None:
-        """Disturb the second half of ``(rows, columns)`` in place.
+    def perturb(self, values: Array, first_row: int, exact: tuple[Array, Array] | None = None) -> None:
+        """Perturb the second half of ``(rows, columns)`` in place.
 
         Args:
             values: changed in place.
             first_row: of the noise.
-            exact: numbers ``(n,)`` of rows, and ``(n, points)`` where these are not disturbed.
+            exact: numbers ``(n,)`` of rows, and ``(n, points)`` where these are not perturbed.
         """
         if not self.doubled:
             return
@@ -86,7 +89,7 @@ class Saturation:
             here = np.nonzero(found)
             half[rows[here[0]], here[1]] = kept
 
-    def trusted(self, values: Array) -> Array:
+    def reliable(self, values: Array) -> Array:
         """Where ``(rows, columns)`` values are accurate: ``(rows, points)`` bool; undefined in both halves counts."""
         first = values[:, : self.points]
         if not self.doubled:
@@ -94,7 +97,7 @@ class Saturation:
         second = values[:, self.points :]
         size = np.abs(first)
         good = np.abs(first - second) <= 1e-12 * size
-        good &= ((size < TRUSTED_HUGE) & (size > TRUSTED_TINY)) | (size == 0)
+        good &= ((size < RELIABLE_HUGE) & (size > RELIABLE_TINY)) | (size == 0)
         return good | (np.isnan(first) & np.isnan(second))
 
 
@@ -111,7 +114,7 @@ def run(
         program: of one operator.
         inputs: one array per input of the program, broadcastable to ``(rows, columns)``.
         bounds: of the columns.
-        salt: disturb every rounded result in the second half, beginning at this row of the noise.
+        salt: perturb every rounded result in the second half, beginning at this row of the noise.
         whole_rows: ``(n,)`` rows whose arguments may all be whole numbers somewhere; None where that is not known.
     """
     values: list[Array] = list(inputs)
@@ -120,7 +123,7 @@ def run(
         if salt is not None and step.name not in EXACT and out.shape[1] == len(bounds.huge):
             possible = whole_rows if len(program.value_operations) == 1 else None
             exact = _exact([values[a] for a in step.arguments], out, bounds.points, possible)
-            bounds.disturb(out, salt + 5 * number, exact)
+            bounds.perturb(out, salt + 5 * number, exact)
         values.append(out)
     return values[program.output]
 
@@ -162,7 +165,7 @@ def _step(step: Operation, values: Mapping[int, Array] | Sequence[Array], bounds
 
 def _capped(bounds: Saturation, out: Array) -> Array:
     # To ask first is quicker: hardly any block has values so large.
-    return np.clip(out, -bounds.huge, bounds.huge) if (np.abs(out) > _DISTURBED_HUGE).any() else out
+    return np.clip(out, -bounds.huge, bounds.huge) if (np.abs(out) > _PERTURBED_HUGE).any() else out
 
 
 def _soft(bounds: Saturation, out: Array, nonzero: Array, sign: Array) -> Array:
