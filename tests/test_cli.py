@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import subprocess
 import sys
 from pathlib import Path
@@ -65,6 +66,21 @@ def test_compile_check_reports_the_worst_errors(symact):
     assert document["worst_value_error"] < 1e-5
     assert document["worst_gradient_error"] < 1e-5
     assert "at" in document
+    assert document["passed"] is True
+
+
+@pytest.mark.parametrize("options", [[], ["--json"], ["--show", "torch"]])
+def test_compile_check_has_a_verdict(symact, monkeypatch, options):
+    code, out, err = symact("compile", "log(-exp(x))", "--check", *options)
+    assert code == 1
+    assert out.strip()
+    assert "log(-exp(x)): the function is defined at none of the points" in err.splitlines()[0]
+    monkeypatch.setattr("symact.activation.check.error", lambda found, exact: math.inf if exact > 3 else 0.0)
+    code, out, err = symact("compile", "x*sigmoid(x)", "--check", *options)
+    assert code == 1
+    assert "x*sigmoid(x): the value is wrong at x = 4: error inf, where 1e-05 is promised" in err.splitlines()[0]
+    if options == ["--json"]:
+        assert json.loads(out)["passed"] is False
 
 
 def test_an_expression_may_begin_with_a_minus(symact):

@@ -42,7 +42,7 @@ INSIDE = {
         ("screening",),
         ("table",),
     ),
-    "backends": (("torch_helpers",), ("torch_source",), ("cpu", "triton"), ("select",)),
+    "backends": (("torch_helpers",), ("torch_source",), ("cpu", "triton"), ("select", "onnx_operations")),
 }
 
 NEVER = {

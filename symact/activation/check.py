@@ -24,6 +24,8 @@ POINTS = (0.0, *(s * m for m in (1e-30, 1e-15, 1e-8, 1e-5, 1e-3, 1e-2, *_MIDDLE,
 
 # An error is relative where the true value is above this, else absolute on the same scale.
 _SCALE = 0.1
+# What is promised in float32: 1e-5 relative, or 1e-6 absolute.
+PROMISED = 1e-5
 _LARGEST = float(torch.finfo(torch.float32).max)
 
 
@@ -43,6 +45,22 @@ class Report:
     worst_gradient_error: float
     at: float
     points: int
+
+    @property
+    def passed(self) -> bool:
+        """Whether values and gradients are as promised for float32, at one point at least."""
+        return self.points > 0 and max(self.worst_value_error, self.worst_gradient_error) <= PROMISED
+
+    @property
+    def verdict(self) -> str:
+        """One line for a person."""
+        if not self.points:
+            return "the function is defined at none of the points that are tried"
+        if self.passed:
+            return f"right to {PROMISED:g} at {self.points} points"
+        worst = max(self.worst_value_error, self.worst_gradient_error)
+        what = "value" if worst == self.worst_value_error else "gradient"
+        return f"the {what} is wrong at x = {self.at:g}: error {worst:.3g}, where {PROMISED:g} is promised"
 
 
 def error(found: float, exact: Any) -> float:

@@ -19,7 +19,7 @@ from torch import Tensor
 from torch.utils._python_dispatch import _disable_current_modes
 
 from symact.activation.float32_range import Reach, double_form, form, reach, wide
-from symact.backends import torch_source
+from symact.backends import onnx_operations, torch_source
 from symact.backends.cpu import kernel as cpu_kernel
 from symact.backends.cpu.kernel import NativeKernel
 from symact.backends.select import SELECTOR, Kernel
@@ -173,6 +173,16 @@ def plain(program: Program, double: bool, gpu: bool) -> tuple[Callable[..., Any]
     if found is None:
         return torch_source.function(wide(program)), torch.float64
     return torch_source.function(found), torch.float64 if double else torch.float32
+
+
+@lru_cache(maxsize=4096)
+def for_onnx(program: Program) -> tuple[Callable[..., Any], torch.dtype]:
+    """The same for ONNX: float64 where no form is right in float32 and onnxruntime has all operations in float64."""
+    with _undisturbed():
+        found, exact = form(program), wide(program)
+        if found is None and all(operation.name in onnx_operations.DOUBLE for operation in exact.operations):
+            return onnx_operations.function(exact), torch.float64
+        return onnx_operations.function(found or form(program, ORDINARY) or program), torch.float32
 
 
 @contextmanager

@@ -23,7 +23,7 @@ from torch.autograd import Function, forward_ad
 from torch.fx import Proxy
 
 from symact.activation import small_tensors
-from symact.activation.plan import Plan, plain, plan
+from symact.activation.plan import Plan, for_onnx, plain, plan
 from symact.backends import torch_source
 from symact.backends.cpu.kernel import TYPES
 from symact.backends.select import SELECTOR
@@ -65,7 +65,10 @@ def _reduced(gradient: Tensor, like: Tensor) -> Tensor:
 def _evaluate(program: Program, inputs: tuple[Tensor, ...]) -> Any:
     """Plain operations, given back in the dtype of the first input."""
     dtype = inputs[0].dtype
-    function, working = plain(program, any(t.dtype == torch.float64 for t in inputs), inputs[0].is_cuda)
+    if torch.onnx.is_in_onnx_export():
+        function, working = for_onnx(program)
+    else:
+        function, working = plain(program, any(t.dtype == torch.float64 for t in inputs), inputs[0].is_cuda)
     outputs = function(*[t.to(working) for t in inputs])
     if isinstance(outputs, tuple):
         return tuple(output.to(dtype) for output in outputs)

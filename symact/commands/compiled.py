@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from symact.errors import lasting
+from symact.errors import SymactError, lasting
 from symact.files import check_output
 from symact.report import console
 
@@ -39,6 +40,7 @@ def show_expression(
 
     Raises:
         InputError: the expression, the grammar or an output is wrong.
+        SymactError: the check found a value or a gradient that is not as promised.
     """
     from symact.expr.grammar import load_grammar
     from symact.expr.operators import NO_GRAMMAR
@@ -69,6 +71,8 @@ def show_expression(
         for name in ("canonical", "gradient", "torch", "latex"):
             console.stage(name, stages()[name](expr))
         _say_checked(report)
+    if report is not None and not report["passed"]:
+        raise SymactError(f"{expr}: {report['verdict']}")
 
 
 def stages() -> dict[str, Callable[[Expr], str]]:
@@ -102,6 +106,8 @@ def _checked(expr: Any) -> dict[str, Any]:
         "worst_value_error": report.worst_value_error,
         "worst_gradient_error": report.worst_gradient_error,
         "at": report.at,
+        "passed": report.passed,
+        "verdict": report.verdict,
     }
 
 
@@ -125,7 +131,8 @@ def _document(expr: Any, grammar: Any, stage: str | None, report: dict[str, Any]
         **shown,
         "parameters": parameters,
         "domain": domain(expr, grammar),
-        **(report or {}),
+        # JSON has no infinity; the verdict says it.
+        **{k: None if isinstance(v, float) and not math.isfinite(v) else v for k, v in (report or {}).items()},
     }
 
 

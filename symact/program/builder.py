@@ -179,6 +179,8 @@ class Emitter(Builder):
             folded = fold(name, [operations[a - offset].number for a in arguments])
             if folded is not None:
                 return self.const(folded)
+        if name == "where" and heads[0] == "const":
+            return arguments[1 if operations[arguments[0] - offset].value != 0 else 2]
         if self.stable and self._depth < MAXIMUM_DEPTH:
             for row in _rows(name, heads):
                 found = matches(self, row.pattern, arguments)

@@ -8,6 +8,7 @@ import torch
 from torch import nn
 
 from symact.activation.high_precision import evaluate
+from symact.activation.module import Activation
 from symact.export import files, onnx
 from symact.expr.functions import FUNCTIONS
 from symact.expr.operators import Parameter, Vocabulary
@@ -56,6 +57,42 @@ def test_every_function_of_the_whitelist_is_right_in_onnxruntime():
                 continue
             tolerance = max(1e-5 * abs(float(exact.value)), 1e-6)
             assert abs(value - float(exact.value)) <= tolerance, f"{text} at {point!r} is {value!r}"
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")
+def test_a_whole_network_is_right_in_onnxruntime():
+    """What torch.onnx.export makes of a model with activations; some run in float64 inside."""
+    texts = (
+        "log(ndtr(x))",
+        "asinh(elu(swish(x)))",
+        "x*sigmoid(x)",
+        "x**2/(1 + x**2)",
+        "x*erfcx(x) - i0e(x)*i1e(x)",
+        "log((1 + exp(50*x))/(1 + exp(50*(x - 1))))/50",
+        "x*tanh(exp(x))",
+    )
+
+    class Net(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.activations = nn.ModuleList(Activation(text) for text in texts)
+            self.channels = Activation("alpha*tanh(x)", LEARNABLE, channels=11, channel_dim=-1)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            rows = torch.stack([activation(x) for activation in self.activations])
+            return torch.cat([rows, self.channels(x)[None]])
+
+    net = Net()
+    x = torch.tensor([-1000.0, -30, -8, -5, -1e-3, 0.5, 3, 5, 20, 100, 1000])
+    program = torch.onnx.export(net, (torch.ones(11),), dynamo=True, verbose=False)
+    session = onnxruntime.InferenceSession(program.model_proto.SerializeToString(), providers=["CPUExecutionProvider"])
+    (found,) = session.run(None, {session.get_inputs()[0].name: x.numpy()})
+    for text, row in zip((*texts, "-0.5*tanh(x)"), found.tolist(), strict=True):
+        formula = to_sympy(parse(text))
+        for point, value in zip(x.tolist(), row, strict=True):
+            exact = float(evaluate(formula, point).value)
+            assert value == pytest.approx(exact, rel=1e-5, abs=1e-6) or abs(exact) > 3e38, f"{text} at {point}"
 
 
 def test_an_onnx_model_takes_any_shape(tmp_path):
