@@ -71,12 +71,9 @@ def bar(description: str, total: int | None = None) -> Iterator[Callable[[int, i
         yield update
 
 
-def plain_table(title: str = "") -> Table:
+def plain_table() -> Table:
     """An empty table in the one style: a heading, a line, and rows with blanks between the columns."""
     return Table(
-        title=escape(title) or None,
-        title_justify="left",
-        title_style="bold",
         header_style="bold",
         box=box.SIMPLE_HEAD,
         pad_edge=False,
@@ -90,10 +87,10 @@ def top(rows: Sequence[Row], shown: int, title: str = "") -> None:
     """The leaderboard as a table. Failures are counted below it, and listed with their reasons where all is shown."""
     finished = [row for row in rows if row.trial.status is Status.finished]
     failed = [row for row in rows if row.trial.status is not Status.finished]
-    if finished:
-        _print_ranked(finished if shown == 0 else finished[:shown], title)
-    elif title:
+    if title:
         OUT.print(f"[bold]{escape(title)}[/]")
+    if finished:
+        _print_ranked(finished if shown == 0 else finished[:shown])
     if not failed:
         return
     counts = ", ".join(f"{count} {status}" for status, count in _counts(failed).items())
@@ -101,7 +98,8 @@ def top(rows: Sequence[Row], shown: int, title: str = "") -> None:
         OUT.print(f"{len(failed)} failed: {counts} (-n 0 lists them with their reasons)")
         return
     OUT.print()
-    table = plain_table(f"{len(failed)} failed: {counts}")
+    OUT.print(f"[bold]{len(failed)} failed: {counts}[/]")
+    table = plain_table()
     table.add_column("function", overflow="fold", min_width=20)
     table.add_column("status", no_wrap=True)
     table.add_column("reason", overflow="fold")
@@ -120,8 +118,8 @@ _COLUMNS: dict[str, Callable[[Row], str]] = {
 }
 
 
-def _print_ranked(rows: Sequence[Row], title: str) -> None:
-    table = plain_table(title)
+def _print_ranked(rows: Sequence[Row]) -> None:
+    table = plain_table()
     table.add_column("#", justify="right")
     table.add_column("function", overflow="fold", min_width=14)
     columns = {heading: [text(row) for row in rows] for heading, text in _COLUMNS.items()}
