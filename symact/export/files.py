@@ -50,8 +50,9 @@ def write_standalone(
     """Write a readable Python module that needs torch alone; arguments as for `write`."""
     if Path(path).suffix != ".py":
         raise InputError(f"{path}: a standalone module is written as FILE.py")
+    channel_dim = _channel_dim(expr)
     expr, constants = _resolved(expr, constants, grammar)
-    write_text(path, standalone.source(expr, constants))
+    write_text(path, standalone.source(expr, constants, channel_dim))
 
 
 def plot(
@@ -76,16 +77,18 @@ def write_onnx(
 ) -> None:
     """Write an ONNX model of one float32 input `x` and output `y`; arguments as for `write`.
 
-    The input may have any shape; with constants per channel it has four dimensions, channels second.
+    The input may have any shape; with constants per channel it has four dimensions, channels second or where
+    `channel_dim` of an `Activation` says, and any number of dimensions where they come last.
 
     Raises:
         InputError: the packages of the extra `onnx` are missing, or as for `write`.
     """
     if Path(path).suffix != ".onnx":
         raise InputError(f"{path}: an ONNX model is written as FILE.onnx")
+    channel_dim = _channel_dim(expr)
     expr, constants = _resolved(expr, constants, grammar)
     onnx.require()
-    model = onnx.function_model(expr, standalone.parameter_values(expr, constants))
+    model = onnx.function_model(expr, standalone.parameter_values(expr, constants), channel_dim)
     write_file(path, lambda temporary: onnx.save(model, temporary))
 
 
@@ -95,3 +98,7 @@ def _resolved(
     if isinstance(expr, Activation):
         return expr.expr, {**expr.constants(), **(constants or {})}
     return (parse(expr, grammar) if isinstance(expr, str) else expr), constants
+
+
+def _channel_dim(expr: Expr | str | Activation) -> int:
+    return expr.channel_dim if isinstance(expr, Activation) else 1

@@ -16,7 +16,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from symact.activation.runner import shared_runner
+from symact.activation.runner import place_of_channels, shared_runner
 from symact.errors import InputError
 from symact.expr.tree import Expr
 from symact.program.pipeline import lower
@@ -37,15 +37,16 @@ def require() -> None:
         raise InputError("ONNX needs the packages onnx and onnxscript: pip install 'symact[onnx]'") from None
 
 
-def function_model(expr: Expr, values: Mapping[str, float | list[float]]) -> Any:
+def function_model(expr: Expr, values: Mapping[str, float | list[float]], channel_dim: int = 1) -> Any:
     """A function as an `onnx.ModelProto` of one float32 input `x` and output `y`.
 
     Args:
         expr: the function.
         values: the value of each parameter, a number or one per channel.
+        channel_dim: the dimension of `x` that counts channels.
     """
-    module = _Module(expr, values).eval()
-    model = module_model(module, ["y"], module.channels)
+    module = _Module(expr, values, channel_dim).eval()
+    model = module_model(module, ["y"], module.channels, channel_dim)
     model.doc_string = f"{expr}, written by symact"
     return model
 
@@ -57,19 +58,26 @@ def save(model: Any, path: Path | str) -> None:
     onnx.save(model, path)
 
 
-def module_model(module: nn.Module, outputs: list[str], channels: int = 0) -> Any:
+def module_model(module: nn.Module, outputs: list[str], channels: int = 0, channel_dim: int = 1) -> Any:
     """A module of elementwise functions of one tensor as an `onnx.ModelProto` with input `x`.
 
     Args:
         module: gives one tensor, or a tuple of them.
         outputs: their names.
         channels: how many, where the constants are per channel; then the input has four dimensions.
+        channel_dim: which of them counts channels.
+
+    Raises:
+        InputError: four dimensions have no such dimension.
     """
     dynamic = torch.export.Dim.DYNAMIC
     example, shape = torch.linspace(-1.0, 1.0, 6), {0: dynamic}
     if channels:
-        example = torch.zeros(2, channels, 3, 4)
-        shape = {0: dynamic, 2: dynamic, 3: dynamic}
+        sizes = [2, 5, 3, 4]
+        place = place_of_channels(torch.empty(sizes), channel_dim)
+        sizes[place] = channels
+        example = torch.zeros(sizes)
+        shape = {dim: dynamic for dim in range(4) if dim != place}
     with _quiet():
         program = torch.onnx.export(
             module, (example,), dynamo=True, dynamic_shapes=(shape,), input_names=["x"], output_names=outputs,
@@ -77,7 +85,7 @@ def module_model(module: nn.Module, outputs: list[str], channels: int = 0) -> An
         )  # fmt: skip
     assert program is not None
     model = program.model_proto
-    if not channels:
+    if not channels or channel_dim == -1:
         # Elementwise: the shape in the model is that of the example, and any other will do.
         for value in (*model.graph.input, *model.graph.output):
             value.type.tensor_type.ClearField("shape")
@@ -102,8 +110,9 @@ def _quiet() -> Iterator[None]:
 class _Module(nn.Module):
     """A Program with its constants baked in."""
 
-    def __init__(self, expr: Expr, values: Mapping[str, float | list[float]]):
+    def __init__(self, expr: Expr, values: Mapping[str, float | list[float]], channel_dim: int = 1):
         super().__init__()
+        self.channel_dim = channel_dim
         self.runner = shared_runner(lower(expr))
         given = [torch.tensor(values[name], dtype=torch.float32) for name in self.runner.forward.inputs[1:]]
         self.channels = max((len(value) for value in given if value.dim()), default=0)
@@ -111,4 +120,4 @@ class _Module(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """The function at `x`."""
-        return self.runner(x, self.given)
+        return self.runner(x, self.given, self.channel_dim)

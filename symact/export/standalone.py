@@ -238,12 +238,13 @@ _TAKEN = frozenset({*dir(nn.Module()), "self", "inplace", "channels", "shape", "
 _TAKEN |= {"parameter", "nn", "activation", "Activation", "self_test", "int", "float", "bool", "len", "abs", "zip"}
 
 
-def source(expr: Expr, constants: Constants | None = None) -> str:
+def source(expr: Expr, constants: Constants | None = None, channel_dim: int = 1) -> str:
     """The text of the module.
 
     Args:
         expr: the expression.
         constants: parameter name -> learned value, a number or one per channel; else its `init`.
+        channel_dim: the dimension of the input that counts channels.
 
     Raises:
         InputError: `constants` names no parameter, or holds something else than finite numbers.
@@ -267,7 +268,7 @@ def source(expr: Expr, constants: Constants | None = None) -> str:
         curvature=torch_source.body(bend, "_curvature"),
         arguments="".join(f", {n}={v!r}" for n, v in zip(names, single, strict=True)),
         working=_working(wide),
-        broadcast=_broadcast(names),
+        broadcast=_broadcast(names, channel_dim),
         about_module=". A parameter has one value per layer, or with `channels=C` one per channel." if names else "",
         module_arguments=", channels=None" if names else "",
         attributes=_attributes(names, defaults),
@@ -342,16 +343,22 @@ def _working(limit: float) -> str:
     return f"{where}\n    working = torch.float64 if {double} else torch.float32"
 
 
-def _broadcast(names: list[str]) -> str:
+def _broadcast(names: list[str], channel_dim: int) -> str:
+    """The statements that bring parameters to the input's precision and its channels."""
     if not names:
         return ""
-    return (
-        f"    for parameter in [{', '.join(names)}]:\n"
-        "        parameter = torch.as_tensor(parameter, dtype=working, device=x.device)\n"
-        "        if parameter.dim() and x.dim() > 2:\n"
-        "            parameter = parameter.view(-1, *[1] * (x.dim() - 2))\n"
-        "        inputs.append(parameter)\n"
-    )
+    lines = [
+        f"for parameter in [{', '.join(names)}]:",
+        "    parameter = torch.as_tensor(parameter, dtype=working, device=x.device)",
+    ]
+    if channel_dim >= 0:
+        lines.append(f"    if parameter.numel() > 1 and x.dim() > {channel_dim + 1}:")
+        lines.append(f"        parameter = parameter.view(-1, *[1] * (x.dim() - {channel_dim + 1}))")
+    elif channel_dim < -1:
+        lines.append(f"    if parameter.numel() > 1 and x.dim() > {-channel_dim - 1}:")
+        lines.append(f"        parameter = parameter.view(-1{', 1' * (-channel_dim - 1)})")
+    lines.append("    inputs.append(parameter)")
+    return "".join(f"    {line}\n" for line in lines)
 
 
 def _attributes(names: list[str], defaults: list[str]) -> str:

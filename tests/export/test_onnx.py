@@ -113,3 +113,18 @@ def test_an_onnx_model_with_constants_per_channel(tmp_path):
     x = np.ones((3, 2, 5, 6), np.float32)
     (y,) = session.run(["y"], {"x": x})
     np.testing.assert_allclose(y[:, 1], 2 * np.tanh(x[:, 1]), rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("shape", "channel_dim"), [((4, 6, 5, 2), -1), ((7, 2), -1), ((4, 6, 2, 5), -2), ((2, 5, 4, 3), 0)]
+)
+def test_channels_of_an_onnx_model_stand_where_the_activation_has_them(tmp_path, shape, channel_dim):
+    trained = Activation("alpha*tanh(x)", LEARNABLE, channels=2, channel_dim=channel_dim)
+    with torch.no_grad():
+        trained.alpha.copy_(torch.tensor([1.0, 2.0]))
+    path = tmp_path / "act.onnx"
+    files.write(trained, path)
+    session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+    x = torch.randn(shape)
+    (y,) = session.run(["y"], {"x": x.numpy()})
+    np.testing.assert_allclose(y, trained(x).detach().numpy(), rtol=1e-5, atol=1e-6)

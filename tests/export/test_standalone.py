@@ -182,6 +182,21 @@ def test_the_constants_of_a_trained_activation_travel(tmp_path):
     assert sum(p.numel() for p in taken.parameters()) == 6
 
 
+@pytest.mark.parametrize(
+    ("shape", "channel_dim"),
+    [((2, 5, 3), -1), ((2, 4, 3, 5), -2), ((2, 4, 5, 3), 3), ((3, 4), 0), ((3,), -1), ((2, 3, 4), 1)],
+)
+def test_so_does_the_dimension_of_its_channels(tmp_path, shape, channel_dim):
+    trained = Activation("alpha*x*sigmoid(beta*x)", LEARNABLE, channels=3, channel_dim=channel_dim)
+    with torch.no_grad():
+        trained.alpha.copy_(torch.tensor([1.0, 2.0, 3.0]))
+    path = tmp_path / "trained.py"
+    files.write(trained, path)
+    x = torch.randn(shape)
+    torch.testing.assert_close(loaded(path).Activation()(x), trained(x))
+    torch.testing.assert_close(loaded(path).Activation(channels=1)(x), trained(x))
+
+
 @pytest.mark.slow
 def test_a_standalone_module_compiles_and_exports(standalone):
     act = standalone["alpha*x*sigmoid(beta*x) + training*erfc(x)"].Activation(channels=4)
