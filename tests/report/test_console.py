@@ -1,15 +1,17 @@
-"""What is printed can be read in 80 columns, and names stand as they are."""
+"""What is printed can be read in 80 columns, names stand as they are, and text of strangers is text."""
 
 from __future__ import annotations
 
 import io
 import itertools
+import json
 
+import numpy as np
 import pytest
 from rich.console import Console
 
 from symact.expr.tree import parse
-from symact.records import Outcome, Trial
+from symact.records import Outcome, Status, Trial
 from symact.report import console
 from symact.report.leaderboard import leaderboard
 
@@ -128,3 +130,50 @@ def test_a_folded_expression_loses_nothing_and_fits(width, text):
     lines = console.folded(text, width).split("\n")
     assert all(0 < len(line) <= width for line in lines)
     assert "".join(lines).replace(" ", "") == text.replace(" ", "")
+
+
+@pytest.mark.parametrize("text", ["[red]x[/red]", "[/]", "a[0]", "\x1b[2Jgone", "tab\tbed", "\u202eback"])
+def test_no_text_becomes_markup_or_an_escape_sequence(text, capsys):
+    console.say(text)
+    console.facts({text: text}, text)
+    console.listing([(text,)], ("heading",))
+    out = capsys.readouterr().out
+    assert "\x1b" not in out
+    assert "\u202e" not in out
+    assert out.count("[red]") == text.count("[red]") * 5
+
+
+def test_a_document_is_json_and_nothing_else(capsys):
+    console.document({"a": np.arange(3), "b": np.float64(0.5), "c": parse("tanh(x)")})
+    assert json.loads(capsys.readouterr().out) == {"a": [0, 1, 2], "b": 0.5, "c": "tanh(x)"}
+
+
+def test_not_a_number_is_no_json():
+    with pytest.raises(ValueError, match="JSON"):
+        console.document({"a": float("nan")})
+
+
+def test_progress_and_notes_go_to_standard_error(capsys):
+    with console.bar("working", 3) as update:
+        update(1, 3, "[bold]note")
+    console.note("[bold]careful")
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert captured.err == "[bold]careful\n"
+
+
+def test_the_leaderboard_counts_failures_below_the_table(capsys):
+    trials = [
+        Trial(parse("tanh(x)"), (Outcome.finished(0.5), Outcome.finished(0.7)), "random", 0),
+        Trial(parse("sin(x)"), (Outcome.finished(0.9),), "random", 1, budget=0.25),
+        Trial(parse("exp(x)"), (Outcome.failed(Status.diverged, "no"),), "random", 2),
+        Trial(parse("sinh(x)"), (Outcome.failed(Status.diverged, "no"),), "random", 3),
+    ]
+    console.top(leaderboard(trials, []), 1, "title")
+    out = capsys.readouterr().out
+    assert "title" in out
+    assert "0.6000 (n=2)" in out
+    assert "sin(x)" not in out, "one row was asked for"
+    assert "2 failed: 2 diverged" in out
+    console.top(leaderboard(trials, []), 0)
+    assert "0.9000 (budget 0.25)" in capsys.readouterr().out

@@ -1,4 +1,4 @@
-"""The training loop: optimizers, determinism, budget, batches."""
+"""The training loop: determinism, budget, batches."""
 
 from __future__ import annotations
 
@@ -9,16 +9,9 @@ import torch
 from torch import nn
 
 from symact.tasks.data import Split
-from symact.tasks.first_order import UPDATE_RULES, FlatParameters
 from symact.tasks.train import Phase, TrainConfig, Turn, measure_accuracy, train
 
 CONFIG = TrainConfig(epochs=4, batch=16, rate=1e-2)
-TORCH_OPTIMIZERS = {
-    "sgd": lambda p: torch.optim.SGD(p, 0.01, momentum=0.9, weight_decay=0.1),
-    "adam": lambda p: torch.optim.Adam(p, 0.01, weight_decay=0.1),
-    "adamw": lambda p: torch.optim.AdamW(p, 0.01, weight_decay=0.1),
-    "rmsprop": lambda p: torch.optim.RMSprop(p, 0.01, momentum=0.9, weight_decay=0.1),
-}
 
 
 def data(count: int = 70) -> Split:
@@ -34,22 +27,6 @@ def network(seed: int = 0) -> nn.Sequential:
 
 def phases(model: nn.Module, split: Split, epochs: float = 4) -> list[Phase]:
     return [Phase("joint", epochs, (Turn(list(model.parameters()), split, 1e-2),))]
-
-
-@pytest.mark.parametrize("name", list(UPDATE_RULES))
-def test_an_optimizer_steps_as_torch_optim_does(name: str) -> None:
-    ours, theirs = network(), network()
-    flat = FlatParameters(list(ours.parameters()))
-    update = UPDATE_RULES[name](flat, replace(CONFIG, weight_decay=0.1))
-    optimizer = TORCH_OPTIMIZERS[name](theirs.parameters())
-    split = data()
-    for _ in range(12):
-        update(flat.gradient(nn.functional.cross_entropy(ours(split.x), split.y)), 0.01)
-        optimizer.zero_grad()
-        nn.functional.cross_entropy(theirs(split.x), split.y).backward()
-        optimizer.step()
-    for mine, other in zip(ours.parameters(), theirs.parameters(), strict=True):
-        torch.testing.assert_close(mine, other, rtol=1e-4, atol=1e-6)
 
 
 def test_training_learns_and_the_same_seed_gives_the_same_curve() -> None:

@@ -1,0 +1,100 @@
+"""Tasks by name, from a file, as an object: described as text, and loaded from that text alone."""
+
+from __future__ import annotations
+
+import hashlib
+import sys
+
+import pytest
+
+from symact.errors import InputError
+from symact.execute.task_loading import MAXIMUM_BYTES, describe, load, takes_schedule
+from tests.execute import stub_tasks as stubs
+
+TEXT = "class Mine:\n    def evaluate(self, make_activation, seed, budget=1.0):\n        return {number}\n"
+
+
+@pytest.fixture
+def file(tmp_path):
+    path = tmp_path / "mine.py"
+    path.write_text(TEXT.format(number=1))
+    return path
+
+
+def test_a_file_is_described_by_its_text_and_hash(file):
+    settings, path = describe(f"{file}:Mine")
+    assert (settings.kind, settings.name, path) == ("file", "Mine", str(file))
+    assert settings.sha256 == hashlib.sha256(file.read_bytes()).hexdigest()
+
+
+def test_what_is_loaded_is_the_text_that_was_described(file):
+    settings, path = describe(f"{file}:Mine")
+    file.write_text(TEXT.format(number=2))
+    assert load(settings, path, None).evaluate(None, 0) == 1
+    file.unlink()
+    assert load(settings, path, None).evaluate(None, 0) == 1
+
+
+def test_a_named_task_and_an_object_are_described_without_a_text():
+    settings, path = describe("digits-deep")
+    assert (settings.kind, settings.name, settings.text, path) == ("name", "digits-deep", "", "")
+    settings, _ = describe(stubs.Quick())
+    assert (settings.kind, settings.name) == ("object", "tests.execute.stub_tasks.Quick")
+
+
+@pytest.mark.parametrize(
+    ("task", "message"),
+    [
+        (stubs.Quick, "is not a task"),
+        (3, "is not a task"),
+        ("nothing", "unknown task 'nothing'"),
+        ("mine.py", "mine.py:MyTask"),
+        ("mine.txt:Mine", "expected the name"),
+        ("mine.py:not a name", "expected the name"),
+        ("missing.py:Mine", "cannot be read"),
+    ],
+)
+def test_what_is_no_task_is_told_how_to_name_one(task, message):
+    with pytest.raises(InputError, match=message):
+        describe(task)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"\xff", "UTF-8"),
+        (b"#" * (MAXIMUM_BYTES + 1), "larger than"),
+        (b"class Mine: ...", "has no method `evaluate"),
+        (b"class Other: ...", "no class 'Mine'"),
+        (b"Mine = 3", "no class 'Mine'"),
+        (b"1/0", "ZeroDivisionError"),
+        (b"class Mine(:", "SyntaxError.*line 1"),
+        (b"class Mine:\n    def __init__(self):\n        raise ValueError('no')", "cannot be made: ValueError"),
+    ],
+)
+def test_a_file_without_a_task_is_told_what_is_missing(file, content, message):
+    file.write_bytes(content)
+
+    def attempt():
+        return load(*describe(f"{file}:Mine"), None)
+
+    with pytest.raises(InputError, match=message):
+        attempt()
+
+
+def test_data_goes_to_a_class_that_takes_it(file):
+    assert load(*describe(stubs.named("Quick")), "folder").data == "folder"
+    load(*describe(f"{file}:Mine"), "folder")
+
+
+def test_neighbours_are_imported_last(file, monkeypatch):
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    (file.parent / "json.py").write_text("raise RuntimeError('took the place of a library')")
+    (file.parent / "beside_mine.py").write_text("number = 5")
+    file.write_text("import json\nfrom beside_mine import number\n" + TEXT.format(number="number"))
+    assert load(*describe(f"{file}:Mine"), None).evaluate(None, 0) == 5
+
+
+def test_a_schedule_is_taken_where_evaluate_names_it():
+    assert takes_schedule(stubs.Scheduled())
+    assert not takes_schedule(stubs.Quick())

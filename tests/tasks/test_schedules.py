@@ -1,0 +1,74 @@
+"""Schedules: who trains when, at which rate, on which data."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import nn
+
+from symact.activation.module import Activation
+from symact.errors import InputError
+from symact.expr.grammar import load_grammar
+from symact.optimize.mixture import Mixture
+from symact.tasks.data import Split
+from symact.tasks.schedules import CYCLE_EPOCHS, MIXTURE_RATE, SCHEDULES, mixture_parameters, plan
+from symact.tasks.train import TrainConfig
+
+GRAMMAR = load_grammar("aquasurf")
+CONFIG = TrainConfig(epochs=5, batch=4, rate=1e-3)
+DATA = Split(torch.arange(24.0).reshape(8, 3), torch.zeros(8, dtype=torch.long))
+
+
+@pytest.fixture
+def mixed():
+    (candidate,) = Mixture(GRAMMAR.space("bench"), 0).ask(1)
+    activations = [Activation(candidate, GRAMMAR), Activation(candidate, GRAMMAR), nn.ReLU()]
+    return nn.Sequential(nn.Linear(3, 4), activations[0], nn.Linear(4, 4), activations[1], activations[2]), activations
+
+
+def ids(parameters):
+    return {id(parameter) for parameter in parameters}
+
+
+def test_joint_trains_everything_and_needs_no_mixture():
+    model = nn.Sequential(nn.Linear(3, 4), nn.ReLU())
+    (phase,) = plan("joint", model, [model[1]], DATA, CONFIG)
+    (turn,) = phase.turns
+    assert (phase.epochs, turn.rate, turn.data) == (5, 1e-3, DATA)
+    assert ids(turn.parameters) == ids(model.parameters())
+
+
+def test_three_cycles_take_turns_and_never_train_both(mixed):
+    model, activations = mixed
+    phases = plan("three-cycle", model, activations, DATA, CONFIG)
+    assert [phase.epochs for phase in phases] == [CYCLE_EPOCHS] * 3
+    weights, mixture, again = (phase.turns[0] for phase in phases)
+    assert ids(mixture.parameters) == ids(mixture_parameters(activations))
+    assert ids(weights.parameters) == ids(again.parameters) == ids(model.parameters()) - ids(mixture.parameters)
+    assert (weights.rate, mixture.rate) == (1e-3, MIXTURE_RATE)
+
+
+def test_bilevel_trains_on_halves_that_share_no_row(mixed):
+    model, activations = mixed
+    (phase,) = plan("bilevel", model, activations, DATA, CONFIG)
+    weights, mixture = phase.turns
+    assert phase.epochs == 2 * CONFIG.epochs
+    rows = [set(map(tuple, turn.data.x.tolist())) for turn in (weights, mixture)]
+    assert not rows[0] & rows[1]
+    assert rows[0] | rows[1] == set(map(tuple, DATA.x.tolist()))
+    assert not ids(weights.parameters) & ids(mixture.parameters)
+
+
+def test_a_shared_parameter_counts_once(mixed):
+    _, activations = mixed
+    found = mixture_parameters([activations[0], activations[0], activations[1]])
+    assert len(found) == len(ids(found)) == 6
+
+
+def test_an_unknown_schedule_and_one_without_mixture_weights_are_refused():
+    model = nn.Sequential(nn.Linear(3, 4), nn.ReLU())
+    with pytest.raises(InputError, match="known: joint, three-cycle, bilevel"):
+        plan("weekly", model, [], DATA, CONFIG)
+    for name in set(SCHEDULES) - {"joint"}:
+        with pytest.raises(InputError, match="use 'joint'"):
+            plan(name, model, [model[1]], DATA, CONFIG)
