@@ -12,6 +12,7 @@ the stable forms, whose intermediate steps have kinks of their own.
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Callable
 from functools import lru_cache
@@ -252,6 +253,8 @@ class Runner:
                 result: Tensor = run(program, *inputs)
                 return result
 
+            # Code of its own: by that, and not by what a closure holds, Dynamo tells one function from another.
+            activation.__code__ = activation.__code__.replace(co_name=f"activation_{next(_numbers)}")
             self._in_graph = torch.compiler.allow_in_graph(activation)
 
 
@@ -261,6 +264,7 @@ def shared_runner(program: Program) -> Runner:
     return Runner(program)
 
 
+_numbers = itertools.count()
 _is_compiling = torch.compiler.is_compiling
 _transforms_active = torch._C._are_functorch_transforms_active
 _batched = torch._C._functorch.is_legacy_batchedtensor

@@ -154,3 +154,18 @@ def test_transforms_are_compiled(text: str) -> None:
         torch._dynamo.reset()
         compiled = torch.compile(transformed(module), fullgraph=True, backend="aot_eager")
         assert torch.allclose(compiled(x), transformed(module)(x), atol=1e-5), name
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("kind", [compile_expression, Activation])
+def test_compilers_do_not_take_one_function_for_another(kind: Callable[[str], Function]) -> None:
+    """All functions share the code that Dynamo keeps its results for."""
+    torch._dynamo.reset()
+    texts = ("x*tanh(exp(x))", "x**2/(1 + x**2)", "sin(x)")
+    functions = [kind(text) for text in texts]
+    compiled = [torch.compile(function, backend="eager") for function in functions]
+    for dtype in (torch.float32, torch.float64, torch.float32):
+        for size in (3, 5):
+            x = torch.randn(size, dtype=dtype)
+            for function, other in zip(functions, compiled, strict=True):
+                torch.testing.assert_close(other(x), function(x))
