@@ -243,7 +243,7 @@ class Runner:
         assert self._in_graph is not None
         return self._in_graph(x, *[channelwise(p, x, channel_dim) for p in parameters])
 
-    @torch.compiler.assume_constant_result
+    @torch.compiler.assume_constant_result  # type: ignore[untyped-decorator]
     def _prepare(self) -> None:
         """Make what stands in the graph, out of Dynamo's sight."""
         if self._in_graph is None:
@@ -282,7 +282,8 @@ _apply_fused: Any = super(Function, _Fused).apply
 _TENSORS, _STRIDED, _SMALL, _SELECTOR = (Tensor, torch.nn.Parameter), torch.strided, small_tensors.SMALL, SELECTOR
 _DOUBLE = " float64"
 _KINDS = {dtype: "cpu" + _DOUBLE * (dtype == torch.float64) for dtype in TYPES}
-_apply_small, _small_forward = small_tensors.apply, small_tensors.forward
+_apply_small: Callable[..., Tensor] = small_tensors.apply
+_small_forward = small_tensors.forward
 
 
 def place_of_channels(x: Tensor, channel_dim: int) -> int:

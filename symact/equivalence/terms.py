@@ -280,8 +280,10 @@ class TermGraph:
         return symbol, tuple(self._arguments[number, : self.symbols[symbol].arity].tolist())
 
     def batches(self, start: int) -> Iterator[tuple[int, Array, int]]:
-        """(symbol, arguments, first term) of the terms from `start` on, in order: runs of one symbol, none of which is
-        an argument of another of its run."""
+        """(symbol, arguments, first term) of the terms from `start` on, in order.
+
+        Each is a run of one symbol; no term of a run is an argument of another.
+        """
         symbols, arguments = self._symbol_of[start : self.size], self._arguments[start : self.size]
         ends = [*(np.flatnonzero(np.diff(symbols)) + 1).tolist(), len(symbols)] if len(symbols) else []
         begin = 0

@@ -16,7 +16,7 @@ from collections import deque
 from dataclasses import asdict
 from typing import Any
 
-from symact.backends.cpu import library
+from symact.backends.cpu import building, library
 from symact.errors import InputError, SymactError
 from symact.execute import devices, global_state, marks, processes, warm_up
 from symact.execute.channel import Reader, Writer
@@ -216,7 +216,7 @@ class WorkerProcesses:
         self._selector = selectors.DefaultSelector()
         self._slots: list[_Slot] = []
         self._given, self._looked = 0, time.monotonic()
-        with contextlib.suppress(library.BuildError):  # each worker says so, and goes on without it
+        with contextlib.suppress(building.BuildError):  # each worker says so, and goes on without it
             library.build()  # once for all, and no part of what a candidate takes
         marks.sweep()
         try:

@@ -43,7 +43,7 @@ def _row(text: str, when: _Condition | None = None) -> Rewrite:
 
 def _invertible(values: Any, found: dict[str, int]) -> bool:
     """1/c is a float64 of ordinary size."""
-    return 1e-30 < abs(values.number(found["c"])) < 1e30
+    return bool(1e-30 < abs(values.number(found["c"])) < 1e30)
 
 
 def _positive(values: Any, found: dict[str, int]) -> bool:

@@ -226,6 +226,7 @@ def _tabulated(kernel: NativeKernel, program: int, kind: int) -> Any:
 
 
 def short_of_memory() -> MemoryError:
+    """The error of a kernel that could not allocate its blocks."""
     return MemoryError("the block interpreter has no memory for its blocks")
 
 

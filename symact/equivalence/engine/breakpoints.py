@@ -267,7 +267,8 @@ def _between(values: Array, x: Array, rows: Array, gaps: Array) -> Array:
         first = c[:, 1] + away[:, 1] * second
         slope = first + away[:, 0] * (second + away[:, 1] * c[:, 3])
         root = np.clip(root - (c[:, 0] + away[:, 0] * first) / slope, low, high)
-    return np.where(np.isfinite(root), root, line)
+    best: Array = np.where(np.isfinite(root), root, line)
+    return best
 
 
 def _turns(values: Array, x: Array, rows: Array, columns: Array) -> tuple[Array, Array]:

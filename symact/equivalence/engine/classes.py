@@ -163,7 +163,8 @@ class ClassBuilder:
         simple = np.array([*[symbol.plain_domain for symbol in self.graph.symbols], True])[terms.symbols[members]]
         known = terms.arguments[members]
         arguments = (self._sure[np.maximum(known, 0)] | (known < 0)).all(axis=1)
-        return simple & arguments & (terms.fingerprints.reliable[members] == ALL)
+        proved: Array = simple & arguments & (terms.fingerprints.reliable[members] == ALL)
+        return proved
 
     def record(self, numbers: Array, evidence: Array) -> None:
         """Remember by what the classes of terms of the graph were made."""

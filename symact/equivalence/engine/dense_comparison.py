@@ -163,4 +163,5 @@ def _leaving(values: Array, first: Array) -> Array:
 def _apart(values: Array, others: Array) -> Array:
     """Where two arrays differ by more than rounding, or are defined differently."""
     apart = np.abs(values - others) > _TOLERANCE * np.maximum(np.abs(values), np.abs(others))
-    return apart | (np.isnan(values) != np.isnan(others))
+    differing: Array = apart | (np.isnan(values) != np.isnan(others))
+    return differing

@@ -65,8 +65,11 @@ def domains(builder: ClassBuilder, terms: TermColumns, members: Array) -> Array:
 
 
 def _confirmed(builder: ClassBuilder, terms: TermColumns, members: Array) -> tuple[Array, Array]:
-    """``(members,)`` whether balls do not deny that terms are defined at a sample point where float64 says so,
-    and whether they confirm that they are undefined at one of the others."""
+    """``(members,)`` twice: what balls say of single sample points.
+
+    First whether they do not deny that terms are defined at a point where float64 says so; then whether they confirm
+    that terms are undefined at one of the others.
+    """
     base, undefined = builder.base, builder.comparison.undefined
     some, none = np.ones(len(members), bool), np.zeros(len(members), bool)
     symbols = terms.symbols[members]

@@ -103,8 +103,10 @@ def _agreeing(fingerprints: Fingerprints, terms: Array, others: Array) -> Array:
 
 
 def agreeing(fingerprints: Fingerprints, projections: Array, reliable: int) -> Array:
-    """``(terms,)`` which fingerprints are near one, with ``(BLOCKS,)`` projections, at every block where both are
-    reliable, of which there is at least one."""
+    """``(terms,)`` which fingerprints are near one, with ``(BLOCKS,)`` projections.
+
+    Near at every block where both are reliable, of which there is at least one.
+    """
     shared = (fingerprints.reliable & reliable)[:, None] & BITS != 0
     near = (np.abs(fingerprints.projections - projections) <= CLOSE) | ~shared
     found: Array = near.all(axis=1) & shared.any(axis=1)

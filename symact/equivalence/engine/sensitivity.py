@@ -147,11 +147,13 @@ def informative_points(parts: Sequence[tuple[Program, Sequence[Array]]], arity: 
 
 
 def _moderate(magnitude: Array, smallest: Array | float, largest: Array | float) -> Array:
-    return ((magnitude < largest) & (magnitude > smallest)) | (magnitude == 0) | np.isnan(magnitude)
+    moderate: Array = ((magnitude < largest) & (magnitude > smallest)) | (magnitude == 0) | np.isnan(magnitude)
+    return moderate
 
 
 def _undefined(arguments: Sequence[Array]) -> Array:
-    return np.logical_or.reduce([np.isnan(argument) for argument in arguments])
+    undefined: Array = np.logical_or.reduce([np.isnan(argument) for argument in arguments])
+    return undefined
 
 
 def _note_determined(good: Array, matters: list[Array], determined: Sequence[Array], own: slice) -> None:

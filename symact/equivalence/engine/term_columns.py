@@ -74,4 +74,5 @@ def spans(order: Array, starts: Array, ends: Array) -> Array:
     """The parts of `order` from each start to its end, one after another."""
     lengths = ends - starts
     within = np.arange(lengths.sum()) - np.repeat(np.cumsum(lengths) - lengths, lengths)
-    return order[np.repeat(starts, lengths) + within]
+    parts: Array = order[np.repeat(starts, lengths) + within]
+    return parts

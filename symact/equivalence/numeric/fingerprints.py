@@ -80,7 +80,8 @@ def _feature(values: Array) -> Array:
 
 def _projected(features: Array) -> Array:
     """``(terms, POINTS)`` -> ``(terms, BLOCKS)``."""
-    return np.einsum("tbp,bp->tb", features.reshape(-1, BLOCKS, PER_BLOCK), _WEIGHTS)
+    projected: Array = np.einsum("tbp,bp->tb", features.reshape(-1, BLOCKS, PER_BLOCK), _WEIGHTS)
+    return projected
 
 
 def project_block(features: Array, block: int) -> float:

@@ -91,14 +91,16 @@ def _erfcx_grad(a: Array) -> Array:
     """By the asymptotic series of DLMF 7.12.1 where the difference cancels."""
     inverse = 0.5 / np.maximum(a, 50.0) ** 2
     far = -2 / np.sqrt(np.pi) * inverse * (1 - 3 * inverse * (1 - 5 * inverse * (1 - 7 * inverse)))
-    return np.where(a > 50, far, 2 * a * special.erfcx(a) - 2 / np.sqrt(np.pi))
+    slope: Array = np.where(a > 50, far, 2 * a * special.erfcx(a) - 2 / np.sqrt(np.pi))
+    return slope
 
 
 def _i0e_minus_i1e(a: Array) -> Array:
     """By the asymptotic series of DLMF 10.40.1 where the difference cancels."""
     large = np.maximum(a, 1e4)
     far = (1 + 3 / (8 * large)) / (2 * large * np.sqrt(2 * np.pi * large))
-    return np.where(a > 1e4, far, special.i0e(a) - special.i1e(a))
+    difference: Array = np.where(a > 1e4, far, special.i0e(a) - special.i1e(a))
+    return difference
 
 
 # One row per instruction: arguments -> value.

@@ -98,7 +98,8 @@ class Saturation:
         size = np.abs(first)
         good = np.abs(first - second) <= 1e-12 * size
         good &= ((size < RELIABLE_HUGE) & (size > RELIABLE_TINY)) | (size == 0)
-        return good | (np.isnan(first) & np.isnan(second))
+        reliable: Array = good | (np.isnan(first) & np.isnan(second))
+        return reliable
 
 
 def run(
@@ -180,7 +181,7 @@ def _soft(bounds: Saturation, out: Array, nonzero: Array, sign: Array) -> Array:
 
 def whole(values: Array) -> Array:
     """Where values are integers of moderate size."""
-    found = np.rint(values) == values
+    found: Array = np.rint(values) == values
     if found.any():
         found &= np.abs(values) < WHOLE_BELOW
     return found
@@ -223,15 +224,18 @@ def _log1p(bounds: Saturation, a: Array) -> Array:
 
 
 def _sigmoid(bounds: Saturation, a: Array) -> Array:
-    return np.maximum(1.0 / (1.0 + np.exp(-a)), bounds.tiny)
+    y: Array = np.maximum(1.0 / (1.0 + np.exp(-a)), bounds.tiny)
+    return y
 
 
 def _logsigmoid(bounds: Saturation, a: Array) -> Array:
-    return np.minimum(np.minimum(a, 0.0) - np.log1p(np.exp(-np.abs(a))), -bounds.tiny)
+    y: Array = np.minimum(np.minimum(a, 0.0) - np.log1p(np.exp(-np.abs(a))), -bounds.tiny)
+    return y
 
 
 def _softplus(bounds: Saturation, a: Array) -> Array:
-    return np.maximum(np.maximum(a, 0.0) + np.log1p(np.exp(-np.abs(a))), bounds.tiny)
+    y: Array = np.maximum(np.maximum(a, 0.0) + np.log1p(np.exp(-np.abs(a))), bounds.tiny)
+    return y
 
 
 def _swish(bounds: Saturation, a: Array) -> Array:

@@ -53,7 +53,7 @@ class FormTable:
     """Makes forms and remembers them."""
 
     def __init__(self) -> None:
-        self._known: dict[tuple, Form] = {}
+        self._known: dict[tuple[Any, ...], Form] = {}
         self.x = self.make("x", (), (), 0, True, True)
         self.zero, self.one, self.minus_one = self.const(0), self.const(1), self.const(-1)
         self.nowhere = self.make("nowhere", (), (), 0, True, True, frozenset([0]))
@@ -64,7 +64,7 @@ class FormTable:
     def make(
         self,
         kind: str,
-        content: tuple,
+        content: tuple[Any, ...],
         data: Any,
         sign: int = 0,
         nonzero: bool = False,
@@ -135,8 +135,8 @@ def ratio(form: Form, other: Form) -> Rational | None:
 def leads_with_minus(form: Form) -> bool:
     """Whether a sum's first term, or a number, is negative: the one of `a` and `-a` that is written `-a`."""
     if form.kind == "sum":
-        return form.data[1][0][1] < 0
-    return form.kind == "const" and form.data < 0
+        return bool(form.data[1][0][1] < 0)
+    return bool(form.kind == "const" and form.data < 0)
 
 
 def normal(value: Rational) -> Rational:

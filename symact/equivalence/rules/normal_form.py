@@ -159,7 +159,7 @@ class NormalForms(FormTable):
                 tags |= {self._made_key(content)}
         return self.make("call", content, (name, *arguments), sign, nonzero, diffuse, tags)
 
-    def _edge(self, row: Function, argument: Form, content: tuple) -> frozenset[int]:
+    def _edge(self, row: Function, argument: Form, content: tuple[Any, ...]) -> frozenset[int]:
         """What names where a function of an argument is defined."""
         quantity, relation = row.edge
         if not quantity:
@@ -178,7 +178,7 @@ class NormalForms(FormTable):
         size = abs(terms[0][1])
         return self._made_key(("above", self.add([(form, Fraction(1) / size)]).key if constant or terms else form.key))
 
-    def _made_key(self, content: tuple) -> int:
+    def _made_key(self, content: tuple[Any, ...]) -> int:
         return self.make("call", ("domain", *content), ("domain",)).key
 
     # Functions with rules of their own.
@@ -228,7 +228,8 @@ class NormalForms(FormTable):
         if argument.positive and coefficient > 0 and coefficient != 1:
             return self.add(((self.call("log", argument), 1), (self.call("log", self.const(coefficient)), 1)))
         if argument.name == "exp" and coefficient == 1:
-            return argument.data[1]
+            inner: Form = argument.data[1]
+            return inner
         return self._free("log", self.scaled(argument, coefficient))
 
     def _sqrt(self, argument: Form) -> Form:

@@ -1,5 +1,6 @@
-"""Rules that say at sight which term an operator gives back, or which simpler application it is: neutral elements,
-max(f, f), |f| of f that is not negative, f - (-g), f/(1/g), cosh(-f).
+"""Rules that say at sight which term an operator gives back, or which simpler application it is.
+
+Neutral elements, max(f, f), |f| of f that is not negative, f - (-g), f/(1/g), cosh(-f).
 
 In: an operator and terms of a graph. Out: terms that need no evaluation and no comparison, as they are in the graph;
 and applications that stand for others. Every rule holds between partial functions, almost everywhere: it is a row of
@@ -33,8 +34,11 @@ class _Neutral(NamedTuple):
 
 
 class _Constant(NamedTuple):
-    """The result is the constant `value`, where the argument at `position` is the constant `argument` everywhere
-    (None: where both arguments are one term) and the other one has all `flags`."""
+    """The result is the constant `value` where the arguments allow it.
+
+    The argument at `position` is the constant `argument` everywhere (None: both arguments are one term), and the other
+    one has all `flags`.
+    """
 
     rule: str
     step: str
@@ -222,7 +226,8 @@ class TableRules:
         return found
 
     def _has(self, terms: Array, flags: int) -> Array:
-        return self._flags[terms] & flags == flags
+        having: Array = self._flags[terms] & flags == flags
+        return having
 
     def _is_constant(self, terms: Array, value: int) -> Array:
         here = np.zeros(len(terms), bool)

@@ -207,7 +207,8 @@ def _errors(
             worst[done : done + len(chunk)] = _relative(values, truth[own[done : done + len(chunk)]])
             done += len(chunk)
         start = stop
-    return np.ceil(2 * np.log2(np.maximum(worst, _FLOOR))) / 2
+    halves: Array = np.ceil(2 * np.log2(np.maximum(worst, _FLOOR))) / 2
+    return halves
 
 
 def _truth(enumerator: ShapeEnumerator, labels: Array, terms: TermColumns, indices: Array) -> Array:
@@ -247,4 +248,5 @@ def _relative(values: Array, truth: Array) -> Array:
     """The worst relative error over the points, at most 1; undefined agrees with undefined only."""
     error = np.abs(np.clip(values, -_LARGEST, _LARGEST) - truth) / np.maximum(np.abs(truth), _SMALLEST)
     error = np.where(np.isnan(values) & np.isnan(truth), 0.0, np.where(np.isnan(error), 1.0, error))
-    return np.minimum(error, 1.0).max(axis=1)
+    worst: Array = np.minimum(error, 1.0).max(axis=1)
+    return worst
