@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -11,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from symact import __version__, cli
+from symact.errors import printable
 
 
 @pytest.mark.parametrize("arguments", [["--help"], ["--version"], ["bench", "--help"], ["search", "--help"]])
@@ -147,6 +149,20 @@ def test_a_wrong_grammar_is_one_clear_line_and_exit_2(symact, tmp_path, text):
         ("search", "random", "--run", "/proc/nowhere/run"),
         ("search", "random", "--set", "nonsense"),
         ("search", "random", "--evaluations", "0"),
+        ("search", "random", "--evaluations", "9223372036854775808"),
+        ("search", "random", "--run", "file:x"),
+        ("search", "random", "--run", os.fsdecode(b"run-\xff")),
+        ("search", "random", "--run", "r" * 300),
+        ("search", "random", "--run", "/".join(["r" * 90] * 8)),
+        ("resume", ".", "--evaluations", "9223372036854775808"),
+        ("top", ".", "-n", "18446744073709551616"),
+        ("top", os.fsdecode(b"run-\xff")),
+        ("report", "file:x"),
+        ("compile", "pangaea"),
+        ("compile", "pangaea", "--output", "table.parquet"),
+        ("bench", "replay", "random", "--table", "t.parquet", "--evaluations", "9223372036854775808"),
+        ("bench", "replay", "random", "--table", "t.parquet", "--repeats", "9223372036854775808"),
+        ("bench", "build", "--task", "digits-deep", "--output", "t.parquet", "--seeds", "9223372036854775808"),
         ("top", "."),
         ("report", "."),
         ("resume", "."),
@@ -158,7 +174,7 @@ def test_a_wrong_grammar_is_one_clear_line_and_exit_2(symact, tmp_path, text):
         ("bench", "import", "missing.json", "--output", "t.parquet"),
         ("frobnicate",),
     ],
-    ids=" ".join,
+    ids=lambda arguments: printable(" ".join(arguments))[:60],
 )
 def test_wrong_arguments_are_one_clear_line_and_exit_2(symact, tmp_path, arguments):
     code, out, err = symact(*arguments)
