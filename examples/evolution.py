@@ -29,7 +29,7 @@ if __name__ == "__main__":
     evaluations = int(sys.argv[1]) if len(sys.argv) > 1 else 40
     run = sys.argv[2] if len(sys.argv) > 2 else None
     space = symact.parse_grammar(GRAMMAR).space("main")
-    study = symact.Study(space, "digits-deep", "evolution", run=run, seed=0, repeats=1)
+    study = symact.Study(space, "digits-shifted", "evolution", run=run, seed=0, repeats=1)
     study.run(evaluations)
     for row in leaderboard(study.trials, study.confirmations)[:5]:
         versus = row.versus_relu

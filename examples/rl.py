@@ -12,7 +12,7 @@ if __name__ == "__main__":
     evaluations = int(sys.argv[1]) if len(sys.argv) > 1 else 60
     run = sys.argv[2] if len(sys.argv) > 2 else None
     space = symact.load_grammar("ramachandran").space("unit")
-    with symact.Study(space, "digits-deep", "rl", run=run, seed=0) as study:
+    with symact.Study(space, "digits-shifted", "rl", run=run, seed=0) as study:
         study.run(evaluations, progress=lambda now: print(f"{now.phase}: {now.evaluations} of {now.total}", end="\r"))
         rows = leaderboard(study.trials, study.confirmations)
     for row in rows[:5]:

@@ -145,7 +145,7 @@ def search(
     optimizer: Annotated[str, typer.Argument(help="random, evolution, rl, surrogate or mixture.")] = "surrogate",
     grammar: Annotated[str, typer.Option("--grammar", help="A grammar file, or a shipped one.")] = "aquasurf",
     space: SpaceOption = None,
-    task: Annotated[str, typer.Option("--task", help="A task's name, or FILE.py:Class.")] = "digits-deep",
+    task: Annotated[str, typer.Option("--task", help="A task's name, or FILE.py:Class.")] = "digits-shifted",
     evaluations: Annotated[
         int, typer.Option("--evaluations", min=1, max=MOST, help="Distinct functions to evaluate.")
     ] = 60,

@@ -10,6 +10,7 @@ from symact.registry import Registry, lazy
 TASKS = Registry(
     "task",
     {
+        "digits-shifted": "symact.tasks.builtin:DigitsShifted",
         "digits-deep": "symact.tasks.builtin:DigitsDeep",
         "fashion14-deep": "symact.tasks.builtin:Fashion14Deep",
         "mnist14-deep": "symact.tasks.builtin:MNIST14Deep",

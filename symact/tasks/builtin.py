@@ -26,7 +26,7 @@ from torch.nn.parameter import is_lazy
 
 from symact.records import Outcome, Status
 from symact.tasks import networks
-from symact.tasks.data import Dataset, data_root, digits, images, images14
+from symact.tasks.data import Dataset, data_root, digits, images, images14, shifted_digits
 from symact.tasks.fisher import FisherFeatures, FisherProbe
 from symact.tasks.folder import imagenet
 from symact.tasks.networks import MakeActivation
@@ -216,8 +216,27 @@ def isolated(device: torch.device) -> Iterator[None]:
         yield
 
 
+class DigitsShifted(ImageTask):
+    """scikit-learn's digits anywhere in a frame of 12x12, three hidden layers of 64; the default, no download.
+
+    A linear network reaches a third of them, ReLU 85 %; the others of its kind lead (`runs/default_task`).
+    """
+
+    name, sites = "digits-shifted", 3
+    feature_batch = 256
+    config = TrainConfig(epochs=10, batch=64)
+
+    def load(self) -> Dataset:
+        """The shifted digits; nothing is downloaded."""
+        return shifted_digits()
+
+    def network(self, make_activation: MakeActivation) -> nn.Module:
+        """Three hidden layers of 64."""
+        return networks.mlp(make_activation, self.dataset.train.x.shape[1], [64] * 3, self.dataset.classes)
+
+
 class DigitsDeep(ImageTask):
-    """scikit-learn's digits, eight hidden layers of 32 without normalization; the default, no download."""
+    """scikit-learn's digits, eight hidden layers of 32 without normalization; a linear network beats ReLU here."""
 
     name, sites = "digits-deep", 8
     feature_batch = 256

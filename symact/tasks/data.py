@@ -142,6 +142,29 @@ def digits() -> Dataset:
     return Dataset("digits", 10, train, validation, test)
 
 
+def shifted_digits(frame: int = 12, copies: int = 3) -> Dataset:
+    """The digits anywhere in a larger frame, each `copies` times: 3,291 to train, 1,050 to validate and to test.
+
+    A linear function of the pixels cannot say what is where it does not know to look: it reaches a third of them.
+    Each digit stays in its part of `digits`, so that no picture of one part is in another.
+
+    Args:
+        frame: pixels a side, at least 8; an image is flat, ``(frame * frame,)``.
+        copies: places of each digit, drawn independently.
+    """
+    plain = digits()
+    parts = []
+    for number, part in enumerate((plain.train, plain.validation, plain.test)):
+        generator = np.random.default_rng([SPLIT_SEED, number])
+        images = part.x.reshape(-1, 8, 8).repeat_interleave(copies, 0)
+        # Standardized ink is lightest where there is none.
+        x = torch.full((len(images), frame, frame), float(plain.train.x.min()))
+        for row, (top, left) in enumerate(generator.integers(0, frame - 7, (len(images), 2)).tolist()):
+            x[row, top : top + 8, left : left + 8] = images[row]
+        parts.append((x.flatten(1), part.y.repeat_interleave(copies)))
+    return Dataset("shifted digits", 10, *(Split(standardized(x, parts[0][0]), y) for x, y in parts))
+
+
 def images14(name: str, root: Path | None, count: int = 5000) -> Dataset:
     """A member of the MNIST family at 14x14 (mean of 2x2 pixels), flat: ``(n, 196)``.
 

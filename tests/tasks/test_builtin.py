@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 import os
 from pathlib import Path
@@ -12,6 +13,7 @@ import torch
 from torch import nn
 
 from symact.activation.module import Activation
+from symact.cli import search
 from symact.errors import InputError
 from symact.expr.operators import Parameter, Vocabulary
 from symact.records import Status
@@ -34,7 +36,7 @@ def swish() -> nn.Module:
 @pytest.fixture(scope="module", params=[name for name in TASKS if name not in LARGE])
 def task(request: pytest.FixtureRequest) -> ImageTask:
     made = TASKS[request.param]()
-    if request.param != "digits-deep" and not os.environ.get("SYMACT_DATA"):
+    if not request.param.startswith("digits") and not os.environ.get("SYMACT_DATA"):
         pytest.skip(f"{request.param} needs its data: set SYMACT_DATA to a folder that holds it")
     try:
         made.dataset  # noqa: B018
@@ -180,3 +182,13 @@ def test_missing_data_is_one_clear_line(tmp_path: Path) -> None:
         assert "\n" not in str(caught.value)
     with pytest.raises(InputError, match="does not exist"):
         TASKS["mnist-cnn"](tmp_path / "nowhere").evaluate(swish, 0)
+
+
+def test_on_the_default_task_a_linear_network_fails_and_known_functions_lead() -> None:
+    default = inspect.signature(search).parameters["task"].default
+    made = TASKS[default]()
+    functions = ("identity", "relu", "gelu", "swish", "elu", "sigmoid")
+    accuracy = {name: made.evaluate(lambda n=name: Activation(f"{n}(x)"), 0).score for name in functions}
+    good = [accuracy[name] for name in ("relu", "gelu", "swish", "elu")]
+    assert accuracy["identity"] < min(good) - 0.1
+    assert accuracy["sigmoid"] < min(good) - 0.1

@@ -11,7 +11,7 @@ import torch
 
 from symact.errors import InputError
 from symact.tasks import data
-from symact.tasks.data import IDX_FILES, data_root, digits, images, images14, read_images
+from symact.tasks.data import IDX_FILES, data_root, digits, images, images14, read_images, shifted_digits
 
 
 def idx(array: np.ndarray) -> bytes:
@@ -142,3 +142,23 @@ def test_a_failed_download_is_one_line_that_says_what_to_do(monkeypatch: pytest.
 def test_an_unknown_set_lists_the_known(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="FashionMNIST"):
         read_images("ImageNet21k", tmp_path)
+
+
+def test_shifted_digits_are_the_digits_of_each_part_in_a_larger_frame() -> None:
+    plain, shifted = digits(), shifted_digits()
+    assert shifted.classes == 10
+    assert [len(part) for part in (shifted.train, shifted.validation, shifted.test)] == [3291, 1050, 1050]
+    places = set()
+    for small, large in ((plain.train, shifted.train), (plain.validation, shifted.validation)):
+        for row in range(0, len(large), 97):
+            image, digit = large.x[row].reshape(12, 12), small.x[row // 3].reshape(8, 8)
+            ink = image > image.min()
+            top, left = (int(ink.any(1 - axis).float().argmax()) for axis in (0, 1))
+            inside = digit > small.x.min()
+            first = [int(inside.any(1 - axis).float().argmax()) for axis in (0, 1)]
+            places.add((top - first[0], left - first[1]))
+            assert ink.sum() == inside.sum()
+            assert large.y[row] == small.y[row // 3]
+    assert len(places) > 10
+    assert all(0 <= top <= 4 and 0 <= left <= 4 for top, left in places)
+    assert torch.equal(shifted_digits().test.x, shifted.test.x)
