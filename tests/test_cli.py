@@ -241,7 +241,7 @@ def test_a_search_from_start_to_export(symact, tmp_path):
 
 @pytest.mark.slow
 def test_the_example_scripts_run(tmp_path):
-    examples = sorted((Path(__file__).parents[1] / "runs" / "examples").glob("*.py"))
+    examples = sorted((Path(__file__).parents[1] / "examples").glob("*.py"))
     assert {"evolution.py", "rl.py"} <= {path.name for path in examples}
     for name in ("evolution.py", "rl.py"):
         path = next(p for p in examples if p.name == name)
