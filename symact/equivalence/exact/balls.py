@@ -190,7 +190,7 @@ def same(first: Any, second: Any) -> bool | None:
 
 
 def scale(value: Any) -> float:
-    """A result as `fields.feature` reads float64, exponent plus mantissa; NaN where it is not known well enough."""
+    """A result as fingerprints read float64, exponent plus mantissa; NaN where it is not known well enough."""
     if value is UNDEFINED:
         return FEATURE_UNDEFINED
     if value is UNKNOWN or not value.is_finite() or not _accurate(value):

@@ -1,4 +1,4 @@
-"""`BallComparison`: whether two terms are the same function, settled in ball arithmetic.
+"""`BallComparison`: whether two terms are the same function, decided in ball arithmetic.
 
 In: terms (a symbol and argument terms) and points. Out: same, different, or undecided. Balls of shared
 sub-expressions are computed once per point and precision.
