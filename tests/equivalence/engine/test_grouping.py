@@ -19,16 +19,16 @@ def made(projections, reliable) -> Fingerprints:
 def drawn(seed: int, count: int, functions: int) -> tuple[Fingerprints, np.ndarray]:
     """Terms of a few functions, with rounding, some of them unreliable in some blocks, where their values are wrong."""
     generator = np.random.default_rng(seed)
-    truth = generator.uniform(-1000, 1000, (functions, BLOCKS))
+    truth = generator.uniform(-50, 50, (functions, BLOCKS))
     own = generator.integers(functions, size=count)
     reliable = np.where(generator.random(count) < 0.6, ALL, generator.integers(1, ALL, size=count) | COMMON_BITS)
     wrong = (reliable[:, None] >> np.arange(BLOCKS)) & 1 == 0
-    projections = truth[own] + generator.uniform(-1e-12, 1e-12, (count, BLOCKS))
-    projections[wrong] = generator.uniform(-1000, 1000, int(wrong.sum()))
+    projections = truth[own] + generator.uniform(-1e-13, 1e-13, (count, BLOCKS))
+    projections[wrong] = generator.uniform(-50, 50, int(wrong.sum()))
     return made(projections, reliable), own
 
 
-@settings(max_examples=40)
+@settings(max_examples=60)
 @given(st.integers(0, 2**32 - 1), st.integers(1, 30), st.integers(1, 6))
 def test_terms_of_one_function_are_in_one_group_and_no_others(seed, count, functions):
     fingerprints, own = drawn(seed, count, functions)
@@ -39,7 +39,7 @@ def test_terms_of_one_function_are_in_one_group_and_no_others(seed, count, funct
     assert (tight[reliable][:, None] == tight[reliable]).tolist() == (own[reliable][:, None] == own[reliable]).tolist()
 
 
-@settings(max_examples=40)
+@settings(max_examples=60)
 @given(st.integers(0, 2**32 - 1), st.integers(1, 30), st.integers(1, 6))
 def test_the_index_finds_what_a_table_groups(seed, count, functions):
     fingerprints, own = drawn(seed, count, functions)
