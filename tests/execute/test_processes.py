@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
+import signal
 import subprocess
 import sys
+import time
 
 import psutil
 import pytest
@@ -38,18 +41,52 @@ def test_a_whole_family_is_ended_and_reaped_also_in_sessions_of_their_own():
     assert not [pid for pid in pids if psutil.pid_exists(pid)]
 
 
-def test_descendants_and_their_memory_are_found():
-    with subprocess.Popen([sys.executable, "-c", FAMILY], stdout=subprocess.PIPE, text=True) as parent:
-        children = set(map(int, parent.stdout.readline().split()))
-        found = processes.descendants(parent.pid)
-        assert {process.pid for process in found} == children
-        assert processes.resident(found) > 3 * 2**20
-        for process in found:
-            process.kill()
-        parent.kill()
-    psutil.wait_procs(found, timeout=20)
-    assert processes.resident(found) == 0
-    assert processes.descendants(parent.pid) == []
+@pytest.fixture
+def family():
+    """A process with three children, each in a session of its own; all are ended after the test."""
+    parent = subprocess.Popen([sys.executable, "-c", FAMILY], stdout=subprocess.PIPE, text=True)
+    children = sorted(map(int, parent.stdout.readline().split()))
+    yield parent.pid, children
+    processes.end_all(process for pid in (*children, parent.pid) if (process := processes.look(pid)))
+    parent.wait()
+    parent.stdout.close()
+
+
+@pytest.mark.parametrize("find", [processes.descendants, processes.children])
+def test_descendants_and_their_memory_are_found(family, find):
+    parent, children = family
+    found = find(parent)
+    assert sorted(process.pid for process in found) == children
+    assert all(process.parent == parent and process.session == process.pid for process in found)
+    assert processes.resident(children) > 3 * 2**20
+
+
+def test_who_was_ended_is_gone_and_takes_no_signal(family):
+    parent, children = family
+    found = processes.descendants(parent)
+    assert processes.end_all(found) == 3
+    assert processes.descendants(parent) == []
+    assert processes.resident(children) == 0
+    for process in found:
+        processes.send(process, signal.SIGTERM)
+
+
+def test_a_process_that_has_the_id_of_another_gets_no_signal(family):
+    parent, _ = family
+    seen = processes.look(parent)
+    processes.send(dataclasses.replace(seen, start=seen.start - 1), signal.SIGKILL)
+    assert processes.look(parent) is not None
+    assert processes.look(parent).is_alive
+    processes.send(seen, signal.SIGSTOP)
+    while not processes.look(parent).is_stopped:
+        time.sleep(0.01)
+    processes.send(seen, signal.SIGCONT)
+
+
+def test_there_is_no_process_with_an_id_that_nobody_has():
+    assert processes.look(2**22 + 1) is None
+    assert processes.look(os.getpid()).parent == os.getppid()
+    assert os.getpid() in {process.pid for process in processes.everybody()}
 
 
 def test_exit_codes_tell_the_signal():
@@ -60,28 +97,6 @@ def test_exit_codes_tell_the_signal():
     while child not in codes:
         codes.update(processes.reap())
     assert codes[child] == -9
-
-
-def test_the_mark_of_this_process_is_alive_and_that_of_a_past_one_is_not():
-    mark = processes.mark()
-    pid, created, namespace = mark.split(":")
-    assert int(pid) == os.getpid()
-    assert processes._is_driver_alive(mark)
-    assert not processes._is_driver_alive(f"{pid}:{float(created) - 100}:{namespace}"), (
-        "a process id that was used again"
-    )
-    assert not processes._is_driver_alive(f"{2**22 + 1}:{created}:{namespace}")
-    assert processes._is_driver_alive(f"{pid}:0:another"), "unknown in another container, so it is left alone"
-    assert processes._is_driver_alive("nonsense")
-
-
-@pytest.mark.parametrize(
-    ("visible", "expected"),
-    [("", []), ("-1", []), ("0", ["0"]), ("2, 3", ["2", "3"]), ("GPU-a,GPU-b", ["GPU-a", "GPU-b"])],
-)
-def test_the_named_devices_are_respected(monkeypatch, visible, expected):
-    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
-    assert processes.devices() == expected
 
 
 def test_workers_share_four_fifths_of_the_memory():

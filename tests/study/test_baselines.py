@@ -16,8 +16,13 @@ def search(name):
     return functions, MemberSearch(functions)
 
 
-@pytest.mark.parametrize("space", ["bench", "large"])
-@pytest.mark.parametrize("text", BASELINES)
+# What is affine is no member of a space that is listed, and in a larger one as good as any other function.
+FOUND = [
+    (space, text) for space in ("bench", "large") for text in BASELINES if (space, text) != ("bench", "identity(x)")
+]
+
+
+@pytest.mark.parametrize(("space", "text"), FOUND)
 def test_a_baseline_is_found_as_the_space_writes_it(space, text):
     functions, find = search(space)
     found = find(parse(text))
@@ -41,4 +46,7 @@ def test_a_function_that_no_expression_of_the_space_is_has_no_member(space):
 
 
 def test_the_baselines_are_formulas_of_their_own():
-    assert len({str(parse(text)) for text in BASELINES}) == len(BASELINES) == 8
+    assert len({str(parse(text)) for text in BASELINES}) == len(BASELINES)
+    assert {"relu(x)", "elu(x)", "selu(x)", "sigmoid(x)", "softplus(x)", "softsign(x)", "swish(x)", "tanh(x)"} < set(
+        BASELINES
+    )
