@@ -175,6 +175,12 @@ def candidate_text(candidate: Candidate) -> str:
     return str(candidate) if isinstance(candidate, Expr) else " ; ".join(map(str, candidate))
 
 
+def is_mixture(candidate: Expr | tuple[Expr, ...]) -> bool:
+    """Whether a candidate has weights that a schedule trains apart from the rest."""
+    expressions = (candidate,) if isinstance(candidate, Expr) else candidate
+    return any(parameter.mixture for expression in expressions for parameter in expression.parameters)
+
+
 def to_document(candidate: Candidate, vocabulary: Vocabulary) -> dict[str, Any]:
     """A candidate as JSON types: what a store keeps and what a worker process is sent.
 

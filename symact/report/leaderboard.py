@@ -15,7 +15,7 @@ from typing import Any
 
 from scipy.special import stdtrit
 
-from symact.expr.tree import Expr, candidate_text
+from symact.expr.tree import Expr, candidate_text, is_mixture
 from symact.records import Status, Trial
 
 MINIMUM_PAIRS = 3
@@ -159,7 +159,12 @@ def _row(trial: Trial, confirmed: dict[Any, Trial], relu: Trial | None) -> Row:
     return Row(trial, confirmation, versus)
 
 
-def _paired(trial: Trial, relu: Trial) -> Difference | None:
-    if trial.status is not Status.finished or relu.status is not Status.finished:
+def _paired(trial: Trial, reference: Trial) -> Difference | None:
+    """The difference of two trials of the same epochs; None where one of them had more."""
+    if trial.status is not Status.finished or reference.status is not Status.finished:
         return None
-    return paired_difference(trial.scores, relu.scores)
+    if is_mixture(trial.candidate) != is_mixture(reference.candidate):
+        epochs, others = ([o.metrics.get("epochs") for o in t.outcomes] for t in (trial, reference))
+        if None in epochs or epochs[: len(others)] != others[: len(epochs)]:
+            return None
+    return paired_difference(trial.scores, reference.scores)

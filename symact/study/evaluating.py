@@ -14,7 +14,7 @@ from symact.errors import InputError, SymactError
 from symact.execute.executor import Executor
 from symact.execute.interrupts import uninterrupted
 from symact.execute.job import Job, Result, unable
-from symact.expr.tree import Expr, parse, to_document, to_sympy
+from symact.expr.tree import Expr, is_mixture, parse, to_document, to_sympy
 from symact.records import Outcome, Status
 from symact.store import Evaluation, Settings
 from symact.store.ledger import Ledger
@@ -28,12 +28,6 @@ TRIED_FIRST = (REFERENCE, "tanh(x)")  # before a study is made, until one does n
 def training_seed(seed: int, repeat: int, confirmation: bool = False) -> int:
     """The seed of a training: from study seed and repeat alone, so that all functions are paired."""
     return int(np.random.SeedSequence([seed, repeat, int(confirmation)]).generate_state(1)[0] >> 1)
-
-
-def is_mixture(candidate: Any) -> bool:
-    """Whether a candidate has weights that a schedule trains apart from the rest."""
-    expressions = (candidate,) if isinstance(candidate, Expr) else candidate
-    return any(parameter.mixture for expression in expressions for parameter in expression.parameters)
 
 
 class Evaluator:
@@ -200,7 +194,9 @@ class Evaluator:
     def _job(self, number: int, repeat: int, kind: str = "evaluate") -> Job:
         row = self._ledger.rows[number]
         seed = training_seed(self._settings.seed, repeat, kind == "confirm")
-        schedule = self._schedule if self._schedule and is_mixture(self._ledger.candidate(number)) else ""
+        # On the fresh seeds everybody is compared with everybody, so everybody has the epochs of a mixture.
+        alike = kind == "confirm" or is_mixture(self._ledger.candidate(number))
+        schedule = self._schedule if alike else ""
         return Job(number, repeat, seed, row.candidate, row.budget, schedule, kind)
 
     def _record(self, result: Result, watch: Watch | None) -> int:

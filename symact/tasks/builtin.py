@@ -106,7 +106,8 @@ class ImageTask:
             make_activation: gives a fresh activation module; called once per site.
             seed: of the initial weights and the order of the data, the same for every function.
             budget: fraction of a full training, in (0, 1].
-            schedule: `"joint"`, `"three-cycle"` or `"bilevel"` (the last two need mixture parameters).
+            schedule: `"joint"`, `"three-cycle"` or `"bilevel"`; without mixture parameters the last two train
+                everything together, for as many epochs.
 
         Raises:
             InputError: the data is missing, or the schedule cannot be used.

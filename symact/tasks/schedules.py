@@ -1,7 +1,8 @@
 """Which parameters train when: `joint`, Bansal's `three-cycle`, and `bilevel`.
 
 In: a model, its mixture parameters, the training split. Out: the `Phase`s that `train` walks
-through. Only `joint` works without mixture parameters. The validation split is never trained on.
+through. Without mixture parameters a schedule trains everything together for as many epochs, so that a reference
+has the budget of the mixture that it is compared with. The validation split is never trained on.
 """
 
 from __future__ import annotations
@@ -64,17 +65,19 @@ SCHEDULES: dict[str, Callable[[nn.Module, Sequence[nn.Parameter], Split, TrainCo
 def plan(
     schedule: str, model: nn.Module, activations: Sequence[nn.Module], data: Split, config: TrainConfig
 ) -> list[Phase]:
-    """The phases of a named schedule.
+    """The phases of a named schedule; of as many epochs for a network without mixture parameters.
 
     Raises:
-        InputError: unknown schedule, or one that needs mixture parameters and there are none.
+        InputError: unknown schedule.
     """
     if schedule not in SCHEDULES:
         raise InputError(f"unknown schedule {schedule!r}; known: {', '.join(SCHEDULES)}")
     mixture = mixture_parameters(activations)
-    if schedule != "joint" and not mixture:
-        raise InputError(f"the schedule {schedule!r} needs an activation with mixture parameters; use 'joint'")
-    return SCHEDULES[schedule](model, mixture, data, config)
+    phases = SCHEDULES[schedule](model, mixture, data, config)
+    if mixture:
+        return phases
+    everything = Turn(list(model.parameters()), data, config.rate)
+    return [Phase("joint", sum(phase.epochs for phase in phases), (everything,))]
 
 
 def _others(model: nn.Module, mixture: Sequence[nn.Parameter]) -> list[nn.Parameter]:

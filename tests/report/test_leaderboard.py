@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from symact.expr.operators import Parameter, Vocabulary
 from symact.expr.tree import parse
 from symact.records import Outcome, Status, Trial
 from symact.report.leaderboard import leaderboard, paired_difference, winner
@@ -137,3 +138,35 @@ def test_the_difference_to_the_best_baseline_is_paired_on_the_fresh_seeds():
     assert rows["elu(x)"].versus_best_baseline is None
     assert rows["x"].versus_best_baseline is None
     assert rows["sin(x)"].document()["versus_best_baseline"]["pairs"] == 3
+
+
+WEIGHTS = Vocabulary(parameters={f"w{i}": Parameter(f"w{i}", positive=True, mixture=True) for i in (1, 2)})
+
+
+@pytest.mark.parametrize("confirmed", [False, True])
+@pytest.mark.parametrize(
+    ("mixture", "reference", "shown"),
+    [
+        ([30] * 3, [10] * 3, False),
+        ([30] * 3, [30] * 3, True),
+        ([30] * 3, [30, 30, 10], False),
+        ([30] * 3, [None] * 3, False),
+        ([None] * 3, [30] * 3, False),
+        ([None] * 3, [None] * 3, False),
+    ],
+)
+def test_a_mixture_is_compared_with_what_had_its_epochs_or_not_at_all(mixture, reference, shown, confirmed):
+    def made(candidate, origin, number, epochs, base):
+        outcomes = [Outcome.finished(base + i / 100, **({"epochs": e} if e else {})) for i, e in enumerate(epochs)]
+        return Trial(candidate, tuple(outcomes), origin, number)
+
+    candidate = parse("(w1*relu(x) + w2*tanh(x))/(w1 + w2)", WEIGHTS)
+    trials = [
+        made(parse("relu(x)"), "baseline", 0, reference, 0.7),
+        made(candidate, "mixture", 1, mixture, 0.8),
+        made(parse("sin(x)"), "mixture", 2, [11] * 3, 0.75),
+    ]
+    rows = {row.trial.number: row for row in leaderboard(trials, trials if confirmed else ())}
+    assert (rows[1].versus_relu is not None) is shown
+    assert (rows[1].versus_best_baseline is not None) is (shown and confirmed)
+    assert rows[2].versus_relu is not None, "how long a task trains two ordinary functions is its own affair"

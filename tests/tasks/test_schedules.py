@@ -65,10 +65,18 @@ def test_a_shared_parameter_counts_once(mixed):
     assert len(found) == len(ids(found)) == 6
 
 
-def test_an_unknown_schedule_and_one_without_mixture_weights_are_refused():
-    model = nn.Sequential(nn.Linear(3, 4), nn.ReLU())
+def test_an_unknown_schedule_is_refused():
     with pytest.raises(InputError, match="known: joint, three-cycle, bilevel"):
-        plan("weekly", model, [], DATA, CONFIG)
-    for name in set(SCHEDULES) - {"joint"}:
-        with pytest.raises(InputError, match="use 'joint'"):
-            plan(name, model, [model[1]], DATA, CONFIG)
+        plan("weekly", nn.Linear(3, 4), [], DATA, CONFIG)
+
+
+@pytest.mark.parametrize("name", SCHEDULES)
+@pytest.mark.parametrize("learnable", [False, True])
+def test_a_reference_trains_everything_for_as_many_epochs_as_the_mixture(mixed, name, learnable):
+    activation = Activation("x*sigmoid(beta*x)", load_grammar("ramachandran")) if learnable else nn.ReLU()
+    model = nn.Sequential(nn.Linear(3, 4), activation)
+    (phase,) = plan(name, model, [activation], DATA, CONFIG)
+    (turn,) = phase.turns
+    assert phase.epochs == sum(p.epochs for p in plan(name, *mixed, DATA, CONFIG))
+    assert ids(turn.parameters) == ids(model.parameters())
+    assert turn.data is DATA
