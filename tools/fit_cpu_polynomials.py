@@ -159,6 +159,7 @@ ROWS = (
         "log1p(m) = m + m*m*P(m)"),
     Row("LOG1P_UNIT", *relative(lambda m: mp.log1p(m) / m), 0, 1, 9, "log1p(m) = m*P(m) on [0, 1]"),
     Row("SIN", *odd_tail(mp.sin), 0, 0.62, 3, "sin(r) = r + r*z*P(z), z = r*r"),
+    Row("SIN_HALF_TURN", *odd_tail(mp.sin), 0, 2.53, 3, "the same for |r| <= 1.59"),
     Row("COS", lambda z: (mp.cos(mp.sqrt(z)) - 1 + z / 2) / z**2, lambda z: z * z / mp.cos(mp.sqrt(z)), 0, 0.62, 2,
         "cos(r) = 1 - z/2 + z*z*P(z)"),
     Row("SINC_GRAD", *relative(lambda z: (mp.cos(mp.sqrt(z)) - odd(mp.sin)(z)) / z), 0, 4, 5,

@@ -19,6 +19,7 @@ import torch
 from symact.activation.extended_range import DOUBLE, SINGLE, extended
 from symact.backends import torch_source
 from symact.backends.select import Kernel
+from symact.program.compensation import compensated
 from symact.program.program import Program
 from symact.program.taylor import expanded
 
@@ -43,7 +44,7 @@ def grid() -> np.ndarray:
 @lru_cache(maxsize=4096)
 def wide(program: Program) -> Program:
     """The same function for float64: by its series near 0, with no overflow or underflow on the way elsewhere."""
-    return extended(expanded(program, True))
+    return compensated(extended(expanded(program, True)), True)
 
 
 @lru_cache(maxsize=65536)
@@ -61,7 +62,8 @@ def form(program: Program, within: float = math.inf) -> Program | None:
         within: up to which |x| it has to be right.
     """
     counted = grid() <= within
-    for candidate, tolerance in _narrow_forms(program):
+    for plain, tolerance in _narrow_forms(program):
+        candidate = compensated(plain, False)
         if not (_bad(program, candidate, tolerance) & counted).any():
             return candidate
     return None
@@ -79,7 +81,8 @@ def _narrow_forms(program: Program) -> Iterator[tuple[Program, float]]:
 @lru_cache(maxsize=65536)
 def double_form(program: Program) -> Program:
     """The cheapest form of a Program that plain operations compute right in float64, by the yardstick of `wide`."""
-    for candidate in (program, expanded(program, True), extended(program, DOUBLE)):
+    for plain in (program, expanded(program, True), extended(program, DOUBLE)):
+        candidate = compensated(plain, True)
         if not _bad_double(program, candidate).any():
             return candidate
     return wide(program)

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
+from typing import Any, TypeAlias
 
 import torch
 from torch import Tensor
@@ -23,9 +23,12 @@ from symact.backends import onnx_operations, torch_source
 from symact.backends.cpu import kernel as cpu_kernel
 from symact.backends.cpu.kernel import NativeKernel
 from symact.backends.select import SELECTOR, Kernel
+from symact.program.compensation import compensated
 from symact.program.gradient import backward
 from symact.program.program import Program
 from symact.program.taylor import expanded
+
+Pair: TypeAlias = tuple[Program, Program]
 
 # Where values cannot be looked at first (on a GPU, in compiled code), float64 is taken for all of them if float32 ends
 # below this magnitude, which ordinary activations reach; float64 is slow there.
@@ -91,14 +94,15 @@ def plan(program: Program, device: str = "cpu", double: bool = False) -> Plan:
     """
     if double:
         return _double_plan(program, device)
-    generation, forms = SELECTOR.generation, (program, backward(program))
+    generation, given = SELECTOR.generation, (program, backward(program))
+    forms = compensated(given[0], False), compensated(given[1], False)
     kernel = SELECTOR.kernel(device, *forms)
     if kernel is None:
         return Plan(generation, forms)
     with _undisturbed():
         if device != "cpu":
             return _unseen_plan(program, device, kernel)
-        forms, found = _examined(*forms)
+        forms, found = _examined(given, forms)
         small = len(program.inputs) == 1
         if found.limit == math.inf:
             kernel = SELECTOR.kernel(device, *forms)
@@ -133,19 +137,18 @@ def _double_plan(program: Program, device: str) -> Plan:
     return Plan(generation, forms, kernel, small=small)
 
 
-def _examined(forward: Program, slopes: Program) -> tuple[tuple[Program, Program], Reach]:
+def _examined(given: Pair, forms: Pair) -> tuple[Pair, Reach]:
     """The forms that reach furthest in float32, and how far: by the CPU kernel, where there are no parameters."""
-    given = forward, slopes
-    kernel = SELECTOR.kernel("cpu", *given) if len(forward.inputs) == 1 else None
+    kernel = SELECTOR.kernel("cpu", *forms) if len(given[0].inputs) == 1 else None
     found = reach(*given, kernel)
-    if kernel is None or found.limit >= 1.0:
-        return given, found
-    forms = expanded(forward), expanded(slopes)
-    other = SELECTOR.kernel("cpu", *forms) if forms != given else None
+    if kernel is None or found.limit >= 1.0 or (expanded(given[0]), expanded(given[1])) == given:
+        return forms, found
+    others = compensated(expanded(given[0]), False), compensated(expanded(given[1]), False)
+    other = SELECTOR.kernel("cpu", *others)
     if other is None:
-        return given, found
+        return forms, found
     better = reach(*given, other)
-    return (forms, better) if better.limit > found.limit else (given, found)
+    return (others, better) if better.limit > found.limit else (forms, found)
 
 
 def _mended(forms: tuple[Program, Program], exact: Kernel, found: Reach) -> NativeKernel | None:

@@ -107,7 +107,43 @@ def _i0e_minus_i1e(x):
     near = (torch.special.i0e(d) - torch.special.i1e(d)).to(x.dtype)
     return torch.where(x > 16.0, total * 0.3989422804014327 / torch.sqrt(a), near)'''
 
+_UPPER = '''\
+def _upper(x):
+    """x without the lower half of its digits: products of two such are exact."""
+    if x.dtype == torch.float64:
+        return (x.view(torch.int64) & -134217728).view(torch.float64)
+    return (x.view(torch.int32) & -4096).view(torch.float32)'''
+
+_PRODUCT_REST = '''\
+def _product_rest(a, b):
+    """What rounding takes from a*b (T. J. Dekker, 1971)."""
+    p, c, d = a * b, _upper(a), _upper(b)
+    rest = ((c * d - p) + c * (b - d) + (a - c) * d) + (a - c) * (b - d)
+    return torch.where(torch.isfinite(rest), rest, 0.0)'''
+
+_SUM_REST = '''\
+def _sum_rest(a, b):
+    """What rounding takes from a + b (D. E. Knuth, 1969)."""
+    s = a + b
+    c = s - a
+    return (a - (s - c)) + (b - c)'''
+
+_SIN_SUM = '''\
+def _sin_sum(a, b):
+    """sin(a + b)."""
+    return torch.sin(a) * torch.cos(b) + torch.cos(a) * torch.sin(b)'''
+
+_COS_SUM = '''\
+def _cos_sum(a, b):
+    """cos(a + b)."""
+    return torch.cos(a) * torch.cos(b) - torch.sin(a) * torch.sin(b)'''
+
 HELPERS: dict[str, str] = {
+    "_upper": _UPPER,
+    "product_rest": _PRODUCT_REST,
+    "sum_rest": _SUM_REST,
+    "sin_sum": _SIN_SUM,
+    "cos_sum": _COS_SUM,
     "asinh": _ASINH,
     "logsigmoid": _LOGSIGMOID,
     "softplus": _SOFTPLUS,

@@ -19,6 +19,7 @@ import torch
 from symact.backends.torch_helpers import HELPERS
 from symact.program.program import Operation, Program, verify
 
+_TWO_WORDS = ("product_rest", "sum_rest", "sin_sum", "cos_sum")
 _BOOLEAN = ("lt", "le", "eq")
 
 # Expression templates over the arguments' texts; `_name` calls a helper of `torch_helpers`.
@@ -53,6 +54,7 @@ TEMPLATES: dict[str, str] = {
     "erf": "torch.erf({})",
     "erfc": "torch.erfc({})",
     **{name: f"_{name}({{}})" for name in HELPERS if not name.startswith("_")},
+    **{name: f"_{name}({{}}, {{}})" for name in _TWO_WORDS},
 }
 
 

@@ -147,6 +147,10 @@ GRADIENTS: dict[str, Row] = {
     "i1e_ratio": lambda g, y, a: (g * _i1e_ratio_slope(y, a),),
     "i0e_minus_i1e": lambda g, y, a: (g * (_i0e_slope(a) - _i1e_slope(a)),),
     "hypot1": lambda g, y, a: (g * (a / y),),
+    "product_rest": lambda g, y, a, b: (None, None),
+    "sum_rest": lambda g, y, a, b: (None, None),
+    "sin_sum": lambda g, y, a, b: (g * call("cos_sum", a, b), g * call("cos_sum", a, b)),
+    "cos_sum": lambda g, y, a, b: (-(g * call("sin_sum", a, b)), -(g * call("sin_sum", a, b))),
 }
 
 

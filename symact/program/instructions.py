@@ -97,6 +97,11 @@ INSTRUCTIONS: dict[str, Instruction] = {
     "i1e_ratio": Instruction(1, 30.0),  # i1e(x)/x, 1/2 at 0
     "i0e_minus_i1e": Instruction(1, 30.0),  # i0e(x) - i1e(x)
     "hypot1": Instruction(1, 5.0),  # sqrt(1 + x*x), without overflow: |x| for |x| > 1e9
+    # What `compensation` emits. A rest is what rounding takes from a result, so it is 0 in mathematics.
+    "product_rest": Instruction(2, 2.0, True),  # of a*b
+    "sum_rest": Instruction(2, 5.0, True),  # of a + b
+    "sin_sum": Instruction(2, 16.0),  # sin(a + b) for an angle in two words, the second small beside the first
+    "cos_sum": Instruction(2, 16.0),  # cos(a + b) likewise
 }
 
 MACROS: dict[str, Macro] = {

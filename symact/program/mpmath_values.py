@@ -165,6 +165,10 @@ MEANING: dict[str, Callable[..., Any]] = {
     "i1e_ratio": lambda a: _scaled_bessel(1, a) / a if a != 0 else mpf(0.5),
     "i0e_minus_i1e": _difference,
     "hypot1": lambda a: mpmath.sqrt(1 + a * a),
+    "product_rest": lambda a, b: mpf(0),
+    "sum_rest": lambda a, b: mpf(0),
+    "sin_sum": lambda a, b: mpmath.sin(a + b),
+    "cos_sum": lambda a, b: mpmath.cos(a + b),
 }
 
 

@@ -266,6 +266,10 @@ class _Side:
             "i0e": lambda a: self.multiply(self("exp", -self.absolute(a)), self.analytic(_I0, a)),
             "i1e_ratio": lambda a: self.multiply(self("exp", -self.absolute(a)), self.analytic(_I1, a)),
             "i1e": lambda a: self.multiply(a, self("i1e_ratio", a)),
+            "product_rest": lambda a, b: self.constant(0.0),
+            "sum_rest": lambda a, b: self.constant(0.0),
+            "sin_sum": lambda a, b: self("sin", _add(a, b)),
+            "cos_sum": lambda a, b: self("cos", _add(a, b)),
             "i0e_minus_i1e": lambda a: _add(self("i0e", a), -self("i1e", a)),
         }
 

@@ -253,6 +253,48 @@ def tan(x):
 
 
 @triton.jit
+def product_rest(a, b):
+    """What rounding takes from a*b."""
+    p = a * b
+    c = high_part(a)
+    d = high_part(b)
+    rest = ((c * d - p) + c * (b - d) + (a - c) * d) + (a - c) * (b - d)
+    return tl.where(tl.abs(rest) < 1e30, rest, 0.0)
+
+
+@triton.jit
+def sum_rest(a, b):
+    """What rounding takes from a + b."""
+    s = a + b
+    c = s - a
+    return (a - (s - c)) + (b - c)
+
+
+@triton.jit
+def sine_of_rest(b):
+    q = b * b
+    return b - b * q * (1.0 - q * (1.0 - q / 42.0) / 20.0) / 6.0
+
+
+@triton.jit
+def cosine_of_rest(b):
+    q = b * b
+    return 1.0 - q * (1.0 - q * (1.0 - q / 30.0) / 12.0) / 2.0
+
+
+@triton.jit
+def sin_sum(a, b):
+    """sin(a + b) for |b| < 1, which holds for |a| < 1e7 in float32."""
+    return tl.sin(a) * cosine_of_rest(b) + tl.cos(a) * sine_of_rest(b)
+
+
+@triton.jit
+def cos_sum(a, b):
+    """cos(a + b), likewise."""
+    return tl.cos(a) * cosine_of_rest(b) - tl.sin(a) * sine_of_rest(b)
+
+
+@triton.jit
 def hypot1(x):
     a = tl.abs(x)
     b = tl.where(a > 1e9, 0.0, a)

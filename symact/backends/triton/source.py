@@ -45,6 +45,7 @@ TEMPLATES: dict[str, str] = {
     "pow": "power({}, {})",
     "sin": "tl.sin({})",
     "cos": "tl.cos({})",
+    **{name: f"{name}({{}}, {{}})" for name in ("product_rest", "sum_rest", "sin_sum", "cos_sum")},
     **{
         name: f"{name}({{}})"
         for name in (

@@ -14,6 +14,9 @@ static constexpr float LOG1P_UNIT[] = {1.000000000e+00f, -4.999993145e-01f, 3.33
 // sin(r) = r + r*z*P(z), z = r*r; 0.003
 static constexpr float SIN[] = {-1.666666716e-01f, 8.333379403e-03f, -1.985305862e-04f, 2.832392056e-06f};
 
+// the same for |r| <= 1.59; 0.126
+static constexpr float SIN_HALF_TURN[] = {-1.666665822e-01f, 8.333030157e-03f, -1.980684610e-04f, 2.599486379e-06f};
+
 // cos(r) = 1 - z/2 + z*z*P(z); 0.002
 static constexpr float COS[] = {4.166664556e-02f, -1.388730831e-03f, 2.443209269e-05f};
 

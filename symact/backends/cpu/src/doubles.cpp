@@ -41,6 +41,16 @@ double is_less(double a, double b) { return a < b ? 1.0 : 0.0; }
 double is_less_equal(double a, double b) { return a <= b ? 1.0 : 0.0; }
 double is_equal(double a, double b) { return a == b ? 1.0 : 0.0; }
 double power(double a, double b) { return std::pow(a, b); }
+double product_rest(double a, double b) {
+    double rest = std::fma(a, b, -(a * b));
+    return std::isfinite(rest) ? rest : 0.0;
+}
+double sum_rest(double a, double b) {
+    double s = a + b, c = s - a;
+    return (a - (s - c)) + (b - c);
+}
+double sin_sum(double a, double b) { return std::sin(a) * std::cos(b) + std::cos(a) * std::sin(b); }
+double cos_sum(double a, double b) { return std::cos(a) * std::cos(b) - std::sin(a) * std::sin(b); }
 double hypot1(double a) { return std::hypot(1.0, a); }
 
 double sigmoid(double x) {

@@ -225,6 +225,77 @@ INLINE Two sin_pair(F x) {
             patch(second, x, a.far, static_cast<double (*)(double)>(std::cos))};
 }
 
+// What rounding takes from a*b.
+INLINE F product_rest(F a, F b) {
+    F p = a * b;
+#if defined(__AVX2__)
+    F rest = fms(a, b, p);
+#else
+    const int32_t upper = static_cast<int32_t>(0xfffff000);
+    F c = real(bits(a) & upper), d = real(bits(b) & upper);
+    F rest = ((c * d - p) + c * (b - d) + (a - c) * d) + (a - c) * (b - d);
+#endif
+    return select(less_equal(absolute(rest), splat(3e38f)), rest, F{});
+}
+
+// What rounding takes from a + b.
+INLINE F sum_rest(F a, F b) {
+    F s = a + b, c = s - a;
+    return (a - (s - c)) + (b - c);
+}
+
+// (-1)^k*sin(r) for the angle x + rest in two words, which is r + k*pi, or for `TURNED` r + k*pi + pi/2.
+template <bool TURNED>
+INLINE F half_turn(F x, F rest, M far) {
+    F bounded = select(far, F{}, x);
+    F k = TURNED ? nearest(fma(bounded, splat(0.318309886f), splat(-0.5f))) : nearest(bounded * 0.318309886f);
+    F n = TURNED ? k + 0.5f : k;
+#if defined(__AVX2__)
+    F r = fnma(n, splat(3.14159274e+00f), bounded);
+    r = fnma(n, splat(-8.74227766e-08f), r);
+#else
+    D wide = __builtin_convertvector(bounded, D), turns = __builtin_convertvector(n, D);
+    F r = __builtin_convertvector((wide - turns * 3.14159265346825122833e+00) - turns * 1.21542010130123846498e-10, F);
+#endif
+    r = r + rest;
+    F z = r * r;
+    return real(bits(fma(r * z, polynomial(z, SIN_HALF_TURN), r)) ^ (integer(k) << 31));
+}
+
+INLINE M far_angle(F x) { return not_(less_equal(absolute(x), splat(1e5f))); }
+
+template <class Scalar>
+INLINE F patch(F y, F x, F rest, M lanes, Scalar f) {
+    if (__builtin_expect(any(lanes), 0))
+        for (int i = 0; i < WIDTH; i++)
+            if (lane(lanes, i)) y[i] = static_cast<float>(f(static_cast<double>(x[i]) + static_cast<double>(rest[i])));
+    return y;
+}
+
+INLINE Two sin_sum_pair(F x, F rest) {
+    Angle a = angle(x);
+    a.r = a.r + rest;
+    F s = sine(a.r), c = cosine(a.r);
+    M odd = odd_bit(a.n);
+    F first = real(bits(select(odd, c, s)) ^ ((a.n & 2) << 30));
+    F second = real(bits(select(odd, s, c)) ^ (((a.n + 1) & 2) << 30));
+    return {patch(first, x, rest, a.far, static_cast<double (*)(double)>(std::sin)),
+            patch(second, x, rest, a.far, static_cast<double (*)(double)>(std::cos))};
+}
+
+INLINE F sin_sum(F x, F rest) {
+    M far = far_angle(x);
+    return patch(half_turn<false>(x, rest, far), x, rest, far, static_cast<double (*)(double)>(std::sin));
+}
+
+INLINE F cos_sum(F x, F rest) {
+    M far = far_angle(x);
+    return patch(-half_turn<true>(x, rest, far), x, rest, far, static_cast<double (*)(double)>(std::cos));
+}
+
+INLINE F sin_product(F a, F b) { return sin_sum(a * b, product_rest(a, b)); }
+INLINE F cos_product(F a, F b) { return cos_sum(a * b, product_rest(a, b)); }
+
 INLINE F tan_(F x) {
     Angle a = angle(x);
     F s = sine(a.r), c = cosine(a.r);

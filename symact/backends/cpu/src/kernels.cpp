@@ -68,6 +68,17 @@ void binary(const Step& s, const Frame& t) {
     for (int64_t i = 0; i < t.n; i += WIDTH) store(y + i, f(a[i], b[i]));
 }
 
+template <Two (*f)(F, F)>
+void binary_pair(const Step& s, const Frame& t) {
+    Operand a(t, s.a), b(t, s.b);
+    float *y = t.at[s.y], *z = t.at[s.z];
+    for (int64_t i = 0; i < t.n; i += WIDTH) {
+        Two two = f(a[i], b[i]);
+        store(y + i, two.first);
+        store(z + i, two.second);
+    }
+}
+
 void where(const Step& s, const Frame& t) {
     Operand a(t, s.a), b(t, s.b), c(t, s.c);
     float* y = t.at[s.y];
@@ -257,7 +268,8 @@ extern const Machine JOIN(SYMACT_ISA, _machine) = {
     {SYMACT_UNARY(UNARY) SYMACT_BINARY(BINARY) SYMACT_ISA::where, SYMACT_UNARY_MORE(UNARY)
          SYMACT_TIMES(TIMES) SYMACT_CHOICE(CHOICE) SYMACT_ISA::clip, SYMACT_ISA::where_inside<false>,
          SYMACT_ISA::where_inside<true>,
-         SYMACT_ISA::clip_line<false>, SYMACT_ISA::clip_line<true>, SYMACT_PAIRS(PAIR)
+         SYMACT_ISA::clip_line<false>, SYMACT_ISA::clip_line<true>, SYMACT_ISA::binary_pair<SYMACT_ISA::sin_sum_pair>,
+         SYMACT_ISA::binary<SYMACT_ISA::sin_product>, SYMACT_ISA::binary<SYMACT_ISA::cos_product>, SYMACT_PAIRS(PAIR)
      CHAIN2(0), CHAIN2(1), CHAIN2(2), TREE(0), TREE(1), TREE(2), CHAIN3(0), CHAIN3(1),
      CHAIN3(2)},
     SYMACT_ISA::read_bfloat16,

@@ -14,7 +14,8 @@
     X(i1e_ratio, i1e_ratio) X(i0e_minus_i1e, i0e_minus_i1e) X(hypot1, hypot1)
 #define SYMACT_BINARY(X)                                                                     \
     X(add, add) X(sub, subtract) X(mul, multiply) X(div, divide) X(max, maximum) X(min, minimum) \
-    X(lt, is_less) X(le, is_less_equal) X(eq, is_equal) X(pow, power)
+    X(lt, is_less) X(le, is_less_equal) X(eq, is_equal) X(pow, power)                             \
+    X(product_rest, product_rest) X(sum_rest, sum_rest) X(sin_sum, sin_sum) X(cos_sum, cos_sum)
 
 // Below: not in program.py. X(name, function)
 #define SYMACT_UNARY_MORE(X)                                                                                     \
@@ -60,6 +61,9 @@ enum Operation : int16_t {
     OP_where_inside_times,  // b < a < c ? d*e : 0
     OP_clip_line,     // a*b + c, clipped to [d, e]
     OP_clip_line_pair,  // the same, and a*b + c
+    OP_sin_sum_pair,  // sin(a + b) and cos(a + b)
+    OP_sin_product,  // sin(a*b), the product in two words
+    OP_cos_product,
 #define X(first, second, function) OP_##function,
     SYMACT_PAIRS(X)
 #undef X

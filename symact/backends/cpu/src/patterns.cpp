@@ -18,7 +18,7 @@ const char* const NAMES[] = {
 #define X(name, function) #name,
     SYMACT_CHOICE(X)
 #undef X
-    "clip", "where_inside", "where_inside_times", "clip_line", "clip_line_pair",
+    "clip", "where_inside", "where_inside_times", "clip_line", "clip_line_pair", "sin_sum_pair", "sin_product", "cos_product",
 #define X(first, second, function) #function,
     SYMACT_PAIRS(X)
 #undef X

@@ -267,6 +267,31 @@ void pair_up(Graph& g) {
         }
 }
 
+// sin(a*b) where the rest is that of the product alone.
+void angles_of_products(Graph& g) {
+    static const Pattern sine("sin_sum(mul(a, b), product_rest(a, b))"), cosine("cos_sum(mul(a, b), product_rest(a, b))");
+    for (int i = g.inputs; i < g.size(); i++) {
+        if (g.nodes[i].uses == 0 || !(g.is(i, OP_sin_sum) || g.is(i, OP_cos_sum))) continue;
+        int found[26];
+        std::fill_n(found, 26, NONE);
+        bool sines = g.is(i, OP_sin_sum);
+        if (!(sines ? sine : cosine).match(g, i, found)) continue;
+        g.become(i, sines ? OP_sin_product : OP_cos_product, found[0], found[1]);
+    }
+}
+
+// sin(u + v) and cos(u + v) together.
+void pair_up_sums(Graph& g) {
+    const int count = g.size();
+    for (int i = g.inputs; i < count; i++)
+        for (int j = g.inputs; j < count && g.is(i, OP_sin_sum) && g.nodes[i].uses > 0; j++) {
+            if (!g.is(j, OP_cos_sum) || g.nodes[j].uses == 0) continue;
+            if (g.argument(i, 0) != g.argument(j, 0) || g.argument(i, 1) != g.argument(j, 1)) continue;
+            g.become(i, OP_sin_sum_pair, g.argument(i, 0), g.argument(i, 1));
+            g.become(j, OP_second, i);
+        }
+}
+
 // clip(u*b + c, d, e) of constants, with the line itself where it is needed again.
 void clip_lines(Graph& g) {
     const int count = g.size();
@@ -394,6 +419,8 @@ void fuse(Graph& g) {
     g.count_uses();
     clip_lines(g);
     pair_up(g);
+    pair_up_sums(g);
+    angles_of_products(g);
     g.count_uses();
     negate_clips(g);
     g.count_uses();

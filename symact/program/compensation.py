@@ -1,0 +1,158 @@
+"""Angles in two words: `sin(30*x)` is right where the rounding of `30*x` alone would be 1e-3.
+
+In: a Program, and for which precision. Out: the same function, in which the angle of a sine, cosine or tangent that is
+a polynomial of the inputs comes with what rounding took from it: `product_rest` and `sum_rest` are exact, and constants
+bring what float32, or float64, cannot hold of them. Derivatives are taken before this, since a rest has none.
+"""
+
+from __future__ import annotations
+
+import math
+from fractions import Fraction
+from functools import lru_cache
+
+import numpy as np
+from mpmath import mp, mpf
+
+from symact.program.builder import Emitter, Value, call
+from symact.program.program import Program
+
+_CIRCULAR = frozenset(("sin", "cos", "tan", "sinc", "sinc_grad"))
+# A bound that large is no part of the angle but of its range.
+_BOUND = 1e30
+
+
+@lru_cache(maxsize=8192)
+def compensated(program: Program, double: bool) -> Program:
+    """The same function for float64, or else for float32, with its angles in two words; the same object without any."""
+    if not any(operation.name in _CIRCULAR for operation in program.operations):
+        return program
+    compensation = _Compensation(program, double)
+    return compensation.result() if compensation.used else program
+
+
+class _Compensation:
+    """One pass over a Program.
+
+    Attributes:
+        used: whether any angle has a rest.
+    """
+
+    def __init__(self, program: Program, double: bool):
+        self.program, self.double, self.used = program, double, False
+        self.builder = Emitter(program.inputs, stable=False)
+        self.values = [Value(self.builder, number) for number in range(len(program.inputs))]
+        self._rests: dict[int, Value | None] = {}
+        self._polynomial = self._polynomials()
+        for number, operation in enumerate(program.operations, len(program.inputs)):
+            self.values.append(self._value(number, operation.name))
+
+    def result(self) -> Program:
+        """The Program."""
+        return self.builder.build(*[self.values[output].number for output in self.program.outputs])
+
+    def _arguments(self, number: int) -> tuple[int, ...]:
+        return self.program.operations[number - len(self.program.inputs)].arguments
+
+    def _name(self, number: int) -> str:
+        position = number - len(self.program.inputs)
+        return self.program.operations[position].name if position >= 0 else ""
+
+    def _constant(self, number: int) -> float | None:
+        position = number - len(self.program.inputs)
+        if position < 0 or self.program.operations[position].name != "const":
+            return None
+        return self.program.operations[position].number
+
+    def _polynomials(self) -> list[bool]:
+        """Which values are made of inputs and constants by arithmetic alone."""
+        found = [True] * len(self.program.inputs)
+        for operation in self.program.operations:
+            made = operation.name in ("const", "add", "sub", "mul", "neg", "abs", "max", "min")
+            found.append(made and all(found[a] for a in operation.arguments))
+            if operation.name in ("max", "min") and found[-1]:
+                bounds = [self._constant(a) for a in operation.arguments]
+                found[-1] = any(b is not None and abs(b) >= _BOUND for b in bounds)
+        return found
+
+    def _value(self, number: int, name: str) -> Value:
+        constant = self._constant(number)
+        if constant is not None:
+            return Value(self.builder, self.builder.const(constant))
+        arguments = [self.values[a] for a in self._arguments(number)]
+        rest = self._rest(self._arguments(number)[0]) if name in _CIRCULAR else None
+        if rest is None:
+            return call(name, *arguments)
+        self.used = True
+        angle = arguments[0]
+        if name in ("sin", "cos"):
+            return call(f"{name}_sum", angle, rest)
+        sine, cosine = call("sin_sum", angle, rest), call("cos_sum", angle, rest)
+        if name == "tan":
+            return sine / cosine
+        small = call("lt", call("abs", angle), 2.0)
+        near = call(name, call("where", small, angle, 0.0))
+        divisor = call("where", small, 2.0, angle)
+        far = sine / divisor
+        return call("where", small, near, far if name == "sinc" else (cosine - far) / divisor)
+
+    def _rest(self, number: int) -> Value | None:
+        """What rounding took from a value; None for nothing, and where the value is no polynomial."""
+        if not self._polynomial[number]:
+            return None
+        if number not in self._rests:
+            self._rests[number] = self._made(number)
+        return self._rests[number]
+
+    def _made(self, number: int) -> Value | None:
+        constant, name = self._constant(number), self._name(number)
+        if constant is not None:
+            left = remainder(constant, self.double)
+            return Value(self.builder, self.builder.const(left)) if left else None
+        if not name:
+            return None
+        arguments = self._arguments(number)
+        values, rests = [self.values[a] for a in arguments], [self._rest(a) for a in arguments]
+        match name:
+            case "neg":
+                return None if rests[0] is None else -rests[0]
+            case "abs":
+                return None if rests[0] is None else call("where", call("lt", values[0], 0.0), -rests[0], rests[0])
+            case "max" | "min":
+                return next((r for r, a in zip(rests, arguments, strict=True) if self._constant(a) is None), None)
+            case "add" | "sub":
+                second, other = values[1], rests[1]
+                if name == "sub":
+                    second, other = -second, None if other is None else -other
+                return _total([call("sum_rest", values[0], second), rests[0], other])
+        exact = any(c is not None and _power_of_two(c) for c in map(self._constant, arguments))
+        own = None if exact else call("product_rest", *values)
+        return _total([own, *(None if r is None else r * v for r, v in zip(rests, values[::-1], strict=True))])
+
+
+def _total(parts: list[Value | None]) -> Value | None:
+    total: Value | None = None
+    for part in parts:
+        if part is not None:
+            total = part if total is None else total + part
+    return total
+
+
+def _power_of_two(value: float) -> bool:
+    return math.isfinite(value) and abs(math.frexp(value)[0]) == 0.5
+
+
+@lru_cache(maxsize=4096)
+def remainder(value: float, double: bool) -> float:
+    """What a precision does not hold of the number that is meant: a rational part of pi, or the decimal that was written."""
+    if not math.isfinite(value) or not 1e-30 < abs(value) < 1e30:
+        return 0.0
+    held = value if double else float(np.float32(value))
+    with mp.workprec(300):
+        ratio = Fraction(value / math.pi).limit_denominator(64)
+        turns = mp.pi * ratio.numerator / ratio.denominator
+        if ratio and float(turns) == value:
+            return float(turns - mpf(held))
+    text = repr(value)
+    meant = Fraction(text) if len(text) <= 13 else Fraction(value)
+    return float(meant - Fraction(held))
