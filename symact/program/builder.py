@@ -154,6 +154,11 @@ class Emitter(Builder):
         operation = self.operation(value)
         return operation.number if operation is not None and operation.name == "const" else None
 
+    def is_parameter(self, number: int) -> bool:
+        """Whether an input is a parameter, and neither an argument nor a gradient."""
+        name = self.inputs[number]
+        return name not in ("x", "a", "b") and not name.startswith("grad")
+
     def negated_product(self, number: int) -> tuple[int, bool] | None:
         """For a product with a constant: minus it, and whether the constant is negative; else None."""
         operation = self.operation(number)

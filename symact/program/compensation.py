@@ -144,15 +144,20 @@ def _power_of_two(value: float) -> bool:
 
 @lru_cache(maxsize=4096)
 def remainder(value: float, double: bool) -> float:
-    """What a precision does not hold of the number that is meant: a rational part of pi, or the decimal that was written."""
+    """What a precision does not hold of the number that is meant: a part of pi, a short decimal, or a ratio."""
     if not math.isfinite(value) or not 1e-30 < abs(value) < 1e30:
         return 0.0
     held = value if double else float(np.float32(value))
     with mp.workprec(300):
         ratio = Fraction(value / math.pi).limit_denominator(64)
         turns = mp.pi * ratio.numerator / ratio.denominator
-        if ratio and float(turns) == value:
+        if ratio and _same(float(turns), value):
             return float(turns - mpf(held))
-    text = repr(value)
-    meant = Fraction(text) if len(text) <= 13 else Fraction(value)
+    text, ratio = repr(value), Fraction(value).limit_denominator(1000)
+    meant = Fraction(text) if len(text) <= 13 else ratio if _same(float(ratio), value) else Fraction(value)
     return float(meant - Fraction(held))
+
+
+def _same(a: float, b: float) -> bool:
+    """Equal but for the rounding of a product of constants."""
+    return abs(a - b) <= 4e-16 * abs(b)

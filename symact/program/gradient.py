@@ -143,7 +143,7 @@ GRADIENTS: dict[str, Row] = {
     "i1e": lambda g, y, a: (g * _i1e_slope(a),),
     "sinc": lambda g, y, a: (g * call("sinc_grad", a),),
     "sinc_grad": lambda g, y, a: (g * _sinc_grad_slope(y, a),),
-    "erfcx_grad": lambda g, y, a: (g * (2.0 * call("erfcx", a) + 2.0 * a * y),),
+    "erfcx_grad": lambda g, y, a: (g * _erfcx_bend(y, a),),
     "i1e_ratio": lambda g, y, a: (g * _i1e_ratio_slope(y, a),),
     "i0e_minus_i1e": lambda g, y, a: (g * (_i0e_slope(a) - _i1e_slope(a)),),
     "hypot1": lambda g, y, a: (g * (a / y),),
@@ -152,6 +152,21 @@ GRADIENTS: dict[str, Row] = {
     "sin_sum": lambda g, y, a, b: (g * call("cos_sum", a, b), g * call("cos_sum", a, b)),
     "cos_sum": lambda g, y, a, b: (-(g * call("sin_sum", a, b)), -(g * call("sin_sum", a, b))),
 }
+
+
+def _erfcx_bend(y: Value, a: Value) -> Value:
+    """2*erfcx(a) + 2*a*y, from 8 on by the asymptotic series of erfcx (DLMF 7.12.1), differentiated twice."""
+    inverse = 1.0 / call("max", a, 8.0)
+    square = inverse * inverse
+    # The coefficients are (-1)**n*(2*n - 1)!!/2**n*(2*n + 1)*(2*n + 2).
+    terms, factor = [], _INVERSE_ROOT_PI
+    for n in range(17):
+        terms.append(factor * (2 * n + 1) * (2 * n + 2))
+        factor *= -(n + 0.5)
+    series: Value | float = terms[-1]
+    for term in terms[-2::-1]:
+        series = square * series + term
+    return call("where", call("lt", a, 8.0), 2.0 * call("erfcx", a) + 2.0 * a * y, inverse * (square * series))
 
 
 def _i0e_slope(a: Value) -> Value:

@@ -79,6 +79,24 @@ def _total(values: Any, found: dict[str, int]) -> bool:
     return True
 
 
+def _of_parameters(*names: str) -> _Condition:
+    """These are made of parameters and constants alone, so that they are computed once and without an overflow of x."""
+
+    def holds(values: Any, found: dict[str, int]) -> bool:
+        stack, seen = [found[name] for name in names], set()
+        while stack:
+            number = stack.pop()
+            operation = values.operation(number)
+            if operation is None and not values.is_parameter(number):
+                return False
+            if operation is not None and number not in seen:
+                seen.add(number)
+                stack.extend(operation.arguments)
+        return all(values.number(found[name]) is None for name in names)
+
+    return holds
+
+
 def _unclipped(values: Any, found: dict[str, int]) -> bool:
     """u is not minus a max, which the row itself emits."""
     operation = values.operation(found["u"])
@@ -526,7 +544,11 @@ _BRANCHES = (
     _row("where(w, u, u) -> u"),
 )
 
-_LAST = (_row("u/c -> u*(1/c)", _invertible),)
+_LAST = (
+    _row("(u*v)/w -> u*(v/w)", _of_parameters("v", "w")),
+    _row("(u*v)/w -> v*(u/w)", _of_parameters("u", "w")),
+    _row("u/c -> u*(1/c)", _invertible),
+)
 
 REWRITES: tuple[Rewrite, ...] = (
     *_EXPONENTIALS,

@@ -35,6 +35,9 @@ class Constants:
     def operation(self, name: str) -> None:
         return None
 
+    def is_parameter(self, name: str) -> bool:
+        return True
+
 
 def allowed(row: Rewrite) -> list[dict[str, float]]:
     """The constants that a row admits."""

@@ -16,6 +16,7 @@ from symact.expr.grammar import load_grammar, shipped
 from symact.expr.operators import Parameter, Vocabulary
 from symact.expr.tree import parse
 from symact.program.builder import Builder
+from symact.program.compensation import compensated
 from symact.program.gradient import backward
 from symact.program.instructions import INSTRUCTIONS
 from symact.program.mpmath_values import MEANING
@@ -120,6 +121,21 @@ def test_values_of_an_instruction_are_within_a_few_ulp_of_mpmath(name, dtype):
         errors = [error_in_ulp(v, e, dtype) for v, e in zip(values, exact, strict=True)]
     worst = max(range(len(errors)), key=errors.__getitem__)
     assert errors[worst] <= 6.0, f"{name}({x[worst].item()!r}) = {values[worst]!r}, {errors[worst]:.1f} ulp off"
+
+
+@pytest.mark.parametrize("text", ["sin(30*x)", "cos(1.7*x)", "sin(10*(abs(x) + 1)*x)", "sinc(10*x)"])
+def test_angles_in_two_words_are_right_at_high_frequency(text):
+    program = lower(parse(text))
+    forms = compensated(program, False), compensated(backward(program), False)
+    kernel = triton_code.TritonKernel(*forms)
+    largest = 99.0 if "abs" in text else 3e3
+    x = torch.linspace(-largest, largest, 1001)
+    wide = x.double().requires_grad_()
+    exact = torch_source.function(compensated(program, True))(wide.detach())
+    slopes = torch_source.function(compensated(backward(program), True))(wide.detach(), torch.ones_like(wide))
+    assert torch.allclose(kernel.forward(x, ()).double(), exact, rtol=1e-5, atol=1e-6)
+    found = kernel.backward(torch.ones_like(x), x, ())[0].double()
+    assert torch.allclose(found, slopes, rtol=1e-5, atol=1e-6 * float(slopes.abs().max()))
 
 
 @pytest.mark.parametrize("name", [name for name, row in INSTRUCTIONS.items() if row.arity == 1])
