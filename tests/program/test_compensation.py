@@ -6,7 +6,6 @@ import itertools
 import math
 from contextlib import nullcontext
 
-import mpmath
 import numpy as np
 import pytest
 import torch
