@@ -27,6 +27,8 @@ from symact.program.taylor import expanded
 RELATIVE, ABSOLUTE = 4e-6, 4e-7
 # In float32 an exponent of 88 is rounded by as much; in float64 an outside check of 1e-12 is safe.
 _OF_EXPONENTS, _OF_DOUBLE = 7e-6, 2e-13
+# The largest number of float32.
+_LARGEST = 3.4028234e38
 # What parameters stand at: no special values; the first alone where there is no time for more.
 _SAMPLES = (0.9, 0.07, 11.0)
 
@@ -163,6 +165,8 @@ def _exact(program: Program, sample: float) -> list[torch.Tensor]:
 
 def _bad(program: Program, candidate: Program, relative: float = RELATIVE) -> np.ndarray:
     """At which magnitudes of the grid a form of a Program is wrong in float32."""
+    if any(o.name == "const" and _LARGEST < abs(o.number) < math.inf for o in candidate.operations):
+        return np.ones(len(grid()), bool)
     bad = np.zeros(len(grid()), bool)
     for sample in _samples(program):
         bad |= _differing(_exact(program, sample), _outputs(candidate, torch.float32, sample), relative)

@@ -27,7 +27,9 @@ DOUBLE |= {"sqrt", "pow", "exp", "expm1", "log", "log1p", "sigmoid", "tanh", "so
 def function(program: Program) -> Callable[..., Any]:
     """A Program as a callable of tensors that `torch.onnx.export` translates well."""
     text = "\n\n\n".join([*torch_source.helpers(program), torch_source.body(program, "program")])
-    result: Callable[..., Any] = torch_source.execute(text, operations=_Operations())["program"]
+    names = torch_source.execute(text, operations=_Operations())
+    names["_upper"] = _upper
+    result: Callable[..., Any] = names["program"]
     return result
 
 
@@ -41,6 +43,12 @@ class _Operations:
 
     def __getattr__(self, name: str) -> Any:
         return getattr(torch, name)
+
+
+def _upper(x: Tensor) -> Tensor:
+    """x without the lower half of its digits, by T. J. Dekker's multiplication: ONNX cannot look at bits."""
+    scaled = 4097.0 * x
+    return scaled - (scaled - x)
 
 
 def _sigmoid(x: Tensor) -> Tensor:

@@ -24,7 +24,6 @@ from symact.expr.operators import Parameter
 from symact.expr.tree import Expr, to_sympy
 from symact.program.gradient import backward
 from symact.program.pipeline import lower
-from symact.program.program import Program
 
 Constants = Mapping[str, float | Sequence[float]]
 
@@ -249,13 +248,15 @@ def source(expr: Expr, constants: Constants | None = None, channel_dim: int = 1)
     Raises:
         InputError: `constants` names no parameter, or holds something else than finite numbers.
     """
-    program, slope, bend = _forms(lower(expr))
+    given = lower(expr)
+    derivatives = given, backward(given), backward(backward(given))
+    program, slope, bend = map(double_form, derivatives)
     values = parameter_values(expr, constants)
     declared = [next(p for p in expr.parameters if p.name == name) for name in program.inputs[1:]]
     names = [f"{name}_" if name in _TAKEN else name for name in torch_source.identifiers(program.inputs)[1:]]
     single = [value if isinstance(value, float) else value[0] for value in (values[p.name] for p in declared)]
     defaults = [repr(values[p.name]) for p in declared]
-    wide = min(limit(program), limit(slope))
+    wide = min(limit(each) if form is each else -1.0 for each, form in zip(derivatives, (program, slope), strict=False))
     scalars = dict(zip((p.name for p in declared), single, strict=True))
     return _MODULE.substitute(
         formula=_shown(str(expr)),
@@ -277,12 +278,6 @@ def source(expr: Expr, constants: Constants | None = None, channel_dim: int = 1)
         reference="".join(f"    {row!r},\n" for row in references(expr, scalars)),
         test_values="".join(f", {v!r}" for v in single),
     )
-
-
-def _forms(program: Program) -> tuple[Program, ...]:
-    """A Program and its first two derivatives, in forms that are right in float64."""
-    derivatives = program, backward(program), backward(backward(program))
-    return tuple(map(double_form, derivatives))
 
 
 def parameter_values(expr: Expr, constants: Constants | None) -> dict[str, float | list[float]]:
@@ -337,6 +332,8 @@ def _working(limit: float) -> str:
     if limit == math.inf:
         return "    working = torch.float64 if x.dtype == torch.float64 else torch.float32"
     where = f"    # In float32 this formula is accurate for |x| <= {limit:.3g} alone."
+    if limit < 0:
+        where = "    # In float32 this formula is not accurate."
     if limit < ORDINARY:
         return f"{where}\n    working = torch.float64"
     double = 'x.dtype == torch.float64 or x.device.type == "cpu"'
