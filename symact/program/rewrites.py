@@ -509,7 +509,7 @@ _QUOTIENTS = (
     _row("u/v - w/v -> (u - w)/v"),
     _row("u/v + w/v -> (u + w)/v"),
     _row("1 - u/(u + c) -> c/(u + c)"),
-    _row("log(u)/(u - 1) -> log1p(u - 1)/(u - 1)"),
+    _row("log(u)/(u - 1) -> where(abs(u - 1) < 0.5, log1p(u - 1)/(u - 1), log(u)*(1/(u - 1)))"),
     _row("1 - u*u -> (1 - u)*(u + 1)"),
     _row("u*u + c -> (u - sqrt(-c))*(u + sqrt(-c))", _negative_square),
     _row("c*u - c*(u + d) -> -(c*d)", _total),
