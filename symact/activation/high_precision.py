@@ -116,10 +116,14 @@ class DualEvaluator:
             return result
         if row.name == "log" and x.value <= 0:
             raise UndefinedError(f"log({x.value})")
+        meaning = MEANING[row.name]
         self.at_kink |= row.name in ("abs", "sign") and bool(x.value == 0)
+        self.at_kink |= row.name == "floor" and bool(x.value == meaning(x.value))
+        if x.slope == 0:
+            return Dual(meaning(x.value), mpf(0))
         inner.symbols["x"] = Dual(x.value, mpf(0))
-        slope = inner(_formula(row.derivative)).value * x.slope if x.slope != 0 else mpf(0)
-        return Dual(MEANING[row.name](x.value), slope)
+        slope = inner(_formula(row.derivative)).value
+        return Dual(meaning(x.value), slope * x.slope)
 
 
 def _product(factors: list[Dual]) -> Dual:

@@ -31,6 +31,7 @@ TEMPLATES: dict[str, str] = {
     "neg": "-{}",
     "abs": "torch.abs({})",
     "sign": "torch.sign({})",
+    "floor": "torch.floor({})",
     "max": "torch.maximum({}, {})",
     "min": "torch.minimum({}, {})",
     "lt": "{} < {}",

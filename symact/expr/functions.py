@@ -158,6 +158,7 @@ _ROWS = (
     _native("sign", sympy.sign, "0", sign="x", parity="odd", pieces=_KINK, flat=True),
     _native("exp", sympy.exp, "exp(x)", sign="1", exponential=True),
     _native("log", sympy.log, "1/x", aliases=("ln",), domain="x > 0", sign="x - 1"),
+    _native("floor", sympy.floor, "0", pieces=("sin(pi*x)",), flat=True),
     _native("sin", sympy.sin, "cos(x)", parity="odd"),
     _native("cos", sympy.cos, "-sin(x)", parity="even"),
     _native("tan", sympy.tan, "1 + tan(x)**2", domain="cos(x) != 0", parity="odd"),
@@ -281,6 +282,8 @@ _ROWS = (
         pieces=_KINK,
         flat=True,
     ),
+    # Inverse and reciprocal functions, walked through definitions that keep their digits everywhere.
+    # round and frac are PyTorch's: a half goes to the even neighbour, and a fraction has the sign of its number.
     # Shorter ways to write a formula, among them the operator names of AQuaSurF.
     _macro("leakyrelu", 1, "where(x > 0, x, 0.01*x)", ("leaky_relu",)),
     _macro("zero", 1, "0"),

@@ -24,6 +24,7 @@ from functools import lru_cache
 
 from symact.program.builder import Emitter, Value, call
 from symact.program.continuation import continued
+from symact.program.instructions import INSTRUCTIONS
 from symact.program.program import Program
 
 Mask = tuple[int, bool]  # (value number of a condition, whether it has to hold)
@@ -109,12 +110,8 @@ GRADIENTS: dict[str, Row] = {
     "div": lambda g, y, a, b: (g / b, Adjoint(-(g * y), (), b)),
     "neg": lambda g, y, a: (-g,),
     "abs": lambda g, y, a: (_masked(g * call("sign", a), call("eq", a, 0.0), False),),
-    "sign": lambda g, y, a: (None,),
     "max": _max,
     "min": _min,
-    "lt": lambda g, y, a, b: (None, None),
-    "le": lambda g, y, a, b: (None, None),
-    "eq": lambda g, y, a, b: (None, None),
     "where": lambda g, y, c, a, b: (None, _masked(g, c), _masked(g, c, False)),
     "sqrt": lambda g, y, a: (0.5 * g / y,),
     "pow": _pow,
@@ -151,6 +148,12 @@ GRADIENTS: dict[str, Row] = {
     "sum_rest": lambda g, y, a, b: (None, None),
     "sin_sum": lambda g, y, a, b: (g * call("cos_sum", a, b), g * call("cos_sum", a, b)),
     "cos_sum": lambda g, y, a, b: (-(g * call("sin_sum", a, b)), -(g * call("sin_sum", a, b))),
+}
+# Comparisons, signs and roundings are constant wherever they have a derivative, and pass nothing on.
+GRADIENTS |= {
+    name: lambda g, y, *arguments: (None,) * len(arguments)
+    for name, row in INSTRUCTIONS.items()
+    if row.chooses and name not in GRADIENTS
 }
 
 

@@ -47,6 +47,20 @@ class Macro:
     chooses: bool = False
 
 
+# What rewrites and derivatives need, so that nothing cancels or overflows on the way; no formula names them.
+HELPERS: dict[str, Instruction] = {
+    "sinc_grad": Instruction(1, 24.0),  # (cos(x) - sinc(x))/x, 0 at 0
+    "erfcx_grad": Instruction(1, 26.0),  # 2*x*erfcx(x) - 2/sqrt(pi)
+    "i1e_ratio": Instruction(1, 30.0),  # i1e(x)/x, 1/2 at 0
+    "i0e_minus_i1e": Instruction(1, 30.0),  # i0e(x) - i1e(x)
+    "hypot1": Instruction(1, 5.0),  # sqrt(1 + x*x), without overflow: |x| for |x| > 1e9
+    # What `compensation` emits. A rest is what rounding takes from a result, so it is 0 in mathematics.
+    "product_rest": Instruction(2, 2.0, True),  # of a*b
+    "sum_rest": Instruction(2, 5.0, True),  # of a + b
+    "sin_sum": Instruction(2, 16.0),  # sin(a + b) for an angle in two words, the second small beside the first
+    "cos_sum": Instruction(2, 16.0),  # cos(a + b) likewise
+}
+
 # Comparisons give 1.0 or 0.0; `where(c, a, b)` is a where c != 0 and only propagates NaN of the
 # branch that is taken. max and min propagate NaN. pow is the real power: NaN for a negative base
 # with a non-integer exponent. sinc is sin(x)/x. Names are those of SciPy or PyTorch.
@@ -59,6 +73,7 @@ INSTRUCTIONS: dict[str, Instruction] = {
     "neg": Instruction(1, 1.0),
     "abs": Instruction(1, 1.0, chooses=True),
     "sign": Instruction(1, 2.0, chooses=True),
+    "floor": Instruction(1, 1.0, chooses=True),
     "max": Instruction(2, 1.0, True, chooses=True),
     "min": Instruction(2, 1.0, True, chooses=True),
     "lt": Instruction(2, 1.0, chooses=True),
@@ -91,18 +106,9 @@ INSTRUCTIONS: dict[str, Instruction] = {
     "i0e": Instruction(1, 30.0),
     "i1e": Instruction(1, 30.0),
     "sinc": Instruction(1, 18.0),
-    # Helpers that rewrites and derivatives need, so that nothing cancels or overflows on the way.
-    "sinc_grad": Instruction(1, 24.0),  # (cos(x) - sinc(x))/x, 0 at 0
-    "erfcx_grad": Instruction(1, 26.0),  # 2*x*erfcx(x) - 2/sqrt(pi)
-    "i1e_ratio": Instruction(1, 30.0),  # i1e(x)/x, 1/2 at 0
-    "i0e_minus_i1e": Instruction(1, 30.0),  # i0e(x) - i1e(x)
-    "hypot1": Instruction(1, 5.0),  # sqrt(1 + x*x), without overflow: |x| for |x| > 1e9
-    # What `compensation` emits. A rest is what rounding takes from a result, so it is 0 in mathematics.
-    "product_rest": Instruction(2, 2.0, True),  # of a*b
-    "sum_rest": Instruction(2, 5.0, True),  # of a + b
-    "sin_sum": Instruction(2, 16.0),  # sin(a + b) for an angle in two words, the second small beside the first
-    "cos_sum": Instruction(2, 16.0),  # cos(a + b) likewise
+    **HELPERS,
 }
+
 
 MACROS: dict[str, Macro] = {
     "ipow": Macro(1, ""),  # a whole power from 2 to 64, the operation's `value`; by repeated squaring

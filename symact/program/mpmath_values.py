@@ -128,6 +128,7 @@ MEANING: dict[str, Callable[..., Any]] = {
     "neg": lambda a: -a,
     "abs": abs,
     "sign": mpmath.sign,
+    "floor": mpmath.floor,
     "max": max,
     "min": min,
     "lt": lambda a, b: mpf(a < b),

@@ -274,8 +274,12 @@ class _Side:
         }
 
     def __call__(self, name: str, *arguments: Series) -> Series:
-        row = SERIES.get(name)
-        return self.rows[name](*arguments) if row is None else self.analytic(row, *arguments)
+        row, own = SERIES.get(name), self.rows.get(name)
+        if row is not None:
+            return self.analytic(row, *arguments)
+        if own is None:
+            raise NoSeriesError
+        return own(*arguments)
 
     def analytic(self, row: Callable[[Series], Series], u: Series) -> Series:
         """A function of a series without poles."""

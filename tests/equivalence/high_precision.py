@@ -28,6 +28,7 @@ _PLAIN = {
     "erfc": mpmath.erfc,
     "i0e": lambda u: mpmath.besseli(0, u) * mpmath.exp(-abs(u)),
     "i1e": lambda u: mpmath.besseli(1, u) * mpmath.exp(-abs(u)),
+    "floor": mpmath.floor,
     "max": max,
     "min": min,
 }

@@ -11,15 +11,16 @@ from mpmath import mp, mpf
 
 from symact.activation.module import compile as compile_expression
 from symact.backends import torch_source
+from symact.expr.functions import FUNCTIONS
 from symact.expr.tree import parse
 from symact.program.builder import Builder
 from symact.program.gradient import GRADIENTS, backward
-from symact.program.instructions import INSTRUCTIONS
+from symact.program.instructions import INSTRUCTIONS, MACROS
 from symact.program.mpmath_values import MEANING
 from symact.program.pipeline import lower
 from symact.program.program import Program
 
-POINTS = (-40.0, -9.5, -3.2, -1.3, -0.6, -0.01, 0.02, 0.4, 1.1, 1.9, 4.7, 12.5, 60.0)
+POINTS = (-40.3, -9.5, -3.2, -1.3, -0.6, -0.01, 0.02, 0.4, 1.1, 1.9, 4.7, 12.5, 60.2)
 
 
 def single(name: str) -> Program:
@@ -35,7 +36,10 @@ def slopes(name: str, arguments: tuple[float, ...]) -> list[float]:
 
 
 def test_there_is_one_row_per_operation() -> None:
-    assert set(GRADIENTS) | {"const"} == set(INSTRUCTIONS) == set(MEANING) | {"const"}
+    assert set(GRADIENTS) | {"const"} == set(INSTRUCTIONS)
+    # A macro that no formula defines has a meaning of its own.
+    undefined = {name for name in MACROS if name in FUNCTIONS and not FUNCTIONS[name].definition}
+    assert set(MEANING) | {"const"} == set(INSTRUCTIONS) | undefined
 
 
 @pytest.mark.parametrize("name", [name for name, row in INSTRUCTIONS.items() if row.arity == 1])

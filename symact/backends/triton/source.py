@@ -35,6 +35,7 @@ TEMPLATES: dict[str, str] = {
     "neg": "-{}",
     "abs": "tl.abs({})",
     "sign": "sign({})",
+    "floor": "tl.floor({})",
     "max": "maximum({}, {})",
     "min": "minimum({}, {})",
     "lt": "({} < {}).to(x.dtype)",

@@ -304,6 +304,14 @@ def _sign(decided: int, a: arb) -> Any:
     return arb(0) if _null(decided, a) else UNKNOWN
 
 
+def _floor(decided: int, a: arb) -> Any:
+    found = a.floor()
+    if found.is_exact():
+        return found
+    jump = a.upper().floor()
+    return jump if _null(decided, a - jump) else UNKNOWN
+
+
 def _less(decided: int, a: arb, b: arb) -> Any:
     if a < b or a >= b:
         return arb(int(a < b))
@@ -399,6 +407,7 @@ BALLS: dict[str, Callable[..., Any]] = {
     "sqrt": _sqrt,
     "abs": abs,
     "sign": _sign,
+    "floor": _floor,
     "max": arb.max,
     "min": arb.min,
     "lt": _less,
@@ -440,4 +449,6 @@ BALLS: dict[str, Callable[..., Any]] = {
     "heaviside": _heaviside,
 }
 
-_DECIDING = frozenset({_div, _pow, _log, _log1p, _sqrt, _sign, _less, _less_equal, _equal, _unequal, _heaviside})
+_DECIDING = frozenset(
+    {_div, _pow, _log, _log1p, _sqrt, _sign, _floor, _less, _less_equal, _equal, _unequal, _heaviside}
+)

@@ -114,6 +114,7 @@ FLOAT32: dict[str, Row] = {
     "sqrt": np.sqrt,
     "abs": np.abs,
     "sign": np.sign,
+    "floor": np.floor,
     "max": np.maximum,
     "min": np.minimum,
     "lt": lambda a, b: (a < b).astype(np.float32),

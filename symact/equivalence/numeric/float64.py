@@ -17,8 +17,9 @@ import numpy as np
 from scipy import special
 
 from symact.arrays import Array
+from symact.equivalence.numeric.float32 import FLOAT32
 from symact.expr.functions import SELU_ALPHA, SELU_SCALE
-from symact.program.instructions import CHOOSING
+from symact.program.instructions import CHOOSING, HELPERS
 from symact.program.program import Operation, Program
 
 HUGE, TINY = 1e307, 1e-305
@@ -280,19 +281,15 @@ def _positive(function: Callable[[Array], Array]) -> Callable[..., Array]:
     return lambda bounds, a: np.clip(function(a), bounds.tiny, bounds.huge)
 
 
-# One row per step: bounds, arguments -> values.
+# Bounds, arguments -> values: one row per instruction that may overflow, underflow or be undefined in the middle of a
+# formula. The others NumPy computes as it does in float32.
 FLOAT64: dict[str, Callable[..., Array]] = {
+    **{name: _plain(row) for name, row in FLOAT32.items() if name not in HELPERS},
     "add": _growing(np.add),
     "sub": _growing(np.subtract),
     "mul": _mul,
     "div": _div,
-    "neg": _plain(np.negative),
     "pow": _pow,
-    "sqrt": _plain(np.sqrt),
-    "abs": _plain(np.abs),
-    "sign": _plain(np.sign),
-    "max": _plain(np.maximum),
-    "min": _plain(np.minimum),
     "lt": lambda _, a, b: _logical(a < b, a, b),
     "le": lambda _, a, b: _logical(a <= b, a, b),
     "eq": lambda _, a, b: _logical(a == b, a, b),
@@ -304,19 +301,10 @@ FLOAT64: dict[str, Callable[..., Array]] = {
     "expm1": _growing(np.expm1),
     "log": _log,
     "log1p": _log1p,
-    "sin": _plain(np.sin),
-    "cos": _plain(np.cos),
-    "tan": _plain(np.tan),
     "sinh": _growing(np.sinh),
     "cosh": _growing(np.cosh),
-    "tanh": _plain(np.tanh),
-    "asinh": _plain(np.arcsinh),
-    "atan": _plain(np.arctan),
-    "erf": _plain(special.erf),
     "erfc": _positive(special.erfc),
     "erfcx": _positive(special.erfcx),
-    "i0e": _plain(special.i0e),
-    "i1e": _plain(special.i1e),
     "sigmoid": _sigmoid,
     "logsigmoid": _logsigmoid,
     "softplus": _softplus,

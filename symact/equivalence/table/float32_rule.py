@@ -11,7 +11,6 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-
 from symact.arrays import Array
 from symact.equivalence.numeric.float32 import FLOAT32, values
 from symact.equivalence.table.representatives import ShapeExpressions

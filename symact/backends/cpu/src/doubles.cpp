@@ -16,6 +16,7 @@ double copy(double a) { return a; }
 double negate(double a) { return -a; }
 double absolute(double a) { return std::fabs(a); }
 double sign(double a) { return a > 0 ? 1.0 : a < 0 ? -1.0 : 0.0; }
+double whole(double a) { return std::floor(a); }
 double root(double a) { return std::sqrt(a); }
 double exp_(double a) { return std::exp(a); }
 double expm1_(double a) { return std::expm1(a); }

@@ -15,6 +15,10 @@ typedef symact::Frame<float> Frame;
 
 INLINE F copy(F a) { return a; }
 INLINE F negate(F a) { return -a; }
+INLINE F whole(F a) {
+    F t = floating(integer(a));
+    return select(less(absolute(a), splat(8388608.0f)), t - select(less(a, t), splat(1.0f), F{}), a);
+}
 INLINE F sign(F a) { return select(less(F{}, a), splat(1.0f), select(less(a, F{}), splat(-1.0f), F{})); }
 INLINE F add(F a, F b) { return a + b; }
 INLINE F subtract(F a, F b) { return a - b; }

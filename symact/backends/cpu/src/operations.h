@@ -5,12 +5,13 @@
 #include <cstdint>
 
 // X(name in program.py, function)
-#define SYMACT_UNARY(X)                                                                                   \
-    X(neg, negate) X(abs, absolute) X(sign, sign) X(sqrt, root) X(exp, exp_) X(expm1, expm1_) X(log, log_) \
-    X(log1p, log1p_) X(sin, sin_) X(cos, cos_) X(tan, tan_) X(sinh, sinh_) X(cosh, cosh_) X(tanh, tanh_)   \
-    X(asinh, asinh_) X(atan, atan_) X(sigmoid, sigmoid) X(logsigmoid, logsigmoid) X(softplus, softplus)    \
-    X(erf, erf_) X(erfc, erfc_) X(erfcx, erfcx) X(ndtr, ndtr) X(log_ndtr, log_ndtr) X(logcosh, logcosh)    \
-    X(i0e, i0e) X(i1e, i1e) X(sinc, sinc) X(sinc_grad, sinc_grad) X(erfcx_grad, erfcx_grad)                \
+#define SYMACT_UNARY(X)                                                                                      \
+    X(neg, negate) X(abs, absolute) X(sign, sign) X(floor, whole) X(sqrt, root) X(exp, exp_) X(expm1, expm1_) \
+    X(log, log_) X(log1p, log1p_) X(sin, sin_) X(cos, cos_) X(tan, tan_) X(sinh, sinh_) X(cosh, cosh_)        \
+    X(tanh, tanh_) X(asinh, asinh_) X(atan, atan_) X(sigmoid, sigmoid) X(logsigmoid, logsigmoid)              \
+    X(softplus, softplus) X(erf, erf_) X(erfc, erfc_) X(erfcx, erfcx) X(ndtr, ndtr) X(log_ndtr, log_ndtr)     \
+    X(logcosh, logcosh) X(i0e, i0e) X(i1e, i1e) X(sinc, sinc) X(sinc_grad, sinc_grad)                         \
+    X(erfcx_grad, erfcx_grad)                                                                                 \
     X(i1e_ratio, i1e_ratio) X(i0e_minus_i1e, i0e_minus_i1e) X(hypot1, hypot1)
 #define SYMACT_BINARY(X)                                                                     \
     X(add, add) X(sub, subtract) X(mul, multiply) X(div, divide) X(max, maximum) X(min, minimum) \

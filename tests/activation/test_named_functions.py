@@ -1,0 +1,115 @@
+"""Functions that formulas define are those that mathematics knows by the name: value and slope against mpmath."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import mpmath
+import pytest
+import torch
+from mpmath import mpf
+
+from symact.activation.module import CompiledFunction
+from symact.backends.select import SELECTOR
+from symact.expr.tree import parse
+
+Real = Callable[[Any], Any]
+
+# Name -> the function and its derivative, in mpmath.
+KNOWN: dict[str, tuple[Real, Real]] = {
+    "floor": (mpmath.floor, lambda x: mpf(0)),
+}
+
+# Names -> where they are defined, open at the ends; beyond 1e4 the gamma function has no digit before its poles.
+_INSIDE, _ABOVE_0, _ABOVE_1 = (-1.0, 1.0), (0.0, math.inf), (1.0, math.inf)
+DOMAINS = {"log10": _ABOVE_0}
+_JUMPS = ("floor", "round", "frac", "lgamma")
+
+
+def points(name: str, dtype: torch.dtype) -> list[float]:
+    """Near both ends, between them and far out, on both sides of 0; off the jumps and poles."""
+    sizes = [10.0**k for k in range(-30, 31, 3)] + [
+        0.013,
+        0.3,
+        0.5003,
+        0.7,
+        0.9,
+        1.4,
+        2.5001,
+        3.3,
+        7.9,
+        8.1,
+        31.7,
+        89.3,
+        700.3,
+    ]
+    beside = [
+        sign * end * (1 + step * 10.0**-k)
+        for end in (1.0, 2.0)
+        for k in (1, 2, 4, 6)
+        for step in (-1, 1)
+        for sign in (-1, 1)
+    ]
+    low, high = DOMAINS.get(name, (-math.inf, math.inf))
+    rounded = torch.tensor([*sizes, *(-size for size in sizes), *beside], dtype=dtype).tolist()
+    inside = [x for x in rounded if low < x < high]
+    return [x for x in inside if not (name in _JUMPS and (x == math.floor(x) or abs(x) > 1e4))]
+
+
+def close(found: float, wanted: Any, dtype: torch.dtype) -> bool:
+    """Relative 1e-5 or absolute 1e-6 in float32; 1e-12 in float64. What is beyond the format is infinite."""
+    relative, absolute = (1e-5, 1e-6) if dtype == torch.float32 else (1e-12, 1e-12)
+    if abs(wanted) > torch.finfo(dtype).max:
+        return math.isinf(found) and (found > 0) == (wanted > 0)
+    return math.isfinite(found) and abs(found - wanted) <= max(absolute, relative * abs(wanted))
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=["float32", "float64"])
+@pytest.mark.parametrize("plain", [False, True], ids=["fused", "plain"])
+@pytest.mark.parametrize("name", KNOWN)
+def test_value_and_slope_are_right_everywhere(name: str, plain: bool, dtype: torch.dtype) -> None:
+    x = torch.tensor(points(name, dtype), dtype=dtype, requires_grad=True)
+    function = CompiledFunction(parse(f"{name}(x)"))
+    if plain:
+        with SELECTOR.only_plain():
+            y = function(x)
+            (slopes,) = torch.autograd.grad(y.sum(), x)
+    else:
+        y = function(x)
+        (slopes,) = torch.autograd.grad(y.sum(), x)
+    value, slope = KNOWN[name]
+    with mpmath.workdps(60):
+        for at, found, rise in zip(x.tolist(), y.tolist(), slopes.tolist(), strict=True):
+            wanted, steep = value(mpf(at)), slope(mpf(at))
+            assert close(found, wanted, dtype), f"{name}({at}) = {found}, not {mpmath.nstr(wanted, 12)}"
+            assert close(rise, steep, dtype), f"{name}'({at}) = {rise}, not {mpmath.nstr(steep, 12)}"
+
+
+SPECIAL = {
+    "floor": ((2.0, 2.0), (-2.0, -2.0), (-0.5, -1.0), (8388609.0, 8388609.0), (-1e30, -1e30), (math.inf, math.inf)),
+}
+
+
+@pytest.mark.parametrize("name", SPECIAL)
+def test_special_points(name: str) -> None:
+    function = CompiledFunction(parse(f"{name}(x)"))
+    for x, wanted in SPECIAL[name]:
+        found = function(torch.tensor([x])).item()
+        assert found == pytest.approx(wanted, rel=1e-6, abs=1e-6, nan_ok=True), f"{name}({x}) = {found}"
+
+
+def test_identity_knows_them() -> None:
+    """Inverse, reflected, shifted and reciprocal forms are one class each."""
+    import symact
+
+    pairs = {
+        "-floor(-x)": "floor(x) + where(x - floor(x) > 0, 1, 0)",
+    }
+    index = symact.FunctionIndex(
+        symact.parse_grammar('name = "m"\n[unary]\nidentity = "x"\n[identity]\ninterval = [-5, 5]\n')
+    )
+    for first, second in pairs.items():
+        assert index.add(parse(first)) == index.add(parse(second)), f"{first} and {second}"
+    assert len(index) == len(pairs)
