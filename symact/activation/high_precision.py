@@ -122,7 +122,7 @@ class DualEvaluator:
         if x.slope == 0:
             return Dual(meaning(x.value), mpf(0))
         inner.symbols["x"] = Dual(x.value, mpf(0))
-        slope = inner(_formula(row.derivative)).value
+        slope = inner(_formula(row.derivative)).value if row.derivative else mpmath.diff(meaning, x.value)
         return Dual(meaning(x.value), slope * x.slope)
 
 

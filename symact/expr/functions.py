@@ -284,6 +284,8 @@ _ROWS = (
     ),
     # Inverse and reciprocal functions, walked through definitions that keep their digits everywhere.
     # round and frac are PyTorch's: a half goes to the even neighbour, and a fraction has the sign of its number.
+    # No formula says its derivative, the digamma function; kernels differentiate the series that they compute.
+    _elementary("lgamma", "", aliases=("gammaln", "loggamma"), domain="sin(pi*min(x, 1/2)) != 0"),
     # Shorter ways to write a formula, among them the operator names of AQuaSurF.
     _macro("leakyrelu", 1, "where(x > 0, x, 0.01*x)", ("leaky_relu",)),
     _macro("zero", 1, "0"),

@@ -7,6 +7,7 @@ writes it out for the back ends.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 from symact.expr.functions import SELU_ALPHA, SELU_SCALE
@@ -110,6 +111,22 @@ INSTRUCTIONS: dict[str, Instruction] = {
 }
 
 
+def _log_gamma() -> str:
+    """log(abs(Gamma(u))): reflection (DLMF 5.5.3), recurrence (5.5.1) and Stirling's series (5.11.1) from 15/2 on."""
+    v = "where(u < 0.5, 1 - u, u)"
+    y = f"where({v} < 8, {v} + 7, {v})"
+    product = "*".join(f"(min({v}, 8) + {k})" for k in range(7))
+    bernoulli = (1 / 12, -1 / 360, 1 / 1260, -1 / 1680, 1 / 1188, -691 / 360360, 1 / 156)
+    series = "0"
+    for number in reversed(bernoulli):
+        series = f"({number!r} + ({series})/(({y})*({y})))"
+    stirling = f"(({y} - 0.5)*log({y}) - {y} + {math.log(2 * math.pi) / 2!r} + {series}/({y}))"
+    right = f"({stirling} - where({v} < 8, log({product}), 0))"
+    rest = "(u - floor(u))"
+    turn = f"where(-0.5 < u, abs(u), min({rest}, 1 - {rest}))"  # how far the next pole is
+    return f"where(u < 0.5, {math.log(math.pi)!r} - log(sin({math.pi!r}*{turn})) - {right}, {right})"
+
+
 MACROS: dict[str, Macro] = {
     "ipow": Macro(1, ""),  # a whole power from 2 to 64, the operation's `value`; by repeated squaring
     "ne": Macro(2, "1 - (u == v)", True, chooses=True),
@@ -121,6 +138,7 @@ MACROS: dict[str, Macro] = {
     "swish": Macro(1, "u*sigmoid(u)"),
     "gelu": Macro(1, "u*ndtr(u)"),
     "heaviside": Macro(1, "0 < u", chooses=True),
+    "lgamma": Macro(1, _log_gamma()),
 }
 
 EXACT: dict[str, Instruction | Macro] = {**INSTRUCTIONS, **MACROS}

@@ -101,6 +101,13 @@ def _sinc_grad(x: Any) -> Any:
         return (mpmath.cos(x) - mpmath.sin(x) / x) / x
 
 
+def _lgamma(x: Any) -> Any:
+    """log(abs(Gamma(x))), infinite at its poles."""
+    if x <= 0 and (x == mpmath.floor(x) or x < -(mpf(2) ** 60)):
+        return mpf("inf")
+    return mpmath.re(mpmath.loggamma(x))
+
+
 def _softplus(x: Any) -> Any:
     return mpmath.log1p(exp(x)) if x < 0 else x + mpmath.log1p(exp(-x))
 
@@ -161,6 +168,7 @@ MEANING: dict[str, Callable[..., Any]] = {
     "i0e": lambda a: _scaled_bessel(0, a),
     "i1e": lambda a: _scaled_bessel(1, a),
     "sinc": lambda a: mpmath.sin(a) / a if a != 0 else mpf(1),
+    "lgamma": _lgamma,
     "sinc_grad": _sinc_grad,
     "erfcx_grad": lambda a: _erfcx_grad(a),
     "i1e_ratio": lambda a: _scaled_bessel(1, a) / a if a != 0 else mpf(0.5),

@@ -20,6 +20,7 @@ Real = Callable[[Any], Any]
 # Name -> the function and its derivative, in mpmath.
 KNOWN: dict[str, tuple[Real, Real]] = {
     "floor": (mpmath.floor, lambda x: mpf(0)),
+    "lgamma": (lambda x: mpmath.re(mpmath.loggamma(x)), lambda x: mpmath.psi(0, x)),
 }
 
 # Names -> where they are defined, open at the ends; beyond 1e4 the gamma function has no digit before its poles.
@@ -89,6 +90,7 @@ def test_value_and_slope_are_right_everywhere(name: str, plain: bool, dtype: tor
 
 SPECIAL = {
     "floor": ((2.0, 2.0), (-2.0, -2.0), (-0.5, -1.0), (8388609.0, 8388609.0), (-1e30, -1e30), (math.inf, math.inf)),
+    "lgamma": ((1.0, 0.0), (2.0, 0.0), (0.0, math.inf), (-3.0, math.inf), (-2457024.0, math.inf)),
 }
 
 
@@ -106,6 +108,7 @@ def test_identity_knows_them() -> None:
 
     pairs = {
         "-floor(-x)": "floor(x) + where(x - floor(x) > 0, 1, 0)",
+        "lgamma(x + 1)": "lgamma(x) + log(abs(x))",
     }
     index = symact.FunctionIndex(
         symact.parse_grammar('name = "m"\n[unary]\nidentity = "x"\n[identity]\ninterval = [-5, 5]\n')

@@ -29,6 +29,7 @@ _PLAIN = {
     "i0e": lambda u: mpmath.besseli(0, u) * mpmath.exp(-abs(u)),
     "i1e": lambda u: mpmath.besseli(1, u) * mpmath.exp(-abs(u)),
     "floor": mpmath.floor,
+    "lgamma": lambda u: None if u <= 0 and u == mpmath.floor(u) else mpmath.re(mpmath.loggamma(u)),
     "max": max,
     "min": min,
 }

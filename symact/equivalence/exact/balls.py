@@ -390,6 +390,16 @@ def _i1e(a: arb) -> arb:
     return -value if a < 0 else value.union(-value)
 
 
+def _lgamma(decided: int, a: arb) -> Any:
+    """log(abs(Gamma(a))), left of 1/2 by reflection (DLMF 5.5.3)."""
+    if a > 0:
+        return _finite(a.lgamma())
+    turn = a.sin_pi()
+    if not turn.contains(0):
+        return _finite((arb.pi() / abs(turn)).log() - (1 - a).lgamma())
+    return UNDEFINED if _null(decided, turn) else UNKNOWN
+
+
 def _heaviside(decided: int, a: arb) -> Any:
     if a > 0 or a <= 0:
         return arb(int(a > 0))
@@ -446,9 +456,10 @@ BALLS: dict[str, Callable[..., Any]] = {
     "log_ndtr": lambda a: _ndtr(a).log(),
     "logcosh": _logcosh,
     "sinc": lambda a: a.sinc(),
+    "lgamma": _lgamma,
     "heaviside": _heaviside,
 }
 
 _DECIDING = frozenset(
-    {_div, _pow, _log, _log1p, _sqrt, _sign, _floor, _less, _less_equal, _equal, _unequal, _heaviside}
+    {_div, _pow, _log, _log1p, _sqrt, _sign, _floor, _lgamma, _less, _less_equal, _equal, _unequal, _heaviside}
 )

@@ -269,6 +269,12 @@ def _where(bounds: Saturation, condition: Array, then: Array, otherwise: Array) 
     return np.where(lost, np.nan, out) if lost.any() else out
 
 
+def _lgamma(bounds: Saturation, a: Array) -> Array:
+    """log(abs(Gamma(a))); SciPy keeps the digits near the zeros at 1 and 2 for complex numbers only."""
+    pole = (a <= 0) & (a == np.floor(a))
+    return _capped(bounds, np.where(pole, np.nan, special.loggamma(a + 0j).real))
+
+
 def _plain(function: Callable[..., Array]) -> Callable[..., Array]:
     return lambda bounds, *arguments: function(*arguments)
 
@@ -319,5 +325,6 @@ FLOAT64: dict[str, Callable[..., Array]] = {
     "log_ndtr": lambda bounds, a: np.clip(special.log_ndtr(a), -bounds.huge, -bounds.tiny),
     "logcosh": _logcosh,
     "sinc": _plain(lambda a: np.where(a == 0, 1.0, np.sin(a) / np.where(a == 0, 1.0, a))),
+    "lgamma": _lgamma,
     "heaviside": lambda _, a: _logical(a > 0, a),
 }

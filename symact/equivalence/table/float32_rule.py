@@ -11,6 +11,8 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+from scipy import special
+
 from symact.arrays import Array
 from symact.equivalence.numeric.float32 import FLOAT32, values
 from symact.equivalence.table.representatives import ShapeExpressions
@@ -38,6 +40,7 @@ PUBLISHED: dict[str, Callable[..., Array]] = {
     "gelu": lambda a: a * FLOAT32["ndtr"](a),
     "elu": lambda a: np.where(a < 0, np.exp(a) - _ONE, a),
     "selu": lambda a: np.where(a < 0, _SCALE_ALPHA * (np.exp(a) - _ONE), _SCALE * a),
+    "lgamma": special.gammaln,
     "swish": lambda a: a * FLOAT32["sigmoid"](a),
     "pow": lambda a, b: np.power(a.astype(float), b.astype(float)).astype(np.float32),
 }
