@@ -284,6 +284,10 @@ _ROWS = (
     ),
     # Inverse and reciprocal functions, walked through definitions that keep their digits everywhere.
     # round and frac are PyTorch's: a half goes to the even neighbour, and a fraction has the sign of its number.
+    _defined(
+        "round",
+        "floor(x) + where(x - floor(x) > 1/2, 1, where(x - floor(x) < 1/2, 0, floor(x) - 2*floor(floor(x)/2)))",
+    ),
     # No formula says its derivative, the digamma function; kernels differentiate the series that they compute.
     _elementary("lgamma", "", aliases=("gammaln", "loggamma"), domain="sin(pi*min(x, 1/2)) != 0"),
     # Shorter ways to write a formula, among them the operator names of AQuaSurF.
