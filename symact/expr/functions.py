@@ -288,6 +288,7 @@ _ROWS = (
         "round",
         "floor(x) + where(x - floor(x) > 1/2, 1, where(x - floor(x) < 1/2, 0, floor(x) - 2*floor(floor(x)/2)))",
     ),
+    _defined("frac", "x - sign(x)*floor(abs(x))"),
     # No formula says its derivative, the digamma function; kernels differentiate the series that they compute.
     _elementary("lgamma", "", aliases=("gammaln", "loggamma"), domain="sin(pi*min(x, 1/2)) != 0"),
     # Shorter ways to write a formula, among them the operator names of AQuaSurF.

@@ -21,6 +21,7 @@ Real = Callable[[Any], Any]
 KNOWN: dict[str, tuple[Real, Real]] = {
     "floor": (mpmath.floor, lambda x: mpf(0)),
     "round": (mpmath.nint, lambda x: mpf(0)),
+    "frac": (lambda x: x - mpmath.sign(x) * mpmath.floor(abs(x)), lambda x: mpf(1)),
     "lgamma": (lambda x: mpmath.re(mpmath.loggamma(x)), lambda x: mpmath.psi(0, x)),
 }
 
@@ -92,6 +93,7 @@ def test_value_and_slope_are_right_everywhere(name: str, plain: bool, dtype: tor
 SPECIAL = {
     "floor": ((2.0, 2.0), (-2.0, -2.0), (-0.5, -1.0), (8388609.0, 8388609.0), (-1e30, -1e30), (math.inf, math.inf)),
     "round": ((-2.5, -2.0), (-1.5, -2.0), (0.5, 0.0), (1.5, 2.0), (0.49999997, 0.0), (8388609.0, 8388609.0)),
+    "frac": ((-1.5, -0.5), (1.5, 0.5), (2.0, 0.0)),
     "lgamma": ((1.0, 0.0), (2.0, 0.0), (0.0, math.inf), (-3.0, math.inf), (-2457024.0, math.inf)),
 }
 
