@@ -20,6 +20,7 @@ Real = Callable[[Any], Any]
 # Name -> the function and its derivative, in mpmath.
 KNOWN: dict[str, tuple[Real, Real]] = {
     "asin": (mpmath.asin, lambda x: 1 / mpmath.sqrt(1 - x * x)),
+    "acos": (mpmath.acos, lambda x: -1 / mpmath.sqrt(1 - x * x)),
     "floor": (mpmath.floor, lambda x: mpf(0)),
     "round": (mpmath.nint, lambda x: mpf(0)),
     "frac": (lambda x: x - mpmath.sign(x) * mpmath.floor(abs(x)), lambda x: mpf(1)),
@@ -28,7 +29,7 @@ KNOWN: dict[str, tuple[Real, Real]] = {
 
 # Names -> where they are defined, open at the ends; beyond 1e4 the gamma function has no digit before its poles.
 _INSIDE, _ABOVE_0, _ABOVE_1 = (-1.0, 1.0), (0.0, math.inf), (1.0, math.inf)
-DOMAINS = {"asin": _INSIDE}
+DOMAINS = {"asin": _INSIDE, "acos": _INSIDE}
 _JUMPS = ("floor", "round", "frac", "lgamma")
 
 
@@ -93,6 +94,7 @@ def test_value_and_slope_are_right_everywhere(name: str, plain: bool, dtype: tor
 
 SPECIAL = {
     "asin": ((1.0, math.pi / 2), (-1.0, -math.pi / 2), (0.0, 0.0), (1.5, math.nan)),
+    "acos": ((1.0, 0.0), (-1.0, math.pi), (0.0, math.pi / 2), (-1.5, math.nan)),
     "floor": ((2.0, 2.0), (-2.0, -2.0), (-0.5, -1.0), (8388609.0, 8388609.0), (-1e30, -1e30), (math.inf, math.inf)),
     "round": ((-2.5, -2.0), (-1.5, -2.0), (0.5, 0.0), (1.5, 2.0), (0.49999997, 0.0), (8388609.0, 8388609.0)),
     "frac": ((-1.5, -0.5), (1.5, 0.5), (2.0, 0.0)),
