@@ -287,6 +287,7 @@ _ROWS = (
     _defined("acos", "2*atan(sqrt((1 - x)/(1 + x)))", ("arccos",)),
     _defined("acosh", "log1p(x - 1 + sqrt(x - 1)*sqrt(x + 1))", ("arccosh",)),
     _defined("atanh", "(log1p(x) - log1p(-x))/2", ("arctanh",)),
+    _defined("sech", "1/cosh(x)"),
     # round and frac are PyTorch's: a half goes to the even neighbour, and a fraction has the sign of its number.
     _defined(
         "round",

@@ -23,6 +23,7 @@ KNOWN: dict[str, tuple[Real, Real]] = {
     "acos": (mpmath.acos, lambda x: -1 / mpmath.sqrt(1 - x * x)),
     "acosh": (mpmath.acosh, lambda x: 1 / mpmath.sqrt(x * x - 1)),
     "atanh": (mpmath.atanh, lambda x: 1 / (1 - x * x)),
+    "sech": (mpmath.sech, lambda x: -mpmath.sech(x) * mpmath.tanh(x)),
     "floor": (mpmath.floor, lambda x: mpf(0)),
     "round": (mpmath.nint, lambda x: mpf(0)),
     "frac": (lambda x: x - mpmath.sign(x) * mpmath.floor(abs(x)), lambda x: mpf(1)),
@@ -99,6 +100,7 @@ SPECIAL = {
     "acos": ((1.0, 0.0), (-1.0, math.pi), (0.0, math.pi / 2), (-1.5, math.nan)),
     "acosh": ((1.0, 0.0), (0.5, math.nan)),
     "atanh": ((1.0, math.inf), (-1.0, -math.inf), (1.5, math.nan)),
+    "sech": ((0.0, 1.0), (math.inf, 0.0), (-math.inf, 0.0)),
     "floor": ((2.0, 2.0), (-2.0, -2.0), (-0.5, -1.0), (8388609.0, 8388609.0), (-1e30, -1e30), (math.inf, math.inf)),
     "round": ((-2.5, -2.0), (-1.5, -2.0), (0.5, 0.0), (1.5, 2.0), (0.49999997, 0.0), (8388609.0, 8388609.0)),
     "frac": ((-1.5, -0.5), (1.5, 0.5), (2.0, 0.0)),
@@ -122,6 +124,7 @@ def test_identity_knows_them() -> None:
         "asin(x)": "pi/2 - acos(x)",
         "acosh(x)": "log(x + sqrt(x**2 - 1))",
         "atanh(x)": "log((1 + x)/(1 - x))/2",
+        "sech(x)": "2*exp(x)/(exp(2*x) + 1)",
         "-floor(-x)": "floor(x) + where(x - floor(x) > 0, 1, 0)",
         "lgamma(x + 1)": "lgamma(x) + log(abs(x))",
     }
