@@ -288,6 +288,7 @@ _ROWS = (
     _defined("acosh", "log1p(x - 1 + sqrt(x - 1)*sqrt(x + 1))", ("arccosh",)),
     _defined("atanh", "(log1p(x) - log1p(-x))/2", ("arctanh",)),
     _defined("sech", "1/cosh(x)"),
+    _defined("csch", "1/sinh(x)"),
     # round and frac are PyTorch's: a half goes to the even neighbour, and a fraction has the sign of its number.
     _defined(
         "round",
