@@ -289,6 +289,7 @@ _ROWS = (
     _defined("atanh", "(log1p(x) - log1p(-x))/2", ("arctanh",)),
     _defined("sech", "1/cosh(x)"),
     _defined("csch", "1/sinh(x)"),
+    _defined("coth", "1/tanh(x)"),
     # round and frac are PyTorch's: a half goes to the even neighbour, and a fraction has the sign of its number.
     _defined(
         "round",

@@ -25,6 +25,7 @@ KNOWN: dict[str, tuple[Real, Real]] = {
     "atanh": (mpmath.atanh, lambda x: 1 / (1 - x * x)),
     "sech": (mpmath.sech, lambda x: -mpmath.sech(x) * mpmath.tanh(x)),
     "csch": (mpmath.csch, lambda x: -mpmath.csch(x) * mpmath.coth(x)),
+    "coth": (mpmath.coth, lambda x: -(mpmath.csch(x) ** 2)),
     "floor": (mpmath.floor, lambda x: mpf(0)),
     "round": (mpmath.nint, lambda x: mpf(0)),
     "frac": (lambda x: x - mpmath.sign(x) * mpmath.floor(abs(x)), lambda x: mpf(1)),
@@ -103,6 +104,7 @@ SPECIAL = {
     "atanh": ((1.0, math.inf), (-1.0, -math.inf), (1.5, math.nan)),
     "sech": ((0.0, 1.0), (math.inf, 0.0), (-math.inf, 0.0)),
     "csch": ((math.inf, 0.0), (-math.inf, 0.0)),
+    "coth": ((math.inf, 1.0), (-math.inf, -1.0)),
     "floor": ((2.0, 2.0), (-2.0, -2.0), (-0.5, -1.0), (8388609.0, 8388609.0), (-1e30, -1e30), (math.inf, math.inf)),
     "round": ((-2.5, -2.0), (-1.5, -2.0), (0.5, 0.0), (1.5, 2.0), (0.49999997, 0.0), (8388609.0, 8388609.0)),
     "frac": ((-1.5, -0.5), (1.5, 0.5), (2.0, 0.0)),
@@ -127,6 +129,7 @@ def test_identity_knows_them() -> None:
         "acosh(x)": "log(x + sqrt(x**2 - 1))",
         "atanh(x)": "log((1 + x)/(1 - x))/2",
         "sech(x)": "2*exp(x)/(exp(2*x) + 1)",
+        "coth(x)": "cosh(x)/sinh(x)",
         "-floor(-x)": "floor(x) + where(x - floor(x) > 0, 1, 0)",
         "lgamma(x + 1)": "lgamma(x) + log(abs(x))",
     }
