@@ -290,6 +290,7 @@ _ROWS = (
     _defined("sech", "1/cosh(x)"),
     _defined("csch", "1/sinh(x)"),
     _defined("coth", "1/tanh(x)"),
+    _defined("exp2", "2**x"),
     # round and frac are PyTorch's: a half goes to the even neighbour, and a fraction has the sign of its number.
     _defined(
         "round",

@@ -26,6 +26,7 @@ KNOWN: dict[str, tuple[Real, Real]] = {
     "sech": (mpmath.sech, lambda x: -mpmath.sech(x) * mpmath.tanh(x)),
     "csch": (mpmath.csch, lambda x: -mpmath.csch(x) * mpmath.coth(x)),
     "coth": (mpmath.coth, lambda x: -(mpmath.csch(x) ** 2)),
+    "exp2": (lambda x: mpf(2) ** x, lambda x: mpf(2) ** x * mpmath.log(2)),
     "floor": (mpmath.floor, lambda x: mpf(0)),
     "round": (mpmath.nint, lambda x: mpf(0)),
     "frac": (lambda x: x - mpmath.sign(x) * mpmath.floor(abs(x)), lambda x: mpf(1)),
@@ -105,6 +106,7 @@ SPECIAL = {
     "sech": ((0.0, 1.0), (math.inf, 0.0), (-math.inf, 0.0)),
     "csch": ((math.inf, 0.0), (-math.inf, 0.0)),
     "coth": ((math.inf, 1.0), (-math.inf, -1.0)),
+    "exp2": ((0.0, 1.0), (10.0, 1024.0), (-math.inf, 0.0)),
     "floor": ((2.0, 2.0), (-2.0, -2.0), (-0.5, -1.0), (8388609.0, 8388609.0), (-1e30, -1e30), (math.inf, math.inf)),
     "round": ((-2.5, -2.0), (-1.5, -2.0), (0.5, 0.0), (1.5, 2.0), (0.49999997, 0.0), (8388609.0, 8388609.0)),
     "frac": ((-1.5, -0.5), (1.5, 0.5), (2.0, 0.0)),
@@ -130,6 +132,7 @@ def test_identity_knows_them() -> None:
         "atanh(x)": "log((1 + x)/(1 - x))/2",
         "sech(x)": "2*exp(x)/(exp(2*x) + 1)",
         "coth(x)": "cosh(x)/sinh(x)",
+        "exp2(x)": "exp(x*log(2))",
         "-floor(-x)": "floor(x) + where(x - floor(x) > 0, 1, 0)",
         "lgamma(x + 1)": "lgamma(x) + log(abs(x))",
     }
