@@ -291,6 +291,7 @@ _ROWS = (
     _defined("csch", "1/sinh(x)"),
     _defined("coth", "1/tanh(x)"),
     _defined("exp2", "2**x"),
+    _defined("log2", "log(x)/log(2)"),
     # round and frac are PyTorch's: a half goes to the even neighbour, and a fraction has the sign of its number.
     _defined(
         "round",
