@@ -292,6 +292,7 @@ _ROWS = (
     _defined("coth", "1/tanh(x)"),
     _defined("exp2", "2**x"),
     _defined("log2", "log(x)/log(2)"),
+    _defined("log10", "log(x)/log(10)"),
     # round and frac are PyTorch's: a half goes to the even neighbour, and a fraction has the sign of its number.
     _defined(
         "round",

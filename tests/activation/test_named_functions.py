@@ -28,6 +28,7 @@ KNOWN: dict[str, tuple[Real, Real]] = {
     "coth": (mpmath.coth, lambda x: -(mpmath.csch(x) ** 2)),
     "exp2": (lambda x: mpf(2) ** x, lambda x: mpf(2) ** x * mpmath.log(2)),
     "log2": (lambda x: mpmath.log(x) / mpmath.log(2), lambda x: 1 / (x * mpmath.log(2))),
+    "log10": (lambda x: mpmath.log(x) / mpmath.log(10), lambda x: 1 / (x * mpmath.log(10))),
     "floor": (mpmath.floor, lambda x: mpf(0)),
     "round": (mpmath.nint, lambda x: mpf(0)),
     "frac": (lambda x: x - mpmath.sign(x) * mpmath.floor(abs(x)), lambda x: mpf(1)),
@@ -36,7 +37,7 @@ KNOWN: dict[str, tuple[Real, Real]] = {
 
 # Names -> where they are defined, open at the ends; beyond 1e4 the gamma function has no digit before its poles.
 _INSIDE, _ABOVE_0, _ABOVE_1 = (-1.0, 1.0), (0.0, math.inf), (1.0, math.inf)
-DOMAINS = {"asin": _INSIDE, "acos": _INSIDE, "atanh": _INSIDE, "acosh": _ABOVE_1, "log2": _ABOVE_0}
+DOMAINS = {"asin": _INSIDE, "acos": _INSIDE, "atanh": _INSIDE, "acosh": _ABOVE_1, "log2": _ABOVE_0, "log10": _ABOVE_0}
 _JUMPS = ("floor", "round", "frac", "lgamma")
 
 
@@ -109,6 +110,7 @@ SPECIAL = {
     "coth": ((math.inf, 1.0), (-math.inf, -1.0)),
     "exp2": ((0.0, 1.0), (10.0, 1024.0), (-math.inf, 0.0)),
     "log2": ((0.0, -math.inf), (8.0, 3.0), (-1.0, math.nan)),
+    "log10": ((0.0, -math.inf), (1000.0, 3.0), (-1.0, math.nan)),
     "floor": ((2.0, 2.0), (-2.0, -2.0), (-0.5, -1.0), (8388609.0, 8388609.0), (-1e30, -1e30), (math.inf, math.inf)),
     "round": ((-2.5, -2.0), (-1.5, -2.0), (0.5, 0.0), (1.5, 2.0), (0.49999997, 0.0), (8388609.0, 8388609.0)),
     "frac": ((-1.5, -0.5), (1.5, 0.5), (2.0, 0.0)),
