@@ -293,6 +293,7 @@ _ROWS = (
     _defined("exp2", "2**x"),
     _defined("log2", "log(x)/log(2)"),
     _defined("log10", "log(x)/log(10)"),
+    _defined("cbrt", "sign(x)*abs(x)**(1/3)"),
     # round and frac are PyTorch's: a half goes to the even neighbour, and a fraction has the sign of its number.
     _defined(
         "round",

@@ -29,6 +29,7 @@ KNOWN: dict[str, tuple[Real, Real]] = {
     "exp2": (lambda x: mpf(2) ** x, lambda x: mpf(2) ** x * mpmath.log(2)),
     "log2": (lambda x: mpmath.log(x) / mpmath.log(2), lambda x: 1 / (x * mpmath.log(2))),
     "log10": (lambda x: mpmath.log(x) / mpmath.log(10), lambda x: 1 / (x * mpmath.log(10))),
+    "cbrt": (lambda x: mpmath.sign(x) * mpmath.cbrt(abs(x)), lambda x: 1 / (3 * mpmath.cbrt(abs(x)) ** 2)),
     "floor": (mpmath.floor, lambda x: mpf(0)),
     "round": (mpmath.nint, lambda x: mpf(0)),
     "frac": (lambda x: x - mpmath.sign(x) * mpmath.floor(abs(x)), lambda x: mpf(1)),
@@ -111,6 +112,7 @@ SPECIAL = {
     "exp2": ((0.0, 1.0), (10.0, 1024.0), (-math.inf, 0.0)),
     "log2": ((0.0, -math.inf), (8.0, 3.0), (-1.0, math.nan)),
     "log10": ((0.0, -math.inf), (1000.0, 3.0), (-1.0, math.nan)),
+    "cbrt": ((0.0, 0.0), (-8.0, -2.0), (27.0, 3.0)),
     "floor": ((2.0, 2.0), (-2.0, -2.0), (-0.5, -1.0), (8388609.0, 8388609.0), (-1e30, -1e30), (math.inf, math.inf)),
     "round": ((-2.5, -2.0), (-1.5, -2.0), (0.5, 0.0), (1.5, 2.0), (0.49999997, 0.0), (8388609.0, 8388609.0)),
     "frac": ((-1.5, -0.5), (1.5, 0.5), (2.0, 0.0)),
@@ -137,6 +139,7 @@ def test_identity_knows_them() -> None:
         "sech(x)": "2*exp(x)/(exp(2*x) + 1)",
         "coth(x)": "cosh(x)/sinh(x)",
         "exp2(x)": "exp(x*log(2))",
+        "cbrt(x)**3": "x",
         "-floor(-x)": "floor(x) + where(x - floor(x) > 0, 1, 0)",
         "lgamma(x + 1)": "lgamma(x) + log(abs(x))",
     }
