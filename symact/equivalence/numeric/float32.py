@@ -150,4 +150,8 @@ FLOAT32: dict[str, Row] = {
     "i1e_ratio": _wide(lambda a: np.where(a == 0, 0.5, special.i1e(a) / np.where(a == 0, 1.0, a))),
     "i0e_minus_i1e": _wide(_i0e_minus_i1e),
     "hypot1": lambda a: np.hypot(_ONE, a),
+    "product_rest": lambda a, b: (a.astype(float) * b - a * b).astype(np.float32),
+    "sum_rest": lambda a, b: (a.astype(float) + b - (a + b)).astype(np.float32),
+    "sin_sum": lambda a, b: np.sin(a.astype(float) + b).astype(np.float32),
+    "cos_sum": lambda a, b: np.cos(a.astype(float) + b).astype(np.float32),
 }

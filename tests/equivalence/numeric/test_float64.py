@@ -44,7 +44,7 @@ def test_functions_of_one_argument(name: str) -> None:
     assert [(x, computed(name, x)) for x in POINTS if not agrees(name, x)] == []
 
 
-@pytest.mark.parametrize("name", BINARY)
+@pytest.mark.parametrize("name", [name for name in BINARY if name in FLOAT64])
 def test_functions_of_two_arguments(name: str) -> None:
     assert [(a, b) for a, b in PAIRS if not agrees(name, a, b)] == []
 
