@@ -236,11 +236,12 @@ def export(
     target: Annotated[str, typer.Argument(metavar="DIR|EXPRESSION", help="A run folder (its best), or an expression.")],
     output: Annotated[Path, typer.Option("--output", help="FILE.py or FILE.onnx.")],
     grammar: GrammarOption = None,
+    site: Annotated[int | None, typer.Option("--site", min=1, help="Take what this site learned (from 1).")] = None,
 ) -> None:
     """Write a function as a standalone module that needs torch alone, or as ONNX."""
     from symact.commands import studies
 
-    studies.export(target, output, grammar)
+    studies.export(target, output, grammar, site)
 
 
 @app.command(epilog="Example: symact report out/mine out/random --output report.html")

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 from symact.errors import FormulaError, InputError, SymactError
-from symact.expr.tree import Expr, candidate_text
+from symact.expr.tree import Expr
 from symact.files import check_output
+from symact.records import Trial
 from symact.report import console
 from symact.report.leaderboard import Row, leaderboard, winner
 from symact.store import Settings, Store, holds_study
+
+Constants: TypeAlias = Mapping[str, Any]
 
 
 def show_top(run: Path, shown: int, as_json: bool) -> None:
@@ -71,28 +74,60 @@ def view(run: Path) -> Any:
         return StudyView(label, trials, store.confirmations(), facts)
 
 
-def export(target: str, output: Path, grammar: str | None) -> None:
-    """Write the best function of a run folder, or an expression, as a file to take home."""
+def export(target: str, output: Path, grammar: str | None, site: int | None = None) -> None:
+    """Write the best function of a run folder, or an expression, as a file to take home.
+
+    Where the sites of the network have learned different values, a module holds those of all of them.
+
+    Args:
+        target: a run folder, or an expression.
+        output: the file.
+        grammar: of an expression.
+        site: of a run folder, the one site whose function and values are taken, counted from 1.
+    """
     from symact.export.files import write
     from symact.expr.grammar import load_grammar
     from symact.expr.tree import parse
 
     check_output(output, (".py", ".onnx"))
     if Path(target.strip()).is_dir():
-        best = best_row(Path(target.strip()))
-        expr = best.trial.candidate
-        if not isinstance(expr, Expr):
+        expr, constants, sites = _learned(target, best_row(Path(target.strip())).trial, site)
+        if sites and output.suffix == ".onnx":
             raise InputError(
-                f"{target}: the best candidate has one function per site; export one of: {candidate_text(expr)}"
+                f"{target}: its {len(sites)} sites have learned different values, and {output} holds one function; "
+                f"choose --site 1 to {len(sites)}"
             )
-        constants = next((dict(o.constants[0]) for o in best.trial.outcomes if o.constants), {})
     else:
+        if site is not None:
+            raise InputError(f"{target.strip()}: --site is for a run folder")
+        sites = ()
         try:
             expr, constants = parse(target, load_grammar(grammar) if grammar else None), {}
         except FormulaError as error:
             raise InputError(f"{target.strip()}: no run folder, and no expression either: {error}") from None
-    write(expr, output, constants)
+    write(expr, output, constants, sites=sites)
     console.say(f"wrote {output}: {expr}")
+    if sites:
+        console.say(f"its parameters start as in the search; site(1) to site({len(sites)}) have what was learned there")
+
+
+def _learned(run: str, trial: Trial, site: int | None) -> tuple[Expr, Constants, tuple[Constants, ...]]:
+    """The function of a trial, the values of its parameters, and those of each site where they differ.
+
+    Raises:
+        InputError: the sites have functions of their own and none was chosen, or there is no such site.
+    """
+    per_site: tuple[Constants, ...] = next((tuple(map(dict, o.constants)) for o in trial.outcomes if o.constants), ())
+    own = trial.candidate if isinstance(trial.candidate, tuple) else ()
+    count = len(own) or len(per_site)
+    if site is not None:
+        if not 1 <= site <= count:
+            raise InputError(f"{run}: --site {site}: " + (f"it has sites 1 to {count}" if count else "it has none"))
+        return own[site - 1] if own else trial.candidate, per_site[site - 1] if per_site else {}, ()
+    if own:
+        raise InputError(f"{run}: the best candidate has one function per site; choose --site 1 to {count}")
+    alike = all(values == per_site[0] for values in per_site)
+    return trial.candidate, per_site[0] if per_site and alike else {}, () if alike else per_site
 
 
 def best_row(run: Path) -> Row:

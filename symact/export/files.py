@@ -5,6 +5,7 @@ Every file is written under a temporary name and then renamed.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from symact.activation.module import Activation
@@ -22,6 +23,7 @@ def write(
     path: Path | str,
     constants: Constants | None = None,
     grammar: Vocabulary | None = None,
+    sites: Sequence[Constants] = (),
 ) -> None:
     """Write a standalone module (`.py`) or an ONNX model (`.onnx`).
 
@@ -30,15 +32,20 @@ def write(
         path: the file.
         constants: parameter name -> learned value, a number or one per channel; else its `init`.
         grammar: the grammar of an expression given as text.
+        sites: the learned values of each site of a network, for a standalone module.
 
     Raises:
         InputError: another suffix, a file that cannot be written, unknown or infinite constants.
     """
-    writers = {".py": write_standalone, ".onnx": write_onnx}
-    writer = writers.get(Path(path).suffix)
-    if writer is None:
+    suffix = Path(path).suffix
+    if suffix == ".py":
+        write_standalone(expr, path, constants, grammar, sites)
+    elif suffix == ".onnx":
+        if sites:
+            raise InputError(f"{path}: an ONNX model is one function; choose the site whose values it takes")
+        write_onnx(expr, path, constants, grammar)
+    else:
         raise InputError(f"{path}: a function is written as FILE.py or FILE.onnx")
-    writer(expr, path, constants, grammar)
 
 
 def write_standalone(
@@ -46,13 +53,14 @@ def write_standalone(
     path: Path | str,
     constants: Constants | None = None,
     grammar: Vocabulary | None = None,
+    sites: Sequence[Constants] = (),
 ) -> None:
     """Write a readable Python module that needs torch alone; arguments as for `write`."""
     if Path(path).suffix != ".py":
         raise InputError(f"{path}: a standalone module is written as FILE.py")
     channel_dim = _channel_dim(expr)
     expr, constants = _resolved(expr, constants, grammar)
-    write_text(path, standalone.source(expr, constants, channel_dim))
+    write_text(path, standalone.source(expr, constants, channel_dim, sites))
 
 
 def plot(

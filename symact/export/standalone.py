@@ -200,7 +200,7 @@ $attributes
     def forward(self, x):
         return activation(x$uses)
 
-
+$sites
 # (x, value, derivative) in high precision$at.
 _REFERENCE = (
 $reference)
@@ -234,16 +234,52 @@ if __name__ == "__main__":
 
 # Names that a parameter cannot have in the text, beside those of torch_source.
 _TAKEN = frozenset({*dir(nn.Module()), "self", "inplace", "channels", "shape", "working", "inputs", "function", "wide"})
-_TAKEN |= {"parameter", "nn", "activation", "Activation", "self_test", "int", "float", "bool", "len", "abs", "zip"}
+_TAKEN |= {
+    "parameter",
+    "nn",
+    "activation",
+    "Activation",
+    "self_test",
+    "site",
+    "SITES",
+    "made",
+    "number",
+    "setattr",
+    "int",
+    "float",
+    "bool",
+    "len",
+    "abs",
+    "zip",
+}
 
 
-def source(expr: Expr, constants: Constants | None = None, channel_dim: int = 1) -> str:
+_SITES = Template('''
+# What each activation of the network has learned, in the order of the forward pass.
+SITES = (
+$rows)
+
+
+def site(number):
+    """The activation of one site, counted from 1, with what it has learned there."""
+    made = Activation()
+    for name, value in SITES[number - 1].items():
+        setattr(made, name, nn.Parameter(torch.tensor(value)))
+    return made
+
+''')
+
+
+def source(
+    expr: Expr, constants: Constants | None = None, channel_dim: int = 1, sites: Sequence[Constants] = ()
+) -> str:
     """The text of the module.
 
     Args:
         expr: the expression.
         constants: parameter name -> learned value, a number or one per channel; else its `init`.
         channel_dim: the dimension of the input that counts channels.
+        sites: the learned values of each site of a network; the module then has a function `site`.
 
     Raises:
         InputError: `constants` names no parameter, or holds something else than finite numbers.
@@ -273,11 +309,21 @@ def source(expr: Expr, constants: Constants | None = None, channel_dim: int = 1)
         about_module=". A parameter has one value per layer, or with `channels=C` one per channel." if names else "",
         module_arguments=", channels=None" if names else "",
         attributes=_attributes(names, defaults),
+        sites=_sites(expr, [p.name for p in declared], names, sites),
         uses="".join(f", {_entering(n, p)}" for n, p in zip(names, declared, strict=True)),
         at=" at " + ", ".join(f"{n} = {v!r}" for n, v in scalars.items()) if scalars else "",
         reference="".join(f"    {row!r},\n" for row in references(expr, scalars)),
         test_values="".join(f", {v!r}" for v in single),
     )
+
+
+def _sites(expr: Expr, parameters: Sequence[str], names: Sequence[str], sites: Sequence[Constants]) -> str:
+    rows = []
+    for learned in sites:
+        values = parameter_values(expr, learned)
+        pairs = zip(names, parameters, strict=True)
+        rows.append("    {" + ", ".join(f'"{name}": {values[own]!r}' for name, own in pairs) + "},\n")
+    return _SITES.substitute(rows="".join(rows)) if rows else ""
 
 
 def parameter_values(expr: Expr, constants: Constants | None) -> dict[str, float | list[float]]:

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 
 import pytest
+import torch
 
 from symact.commands import studies
 from symact.errors import InputError, SymactError
+from symact.expr.grammar import parse_grammar
+from symact.expr.tree import parse
+from symact.records import Outcome, Trial
+from symact.study import BASELINES, Study
+from tests.execute import stub_tasks
 
 
 @pytest.fixture
@@ -75,3 +82,93 @@ def test_an_export_of_nonsense_says_that_it_is_neither_folder_nor_expression(sym
     code, _, err = symact("export", "no such thing(", "--output", "x.py")
     assert code == 2
     assert "no run folder, and no expression either" in err
+
+
+class Learning(stub_tasks.Quick):
+    """What site i learns of a parameter: 1 + i/10, or the same everywhere; a grammar has the winner alone."""
+
+    sites, alike = 3, False
+
+    def evaluate(self, make_activation, seed, budget=1.0):
+        candidate = make_activation.candidate
+        expressions = candidate if isinstance(candidate, tuple) else (candidate,) * self.sites
+        learned = [
+            {p.name: 1.5 if self.alike else 1 + (i + 1) / 10 for p in e.parameters} for i, e in enumerate(expressions)
+        ]
+        mine = any(e.parameters for e in expressions)
+        return Outcome.finished(0.9 if mine else 0.1, constants=tuple(learned))
+
+
+class Alike(Learning):
+    alike = True
+
+
+LEARNING = (
+    'name = "l"\n[parameters]\nbeta = {init = 0.75}\n[unary]\nf = "x*sigmoid(beta*x)"\n[spaces]\nall = ["unary(x)"]\n'
+)
+
+
+def learned(task, tmp_path):
+    space = parse_grammar(LEARNING).space()
+    with Study(space, task, "random", run=tmp_path / "run", confirm=2, confirm_best=1) as study:
+        study.run(len(BASELINES) + 1)
+
+
+def module(path):
+    spec = importlib.util.spec_from_file_location("exported", path)
+    made = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(made)
+    return made
+
+
+def test_an_export_has_what_each_site_learned(symact, tmp_path):
+    learned(Learning(), tmp_path)
+    code, out, _ = symact("export", "run", "--output", "best.py")
+    assert (code, "site(1) to site(3)" in out) == (0, True)
+    exported = module(tmp_path / "best.py")
+    assert exported.Activation().beta.item() == 0.75, "as the search began"
+    assert [exported.site(n).beta.item() for n in (1, 2, 3)] == pytest.approx([1.1, 1.2, 1.3])
+    x = torch.linspace(-3, 3, 7)
+    assert torch.allclose(exported.site(2)(x), x * torch.sigmoid(1.2 * x))
+    exported.self_test()
+
+
+@pytest.mark.parametrize("site", [1, 2, 3])
+def test_one_site_may_be_chosen(symact, tmp_path, site):
+    learned(Learning(), tmp_path)
+    for output in ("best.py", "best.onnx"):
+        assert symact("export", "run", "--output", output, "--site", str(site))[0] == 0
+    exported = module(tmp_path / "best.py")
+    assert exported.Activation().beta.item() == pytest.approx(1 + site / 10)
+    assert not hasattr(exported, "SITES")
+
+
+def test_sites_that_are_not_there_and_one_model_for_all_are_refused(symact, tmp_path):
+    learned(Learning(), tmp_path)
+    for arguments, message in (
+        (("export", "run", "--output", "best.onnx"), "choose --site 1 to 3"),
+        (("export", "run", "--output", "best.py", "--site", "4"), "it has sites 1 to 3"),
+        (("export", "relu(x)", "--output", "best.py", "--site", "1"), "--site is for a run folder"),
+    ):
+        code, _, err = symact(*arguments)
+        assert (code, message in err) == (2, True), err
+    assert not list(tmp_path.glob("best.*"))
+
+
+def test_sites_that_learned_the_same_are_one_function(symact, tmp_path):
+    learned(Alike(), tmp_path)
+    assert symact("export", "run", "--output", "best.onnx")[0] == 0
+    assert symact("export", "run", "--output", "best.py")[0] == 0
+    exported = module(tmp_path / "best.py")
+    assert exported.Activation().beta.item() == 1.5
+    assert not hasattr(exported, "site")
+
+
+def test_a_candidate_with_a_function_per_site_is_exported_site_by_site():
+    grammar = parse_grammar(LEARNING)
+    candidate = (parse("f(x)", grammar), parse("tanh(x)"))
+    trial = Trial(candidate, (Outcome.finished(0.5, constants=({"beta": 2.0}, {})),))
+    assert studies._learned("run", trial, 1) == (candidate[0], {"beta": 2.0}, ())
+    assert studies._learned("run", trial, 2) == (candidate[1], {}, ())
+    with pytest.raises(InputError, match="choose --site 1 to 2"):
+        studies._learned("run", trial, None)
