@@ -33,7 +33,9 @@ def test_a_driver_counts_as_gone_only_when_both_witnesses_say_so():
 
 
 @pytest.mark.parametrize(
-    "value", ["", "nonsense", "1:2:3", "a:1:b:c:d", changed(2, "another boot"), changed(3, "another space")]
+    "value",
+    ["", "nonsense", "1:2:3", "a:1:b:c:d", changed(2, "another boot"), changed(3, "another space")],
+    ids=["empty", "a word", "too short", "no number", "another boot", "another space"],
 )
 def test_what_cannot_be_known_counts_as_alive(value):
     assert is_driver_alive(value)

@@ -15,7 +15,7 @@ from symact.program.pipeline import lower
 COMPARED = ("<", "<=", ">", ">=", "==", "!=")
 
 
-@pytest.mark.parametrize(("sign", "constant"), itertools.product(COMPARED, (-0.5, 0.0, 0.5)))
+@pytest.mark.parametrize(("sign", "constant"), list(itertools.product(COMPARED, (-0.5, 0.0, 0.5))))
 def test_a_branch_that_a_constant_decides_is_taken_while_building(sign: str, constant: float) -> None:
     text = f"where(al {sign} 0, sin(x), where(0 {sign} al, cos(x), al + x))"
     grammar = parse_grammar(f'name = "m"\n[constants]\nal = {constant}\n[unary]\nf = "{text}"\n')

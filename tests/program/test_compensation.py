@@ -38,7 +38,7 @@ def right(found: float, wanted: mpf, relative: float, absolute: float) -> bool:
     return bool(abs(found - wanted) <= max(absolute, relative * abs(wanted)))
 
 
-@pytest.mark.parametrize(("angle", "outer"), itertools.product(ANGLES, OUTER))
+@pytest.mark.parametrize(("angle", "outer"), list(itertools.product(ANGLES, OUTER)))
 def test_values_and_slopes_keep_their_accuracy_at_high_frequency(angle: str, outer: str) -> None:
     text, largest = outer.format(angle), ANGLES[angle]
     generator = np.random.default_rng(len(text))
