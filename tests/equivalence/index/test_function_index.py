@@ -151,6 +151,16 @@ class TestDomains:
         assert FunctionIndex(AQUASURF).domain(parse(text)) == domain
 
 
+class TestComparison:
+    def test_what_differs_in_a_narrow_piece_alone_is_another_function(self):
+        # Its quotient is a/(b + 1e-7): smaller than sigmoid for |x| < 0.0004, where no point of the grids is.
+        grammar = load_grammar("ramachandran")
+        index = FunctionIndex(grammar)
+        first = index.add(parse("min(sigmoid(x),sinh(add(softplus(x),gauss(x))))", grammar))
+        assert index.add(parse("sigmoid(x)", grammar)) == first
+        assert index.add(parse("min(identity(div(sigmoid(x),gauss(x))),sigmoid(x))", grammar)) != first
+
+
 class TestMemory:
     def test_an_index_that_forgets_structure_still_knows_its_functions(self):
         index = FunctionIndex(AQUASURF)
