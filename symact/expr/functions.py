@@ -283,23 +283,28 @@ _ROWS = (
         flat=True,
     ),
     # Inverse and reciprocal functions, walked through definitions that keep their digits everywhere.
-    _defined("asin", "2*atan(x/(1 + sqrt((1 - x)*(1 + x))))", ("arcsin",)),
-    _defined("acos", "2*atan(sqrt((1 - x)/(1 + x)))", ("arccos",)),
-    _defined("acosh", "log1p(x - 1 + sqrt(x - 1)*sqrt(x + 1))", ("arccosh",)),
-    _defined("atanh", "(log1p(x) - log1p(-x))/2", ("arctanh",)),
-    _defined("sech", "1/cosh(x)"),
-    _defined("csch", "1/sinh(x)"),
-    _defined("coth", "1/tanh(x)"),
-    _defined("exp2", "2**x"),
-    _defined("log2", "log(x)/log(2)"),
-    _defined("log10", "log(x)/log(10)"),
-    _defined("cbrt", "sign(x)*abs(x)**(1/3)"),
+    _defined(
+        "asin", "2*atan(x/(1 + sqrt((1 - x)*(1 + x))))", ("arcsin",), domain="1 - x**2 >= 0", sign="x", parity="odd"
+    ),
+    _defined("acos", "2*atan(sqrt((1 - x)/(1 + x)))", ("arccos",), domain="1 - x**2 >= 0", sign="1 - x"),
+    _defined("acosh", "log1p(x - 1 + sqrt(x - 1)*sqrt(x + 1))", ("arccosh",), domain="x - 1 >= 0", sign="x - 1"),
+    _defined("atanh", "(log1p(x) - log1p(-x))/2", ("arctanh",), domain="1 - x**2 > 0", sign="x", parity="odd"),
+    _defined("sech", "1/cosh(x)", sign="1", parity="even", exponential=True),
+    _defined("csch", "1/sinh(x)", domain="x != 0", sign="x", parity="odd"),
+    _defined("coth", "1/tanh(x)", domain="x != 0", sign="x", parity="odd"),
+    _defined("exp2", "2**x", sign="1", exponential=True),
+    _defined("log2", "log(x)/log(2)", domain="x > 0", sign="x - 1"),
+    _defined("log10", "log(x)/log(10)", domain="x > 0", sign="x - 1"),
+    _defined("cbrt", "sign(x)*abs(x)**(1/3)", sign="x", parity="odd", pieces=_KINK),
     # round and frac are PyTorch's: a half goes to the even neighbour, and a fraction has the sign of its number.
     _defined(
         "round",
         "floor(x) + where(x - floor(x) > 1/2, 1, where(x - floor(x) < 1/2, 0, floor(x) - 2*floor(floor(x)/2)))",
+        parity="odd",
+        pieces=("cos(pi*x)",),
+        flat=True,
     ),
-    _defined("frac", "x - sign(x)*floor(abs(x))"),
+    _defined("frac", "x - sign(x)*floor(abs(x))", parity="odd", pieces=("where(abs(x) < 1, 1, sin(pi*x))",)),
     # No formula says its derivative, the digamma function; kernels differentiate the series that they compute.
     _elementary("lgamma", "", aliases=("gammaln", "loggamma"), domain="sin(pi*min(x, 1/2)) != 0"),
     # Shorter ways to write a formula, among them the operator names of AQuaSurF.

@@ -29,6 +29,10 @@ def test_a_grammars_own_function_comes_before_a_built_in_one_in_capitals_too():
     assert to_sympy(parse("1 + sin(x)", grammar)) == to_sympy(parse("1 + sin(x)"))
 
 
+def test_no_function_stands_among_those_that_are_missing() -> None:
+    assert [name for name in ELSEWHERE if functions.find(name) is not None] == []
+
+
 @pytest.mark.parametrize("name", [*ELSEWHERE, "Neg", "MOD", "Clip"])
 def test_a_function_of_other_libraries_is_never_taken_for_a_misspelt_one(name):
     if functions.resolve(name) is not None:
