@@ -148,22 +148,27 @@ def _write_handlers(saved: dict[int, Any]) -> None:
             signal.signal(number, handler)
 
 
-def _timers() -> dict[int, tuple[float, float]]:
+_Timers = dict[int, tuple[float, float, float]]  # seconds left, seconds between, and when this was read
+
+
+def _timers() -> _Timers:
     timers = (signal.ITIMER_REAL, signal.ITIMER_VIRTUAL, signal.ITIMER_PROF)
-    return {timer: signal.getitimer(timer) for timer in timers}
+    return {timer: (*signal.getitimer(timer), time.monotonic()) for timer in timers}
 
 
-def _write_timers(saved: dict[int, tuple[float, float]]) -> None:
-    for timer, value in saved.items():
-        signal.setitimer(timer, *value)
+def _write_timers(saved: _Timers) -> None:
+    for timer, (left, every, when) in saved.items():
+        signal.setitimer(timer, max(left - (time.monotonic() - when), 0.001) if left else 0.0, every)
 
 
-def _same_timers(before: dict[int, tuple[float, float]], after: dict[int, tuple[float, float]]) -> bool:
-    """A timer that runs comes nearer to its end."""
-    return all(
-        (left > 0) == (after[t][0] > 0) and after[t][0] <= left and after[t][1] == every
-        for t, (left, every) in before.items()
-    )
+def _same_timers(before: _Timers, after: _Timers) -> bool:
+    """A timer that runs comes nearer to its end, by no more than the time that has passed."""
+    for timer, (left, every, when) in before.items():
+        now_left, now_every, now = after[timer]
+        soonest = left - (now - when) - 0.1
+        if now_every != every or bool(now_left) != bool(left) or not soonest <= now_left <= left:
+            return False
+    return True
 
 
 def _write_warnings(saved: tuple[list[Any], Any]) -> None:

@@ -79,7 +79,9 @@ class RayCluster:
 
     def _start(self) -> None:
         own = {_LOOPBACK_ONLY: "0", "RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
+        self._undo.callback(_read_environment_again)  # after the environment has been put back
         self._undo.enter_context(_environment(own))
+        _read_environment_again()
         # Ray makes its own folder one that all may write; this one around it lets nobody through. Its sockets bear
         # with short names only.
         root = "/tmp" if os.access("/tmp", os.W_OK | os.X_OK) else tempfile.gettempdir()
@@ -102,6 +104,15 @@ class RayCluster:
                 "ports may run code here, unless it asks for a token (Ray 2.52 or later)",
                 ", ".join(sorted(where)),
             )
+
+
+def _read_environment_again() -> None:
+    """Have Ray forget what it has remembered of the environment: the mode and the token."""
+    with contextlib.suppress(ImportError, AttributeError):  # a Ray without tokens
+        from ray._raylet import AuthenticationTokenLoader, Config
+
+        Config.initialize("")
+        AuthenticationTokenLoader.instance().reset_cache()
 
 
 @contextlib.contextmanager

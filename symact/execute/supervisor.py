@@ -252,6 +252,7 @@ def main(arguments: list[str]) -> None:
     for descriptor in (requests, replies):
         os.set_inheritable(descriptor, False)
     processes.adopt_orphans()
+    signal.pthread_sigmask(signal.SIG_SETMASK, ())
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     supervisor = Supervisor(requests, replies)
 

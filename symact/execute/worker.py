@@ -105,6 +105,7 @@ class Worker:
 
 def main(arguments: list[str]) -> None:
     """Serve jobs until the pipe ends. `arguments`: descriptor to read from, descriptor to write to."""
+    signal.pthread_sigmask(signal.SIG_SETMASK, ())  # Ray blocks some
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     faulthandler.enable()
     reading, writing = (GuardedPipe(int(number)) for number in arguments)

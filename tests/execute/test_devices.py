@@ -1,41 +1,82 @@
-"""Which CUDA devices workers see: those that are named, dealt out, shared, or refused."""
+"""Which devices workers see: each its own, shares of one, none, or in turn; and never more than there are."""
 
 from __future__ import annotations
 
+from collections import Counter
+
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from symact.errors import InputError
+from symact.execute import ExecutorSettings
 from symact.execute.devices import assign, devices
+
+GPUS = st.one_of(st.sampled_from([0.1, 0.25, 0.3, 0.5, 0.75, 1.0, 2.0, 3.0]), st.none(), st.just(0.0))
 
 
 @pytest.mark.parametrize(
     ("visible", "expected"),
-    [("", []), ("-1", []), ("0", ["0"]), ("2, 3", ["2", "3"]), ("GPU-a,GPU-b", ["GPU-a", "GPU-b"])],
+    [("3,5", ["3", "5"]), ("", []), ("-1", []), (" 0 , 1 ", ["0", "1"]), ("GPU-ab,GPU-cd", ["GPU-ab", "GPU-cd"])],
 )
-def test_the_named_devices_are_respected(monkeypatch, visible, expected):
+def test_the_devices_are_those_that_may_be_seen(monkeypatch, visible, expected):
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
     assert devices() == expected
 
 
 @pytest.mark.parametrize(
-    ("available", "workers", "gpus", "expected"),
+    ("count", "workers", "gpus", "expected"),
     [
-        ([], 2, None, [None, None]),
-        (["0", "1"], 3, None, ["0", "1", "0"]),
-        (["0", "1"], 2, 0, ["", ""]),
-        (["0", "1"], 2, 1, ["0", "1"]),
-        (["0", "1", "2", "3"], 2, 2, ["0,1", "2,3"]),
-        (["0", "1"], 4, 0.5, ["0", "1", "0", "1"]),
-        (["7"], 3, 1 / 3, ["7", "7", "7"]),
+        (0, 2, None, [None, None]),
+        (2, 3, None, ["0", "1", "0"]),
+        (2, 2, 1, ["0", "1"]),
+        (4, 2, 2, ["0,1", "2,3"]),
+        (2, 4, 0.5, ["0", "1", "0", "1"]),
+        (1, 4, 0.25, ["0"] * 4),
+        (2, 3, 0, ["", "", ""]),
+        (0, 1, 0, [""]),
     ],
 )
-def test_devices_are_dealt_out(available, workers, gpus, expected):
-    assert assign(available, workers, gpus) == expected
+def test_workers_get_what_they_ask_for(count, workers, gpus, expected):
+    assert assign([str(i) for i in range(count)], workers, gpus) == expected
+
+
+@given(st.integers(0, 8), st.integers(1, 16), GPUS)
+def test_no_device_holds_more_than_one_whole(count, workers, gpus):
+    available = [str(i) for i in range(count)]
+    each = max(1, int(gpus or 1))
+    room = len(available) // each * (int(1 / gpus + 1e-9) if gpus and gpus < 1 else 1)
+    if gpus and workers > room:
+        with pytest.raises(InputError, match="do not fit"):
+            assign(available, workers, gpus)
+        return
+    seen = assign(available, workers, gpus)
+    assert len(seen) == workers
+    load = Counter(name for group in seen if group for name in group.split(","))
+    assert set(load) <= set(available)
+    if gpus:
+        assert all(group for group in seen)
+        assert all(times * min(gpus, 1.0) <= 1.0 + 1e-9 for times in load.values())
+    if gpus is None and available:
+        assert max(load.values()) - min(load.get(name, 0) for name in available) <= 1
 
 
 @pytest.mark.parametrize(
-    ("available", "workers", "gpus"), [([], 1, 1), (["0"], 2, 1), (["0"], 3, 0.5), (["0", "1", "2"], 2, 2)]
+    ("settings", "message"),
+    [
+        ({"gpus": -1, "workers": 1}, "not negative"),
+        ({"gpus": float("nan"), "workers": 1}, "not negative"),
+        ({"gpus": float("inf"), "workers": 1}, "not negative"),
+        ({"gpus": 1.5, "workers": 1}, "whole number"),
+        ({"gpus": 1}, "needs worker processes"),
+        ({"fresh": True}, "needs worker processes"),
+        ({"cpus": 2, "workers": 1}, "goes with --executor ray"),
+        ({"cpus": -1, "executor": "ray"}, "not negative"),
+        ({"ray_address": "auto", "workers": 1}, "goes with --executor ray"),
+        ({"workers": -1}, "cannot be negative"),
+        ({"executor": "cloud"}, "unknown executor"),
+    ],
 )
-def test_more_than_there_is_is_refused_with_what_there_is(available, workers, gpus):
-    with pytest.raises(InputError, match=f"this machine has {len(available)} CUDA devices"):
-        assign(available, workers, gpus)
+def test_what_does_not_go_together_is_refused(settings, message):
+    with pytest.raises(InputError, match=message):
+        ExecutorSettings(**settings)

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import json
+import os
+import subprocess
+import sys
 import threading
 import time
+from pathlib import Path
 
 import psutil
 import pytest
@@ -127,3 +132,119 @@ def test_a_cluster_that_is_not_there_is_one_clear_line():
 
     with pytest.raises(InputError, match="cannot be reached"):
         RayWorkers(WorkerSettings(""), 1, "127.0.0.1:1", 1.0, 0.0)
+
+
+@pytest.fixture
+def two_gpus():
+    """A node that declares two GPUs, whether it has any or not."""
+    ray.init(num_cpus=4, num_gpus=2, include_dashboard=False, log_to_driver=False)
+    yield
+    ray.shutdown()
+
+
+@pytest.mark.slow
+def test_each_trial_has_a_gpu_of_its_own_and_none_where_none_is_asked_for(two_gpus):
+    space = parse_grammar(stubs.grammar_text()).space("wide")
+    for workers, gpus, devices, at_a_time in ((2, None, {"0", "1"}, 2), (0, None, {"0", "1"}, 2), (2, 0.0, {""}, 2)):
+        options = {"executor": "ray", "workers": workers, "gpus": gpus, "confirm": 0}
+        with Study(space, stubs.named("Timed"), "random", **options) as study:
+            outcomes = [o for trial in study.run(12) for o in trial.outcomes]
+        assert {o.metrics["device"] for o in outcomes} == devices
+        spans = [(o.metrics["began"], o.metrics["ended"], o.metrics["device"]) for o in outcomes]
+        both = [(a, b) for a in spans for b in spans if a < b < (a[1],)]
+        assert most_at_a_time_of(spans) == at_a_time
+        assert all(a[2] != b[2] for a, b in both) or devices == {""}, "two trainings at a time on one device"
+
+
+def most_at_a_time_of(spans):
+    return max(sum(began <= other < ended for began, ended, _ in spans) for other, _, _ in spans)
+
+
+STRANGER = """
+import sys
+import ray
+try:
+    ray.init(address=sys.argv[1], log_to_driver=False)
+except BaseException as error:
+    print("refused", type(error).__name__)
+else:
+    print("let in")
+"""
+
+# In a process of its own, as on the command line: which Ray modes are in force is decided once in each.
+OWN = """
+import json, os, subprocess, sys
+from pathlib import Path
+import psutil
+from symact.expr.grammar import parse_grammar
+from symact.study import Study
+from tests.execute import stub_tasks as stubs
+
+seen = {}
+
+def watch(progress):
+    if progress.evaluations < 10 or seen:
+        return
+    import ray
+    node = ray._private.worker._global_node
+    family = [psutil.Process(), *psutil.Process().children(recursive=True)]
+    listening = {c.laddr.ip for p in family for c in p.net_connections() if c.status == psutil.CONN_LISTEN}
+    folder = Path(os.path.realpath(node.get_session_dir_path())).parents[1]
+    clean = {k: v for k, v in os.environ.items() if not k.startswith("RAY_")}
+    command = [sys.executable, "-c", sys.argv[1], node.gcs_address]
+    with subprocess.Popen(command, env=clean, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as other:
+        try:
+            answer = other.communicate(timeout=15)[0]
+        except subprocess.TimeoutExpired:  # it goes on trying
+            other.kill()
+            answer = ""
+    seen.update(listening=sorted(listening), mode=folder.stat().st_mode & 0o777, answer=answer, folder=str(folder))
+
+space = parse_grammar(stubs.grammar_text()).space("wide")
+with Study(space, stubs.named("Slow"), "random", executor="ray", workers=2, confirm=0) as study:
+    seen["scores"] = [t.score for t in study.run(12, watch)]
+seen["left"] = [name for name in ("RAY_AUTH_TOKEN", "RAY_AUTH_MODE") if name in os.environ]
+print(json.dumps(seen))
+"""
+
+
+@pytest.mark.slow
+def test_without_an_address_a_cluster_of_ones_own_is_started_that_only_this_process_can_use():
+    """Whatever the environment names; on the loopback interface alone; with a token; in a folder that is closed."""
+    environment = {k: v for k, v in os.environ.items() if not k.startswith("RAY_")}
+    environment["RAY_ADDRESS"] = "192.0.2.77:6379"
+    command = [sys.executable, "-c", OWN, STRANGER]
+    found = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300)
+    assert found.returncode == 0, found.stderr[-2000:]
+    seen = json.loads(found.stdout.splitlines()[-1])
+    space = parse_grammar(stubs.grammar_text()).space("wide")
+    assert seen["scores"] == [t.score for t in Study(space, stubs.Quick(), "random", confirm=0).run(12)]
+    assert seen["listening"], "nobody listened, so this shows nothing"
+    assert {address.removeprefix("::ffff:") for address in seen["listening"]} <= {"127.0.0.1", "::1"}
+    assert seen["mode"] == 0o700
+    assert "let in" not in seen["answer"]
+    assert seen["left"] == []
+    assert not Path(seen["folder"]).exists()
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")
+def test_a_task_that_changes_all_it_can_makes_the_same_rows_on_ray(two_gpus, monkeypatch):
+    from tests.execute import meddling_tasks as meddling
+
+    monkeypatch.setenv("MEDDLING_FOLDER", os.getcwd())
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    space, task = parse_grammar(stubs.grammar_text()).space("wide"), f"{meddling.__file__}:MeddlingStudy"
+    with Study(space, task, "random", executor="ray", workers=2, confirm=0, seed=3) as study:
+        found = trace(study.run(24))
+    with Study(space, task, "random", workers=1, confirm=0, seed=3) as study:
+        assert trace(study.run(24)) == found
+
+
+def test_an_address_that_asks_for_no_token_is_told(caplog, monkeypatch):
+    monkeypatch.delenv("RAY_AUTH_MODE", raising=False)
+    from symact.execute.ray_cluster import RayCluster
+
+    with pytest.raises(InputError, match="cannot be reached"):
+        RayCluster("127.0.0.1:1")
+    assert "asks for no token" in caplog.text
