@@ -76,6 +76,14 @@ class ImageTask:
         """A fresh network; `make_activation` is called once per site, in site order."""
         raise NotImplementedError
 
+    def prepare(self) -> None:
+        """Read the data set, which is no part of any training.
+
+        Raises:
+            InputError: it is not there.
+        """
+        _ = self.dataset
+
     @cached_property
     def dataset(self) -> Dataset:
         """The data set on the device, read on first use."""
