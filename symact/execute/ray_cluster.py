@@ -9,6 +9,7 @@ this user's.
 from __future__ import annotations
 
 import contextlib
+import importlib
 import logging
 import os
 import secrets
@@ -109,10 +110,9 @@ class RayCluster:
 def _read_environment_again() -> None:
     """Have Ray forget what it has remembered of the environment: the mode and the token."""
     with contextlib.suppress(ImportError, AttributeError):  # a Ray without tokens
-        from ray._raylet import AuthenticationTokenLoader, Config
-
-        Config.initialize("")
-        AuthenticationTokenLoader.instance().reset_cache()
+        raylet: Any = importlib.import_module("ray._raylet")
+        raylet.Config.initialize("")
+        raylet.AuthenticationTokenLoader.instance().reset_cache()
 
 
 @contextlib.contextmanager
