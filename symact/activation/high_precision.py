@@ -119,6 +119,8 @@ class DualEvaluator:
         meaning = MEANING[row.name]
         self.at_kink |= row.name in ("abs", "sign") and bool(x.value == 0)
         self.at_kink |= row.name == "floor" and bool(x.value == meaning(x.value))
+        if row.domain and mpmath.isinf(meaning(x.value)):
+            raise UndefinedError(f"{row.name}({x.value})")
         if x.slope == 0:
             return Dual(meaning(x.value), mpf(0))
         inner.symbols["x"] = Dual(x.value, mpf(0))

@@ -18,6 +18,13 @@ HIGHEST = 1 << 16  # what a process may have open is unlimited in some places
 ROOM = 32
 
 
+def ready(descriptor: int, event: int, seconds: float | None = None) -> bool:
+    """Wait until a descriptor can be read or written, or is closed; `select` ends at number 1,024."""
+    poll = select.poll()
+    poll.register(descriptor, event)
+    return bool(poll.poll(None if seconds is None else seconds * 1000))
+
+
 class Reader:
     """Whole lines from a descriptor that is read when it has something.
 
@@ -50,7 +57,7 @@ class Reader:
 
     def has_more(self) -> bool:
         """Whether `read` would find something now."""
-        return not self.ended and bool(select.select([self.descriptor], [], [], 0)[0])
+        return not self.ended and ready(self.descriptor, select.POLLIN, 0.0)
 
 
 class Writer:
@@ -127,7 +134,7 @@ class GuardedPipe:
             try:
                 data = data[os.write(self.check(), data) :]
             except BlockingIOError:
-                select.select([], [self._number], [])
+                ready(self._number, select.POLLOUT)
             except OSError as error:
                 raise ChannelLostError(str(error)) from None
 
@@ -141,7 +148,7 @@ class GuardedPipe:
             try:
                 data = os.read(self.check(), 1 << 20)
             except BlockingIOError:
-                select.select([self._number], [], [])
+                ready(self._number, select.POLLIN)
                 continue
             if not data:
                 return None

@@ -74,7 +74,10 @@ class Supervisor:
                 watched.append(worker.lines.descriptor)
             busy = worker is not None and (self._job is not None or not self._ready)
             sent = self._replies.flush() and (worker is None or worker.flush())
-            readable, _, _ = select.select(watched, [], [], TICK if busy or not sent else 5.0)
+            poll = select.poll()
+            for descriptor in watched:
+                poll.register(descriptor, select.POLLIN)
+            readable = [descriptor for descriptor, _ in poll.poll((TICK if busy or not sent else 5.0) * 1000)]
             if self._requests.descriptor in readable:
                 for line in self._requests.read():
                     self._request(json.loads(line))

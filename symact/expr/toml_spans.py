@@ -105,4 +105,4 @@ class Places:
             count += 1
             if self.text.startswith(",", at):
                 at = self._blank(at + 1)
-        return at + 1
+        return min(at + 1, len(self.text))

@@ -257,6 +257,7 @@ class _Side:
             "neg": lambda a: -a,
             "abs": self.absolute,
             "sign": lambda a: self.constant(self.sign(a)),
+            "floor": self.floor,
             "max": lambda a, b: b if self.sign(_add(a, -b)) < 0 else a,
             "min": lambda a, b: a if self.sign(_add(a, -b)) < 0 else b,
             "lt": lambda a, b: self.constant(float(self.sign(_add(a, -b)) < 0)),
@@ -274,12 +275,8 @@ class _Side:
         }
 
     def __call__(self, name: str, *arguments: Series) -> Series:
-        row, own = SERIES.get(name), self.rows.get(name)
-        if row is not None:
-            return self.analytic(row, *arguments)
-        if own is None:
-            raise NoSeriesError
-        return own(*arguments)
+        row = SERIES.get(name)
+        return self.rows[name](*arguments) if row is None else self.analytic(row, *arguments)
 
     def analytic(self, row: Callable[[Series], Series], u: Series) -> Series:
         """A function of a series without poles."""
@@ -295,6 +292,14 @@ class _Side:
         """The sign of a series close to 0."""
         order = _leading(u)
         return 0.0 if order == len(u) else math.copysign(1.0, u[order]) * self.side ** (order % 2)
+
+    def floor(self, u: Series) -> Series:
+        """The largest whole number that a series close to 0 does not fall below."""
+        if u[:POLES].any():
+            raise NoSeriesError
+        whole = math.floor(u[POLES])
+        below = self.sign(_add(u, -self.constant(float(whole)))) < 0
+        return self.constant(float(whole - below))
 
     def absolute(self, u: Series) -> Series:
         """The absolute value of a series close to 0."""

@@ -124,7 +124,7 @@ def _print_ranked(rows: Sequence[Row]) -> None:
     table.add_column("function", overflow="fold", min_width=14)
     columns = {heading: [text(row) for row in rows] for heading, text in _COLUMNS.items()}
     columns = {heading: texts for heading, texts in columns.items() if any(texts)}
-    origins = [printable(row.trial.origin) for row in rows]
+    origins = [markup.escape(printable(row.trial.origin)) for row in rows]
     beside = [["#", str(len(rows))], ["from", *origins], *([heading, *texts] for heading, texts in columns.items())]
     room = OUT.width - sum(max(len(markup.render(text)) for text in texts) + 2 for texts in beside)
     for heading in columns:
@@ -133,7 +133,7 @@ def _print_ranked(rows: Sequence[Row]) -> None:
     for place, row in enumerate(rows):
         cells = [texts[place] for texts in columns.values()]
         function = folded(printable(row.expression), max(room, 14))
-        table.add_row(str(place + 1), markup.escape(function), *cells, markup.escape(origins[place]))
+        table.add_row(str(place + 1), markup.escape(function), *cells, origins[place])
     OUT.print(table)
     seeds = max((len(row.confirmation.scores) for row in rows if row.confirmation is not None), default=0)
     if seeds and "fresh" in columns:

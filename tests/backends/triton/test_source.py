@@ -46,6 +46,7 @@ PARAMETERS = Vocabulary(parameters={"beta": Parameter("beta"), "alpha": Paramete
 
 # What a function tends to; a row that is not here has no limit, or keeps the sign of the infinity.
 LIMITS: dict[str, tuple[float, float]] = {
+    "floor": (-math.inf, math.inf),
     **dict.fromkeys(("abs", "cosh", "logcosh", "hypot1"), (math.inf, math.inf)),
     **dict.fromkeys(("i0e", "i1e", "i1e_ratio", "i0e_minus_i1e"), (0.0, 0.0)),
     **dict.fromkeys(("sinh", "asinh"), (-math.inf, math.inf)),
