@@ -367,7 +367,8 @@ class Meddler:
     def evaluate(self, make_activation, seed, budget=1.0, schedule="nothing"):
         found = probe()
         DEEDS[schedule]()
-        return Outcome.finished(score_of(found), text=candidate_text(make_activation.candidate), found=found)
+        text = candidate_text(make_activation.candidate)
+        return Outcome.finished(score_of(found), text=text, found=found, process=os.getpid())
 
 
 class MeddlingStudy(Meddler):

@@ -170,11 +170,8 @@ def test_in_this_process_what_cannot_be_undone_stops_the_run_with_a_way_on(monke
 
 def test_fresh_workers_give_each_candidate_a_process_of_its_own(environment):
     executor = WorkerProcesses(settings(fresh=True), 2)
-    seen = set()
     try:
-        for _ in range(3):
-            run(executor, "nothing", "nothing")
-            seen.update(executor.workers)
+        outcomes = run(executor, *["nothing"] * 6)
     finally:
         executor.close()
-    assert len(seen) >= 6
+    assert len({outcome.metrics["process"] for outcome in outcomes}) == 6
