@@ -20,9 +20,9 @@ from torch import nn
 
 from symact import equivalence
 from symact.bench import build
-from symact.expr.grammar import load_grammar
 from symact.expr.tree import parse
 from symact.optimize.pool import Pool
+from symact.program.loading import load_grammar
 from symact.study.baselines import BASELINES
 from symact.tasks.builtin import ImageTask
 from symact.tasks.data import Dataset, Split, images14

@@ -14,9 +14,9 @@ import time
 import numpy as np
 
 from symact.bench import Table
-from symact.expr.grammar import load_grammar
 from symact.expr.space import Space
 from symact.optimize.surrogate import Surrogate
+from symact.program.loading import load_grammar
 from symact.records import Outcome, Trial
 
 

@@ -23,7 +23,7 @@ from scipy import stats
 import symact
 from symact.bench import Table, replay
 from symact.bench.replaying import baseline_rows
-from symact.expr.grammar import load_grammar
+from symact.program.loading import load_grammar
 
 OPTIMIZERS = ("random", "random, finite Fisher only", "evolution (aging)", "rl (PPO)", "surrogate (gp)")
 BASELINES = ("elu(x)", "tanh(x)", "selu(x)", "relu(x)", "swish(x)")

@@ -21,8 +21,8 @@ import torch
 from sklearn.datasets import load_digits
 
 import symact
-from symact.expr.grammar import load_grammar
 from symact.optimize.pool import Pool
+from symact.program.loading import load_grammar
 from symact.tasks import ImageTask, TrainConfig
 from symact.tasks.builtin import DigitsDeep, DigitsShifted
 from symact.tasks.data import SPLIT_SEED, Dataset, Split, shifted_digits

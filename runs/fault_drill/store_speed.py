@@ -14,8 +14,8 @@ import time
 from pathlib import Path
 
 from symact.equivalence import FunctionIndex
-from symact.expr.grammar import load_grammar
 from symact.expr.tree import parse
+from symact.program.loading import load_grammar
 from symact.records import Outcome
 from symact.store import Evaluation, Settings, Store, TaskSettings
 from symact.store.ledger import Ledger, Request

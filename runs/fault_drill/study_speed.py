@@ -20,9 +20,9 @@ from typing import Any
 import numpy as np
 
 from symact.equivalence import FunctionIndex
-from symact.expr.grammar import load_grammar
 from symact.expr.space import Space
 from symact.optimize import OPTIMIZERS
+from symact.program.loading import load_grammar
 from symact.records import Outcome, Trial
 from symact.report.leaderboard import leaderboard
 from symact.store import Evaluation, Settings, Store, TaskSettings

@@ -18,9 +18,9 @@ import torch
 import triton
 
 from symact.backends.triton.source import assemble
-from symact.expr.grammar import load_grammar
 from symact.expr.tree import Expr, parse
 from symact.program.gradient import backward
+from symact.program.loading import load_grammar
 from symact.program.pipeline import lower
 
 NAMED = (

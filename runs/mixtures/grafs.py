@@ -19,9 +19,9 @@ import torch
 from scipy import stats
 
 import symact
-from symact.expr.grammar import load_grammar
 from symact.expr.tree import Expr
 from symact.optimize import OPTIMIZERS
+from symact.program.loading import load_grammar
 from symact.records import Trial
 
 HERE = Path(__file__).parent

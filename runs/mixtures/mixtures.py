@@ -19,9 +19,9 @@ from matplotlib.figure import Figure
 from scipy import stats
 
 import symact
-from symact.expr.grammar import load_grammar
 from symact.optimize.mixture import Mixture
 from symact.optimize.mixture_formula import site_proportions
+from symact.program.loading import load_grammar
 from symact.tasks import TASKS
 
 HERE = Path(__file__).parent

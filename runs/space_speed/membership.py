@@ -22,10 +22,10 @@ from typing import Any
 import numpy as np
 
 from symact.equivalence import FunctionIndex
-from symact.expr.grammar import load_grammar
 from symact.expr.space import Space
 from symact.expr.tree import Expr
 from symact.expr.variation import crossover, mutate
+from symact.program.loading import load_grammar
 
 HERE = Path(__file__).resolve().parent
 SPACES = (("aquasurf", "bench"), ("aquasurf", "large"), ("ramachandran", "units"), ("pangaea", "open"))

@@ -36,7 +36,7 @@ SIZES = {
 
 
 def _grammar(shapes: str) -> Any:
-    from symact.expr.grammar import load_grammar, parse_grammar
+    from symact.program.loading import load_grammar, parse_grammar
 
     text = load_grammar("aquasurf").text
     head, tail = text.split("[spaces]")
@@ -46,7 +46,7 @@ def _grammar(shapes: str) -> Any:
 def timed(shapes: str, equivalence: str, connection: Any, repeats: int = 1) -> None:
     """Compile one space in this process and send what it took."""
     from symact.equivalence import enumerate_classes, write_table
-    from symact.expr.grammar import load_grammar
+    from symact.program.loading import load_grammar
 
     with tempfile.TemporaryDirectory() as folder:
         write_table(enumerate_classes(load_grammar("aquasurf"), "bench", equivalence), Path(folder) / "warm.parquet")
@@ -92,8 +92,8 @@ def one_by_one(count: int) -> tuple[float, int]:
 
     from symact.equivalence.numeric import float32
     from symact.equivalence.table.float32_rule import normal_points
-    from symact.expr.grammar import load_grammar
     from symact.expr.tree import VARIABLE, Expr
+    from symact.program.loading import load_grammar
 
     x = normal_points()[None]
 
@@ -115,8 +115,8 @@ def one_by_one(count: int) -> tuple[float, int]:
 
 def by_sympy(count: int) -> tuple[float, int]:
     """Plain SymPy: automatic evaluation of each expression, then its string."""
-    from symact.expr.grammar import load_grammar
     from symact.expr.tree import to_sympy
+    from symact.program.loading import load_grammar
 
     space = load_grammar("aquasurf").space("bench")
     expressions = [e for number, e in enumerate(space) if number % max(1, space.count() // count) == 0]

@@ -26,8 +26,9 @@ from symact.errors import InputError
 from symact.execute import ExecutorSettings, start
 from symact.execute.job import Job, Result, WorkerSettings, decode_arrays, unable
 from symact.execute.task_loading import describe, load
-from symact.expr.grammar import Grammar, load_grammar
+from symact.expr.grammar import Grammar
 from symact.expr.tree import Expr, to_document
+from symact.program.loading import load_grammar
 from symact.records import Outcome, Status
 from symact.store import outcomes
 

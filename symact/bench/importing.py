@@ -22,8 +22,8 @@ import numpy as np
 
 from symact.bench.table import Table
 from symact.errors import FormulaError, InputError
-from symact.expr.grammar import load_grammar
 from symact.expr.tree import parse
+from symact.program.loading import load_grammar
 
 BINS = 100
 SCORE = "Validation Accuracy"

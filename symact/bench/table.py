@@ -22,10 +22,11 @@ import pyarrow.parquet as pq
 
 from symact.equivalence.index.function_index import FunctionIndex
 from symact.errors import InputError
-from symact.expr.grammar import Grammar, parse_grammar
+from symact.expr.grammar import Grammar
 from symact.expr.space import Space
 from symact.expr.tree import Expr, parse
 from symact.optimize.pool import Pool
+from symact.program.loading import parse_grammar
 
 FORMAT = 1
 _KEY = b"symact"

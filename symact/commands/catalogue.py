@@ -18,7 +18,7 @@ def show_tasks(as_json: bool) -> None:
 
 def show_grammars(as_json: bool) -> None:
     """List the shipped grammars, their operators and their spaces."""
-    from symact.expr.grammar import load_grammar, shipped
+    from symact.program.loading import load_grammar, shipped
 
     grammars = [load_grammar(name) for name in sorted(shipped())]
     if as_json:

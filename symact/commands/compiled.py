@@ -22,7 +22,7 @@ WORTH_SAYING = 10.0  # seconds from which on an estimate is given before the wor
 
 def is_grammar(target: str) -> bool:
     """Whether `compile` was given a grammar (a `.toml` file, or a shipped name) and not an expression."""
-    from symact.expr.grammar import shipped
+    from symact.program.loading import shipped
 
     return target.strip().endswith(".toml") or target.strip() in shipped()
 
@@ -42,9 +42,9 @@ def show_expression(
         InputError: the expression, the grammar or an output is wrong.
         SymactError: the check found a value or a gradient that is not as promised.
     """
-    from symact.expr.grammar import load_grammar
     from symact.expr.operators import NO_GRAMMAR
     from symact.expr.tree import parse
+    from symact.program.loading import load_grammar
 
     for path, suffixes in ((output, (".py", ".onnx")), (plot, (".png", ".svg", ".pdf"))):
         if path is not None:
@@ -144,7 +144,7 @@ def show_grammar(name: str, space_name: str | None, equivalence: str, output: Pa
     """
     from symact.equivalence import enumerate_classes, write_table
     from symact.equivalence.table.size import check_size, estimate
-    from symact.expr.grammar import load_grammar
+    from symact.program.loading import load_grammar
 
     grammar = load_grammar(name.strip())
     space = grammar.space(space_name)

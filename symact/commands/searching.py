@@ -53,7 +53,7 @@ def start(
         InputError: an argument is wrong, or `run` holds a study.
         SymactError: the task does not work, or nothing finished.
     """
-    from symact.expr.grammar import load_grammar
+    from symact.program.loading import load_grammar
     from symact.study import Study
     from symact.study.setup import check_goal
 

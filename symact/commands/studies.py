@@ -86,8 +86,8 @@ def export(target: str, output: Path, grammar: str | None, site: int | None = No
         site: of a run folder, the one site whose function and values are taken, counted from 1.
     """
     from symact.export.files import write
-    from symact.expr.grammar import load_grammar
     from symact.expr.tree import parse
+    from symact.program.loading import load_grammar
 
     check_output(output, (".py", ".onnx"))
     if Path(target.strip()).is_dir():

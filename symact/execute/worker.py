@@ -55,7 +55,7 @@ class Worker:
             self._send({"failed": str(error), "input": isinstance(error, InputError)})
 
     def _prepare(self, settings: dict[str, Any]) -> None:
-        from symact.expr.grammar import parse_grammar
+        from symact.program.loading import parse_grammar
 
         self._nonce = settings["nonce"]
         self._grammar = parse_grammar(settings["grammar"])

@@ -13,17 +13,16 @@ import keyword
 import math
 import re
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, NoReturn, TypeAlias
 
 import sympy
 
 from symact.errors import FormulaError, GrammarError, InputError
 from symact.expr import formula, functions
-from symact.expr.operator_check import finite_share
 from symact.expr.operators import Limits, Operator, Parameter, Vocabulary
 from symact.expr.shape import MAXIMUM_DEPTH, parse_shape
 from symact.expr.space import Space
@@ -38,6 +37,8 @@ _PARAMETER_KEYS = ("init", "per", "positive", "share", "range")
 _RESERVED = {"x", "a", "b", "pi", "e", "where"}
 _VARIABLES = {"unary": ("x",), "binary": ("a", "b")}
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+# Whether an operator has a finite value somewhere on an interval (low, high).
+Tried: TypeAlias = Callable[[Operator, tuple[float, float]], bool]
 _NESTING = re.compile(r"\s*([A-Za-z_]\w*)\s*\(\s*([A-Za-z_]\w*)\s*\)\s*")
 
 
@@ -49,13 +50,11 @@ class Grammar(Vocabulary):
         source: where it comes from, in the author's words.
         path: the file that it was read from, or None.
         spaces: space name -> `Space`, in file order.
-        finite: operator name -> share of sample points on the interval at which it is finite.
     """
 
     source: str = ""
     path: Path | None = None
     spaces: Mapping[str, Space] = field(default_factory=dict, repr=False)
-    finite: Mapping[str, float] = field(default_factory=dict, repr=False)
 
     @cached_property
     def sha256(self) -> str:
@@ -77,57 +76,25 @@ class Grammar(Vocabulary):
         return self.spaces[name]
 
 
-def shipped() -> dict[str, Path]:
-    """The grammars that come with symact: name -> file."""
-    package = Path(__file__).resolve().parents[1]
-    # In a wheel the folder lies inside the package, in a checkout (or an editable install) beside it.
-    folder = next((f for f in (package / "grammars", package.parent / "grammars") if f.is_dir()), None)
-    return {} if folder is None else {path.stem: path for path in sorted(folder.glob("*.toml"))}
-
-
-def load_grammar(path_or_name: str | Path) -> Grammar:
-    """Read a grammar file, or the shipped grammar of that name.
-
-    Raises:
-        GrammarError: there is no such file, it cannot be read, or it is wrong.
-    """
-    path = Path(path_or_name)
-    names = shipped()
-    if isinstance(path_or_name, str) and path_or_name in names and not path.is_file():
-        path = names[path_or_name]
-    try:
-        text = path.read_bytes().decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise GrammarError(f"not UTF-8 text (byte {error.start})", path) from None
-    except FileNotFoundError:
-        close = difflib.get_close_matches(str(path_or_name), names, 1)
-        hint = f"did you mean {close[0]!r}? " if close else ""
-        raise GrammarError(
-            f"no such grammar file; {hint}expected a path or one of: {', '.join(names)}", path_or_name
-        ) from None
-    except (OSError, ValueError) as error:
-        raise GrammarError(f"cannot be read: {getattr(error, 'strerror', None) or error}", path_or_name) from None
-    return parse_grammar(text, path)
-
-
-def parse_grammar(text: str, path: Path | str | None = None) -> Grammar:
-    """Read the text of a grammar file.
+def read_grammar(text: str, path: Path | str | None, finite_somewhere: Tried) -> Grammar:
+    """Read the text of a grammar file; `program.loading` has the evaluator that this room has not.
 
     Args:
         text: TOML.
         path: where it was read from, for messages.
+        finite_somewhere: tries an operator on an interval.
 
     Raises:
         GrammarError: with file, line, key and column of the offending part.
     """
-    return _Reader(text, None if path is None else Path(path)).read()
+    return _Reader(text, None if path is None else Path(path), finite_somewhere).read()
 
 
 class _Reader:
     """Reads one text; every method takes keys from `data` and raises through `fail`."""
 
-    def __init__(self, text: str, path: Path | None):
-        self.text, self.path = text, path
+    def __init__(self, text: str, path: Path | None, finite_somewhere: Tried):
+        self.text, self.path, self.finite_somewhere = text, path, finite_somewhere
         self.data: dict[str, Any] = {}
         self.parameters: dict[str, Parameter] = {}
         self.constants: dict[str, sympy.Rational] = {}
@@ -151,8 +118,9 @@ class _Reader:
         for kind in ("unary", "binary", "nary"):
             for key, value in self.data.get(kind, {}).items():
                 self.operators[key] = self._operator(kind, key, value)
-        spaces: dict[str, Space] = {}
         interval = self._interval()
+        self._try_operators(interval)
+        spaces: dict[str, Space] = {}
         grammar = Grammar(
             name=name or (self.path.stem if self.path else "unnamed"),
             operators=self.operators,
@@ -164,7 +132,6 @@ class _Reader:
             source=source,
             path=self.path,
             spaces=spaces,
-            finite=self._tested(interval),
         )
         for key, value in self.data.get("spaces", {}).items():
             spaces[key] = self._space(grammar, key, value)
@@ -371,19 +338,15 @@ class _Reader:
                 )
                 self.fail(reason, kind, name, part=(start, end))
 
-    def _tested(self, interval: tuple[float, float]) -> dict[str, float]:
-        """Every operator tried on the interval; one that is finite nowhere is a mistake."""
-        shares = {name: finite_share(operator, interval) for name, operator in self.operators.items()}
-        for name, share in shares.items():
-            # Inside an expression its arguments are what other operators give.
-            if share == 0 and finite_share(self.operators[name], (-2.0, 2.0)) == 0:
+    def _try_operators(self, interval: tuple[float, float]) -> None:
+        """An operator that is finite nowhere is a mistake."""
+        # Inside an expression its arguments are what other operators give.
+        for name, operator in self.operators.items():
+            if not any(self.finite_somewhere(operator, tried) for tried in (interval, (-2.0, 2.0))):
                 low, high = interval
                 self.fail(
-                    f"{name!r} is finite nowhere on [{low:g}, {high:g}], nor between -2 and 2",
-                    self.operators[name].kind,
-                    name,
+                    f"{name!r} is finite nowhere on [{low:g}, {high:g}], nor between -2 and 2", operator.kind, name
                 )
-        return shares
 
     # Spaces, limits, interval.
 

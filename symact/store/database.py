@@ -183,7 +183,7 @@ class Store(Tables):
     @cached_property
     def grammar(self) -> Vocabulary:
         """The stored grammar."""
-        from symact.expr.grammar import parse_grammar
+        from symact.program.loading import parse_grammar
 
         return parse_grammar(self.settings.grammar, self._path)
 

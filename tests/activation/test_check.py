@@ -16,9 +16,9 @@ from symact.activation.module import CompiledFunction
 from symact.activation.module import compile as compile_expression
 from symact.backends.select import SELECTOR
 from symact.commands.compiled import stages
-from symact.expr.grammar import load_grammar
 from symact.expr.tree import parse, to_sympy
 from symact.program.gradient import backward
+from symact.program.loading import load_grammar
 from symact.program.pipeline import lower
 
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from symact.activation.check import check
-from symact.expr.grammar import load_grammar, shipped
 from symact.expr.operators import Operator, Vocabulary
 from symact.expr.tree import X_LEAF, Expr, parse
+from symact.program.loading import load_grammar, shipped
 
 # Two arguments that differ, so that an operator that mixed them up would show.
 FIRST, SECOND = "tanh(x)", "sigmoid(x) + 0.5"

@@ -16,8 +16,8 @@ from symact.activation.module import POSITIVE_FLOOR, Activation, compile_many
 from symact.activation.module import compile as compile_expression
 from symact.backends.select import SELECTOR
 from symact.errors import InputError
-from symact.expr.grammar import load_grammar, parse_grammar
 from symact.expr.tree import parse
+from symact.program.loading import load_grammar, parse_grammar
 
 GRAMMAR = parse_grammar(
     """

@@ -19,9 +19,9 @@ from symact.activation.module import CompiledFunction
 from symact.activation.plan import plan
 from symact.backends import torch_source
 from symact.backends.select import SELECTOR
-from symact.expr.grammar import load_grammar
 from symact.expr.tree import Expr, parse
 from symact.program.gradient import backward
+from symact.program.loading import load_grammar
 from symact.program.pipeline import lower
 from tests.backends.running_error import Bound, bounds
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from symact.bench import Table
-from symact.expr.grammar import parse_grammar
+from symact.program.loading import parse_grammar
 
 GRAMMAR = """
 name = "small"

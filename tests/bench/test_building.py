@@ -8,7 +8,7 @@ import pytest
 from symact.bench import Table, build
 from symact.bench.building import partial
 from symact.errors import InputError
-from symact.expr.grammar import load_grammar
+from symact.program.loading import load_grammar
 
 TASK = """
 import pathlib, numpy, signal, symact, torch

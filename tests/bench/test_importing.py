@@ -14,7 +14,7 @@ from symact.bench import Table, import_act_bench, replay
 from symact.bench.statistics import document as describe
 from symact.commands.benches import import_table
 from symact.errors import InputError
-from symact.expr.grammar import load_grammar
+from symact.program.loading import load_grammar
 
 CDF = np.linspace(0, 1, 200).tolist()
 RECORDS = {

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 from symact.expr.functions import FUNCTIONS
-from symact.expr.grammar import load_grammar, shipped
+from symact.program.loading import load_grammar, shipped
 from symact.tasks import TASKS
 
 

@@ -13,7 +13,7 @@ import sqlite3
 import pytest
 
 from symact.errors import SymactError
-from symact.expr.grammar import parse_grammar
+from symact.program.loading import parse_grammar
 from symact.store import schema
 from symact.study import Study
 from tests.execute import stub_tasks

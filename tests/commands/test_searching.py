@@ -42,8 +42,8 @@ def test_an_unknown_optimizer_is_told_in_the_words_of_the_command_line(symact, t
 
 
 def test_a_stored_optimizer_that_is_nobodys_is_told_with_its_remedy(task, tmp_path, symact, tiny):
-    from symact.expr.grammar import load_grammar
     from symact.optimize import OPTIMIZERS
+    from symact.program.loading import load_grammar
 
     class Mine(OPTIMIZERS["random"]):
         name = "mine"

@@ -10,8 +10,8 @@ import torch
 
 from symact.commands import studies
 from symact.errors import InputError, SymactError
-from symact.expr.grammar import parse_grammar
 from symact.expr.tree import parse
+from symact.program.loading import parse_grammar
 from symact.records import Outcome, Trial
 from symact.study import BASELINES, Study
 from tests.execute import stub_tasks
@@ -69,7 +69,7 @@ def test_a_view_has_the_settings_and_no_host_name(run):
 def test_without_a_study_or_a_finished_function_there_is_no_winner(tmp_path, symact, tiny):
     with pytest.raises(InputError, match="there is no study here"):
         studies.best_row(tmp_path)
-    from symact.expr.grammar import load_grammar
+    from symact.program.loading import load_grammar
     from symact.study import Study
     from tests.execute import stub_tasks
 

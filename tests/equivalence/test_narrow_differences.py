@@ -6,7 +6,8 @@ import pyarrow as pa
 import pytest
 
 from symact.equivalence import FunctionIndex, enumerate_classes
-from symact.expr.grammar import Grammar, parse_grammar
+from symact.expr.grammar import Grammar
+from symact.program.loading import parse_grammar
 
 NARROW = "[identity]\ninterval = [-5, 5]\n"
 PARAMETER = "[parameters]\nbeta = { init = 1.0 }\n"

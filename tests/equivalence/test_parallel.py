@@ -11,7 +11,7 @@ import pytest
 
 from symact.equivalence import enumerate_classes, parallel
 from symact.equivalence.engine import certification
-from symact.expr.grammar import load_grammar, parse_grammar
+from symact.program.loading import load_grammar, parse_grammar
 
 
 @pytest.fixture(autouse=True)

@@ -11,8 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from symact.equivalence import FunctionIndex, enumerate_classes
-from symact.expr.grammar import Grammar, load_grammar, parse_grammar
+from symact.expr.grammar import Grammar
 from symact.expr.tree import X_LEAF, Expr, parse
+from symact.program.loading import load_grammar, parse_grammar
 
 GRAMMAR = parse_grammar(
     """

@@ -7,8 +7,8 @@ import itertools
 import pytest
 
 from symact.equivalence import FunctionIndex, enumerate_classes
-from symact.expr.grammar import load_grammar, parse_grammar
 from symact.expr.tree import parse
+from symact.program.loading import load_grammar, parse_grammar
 
 AQUASURF = load_grammar("aquasurf")
 NOWHERE = parse("x/0")

@@ -7,8 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from symact.equivalence import distinct, is_affine, screen
-from symact.expr.grammar import load_grammar
 from symact.expr.tree import parse
+from symact.program.loading import load_grammar
 
 USABLE = [
     "1e-6*tanh(x)",

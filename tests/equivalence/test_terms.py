@@ -16,8 +16,8 @@ from symact.equivalence.terms import (
     numbered_slots,
     slots_of,
 )
-from symact.expr.grammar import load_grammar, parse_grammar
 from symact.expr.tree import parse
+from symact.program.loading import load_grammar, parse_grammar
 
 AQUASURF = load_grammar("aquasurf")
 TEXT = """

@@ -10,7 +10,7 @@ import pytest
 from symact.errors import InputError
 from symact.execute.job import Job, failure, perform, unable
 from symact.execute.local import InProcess
-from symact.expr.grammar import parse_grammar
+from symact.program.loading import parse_grammar
 from symact.records import Outcome, Status
 from symact.store import outcomes
 

@@ -9,7 +9,7 @@ from symact.execute import executor
 from symact.execute.executor import EXECUTORS, ExecutorSettings
 from symact.execute.job import WorkerSettings
 from symact.execute.local import InProcess
-from symact.expr.grammar import parse_grammar
+from symact.program.loading import parse_grammar
 from tests.execute import stub_tasks as stubs
 
 

@@ -16,7 +16,7 @@ from symact.execute.job import Job, WorkerSettings
 from symact.execute.local import InProcess, WorkerProcesses
 from symact.execute.piece import Piece
 from symact.execute.task_loading import describe
-from symact.expr.grammar import parse_grammar
+from symact.program.loading import parse_grammar
 from symact.records import Outcome, Status
 from tests.execute import meddling_tasks as meddling
 from tests.execute import stub_tasks as stubs

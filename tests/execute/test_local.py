@@ -18,7 +18,7 @@ from symact.execute import devices, marks
 from symact.execute.job import Job, WorkerSettings, decode_arrays, unable
 from symact.execute.local import InProcess, WorkerProcesses
 from symact.execute.task_loading import describe
-from symact.expr.grammar import parse_grammar
+from symact.program.loading import parse_grammar
 from symact.records import Outcome, Status
 from tests.execute import stub_tasks as stubs
 

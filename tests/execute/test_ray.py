@@ -14,8 +14,8 @@ import psutil
 import pytest
 
 from symact.errors import InputError
-from symact.expr.grammar import parse_grammar
 from symact.expr.tree import candidate_text
+from symact.program.loading import parse_grammar
 from symact.study import Study
 from tests.execute import stub_tasks as stubs
 
@@ -176,7 +176,7 @@ OWN = """
 import json, os, subprocess, sys
 from pathlib import Path
 import psutil
-from symact.expr.grammar import parse_grammar
+from symact.program.loading import parse_grammar
 from symact.study import Study
 from tests.execute import stub_tasks as stubs
 

@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 from symact.errors import FormulaError
 from symact.expr.display import canonical, latex
 from symact.expr.functions import FUNCTIONS
-from symact.expr.grammar import load_grammar, shipped
 from symact.expr.operators import Operator
 from symact.expr.tree import Expr, parse, to_sympy
+from symact.program.loading import load_grammar, shipped
 from tests.equivalence.high_precision import value
 
 SAME = [

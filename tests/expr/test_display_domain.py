@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from symact.expr.display_domain import conditions, negated, not_zero, of_power, sign_of
 from symact.expr.functions import X
-from symact.expr.operator_check import evaluate
 from symact.expr.tree import parse, to_sympy
+from tests.program.meanings import evaluated
 
 UNARY = ("exp", "tanh", "abs", "sqrt", "log", "sigmoid", "relu", "softplus", "erf", "sin")
 TEXTS = st.recursive(
@@ -31,7 +31,7 @@ def test_a_sign_that_is_claimed_is_the_sign_of_every_value(text):
     written = to_sympy(parse(text))
     sign = sign_of(written.doit())
     for x in POINTS:
-        value = evaluate(written, {X: x})
+        value = evaluated(written, {X: x})
         if math.isfinite(value) and sign:
             # A value that is positive may be too small for float64.
             assert value >= 0 if sign > 0 else value <= 0, (text, x, value)
@@ -43,8 +43,8 @@ def test_where_a_value_is_finite_the_conditions_hold(text):
     written = to_sympy(parse(text))
     found = conditions(written.doit())
     for x in POINTS:
-        if math.isfinite(evaluate(written, {X: x})):
-            assert all(evaluate(condition, {X: x}) for condition in found), (text, x, found)
+        if math.isfinite(evaluated(written, {X: x})):
+            assert all(evaluated(condition, {X: x}) for condition in found), (text, x, found)
 
 
 def test_a_power_asks_for_what_does_not_hold_almost_everywhere():

@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from symact.errors import InputError
 from symact.expr.formula_text import formula_text
 from symact.expr.functions import X
-from symact.expr.grammar import parse_grammar
-from symact.expr.operator_check import evaluate
 from symact.expr.tree import parse, to_sympy
+from symact.program.loading import parse_grammar
+from tests.program.meanings import evaluated
 
 GRAMMAR = parse_grammar(
     'name = "g"\n[parameters]\nbeta = { init = 1.0 }\ngamma = { init = 2.0 }\n[unary]\nscale = "beta*x"\n'
@@ -31,8 +31,8 @@ def test_the_text_has_the_values_of_the_expression_with_its_constants(text, beta
     expression = parse(text, GRAMMAR)
     constants = {p.name: {"beta": beta, "gamma": gamma}[p.name] for p in expression.parameters}
     symbols = {p.symbol: constants[p.name] for p in expression.parameters}
-    expected = evaluate(to_sympy(expression), {X: x, **symbols})
-    found = evaluate(to_sympy(parse(formula_text(expression, constants))), {X: x})
+    expected = evaluated(to_sympy(expression), {X: x, **symbols})
+    found = evaluated(to_sympy(parse(formula_text(expression, constants))), {X: x})
     assert found == pytest.approx(expected, rel=1e-12, abs=1e-12) or (math.isnan(found) and math.isnan(expected))
 
 

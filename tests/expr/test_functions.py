@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from symact.expr import functions
-from symact.expr.grammar import load_grammar
 from symact.expr.tree import X_LEAF, parse, to_sympy
+from symact.program.loading import load_grammar
 
 MANUAL = Path(__file__).resolve().parents[2] / "docs" / "grammar.md"
 MARK = "<!-- table: symact.expr.functions -->\n"

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from symact.errors import GrammarError, InputError
-from symact.expr.grammar import load_grammar, parse_grammar, shipped
+from symact.program.loading import load_grammar, parse_grammar, shipped
 
 AQUASURF = [
     "zero",
@@ -119,31 +119,6 @@ def test_a_grammar_is_found_by_name_and_by_path(tmp_path: Path) -> None:
     assert grammar.space().name == "small"
     with pytest.raises(InputError, match="no space 'large'; it has small"):
         grammar.space("large")
-
-
-def test_a_missing_grammar_names_what_there_is() -> None:
-    with pytest.raises(GrammarError, match=r"no such grammar file; did you mean 'aquasurf'. expected a path or one of"):
-        load_grammar("aquasurv")
-
-
-def test_unreadable_files_are_grammar_errors(tmp_path: Path) -> None:
-    (tmp_path / "latin.toml").write_bytes(b'name = "\xe9"')
-    for path in (tmp_path, tmp_path / "latin.toml", "nul\0byte"):
-        with pytest.raises(GrammarError):
-            load_grammar(path)
-
-
-def test_windows_text_is_read(tmp_path: Path) -> None:
-    path = tmp_path / "mine.toml"
-    path.write_bytes(b'\xef\xbb\xbf[unary]\r\nf = "x"\r\n[spaces]\r\ns = ["unary(x)"]\r\n')
-    assert load_grammar(path).space().count() == 1
-
-
-def test_where_primitives_are_finite_is_known_when_a_grammar_is_loaded() -> None:
-    grammar = parse_grammar('[unary]\nf = "sqrt(x)"\ng = "gelu(x) + i0e(x)"\n[binary]\nh = "where(a > b, log(b), 0)"')
-    assert grammar.finite["f"] == 0.5
-    assert grammar.finite["g"] == 1.0
-    assert 0.5 < grammar.finite["h"] < 1.0
 
 
 ERRORS = [

@@ -9,10 +9,10 @@ from hypothesis import strategies as st
 
 from symact.errors import FormulaError
 from symact.expr.formula import parse_formula
-from symact.expr.grammar import load_grammar
 from symact.expr.spelling import spellings
 from symact.expr.tree import parse, to_sympy
 from symact.optimize.function_features import outputs
+from symact.program.loading import load_grammar
 
 AQUASURF = load_grammar("aquasurf")
 RAMACHANDRAN = load_grammar("ramachandran")

@@ -7,9 +7,9 @@ import pickle
 
 import pytest
 
-from symact.expr.grammar import parse_grammar
 from symact.expr.operators import NO_GRAMMAR, VARIABLE, Parameter
 from symact.expr.tree import parse
+from symact.program.loading import parse_grammar
 
 TEXT = """
 name = "g"

@@ -7,8 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from symact.errors import FormulaError
-from symact.expr.grammar import load_grammar
 from symact.expr.shape import MAXIMUM_DEPTH, TREE, X_SHAPE, Shape, parse_shape
+from symact.program.loading import load_grammar
 
 SHAPES = st.recursive(
     st.just(X_SHAPE),

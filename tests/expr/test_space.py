@@ -10,9 +10,9 @@ import pytest
 from scipy import stats
 
 from symact.errors import InputError
-from symact.expr.grammar import load_grammar, parse_grammar, shipped
 from symact.expr.space import Space, below, parse_shape
 from symact.expr.tree import parse
+from symact.program.loading import load_grammar, parse_grammar, shipped
 
 OPERATORS = '[unary]\nf = "x"\ng = "-x"\n[binary]\np = "a + b"\nq = "a - b"\n[nary]\nn = "p"\nm = "q"\n'
 LIMITS = [

@@ -8,9 +8,9 @@ import pytest
 
 from symact.errors import FormulaError
 from symact.expr import functions
-from symact.expr.grammar import parse_grammar
 from symact.expr.spelling import ELSEWHERE, hint, one_slip
 from symact.expr.tree import parse, to_sympy
+from symact.program.loading import parse_grammar
 
 PUBLISHED = """ReLU GELU SiLU ELU SELU Swish Mish Softplus SoftPlus Sigmoid Tanh Hardsigmoid HardSwish LeakyReLU
     Softsign LogSigmoid SOFTSIGN Erf ERFC Exp Log Sin COS Sinc Expm1 Log1p Sqrt ABS Leaky_ReLU Hard_Swish"""

@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 
 from symact.errors import FormulaError
 from symact.expr.formula import parse_formula
-from symact.expr.grammar import Grammar, load_grammar, shipped
+from symact.expr.grammar import Grammar
 from symact.expr.tree import X_LEAF, Expr, candidate_text, from_document, parse, to_document, to_sympy
+from symact.program.loading import load_grammar, shipped
 
 GRAMMARS = {name: load_grammar(name) for name in shipped()}
 NAMES = st.sampled_from(sorted(GRAMMARS))

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from symact.expr import variation
-from symact.expr.grammar import load_grammar, shipped
 from symact.expr.space import Space
 from symact.expr.tree import parse
+from symact.program.loading import load_grammar, shipped
 
 SPACES = [pytest.param(s, id=f"{n}-{s.name}") for n in shipped() for s in load_grammar(n).spaces.values()]
 

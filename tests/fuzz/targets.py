@@ -15,12 +15,12 @@ from pydantic import ValidationError
 
 from symact.backends import torch_source
 from symact.errors import InputError
-from symact.expr.grammar import load_grammar, parse_grammar, shipped
 from symact.expr.operators import NO_GRAMMAR
 from symact.expr.shape import parse_shape
 from symact.expr.space import Space
 from symact.expr.tree import from_document, parse, to_document
 from symact.program import pipeline
+from symact.program.loading import load_grammar, parse_grammar, shipped
 from symact.store import Settings, outcomes
 from symact.store.rows import Asked, problem
 from symact.store.settings import first_problem

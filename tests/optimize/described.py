@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from symact.expr.grammar import load_grammar
 from symact.expr.tree import parse
 from symact.optimize.function_features import Frame, Raw, outputs
+from symact.program.loading import load_grammar
 
 GRAMMAR = load_grammar("aquasurf")
 SPACE = GRAMMAR.space("bench")

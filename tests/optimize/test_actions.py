@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from symact.expr.grammar import load_grammar, parse_grammar
 from symact.expr.tree import parse
 from symact.optimize.actions import ActionSpace
 from symact.optimize.policy import Controller, sample
+from symact.program.loading import load_grammar, parse_grammar
 
 FORBIDDING = """
 name = "forbidding"

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from symact.errors import InputError
-from symact.expr.grammar import parse_grammar
 from symact.expr.tree import parse
 from symact.optimize.base import PATIENCE, Optimizer, check_settings
+from symact.program.loading import parse_grammar
 from symact.records import Outcome, Trial
 
 GRAMMAR = parse_grammar(

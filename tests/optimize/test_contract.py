@@ -10,10 +10,10 @@ import pytest
 import torch
 
 from symact.errors import InputError
-from symact.expr.grammar import load_grammar, parse_grammar
 from symact.expr.tree import Expr, parse
 from symact.optimize import OPTIMIZERS
 from symact.optimize.base import rank_values, ranked, score_of
+from symact.program.loading import load_grammar, parse_grammar
 from symact.records import Outcome, Status, Trial
 from symact.study import Study
 

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from symact.errors import InputError
-from symact.expr.grammar import load_grammar
 from symact.expr.tree import parse
 from symact.optimize.evolution import Evolution, cost, python_random
+from symact.program.loading import load_grammar
 from symact.records import Outcome, Trial
 
 SPACE = load_grammar("aquasurf").space("bench")

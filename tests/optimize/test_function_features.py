@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from symact.expr.grammar import parse_grammar
 from symact.expr.tree import parse
 from symact.optimize.function_features import CLIP, POINTS, VIEWS, Raw, outputs
+from symact.program.loading import parse_grammar
 from tests.optimize.described import described, expressions
 
 

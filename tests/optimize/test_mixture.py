@@ -8,10 +8,10 @@ import torch
 
 from symact.activation.module import Activation
 from symact.errors import InputError
-from symact.expr.grammar import load_grammar, parse_grammar
 from symact.expr.tree import Expr, from_document, to_document
 from symact.optimize.function_features import POINTS
 from symact.optimize.mixture import Mixture
+from symact.program.loading import load_grammar, parse_grammar
 from symact.records import Outcome, Trial
 
 GRAMMAR = load_grammar("aquasurf")

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from symact.errors import InputError
-from symact.expr.grammar import load_grammar, parse_grammar
 from symact.expr.shape import parse_shape
 from symact.optimize import mixture_formula
 from symact.optimize.function_features import POINTS, outputs
+from symact.program.loading import load_grammar, parse_grammar
 
 GRAMMAR = load_grammar("aquasurf")
 SMALL = parse_grammar(

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import torch
 
-from symact.expr.grammar import load_grammar
 from symact.optimize.actions import ActionSpace
 from symact.optimize.policy import Controller, Rollouts, advantages, evaluate, ppo_loss, reinforce_loss, sample
+from symact.program.loading import load_grammar
 
 
 def test_the_ppo_loss_is_that_of_torchrl():

@@ -5,10 +5,10 @@ from __future__ import annotations
 from itertools import islice
 
 from symact.equivalence import enumerate_classes
-from symact.expr.grammar import load_grammar, parse_grammar
 from symact.expr.tree import parse
 from symact.optimize import OPTIMIZERS
 from symact.optimize.pool import ENUMERABLE, Pool
+from symact.program.loading import load_grammar, parse_grammar
 from symact.study import Study
 
 GRAMMAR = load_grammar("aquasurf")

@@ -7,9 +7,9 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from symact.expr.grammar import load_grammar, parse_grammar
 from symact.optimize.pool import Pool
 from symact.optimize.random_search import RandomSearch
+from symact.program.loading import load_grammar, parse_grammar
 from symact.records import Outcome, Trial
 
 GRAMMAR = """

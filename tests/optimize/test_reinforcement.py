@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 import torch
 
-from symact.expr.grammar import load_grammar
 from symact.expr.tree import Expr
 from symact.optimize.reinforcement import Reinforcement
+from symact.program.loading import load_grammar
 from symact.records import Outcome, Trial
 
 

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import cache
 from typing import Any
 
 import mpmath
+import sympy
 from mpmath import mp, mpf
 
 from symact.expr.formula import applied
 from symact.expr.functions import FUNCTIONS, X
+from symact.program.expand import expand
+from symact.program.from_sympy import program_of
 from symact.program.instructions import EXACT
-from symact.program.mpmath_values import MEANING
+from symact.program.mpmath_values import MEANING, at
 from tests.equivalence.high_precision import value
 
 # Zero, both sides of it down to where float64 ends, kinks and edges with their neighbours, tails until it overflows.
@@ -44,3 +48,9 @@ def meaning(name: str, *arguments: float) -> Any:
             return _LOGIC[name](*exact)
         found = MEANING[name](*exact)
         return found if mpmath.isfinite(found) else None
+
+
+def evaluated(formula: sympy.Basic, values: Mapping[sympy.Symbol, float]) -> float:
+    """The value of unevaluated SymPy in float64; NaN where it is not finite."""
+    program = expand(program_of(formula, tuple(symbol.name for symbol in values)))
+    return at(program, *values.values())[0]

@@ -8,8 +8,8 @@ import pytest
 import torch
 
 from symact.activation.module import Activation
-from symact.expr.grammar import parse_grammar
 from symact.expr.tree import parse
+from symact.program.loading import parse_grammar
 from symact.program.pipeline import lower
 
 COMPARED = ("<", "<=", ">", ">=", "==", "!=")

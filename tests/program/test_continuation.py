@@ -11,8 +11,8 @@ from mpmath import mp, mpf
 
 from symact.activation.high_precision import DualEvaluator
 from symact.activation.module import compile as compile_expression
-from symact.expr.grammar import parse_grammar
 from symact.expr.tree import parse, to_sympy
+from symact.program.loading import parse_grammar
 
 # A line through its root, and the root.
 LINES = {"x": 0.0, "(2*x/3)": 0.0, "(-x)": 0.0, "(x - 1)": 1.0, "(0.5 - x)": 0.5}

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from symact.equivalence.numeric.float64 import FLOAT64, Saturation, run
-from symact.expr.grammar import load_grammar
 from symact.program import signs
+from symact.program.loading import load_grammar
 from symact.program.pipeline import exact_program
 from symact.program.program import Operation, Program
 from symact.program.signs import ABOVE, BELOW, DEFINED, NONZERO

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from symact.errors import InputError
-from symact.expr.grammar import load_grammar
 from symact.expr.tree import Expr, parse
+from symact.program.loading import load_grammar
 from symact.records import Outcome, Status, Trial
 from symact.report.page import StudyView, write_page
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from symact.expr.grammar import load_grammar
 from symact.expr.tree import parse
+from symact.program.loading import load_grammar
 from symact.records import Outcome, Status, Trial
 from symact.report import pictures
 

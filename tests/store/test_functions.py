@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from symact.equivalence import FunctionIndex
-from symact.expr.grammar import load_grammar
 from symact.expr.tree import from_document, parse
+from symact.program.loading import load_grammar
 from symact.store.functions import StoredFunctions
 
 AQUASURF = load_grammar("aquasurf")

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from symact.expr.grammar import parse_grammar
 from symact.expr.tree import parse
+from symact.program.loading import parse_grammar
 from symact.records import Outcome
 from symact.store import Evaluation, Settings, Store, TaskSettings
 from symact.store.ledger import Ledger, Request

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from symact.expr.grammar import parse_grammar
+from symact.program.loading import parse_grammar
 from tests.execute import stub_tasks
 
 

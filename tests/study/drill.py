@@ -31,8 +31,8 @@ import psutil
 
 from symact.execute.local import TRIES
 from symact.execute.processes import die_with_parent
-from symact.expr.grammar import load_grammar
 from symact.expr.tree import candidate_text
+from symact.program.loading import load_grammar
 from symact.store import Store
 from symact.study import Study
 

@@ -11,8 +11,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-from symact.expr.grammar import parse_grammar
 from symact.expr.tree import candidate_text
+from symact.program.loading import parse_grammar
 from symact.store import holds_study
 from symact.study import Study
 from tests.execute import stub_tasks

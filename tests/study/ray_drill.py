@@ -18,7 +18,7 @@ from pathlib import Path
 import ray
 from ray.cluster_utils import Cluster
 
-from symact.expr.grammar import load_grammar
+from symact.program.loading import load_grammar
 from symact.study import Study
 from tests.study.drill import RECORDS, TASK, trace
 

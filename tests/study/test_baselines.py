@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from symact.expr.grammar import load_grammar
 from symact.expr.tree import parse
 from symact.optimize.pool import Pool
+from symact.program.loading import load_grammar
 from symact.study.baselines import BASELINES, MemberSearch
 
 

@@ -6,9 +6,9 @@ import itertools
 
 import pytest
 
-from symact.expr.grammar import load_grammar
 from symact.expr.tree import is_mixture, parse
 from symact.optimize.mixture import Mixture
+from symact.program.loading import load_grammar
 from symact.records import Outcome
 from symact.study import Study
 from symact.study.evaluating import training_seed

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from symact.errors import InputError
-from symact.expr.grammar import parse_grammar
 from symact.expr.tree import candidate_text, parse
+from symact.program.loading import parse_grammar
 from symact.records import Outcome, Status, Trial
 from symact.store import Store, holds_study
 from symact.study import BASELINES, Study

@@ -14,7 +14,7 @@ from tests.execute import meddling_tasks as meddling
 CODE = f"""
 import os, sys
 os.environ["MEDDLING_FOLDER"] = os.getcwd()
-from symact.expr.grammar import parse_grammar
+from symact.program.loading import parse_grammar
 from symact.expr.tree import candidate_text
 from symact.study import Study
 from tests.execute import stub_tasks

@@ -8,8 +8,8 @@ from torch import nn
 
 from symact.activation.module import Activation
 from symact.errors import InputError
-from symact.expr.grammar import load_grammar
 from symact.optimize.mixture import Mixture
+from symact.program.loading import load_grammar
 from symact.tasks.data import Split
 from symact.tasks.schedules import CYCLE_EPOCHS, MIXTURE_RATE, SCHEDULES, mixture_parameters, plan
 from symact.tasks.train import TrainConfig

@@ -43,12 +43,13 @@ from symact.equivalence.table.representatives import (
 from symact.equivalence.table.size import check_size
 from symact.equivalence.terms import FunctionSymbol
 from symact.errors import InputError
-from symact.expr.grammar import Grammar, load_grammar
+from symact.expr.grammar import Grammar
 from symact.expr.operators import Vocabulary
 from symact.expr.shape import Shape
 from symact.expr.space import Space
 from symact.expr.tree import Expr
 from symact.files import write_file
+from symact.program.loading import load_grammar
 
 EQUIVALENCES = ("exact", "sampled", "float32")
 Progress: TypeAlias = Callable[[int, int], object]

@@ -12,13 +12,13 @@ import pytest
 import torch
 
 from symact.backends import torch_source
-from symact.expr.grammar import load_grammar, shipped
 from symact.expr.operators import Parameter, Vocabulary
 from symact.expr.tree import parse
 from symact.program.builder import Builder
 from symact.program.compensation import compensated
 from symact.program.gradient import backward
 from symact.program.instructions import INSTRUCTIONS
+from symact.program.loading import load_grammar, shipped
 from symact.program.mpmath_values import MEANING
 from symact.program.pipeline import lower, operator_program
 from symact.program.program import Operation, Program

@@ -9,9 +9,9 @@ import numpy as np
 from symact.equivalence.engine.classes import ClassBuilder
 from symact.equivalence.engine.term_columns import TermColumns
 from symact.equivalence.terms import Slots, numbered_slots
-from symact.expr.grammar import load_grammar
 from symact.expr.operators import VARIABLE
 from symact.expr.tree import Expr, parse
+from symact.program.loading import load_grammar
 
 AQUASURF = load_grammar("aquasurf")
 

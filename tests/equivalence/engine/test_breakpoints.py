@@ -7,7 +7,7 @@ import itertools
 import pytest
 
 from symact.equivalence import enumerate_classes
-from symact.expr.grammar import parse_grammar
+from symact.program.loading import parse_grammar
 
 
 def _classes(unary: dict[str, str], more: str = "", shape: str = '["binary(unary(x), unary(x))"]') -> dict[str, int]:

@@ -10,8 +10,8 @@ from symact.equivalence.exact.comparison import BallComparison
 from symact.equivalence.numeric.fingerprints import fingerprint, project_block
 from symact.equivalence.numeric.samples import PER_BLOCK, SampleGrid, sample_points
 from symact.equivalence.terms import Term, TermGraph, numbered_slots
-from symact.expr.grammar import load_grammar, parse_grammar
 from symact.expr.tree import parse
+from symact.program.loading import load_grammar, parse_grammar
 
 AQUASURF = load_grammar("aquasurf")
 X = sample_points(-5.0, 5.0)

@@ -8,8 +8,8 @@ import pytest
 from symact.equivalence.index import evaluation_cache
 from symact.equivalence.index.evaluation_cache import EvaluationCache
 from symact.equivalence.numeric.samples import POINTS
-from symact.expr.grammar import load_grammar, parse_grammar
 from symact.expr.tree import parse
+from symact.program.loading import load_grammar, parse_grammar
 
 AQUASURF = load_grammar("aquasurf")
 TEXTS = ("tanh(x)", "add(tanh(x),exp(x))", "max(add(tanh(x),exp(x)),x)", "sub(x,tanh(exp(x)))", "x", "zero(tanh(x))")

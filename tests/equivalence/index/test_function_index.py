@@ -7,8 +7,8 @@ import pytest
 
 from symact.equivalence import FunctionIndex, enumerate_classes
 from symact.equivalence.engine.classes import CERTIFIED, NUMERIC, PROVED
-from symact.expr.grammar import load_grammar, parse_grammar
 from symact.expr.tree import Expr, parse
+from symact.program.loading import load_grammar, parse_grammar
 
 AQUASURF, PANGAEA, RAMACHANDRAN = (load_grammar(name) for name in ("aquasurf", "pangaea", "ramachandran"))
 

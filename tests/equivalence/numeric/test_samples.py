@@ -16,9 +16,9 @@ from symact.equivalence.numeric.samples import (
     sample_points,
 )
 from symact.equivalence.terms import TermGraph, numbered_slots
-from symact.expr.grammar import load_grammar
 from symact.expr.operators import Parameter
 from symact.expr.tree import parse
+from symact.program.loading import load_grammar
 
 AQUASURF = load_grammar("aquasurf")
 INTERVALS = [(-5.0, 5.0), (-100.0, 100.0), (0.5, 3.0), (-1.0, 0.0)]

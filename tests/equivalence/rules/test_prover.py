@@ -7,8 +7,8 @@ import pytest
 from symact.equivalence import enumerate_classes
 from symact.equivalence.rules.prover import Prover
 from symact.equivalence.terms import TermGraph, numbered_slots
-from symact.expr.grammar import load_grammar
 from symact.expr.tree import parse
+from symact.program.loading import load_grammar
 
 
 def form_of(prover, expression):

@@ -10,7 +10,7 @@ from symact.equivalence import enumerate_classes
 from symact.equivalence.engine.classes import ClassBuilder
 from symact.equivalence.rules import table_rules
 from symact.equivalence.rules.rules import RULES
-from symact.expr.grammar import parse_grammar
+from symact.program.loading import parse_grammar
 
 UNARY = """
 zero = "0"

@@ -15,8 +15,8 @@ import pytest
 
 from symact.equivalence import FunctionIndex, distinct, domain, enumerate_classes, screen, write_table
 from symact.errors import InputError
-from symact.expr.grammar import load_grammar, parse_grammar
 from symact.expr.tree import X_LEAF, Expr, parse
+from symact.program.loading import load_grammar, parse_grammar
 
 AQUASURF = load_grammar("aquasurf")
 
@@ -331,7 +331,7 @@ class TestTable:
     def test_a_killed_process_leaves_no_table(self, tmp_path):
         target = tmp_path / "large.parquet"
         code = (
-            "import sys\nfrom symact.expr.grammar import load_grammar\n"
+            "import sys\nfrom symact.program.loading import load_grammar\n"
             "from symact.equivalence import enumerate_classes, write_table\n"
             "print('ready', flush=True)\ngrammar = load_grammar('aquasurf')\n"
             f"write_table(enumerate_classes(grammar, 'large'), {str(target)!r})\n"

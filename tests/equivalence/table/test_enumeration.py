@@ -10,9 +10,9 @@ from symact.equivalence.table.enumeration import GrammarTables, NewTerms, ShapeE
 from symact.equivalence.table.expression_column import expression_texts
 from symact.equivalence.table.float32_rule import hashes, normal_points
 from symact.equivalence.table.representatives import expressions_of, simplicity
-from symact.expr.grammar import parse_grammar
 from symact.expr.shape import parse_shape
 from symact.expr.space import Space
+from symact.program.loading import parse_grammar
 
 GRAMMAR = parse_grammar("""
 name = "g"

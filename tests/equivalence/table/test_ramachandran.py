@@ -12,7 +12,7 @@ import pytest
 from flint import arb, ctx
 
 from symact.equivalence import FunctionIndex, enumerate_classes
-from symact.expr.grammar import load_grammar
+from symact.program.loading import load_grammar
 
 CLASSES = 4022
 GRAMMAR = load_grammar("ramachandran")

@@ -11,7 +11,8 @@ from symact.equivalence import enumerate_classes
 from symact.equivalence.engine.classes import ClassBuilder
 from symact.equivalence.table.enumeration import ShapeEnumerator
 from symact.equivalence.table.representatives import way_of_computing
-from symact.expr.grammar import Grammar, parse_grammar
+from symact.expr.grammar import Grammar
+from symact.program.loading import parse_grammar
 
 TEXT = """
 name = "ways"

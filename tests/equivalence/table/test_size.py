@@ -7,7 +7,7 @@ import pytest
 from symact.equivalence import distinct, enumerate_classes
 from symact.equivalence.table.size import check_size, estimate
 from symact.errors import InputError, lasting
-from symact.expr.grammar import load_grammar, parse_grammar
+from symact.program.loading import load_grammar, parse_grammar
 
 HUGE = {
     "unary 20 deep": "unary(" * 20 + "x" + ")" * 20,

@@ -14,14 +14,14 @@ from pathlib import Path
 
 import pytest
 
-from symact.expr.grammar import load_grammar, shipped
+from symact.program.loading import load_grammar, shipped
 
 ROOT = Path(__file__).resolve().parents[2]
 NAMES = ["aquasurf", "bansal", "first", "pangaea", "ramachandran"]
 # The dependencies come last on the path, after what is tested.
 SHOW = (
     f"import sys; sys.path.append({sysconfig.get_path('purelib')!r}); "
-    "import symact; from symact.expr.grammar import load_grammar, shipped; "
+    "import symact; from symact.program.loading import load_grammar, shipped; "
     "print(symact.__file__); print(*shipped()); print(load_grammar('aquasurf').space('bench').count())"
 )
 
