@@ -29,8 +29,9 @@ from symact.execute.task_loading import describe, load
 from symact.expr.grammar import Grammar
 from symact.expr.tree import Expr, to_document
 from symact.program.loading import load_grammar
-from symact.records import Outcome, Status
+from symact.records import Direction, Outcome, Status
 from symact.store import outcomes
+from symact.tasks.declaration import metric_of
 
 Progress = Callable[[int, int], Any]
 
@@ -75,7 +76,7 @@ def build(
     expressions = (equivalence.distinct(chosen) if only is None else list(only))[:limit]
     if not expressions or seeds < 1:
         raise InputError(f"space {chosen.name!r}: no usable function to train, or no seed to train it with")
-    about = {
+    about: dict[str, Any] = {
         "task": settings.name,
         "task_sha256": settings.sha256,
         "grammar": grammar.text,
@@ -84,10 +85,12 @@ def build(
         "affine": chosen.affine,
         "expressions": [str(expression) for expression in expressions],
     }
-    journal = _Journal(Path(output), about)
     if data is not None:
         data = str(data)
     instance = load(settings, folder, data)
+    if metric_of(instance).direction is Direction.minimize:
+        about["direction"] = "minimize"
+    journal = _Journal(Path(output), about)
     where = ExecutorSettings(workers=workers)
     workers_settings = WorkerSettings(grammar.text, _plain(settings), folder, data, timeout)
     executor = start(where, workers_settings, instance, grammar)
@@ -211,7 +214,11 @@ class _Journal:
     def table(self, about: dict[str, Any], seeds: int) -> Table:
         count = len(about["expressions"])
         trained = [[self.done["evaluate", number, seed] for seed in range(seeds)] for number in range(count)]
-        scores = np.array([[np.nan if o.score is None else o.score for o in row] for row in trained], dtype=float)
+        # A table is replayed by optimizers, for which higher is better.
+        merit = Direction(about.get("direction", "maximize")).merit
+        scores = np.array(
+            [[np.nan if o.score is None else merit(o.score) for o in row] for row in trained], dtype=float
+        )
         statuses = [[str(outcome.status.value) for outcome in row] for row in trained]
         names = sorted({name for row in trained for outcome in row for name in outcome.metrics})
         metrics = {name: [[outcome.metrics.get(name) for outcome in row] for row in trained] for name in names}

@@ -18,7 +18,7 @@ import numpy as np
 from symact.errors import FormulaError, InputError, SymactError
 from symact.expr.operators import Vocabulary
 from symact.expr.tree import Expr, from_document
-from symact.records import Outcome, Status
+from symact.records import Outcome, Status, not_a_score
 from symact.store import outcomes
 
 DTYPES = ("float64", "float32", "int64", "bool")
@@ -169,8 +169,9 @@ def _performed(task: Any, make: MakeActivation, job: Job) -> Outcome:
     outcome = task.evaluate(make, seed=job.seed, budget=job.budget, **arguments)
     if isinstance(outcome, Outcome):
         return outcome
-    reason = f"evaluate returned {type(outcome).__name__}; it must return a symact.Outcome"
-    return Outcome.failed(Status.crashed, reason)
+    what = type(outcome).__name__ + ("" if not_a_score(outcome) else f" {float(outcome):g}")
+    how = "" if not_a_score(outcome) else ", such as Outcome.finished(score)"
+    return Outcome.failed(Status.crashed, f"evaluate returned {what}; it must return a symact.Outcome{how}")
 
 
 def failure(error: BaseException, started: float) -> Outcome:

@@ -16,7 +16,7 @@ from typing import Any
 from scipy.special import stdtrit
 
 from symact.expr.tree import Expr, candidate_text, is_mixture
-from symact.records import Status, Trial
+from symact.records import Direction, Status, Trial
 
 MINIMUM_PAIRS = 3
 CONFIDENCE = 0.95
@@ -32,12 +32,14 @@ class Difference:
         low: lower end of the 95 % interval.
         high: upper end.
         pairs: number of pairs.
+        better: the whole interval is on the better side of 0.
     """
 
     difference: float
     low: float
     high: float
     pairs: int
+    better: bool = False
 
 
 @dataclass(frozen=True)
@@ -48,12 +50,12 @@ class Row:
         trial: the trial as searched.
         confirmation: the same candidate on fresh seeds, or None.
         versus_relu: paired difference to ReLU, or None for fewer than three pairs.
-        versus_best_baseline: likewise to the best baseline, where both are confirmed.
+        versus_best_baseline: likewise to the best baseline.
     """
 
     trial: Trial
     confirmation: Trial | None
-    versus_relu: Difference | None
+    versus_relu: Difference | None = None
     versus_best_baseline: Difference | None = None
 
     @property
@@ -84,7 +86,9 @@ class Row:
         }
 
 
-def paired_difference(scores: Sequence[float], reference: Sequence[float]) -> Difference | None:
+def paired_difference(
+    scores: Sequence[float], reference: Sequence[float], direction: Direction = Direction.maximize
+) -> Difference | None:
     """Mean of `scores[i] - reference[i]` with its 95 % t interval; None for fewer than three pairs."""
     pairs = [a - b for a, b in zip(scores, reference, strict=False)]
     if len(pairs) < MINIMUM_PAIRS:
@@ -93,7 +97,8 @@ def paired_difference(scores: Sequence[float], reference: Sequence[float]) -> Di
     variance = math.fsum((p - mean) ** 2 for p in pairs) / (len(pairs) - 1)
     quantile = float(stdtrit(len(pairs) - 1, (1 + CONFIDENCE) / 2))
     half = quantile * math.sqrt(variance / len(pairs))
-    return Difference(mean, mean - half, mean + half, len(pairs))
+    low, high = mean - half, mean + half
+    return Difference(mean, low, high, len(pairs), high < 0 if direction is Direction.minimize else low > 0)
 
 
 def is_relu(trial: Trial) -> bool:
@@ -116,10 +121,10 @@ def leaderboard(trials: Iterable[Trial], confirmations: Iterable[Trial] = ()) ->
         known = best.get(trial.candidate)
         if known is None or _measure(trial) > _measure(known):
             best[trial.candidate] = trial
-    relu = next((trial for trial in best.values() if is_relu(trial)), None)
-    rows = sorted((_row(trial, confirmed, relu) for trial in best.values()), key=_order)
-    reference = next((row for row in rows if row.fresh_score is not None and row.trial.origin == "baseline"), None)
-    return rows if reference is None else [_versus_baseline(row, reference) for row in rows]
+    rows = sorted((Row(trial, confirmed.get(trial.candidate)) for trial in best.values()), key=_order)
+    relu = next((row for row in rows if is_relu(row.trial)), None)
+    baseline = next((row for row in rows if row.trial.origin == "baseline"), None)
+    return [replace(row, versus_relu=_versus(row, relu), versus_best_baseline=_versus(row, baseline)) for row in rows]
 
 
 def winner(rows: Sequence[Row]) -> Row | None:
@@ -133,30 +138,21 @@ def _measure(trial: Trial) -> tuple[float, int, bool]:
 
 
 def _order(row: Row) -> tuple[float, ...]:
-    trial, fresh = row.trial, row.fresh_score
-    if trial.score is None:
+    trial, fresh = row.trial, row.confirmation
+    if trial.merit is None:
         return 2, trial.number
-    if fresh is not None and row.confirmation is not None:
-        return 0, -len(row.confirmation.scores), -fresh, -trial.score, trial.number
-    return 1, -trial.budget, -len(trial.scores), -trial.score, trial.number
+    if fresh is not None and fresh.merit is not None:
+        return 0, -len(fresh.scores), -fresh.merit, -trial.merit, trial.number
+    return 1, -trial.budget, -len(trial.scores), -trial.merit, trial.number
 
 
-def _versus_baseline(row: Row, reference: Row) -> Row:
-    if row is reference or row.confirmation is None or reference.confirmation is None:
-        return row
-    return replace(row, versus_best_baseline=_paired(row.confirmation, reference.confirmation))
-
-
-def _row(trial: Trial, confirmed: dict[Any, Trial], relu: Trial | None) -> Row:
-    confirmation = confirmed.get(trial.candidate)
-    if relu is None or trial is relu or trial.status is not Status.finished:
-        return Row(trial, confirmation, None)
-    reference = confirmed.get(relu.candidate)
-    if confirmation is not None and reference is not None:
-        versus = _paired(confirmation, reference)
-    else:
-        versus = _paired(trial, relu) if trial.budget == relu.budget else None
-    return Row(trial, confirmation, versus)
+def _versus(row: Row, reference: Row | None) -> Difference | None:
+    """The difference of two rows, on the fresh seeds where both have them."""
+    if reference is None or row is reference or row.trial.status is not Status.finished:
+        return None
+    if row.confirmation is not None and reference.confirmation is not None:
+        return _paired(row.confirmation, reference.confirmation)
+    return _paired(row.trial, reference.trial) if row.trial.budget == reference.trial.budget else None
 
 
 def _paired(trial: Trial, reference: Trial) -> Difference | None:
@@ -167,4 +163,4 @@ def _paired(trial: Trial, reference: Trial) -> Difference | None:
         epochs, others = ([o.metrics.get("epochs") for o in t.outcomes] for t in (trial, reference))
         if None in epochs or epochs[: len(others)] != others[: len(epochs)]:
             return None
-    return paired_difference(trial.scores, reference.scores)
+    return paired_difference(trial.scores, reference.scores, trial.direction)

@@ -19,7 +19,7 @@ from matplotlib.figure import Figure
 
 from symact.errors import printable
 from symact.expr.tree import Expr, candidate_text
-from symact.records import Status, Trial
+from symact.records import Direction, Status, Trial
 from symact.report.leaderboard import Row
 
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
@@ -73,7 +73,8 @@ def progress(studies: Mapping[str, Sequence[Trial]]) -> Figure:
             scores = [math.nan if trial.score is None else trial.score for trial in counted]
             if single:
                 _dots(axes, counted, scores)
-            best = np.fmax.accumulate(np.array(scores)) if scores else np.array([])
+            lower = any(trial.direction is Direction.minimize for trial in counted)
+            best = (np.fmin if lower else np.fmax).accumulate(np.array(scores)) if scores else np.array([])
             axes.step(
                 range(1, len(best) + 1),
                 best,

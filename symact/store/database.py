@@ -19,7 +19,7 @@ from pydantic import ValidationError
 from symact.errors import InputError, SymactError
 from symact.expr.operators import Vocabulary
 from symact.expr.tree import from_document as candidate_from_document
-from symact.records import Status, Trial
+from symact.records import Outcome, Status, Trial
 from symact.store import outcomes, schema
 from symact.store.file import FILE_NAME, check_header, connect, create_file, fill, guard, migrated
 from symact.store.lock import FILE_NAME as LOCK_NAME
@@ -299,12 +299,12 @@ class Store(Tables):
             if row.known is not None:
                 original = made.get(row.known)
                 if cached and original is not None:
-                    made[row.number] = as_trial(row, self.candidate(row), original.outcomes, 0.0)
+                    made[row.number] = self._trial(row, original.outcomes, 0.0)
                 continue
             evaluations = found.get(row.number, [])
             if is_complete(row, [e.outcome for e in evaluations]):
                 seconds = sum(e.seconds for e in evaluations)
-                made[row.number] = as_trial(row, self.candidate(row), [e.outcome for e in evaluations], seconds)
+                made[row.number] = self._trial(row, [e.outcome for e in evaluations], seconds)
         return list(made.values())
 
     def confirmations(self) -> list[Trial]:
@@ -316,8 +316,11 @@ class Store(Tables):
         for number in sorted(found):
             row, evaluations = asked[number], found[number]
             seconds = sum(e.seconds for e in evaluations)
-            made.append(as_trial(row, self.candidate(row), [e.outcome for e in evaluations], seconds))
+            made.append(self._trial(row, [e.outcome for e in evaluations], seconds))
         return made
+
+    def _trial(self, row: Asked, found: Sequence[Outcome], seconds: float) -> Trial:
+        return as_trial(row, self.candidate(row), found, seconds, self.settings.metric.direction)
 
     def _grouped(self, table: str, asked: Sequence[Asked]) -> dict[int, list[Evaluation]]:
         """Trial number -> its evaluations in order of repeat, up to the first that is missing or failed."""

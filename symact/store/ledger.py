@@ -115,9 +115,9 @@ class Ledger:
         if row.promoted is None:
             self.counted += 1
             self.counts[trial.status.value] += 1
-        if self._is_full(row) and trial.score is not None:
-            best = None if self.champion is None else self.champion.score
-            if best is None or trial.score > best:
+        if self._is_full(row) and trial.merit is not None:
+            best = None if self.champion is None else self.champion.merit
+            if best is None or trial.merit > best:
                 self.champion = trial
         return True
 
@@ -224,7 +224,11 @@ class Ledger:
     def trial(self, number: int) -> Trial:
         """A trial as it stands."""
         return as_trial(
-            self.rows[number], self.candidate(number), self.outcomes(number), self._seconds.get(number, 0.0)
+            self.rows[number],
+            self.candidate(number),
+            self.outcomes(number),
+            self._seconds.get(number, 0.0),
+            self._store.settings.metric.direction,
         )
 
     def best(self, count: int | None = None) -> list[int]:
@@ -232,9 +236,9 @@ class Ledger:
         found = []
         for row in self.rows:
             if row.known is None and self._is_full(row) and self.is_complete(row.number):
-                score = self.trial(row.number).score
-                if score is not None:
-                    found.append((-score, row.number))
+                merit = self.trial(row.number).merit
+                if merit is not None:
+                    found.append((-merit, row.number))
         return [number for _, number in sorted(found)[:count]]
 
     def trials(self) -> list[Trial]:

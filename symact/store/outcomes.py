@@ -12,7 +12,7 @@ import sys
 from collections.abc import Mapping
 from typing import Any
 
-from symact.records import LARGEST, Outcome, Status
+from symact.records import LARGEST, Outcome, Status, not_a_score
 
 MAXIMUM_DEPTH = 40
 MAXIMUM_CHARACTERS = 8_000_000  # of metrics and constants together, as JSON
@@ -22,7 +22,11 @@ MAXIMUM_DIGITS = 309  # of the largest whole number that float64 can hold
 
 def storable(outcome: Outcome) -> Outcome:
     """The outcome that is kept: itself as plain JSON types, or a failure that says why it cannot be kept."""
+    if outcome.status is Status.finished and not_a_score(outcome.score):
+        return Outcome(Status.crashed, None, encodable(not_a_score(outcome.score))[:MAXIMUM_REASON])
     try:
+        if outcome.status is Status.finished and outcome.score is not None and not abs(float(outcome.score)) <= LARGEST:
+            outcome = Outcome.finished(outcome.score, constants=outcome.constants, **outcome.metrics)
         document = to_document(outcome)
         size = sum(len(dump(document[part])) for part in ("metrics", "constants"))
         if size > MAXIMUM_CHARACTERS:

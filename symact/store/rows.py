@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from symact.records import Outcome, Status, Trial
+from symact.records import Direction, Outcome, Status, Trial
 from symact.store import outcomes
 
 ASKED_COLUMNS = "number, batch, origin, budget, repeats, known, promoted, function, candidate"
@@ -78,7 +78,9 @@ def is_complete(asked: Asked, results: Sequence[Outcome]) -> bool:
     return len(results) >= asked.repeats or any(o.status is not Status.finished for o in results)
 
 
-def as_trial(asked: Asked, candidate: Any, results: Sequence[Outcome], seconds: float) -> Trial:
+def as_trial(
+    asked: Asked, candidate: Any, results: Sequence[Outcome], seconds: float, direction: Direction = Direction.maximize
+) -> Trial:
     """The `Trial` of an asked row and its outcomes."""
     return Trial(
         candidate,
@@ -89,6 +91,7 @@ def as_trial(asked: Asked, candidate: Any, results: Sequence[Outcome], seconds: 
         asked.budget,
         asked.known is not None,
         seconds,
+        direction,
     )
 
 

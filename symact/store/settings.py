@@ -16,6 +16,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError, model_validator
 
 from symact.errors import InputError, printable
+from symact.records import Metric
 
 Text = Annotated[str, Field(max_length=4_000_000)]
 Name = Annotated[str, Field(min_length=1, max_length=500)]
@@ -63,6 +64,8 @@ class Settings(Document):
         shapes: the shapes of the space, as text.
         affine: functions of the form a*x + b are kept.
         task: which task.
+        metric: what its scores are.
+        baselines: expressions that are trained first; empty for the usual ones.
         optimizer: its name in `symact.OPTIMIZERS`, or of the class that was given.
         optimizer_settings: its keyword arguments.
         seed: of the study.
@@ -87,6 +90,8 @@ class Settings(Document):
     shapes: tuple[Annotated[str, Field(max_length=10_000)], ...] = Field(default=(), max_length=1000)
     affine: bool = False
     task: TaskSettings
+    metric: Metric = Metric()
+    baselines: tuple[Annotated[str, Field(max_length=10_000)], ...] = Field(default=(), max_length=100)
     optimizer: Name
     optimizer_settings: dict[str, JsonValue] = {}
     seed: Annotated[int, Field(ge=0, lt=2**63)] = 0

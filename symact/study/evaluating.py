@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from symact.errors import InputError, SymactError
+from symact.errors import FormulaError, InputError, SymactError
 from symact.execute.executor import Executor
 from symact.execute.interrupts import uninterrupted
 from symact.execute.job import Job, Result, unable
@@ -43,6 +43,7 @@ class Evaluator:
     def __init__(self, settings: Settings, grammar: Any, start: Callable[[], Executor]):
         self._settings, self._grammar, self._start = settings, grammar, start
         self._schedule = ""
+        self._tried_first = settings.baselines[:2] or TRIED_FIRST
         self._executor: Executor | None = None
         self._early: deque[Result] = deque()
         self._tried: list[Result] = []
@@ -102,7 +103,7 @@ class Evaluator:
             SymactError: baselines crash.
         """
         failed: list[Result] = []
-        for text in TRIED_FIRST:
+        for text in self._tried_first:
             result = self._try(text)
             if result.outcome.status not in (Status.crashed, Status.rejected):
                 self._tried = [result]
@@ -112,15 +113,17 @@ class Evaluator:
         if unable(outcome):
             raise InputError(unable(outcome))
         raise SymactError(
-            f"the task {self._settings.task.name!r} does not work: {REFERENCE} {outcome.status.value}: {outcome.reason}"
+            f"the task {self._settings.task.name!r} does not work: {self._tried_first[0]} {outcome.status.value}: "
+            f"{outcome.reason}"
         )
 
     def _try(self, text: str) -> Result:
         """Train a baseline as the study would, but for nobody; other results wait."""
-        plain, written = parse(text), parse(text, self._grammar)
-        document: dict[str, Any] = {"expressions": [text], "parameters": [], "grammar": False}
-        if to_sympy(plain) == to_sympy(written):
-            document = to_document(written, self._grammar)
+        written = parse(text, self._grammar)
+        document = to_document(written, self._grammar)
+        with contextlib.suppress(FormulaError):  # of a word of the grammar alone
+            if to_sympy(parse(text)) != to_sympy(written):
+                document = {"expressions": [text], "parameters": [], "grammar": False}
         budget = rungs(self._settings.budgets, self._settings.repeats)[0].budget
         self.executor.submit(Job(-1, 0, training_seed(self._settings.seed, 0), document, budget, kind="preflight"))
         while True:
@@ -136,7 +139,7 @@ class Evaluator:
         Raises:
             InputError: what the task said.
         """
-        if unable(outcome) and unable(self._try(REFERENCE).outcome):
+        if unable(outcome) and unable(self._try(self._tried_first[0]).outcome):
             raise InputError(unable(outcome))
 
     def confirm(self, watch: Watch) -> None:

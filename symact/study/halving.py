@@ -42,20 +42,20 @@ class Ladder:
 
     def __init__(self, steps: Sequence[Rung], eta: int):
         self.steps, self.eta = tuple(steps), eta
-        # Per rung (minus score, number) in order, best first; among equals the earlier one is better.
+        # Per rung (minus merit, number) in order, best first; among equals the earlier one is better.
         self._finished: list[list[tuple[float, int]]] = [[] for _ in steps]
         self._counted: list[set[int]] = [set() for _ in steps]
         self._promoted: list[set[int]] = [set() for _ in steps]
 
-    def add(self, rung: int, number: int, score: float | None) -> bool:
-        """A trial finished a rung; one that failed (score None) counts for nothing there, nor does one a second time.
+    def add(self, rung: int, number: int, merit: float | None) -> bool:
+        """A trial finished a rung; one that failed (merit None) counts for nothing there, nor does one a second time.
 
         Returns:
             Whether it counts from now on.
         """
-        if score is None or number in self._counted[rung]:
+        if merit is None or number in self._counted[rung]:
             return False
-        insort(self._finished[rung], (-score, number))
+        insort(self._finished[rung], (-merit, number))
         self._counted[rung].add(number)
         return True
 

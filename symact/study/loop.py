@@ -30,6 +30,7 @@ from symact.study.evaluating import Evaluator, training_seed
 from symact.study.feature_cache import FeatureCache
 from symact.study.progress import Progress, Watch
 from symact.study.proposer import Proposer
+from symact.tasks.declaration import metric_of
 
 Report: TypeAlias = Callable[[Progress], object]
 
@@ -101,12 +102,16 @@ class Study:
         **settings: Any,
     ):
         described, file = tasks.describe(task)
+        data = None if data is None else str(data)
+        loaded = task if described.kind == "object" else tasks.load(described, file, data)
         made = Settings.build(
             grammar=space.grammar.text,
             space=space.name,
             shapes=tuple(map(str, space.shapes)),
             affine=space.affine,
             task=described,
+            metric=metric_of(loaded),
+            baselines=setup.checked_baselines(loaded, space.grammar),
             optimizer=setup.optimizer_name(optimizer),
             optimizer_settings=settings,
             seed=seed,
@@ -119,7 +124,7 @@ class Study:
             confirm_best=confirm_best,
             timeout=timeout,
             memory=setup.memory_bytes(memory),
-            data=None if data is None else str(data),
+            data=data,
             versions=versions(),
             machine=machine(),
             created=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
@@ -132,7 +137,7 @@ class Study:
             return Store.create(run, made)
 
         check_new(run)
-        self._begin(space, made, task, file, optimizer, where, make)
+        self._begin(space, made, loaded, file, optimizer, where, make)
 
     @classmethod
     def resume(
@@ -175,9 +180,11 @@ class Study:
         try:
             made = store.settings if data is None else store.settings.model_copy(update={"data": str(data)})
             task, file = setup.same_task(store, task)
+            loaded = task if made.task.kind == "object" else tasks.load(made.task, file, made.data)
+            setup.check_direction(store, loaded)
             space = Space(store.grammar, made.space, [parse_shape(text) for text in made.shapes], made.affine)
             where = ExecutorSettings(executor, workers, ray_address, cpus, gpus, fresh_workers)
-            study._begin(space, made, task, file, optimizer or made.optimizer, where, lambda: store, resumed=True)
+            study._begin(space, made, loaded, file, optimizer or made.optimizer, where, lambda: store, resumed=True)
         except BaseException:
             store.close()
             raise
@@ -200,7 +207,7 @@ class Study:
         self.space, self.settings, self.exhausted = space, settings, False
         cls = setup.optimizer_class(optimizer, resumed)
         setup.check_executor(settings, where)
-        self.task = task if settings.task.kind == "object" else tasks.load(settings.task, file, settings.data)
+        self.task = task
         described, limits = settings.task.model_dump(), (settings.timeout, settings.memory)
         work = WorkerSettings(settings.grammar, described, file, settings.data, *limits, where.fresh)
         self._evaluator = Evaluator(settings, space.grammar, lambda: start(where, work, self.task, space.grammar))

@@ -7,8 +7,10 @@ an undisturbed one would have asked for.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
+from symact.errors import FormulaError
 from symact.expr.space import Space
 from symact.expr.tree import Expr, parse
 from symact.records import Trial
@@ -175,11 +177,15 @@ class Proposer:
         return self._steps.index(step) if step in self._steps else 0
 
     def _baselines(self) -> list[Request]:
-        return [self._first_rung(*self._baseline(text)) for text in BASELINES]
+        return [self._first_rung(*self._baseline(text)) for text in self._settings.baselines or BASELINES]
 
     def _baseline(self, text: str) -> tuple[Expr, str, Mapping[str, Any] | None]:
         """A baseline in the grammar's own words where they mean the same; else marked as outside of it."""
-        meant, written = parse(text), parse(text, self._space.grammar)
+        written = parse(text, self._space.grammar)
+        try:
+            meant = parse(text)
+        except FormulaError:  # a word of the grammar alone
+            return written, "baseline", None
         if self._ledger.key(meant) == self._ledger.key(written):
             return written, "baseline", None
         return meant, "baseline", {"expressions": [text], "parameters": [], "grammar": False}
@@ -197,8 +203,8 @@ class Proposer:
                 member = self._members(trial.candidate)
                 if member is None:
                     continue
-                trial = Trial(**{**vars(trial), "candidate": member})
-            passed.append(trial)
+                trial = replace(trial, candidate=member)
+            passed.append(trial.maximized())
         self._finished += passed
         if passed:
             self._optimizer.tell(passed)
@@ -208,7 +214,7 @@ class Proposer:
     def _climb(self, trial: Trial) -> None:
         """Let a told trial count on its rung; a baseline goes straight on to full measure."""
         number, rung = trial.number, self._rung(trial.number)
-        if not self._ladder.add(rung, number, trial.score):
+        if not self._ladder.add(rung, number, trial.merit):
             return
         first = self._ledger.rows[number].promoted is None
         due = first and trial.origin == "baseline" and len(self._steps) > 1

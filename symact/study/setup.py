@@ -5,16 +5,18 @@ from __future__ import annotations
 import inspect
 from typing import Any
 
-from symact.errors import InputError, SymactError
+from symact.errors import FormulaError, InputError, SymactError
 from symact.execute import task_loading as tasks
 from symact.execute.devices import assign, devices
 from symact.execute.executor import ExecutorSettings
-from symact.expr.tree import candidate_text
+from symact.expr.operators import Vocabulary
+from symact.expr.tree import candidate_text, parse
 from symact.optimize import OPTIMIZERS
 from symact.optimize.settings import check_types
 from symact.store import Settings, Store
 from symact.store.ledger import Ledger
 from symact.study.proposer import BASELINE_BATCH
+from symact.tasks.declaration import baselines_of, metric_of
 
 GIGABYTE = 2**30
 
@@ -103,6 +105,32 @@ def check_baselines(ledger: Ledger) -> None:
             f"all {len(trials)} baselines failed, so the search was stopped; {candidate_text(first.candidate)} "
             f"{first.status.value}: {first.reason}"
         )
+
+
+def checked_baselines(task: Any, grammar: Vocabulary) -> tuple[str, ...]:
+    """The baselines that a task declares; none where it declares none.
+
+    Raises:
+        InputError: one of them cannot be read.
+    """
+    texts = baselines_of(task)
+    for text in texts:
+        try:
+            parse(text, grammar)
+        except FormulaError as error:
+            raise InputError(f"task {type(task).__name__}: its baseline {text!r} cannot be read: {error}") from None
+    return texts
+
+
+def check_direction(store: Store, task: Any) -> None:
+    """Refuse to go on with a task whose scores mean the opposite of those that are stored.
+
+    Raises:
+        InputError: it declares the other direction.
+    """
+    stored, declared = store.settings.metric.direction, metric_of(task).direction
+    if stored != declared:
+        raise InputError(f"{store.run}: the study is to {stored} its metric, and the task now declares {declared!s}")
 
 
 def check_executor(settings: Settings, where: ExecutorSettings) -> None:

@@ -44,11 +44,13 @@ class ImageTask:
 
     Attributes:
         name: the name in `TASKS`.
+        metric: what the score is.
         sites: how often `network` calls `make_activation`.
         config: the training.
     """
 
     name: ClassVar[str] = ""
+    metric: ClassVar[str] = "accuracy"
     sites: ClassVar[int] = 0
     config: ClassVar[TrainConfig] = TrainConfig()
     feature_batch: ClassVar[int] = 64

@@ -168,5 +168,5 @@ def test_a_mixture_is_compared_with_what_had_its_epochs_or_not_at_all(mixture, r
     ]
     rows = {row.trial.number: row for row in leaderboard(trials, trials if confirmed else ())}
     assert (rows[1].versus_relu is not None) is shown
-    assert (rows[1].versus_best_baseline is not None) is (shown and confirmed)
+    assert (rows[1].versus_best_baseline is not None) is shown
     assert rows[2].versus_relu is not None, "how long a task trains two ordinary functions is its own affair"

@@ -1,0 +1,63 @@
+"""What a task declares of itself is checked once, and the message says what was declared."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+import pytest
+
+from symact.errors import InputError
+from symact.records import Direction, Metric
+from symact.tasks import TASKS
+from symact.tasks.declaration import baselines_of, metric_of
+
+
+def test_a_task_that_declares_nothing_has_a_score_that_is_maximized():
+    assert metric_of(object()) == Metric("score", Direction.maximize)
+    assert baselines_of(object()) == ()
+
+
+def test_what_is_declared_is_taken():
+    task = SimpleNamespace(metric="PSNR", direction="minimize", unit="dB", number_format=".2f", baselines=["sin(x)"])
+    assert metric_of(task) == Metric("PSNR", Direction.minimize, "dB", ".2f")
+    assert metric_of(task).heading == "PSNR (dB)"
+    assert baselines_of(task) == ("sin(x)",)
+
+
+@pytest.mark.parametrize(
+    ("declared", "message"),
+    [
+        ({"direction": "lower"}, "direction is 'maximize' or 'minimize', not 'lower'"),
+        ({"direction": 1}, "direction is"),
+        ({"metric": ""}, "metric: a name such as"),
+        ({"metric": 3}, "metric: a text"),
+        ({"metric": "a\x1b[31m"}, "metric: a text of at most 60 printable"),
+        ({"unit": "x" * 30}, "unit: a text"),
+        ({"number_format": "{:.3f}"}, "number_format: '.3f'"),
+        ({"number_format": "1000000d"}, "number_format"),
+    ],
+)
+def test_a_metric_that_is_none_is_refused(declared, message):
+    with pytest.raises(InputError, match=message.replace("(", r"\(")):
+        metric_of(SimpleNamespace(name="mine", **declared))
+
+
+@pytest.mark.parametrize("declared", ["relu(x)", [], [1], ["relu(x)"] * 101, {"relu(x)": 1}])
+def test_baselines_that_are_no_list_of_texts_are_refused(declared):
+    with pytest.raises(InputError, match=r"task mine: .*baselines"):
+        baselines_of(SimpleNamespace(name="mine", baselines=declared))
+
+
+def test_every_named_task_declares_what_can_be_read():
+    for name in TASKS:
+        assert metric_of(TASKS[name]).name != "score", name
+
+
+@pytest.mark.parametrize(
+    ("number_format", "value", "text"),
+    [("", 0.98765, "0.9877"), ("", 2e-6, "2.0e-06"), (".1%", 0.98765, "98.8%"), (",.0f", 12345.6, "12,346")],
+)
+def test_a_score_is_written_in_the_format_of_its_metric(number_format, value, text):
+    assert Metric(number_format=number_format).text(value) == text
+    assert Metric(number_format=number_format).text(value, signed=True) == f"+{text}"
+    assert Metric(number_format=number_format).text(None) == ""
