@@ -39,7 +39,7 @@ INSIDE = {
         ("rules",),
         ("engine",),
         ("index",),
-        ("screening",),
+        ("screening", "shorter"),
         ("table",),
     ),
     "backends": (("torch_helpers",), ("torch_source",), ("cpu", "triton"), ("select", "onnx_operations")),

@@ -14,7 +14,7 @@ from typing import Any
 from symact.commands.studies import show_rows
 from symact.errors import InputError, SymactError, lasting
 from symact.expr.tree import candidate_text
-from symact.records import Status
+from symact.records import Metric, Status
 from symact.report import console
 from symact.report.leaderboard import leaderboard, winner
 
@@ -93,7 +93,7 @@ def _finish(study: Any, evaluations: int, folder: Path, as_json: bool) -> None:
     name = shlex.quote(str(folder))
     try:
         with study:
-            with _watched() as report:
+            with _watched(study.settings.metric) as report:
                 study.run(evaluations, report)
             trials, confirmations = study.trials, study.confirmations
     except KeyboardInterrupt:
@@ -119,7 +119,7 @@ def _fresh(optimizer: str, task: str) -> Path:
 
 
 @contextmanager
-def _watched() -> Iterator[Callable[[Any], None]]:
+def _watched(metric: Metric) -> Iterator[Callable[[Any], None]]:
     """A progress bar that follows the reports of a study; the first failure of each kind is told above it."""
     told: set[tuple[str, str]] = set()
     spoke = time.monotonic()
@@ -133,15 +133,15 @@ def _watched() -> Iterator[Callable[[Any], None]]:
                 if kind not in told and len(told) < MOST_KINDS:
                     console.note(f"{candidate_text(trial.candidate)}: {trial.status.value}: {trial.reason}")
                 told.add(kind)
-            update(progress.evaluations, progress.total, _note(progress))
+            update(progress.evaluations, progress.total, _note(progress, metric))
             if not console.ERR.is_terminal and time.monotonic() - spoke > SECONDS_BETWEEN_LINES:
                 spoke = time.monotonic()  # where no bar can be drawn, a line now and then
-                console.note(f"{progress.evaluations} of {progress.total}: {_note(progress)}")
+                console.note(f"{progress.evaluations} of {progress.total}: {_note(progress, metric)}")
 
         yield report
 
 
-def _note(progress: Any) -> str:
+def _note(progress: Any, metric: Metric) -> str:
     """How a study stands, the most important first: what does not fit is cut off."""
     failed = sum(count for status, count in progress.counts.items() if status != "finished")
     best = progress.best
@@ -149,6 +149,6 @@ def _note(progress: Any) -> str:
         progress.phase if progress.phase != "search" else "",
         f"{lasting(progress.remaining)} left" if progress.remaining else "",
         f"{failed} failed" if failed else "",
-        f"best {console.number(best.score)} {candidate_text(best.candidate)}" if best is not None else "",
+        f"best {metric.text(best.score)} {candidate_text(best.candidate)}" if best is not None else "",
     ]
     return ", ".join(part for part in parts if part)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -28,9 +29,12 @@ def show_rows(rows: Sequence[Row], shown: int, settings: Settings, run: Path, as
     """Print a leaderboard, as a table or as JSON."""
     if as_json:
         limited = rows if shown == 0 else rows[:shown]
-        console.document({"run": str(run), "trials": [row.document() for row in limited]})
+        metric = asdict(settings.metric)
+        head = {"run": str(run), "task": settings.task.name, "metric": metric.pop("name"), **metric}
+        console.document({**head, "trials": [row.document() for row in limited]})
     else:
-        console.top(rows, shown, f"{settings.optimizer} on {settings.task.name}: {len(rows)} functions")
+        title = f"{settings.optimizer} on {settings.task.name}: {len(rows)} functions"
+        console.top(rows, shown, title, settings.metric)
 
 
 def write_report(runs: Sequence[Path], output: Path | None) -> None:
@@ -54,6 +58,7 @@ def view(run: Path) -> Any:
         grammar_name = getattr(store.grammar, "name", "")
         facts = [
             ("task", settings.task.name + (f" (file, SHA-256 {settings.task.sha256})" if settings.task.sha256 else "")),
+            ("metric", f"{settings.metric.heading}, {settings.metric.direction}"),
             ("optimizer", settings.optimizer),
             (
                 "optimizer settings",

@@ -20,7 +20,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn
 from rich.table import Column, Table
 
 from symact.errors import printable
-from symact.records import Status
+from symact.records import Direction, Metric, Status
 
 if TYPE_CHECKING:
     from symact.report.leaderboard import Difference, Row
@@ -83,14 +83,17 @@ def plain_table() -> Table:
     )
 
 
-def top(rows: Sequence[Row], shown: int, title: str = "") -> None:
+SCORE = Metric()  # of a task that declares nothing
+
+
+def top(rows: Sequence[Row], shown: int, title: str = "", metric: Metric = SCORE) -> None:
     """The leaderboard as a table. Failures are counted below it, and listed with their reasons where all is shown."""
     finished = [row for row in rows if row.trial.status is Status.finished]
     failed = [row for row in rows if row.trial.status is not Status.finished]
     if title:
         OUT.print(f"[bold]{escape(title)}[/]")
     if finished:
-        _print_ranked(finished if shown == 0 else finished[:shown])
+        _print_ranked(finished if shown == 0 else finished[:shown], metric)
     if not failed:
         return
     counts = ", ".join(f"{count} {status}" for status, count in _counts(failed).items())
@@ -109,37 +112,65 @@ def top(rows: Sequence[Row], shown: int, title: str = "") -> None:
 
 
 # Heading -> what stands below it; a column without any text is left out.
-_COLUMNS: dict[str, Callable[[Row], str]] = {
-    "score": lambda row: number(row.trial.score),
-    "n": lambda row: str(len(row.trial.scores)) if len(row.trial.scores) > 1 else "",
-    "budget": lambda row: f"{row.trial.budget:.2g}" if row.trial.budget < 1 else "",
-    "fresh": lambda row: number(row.fresh_score),
-    "versus ReLU": lambda row: _versus(row.versus_relu),
+_COLUMNS: dict[str, Callable[[Row, Metric], str]] = {
+    "fresh": lambda row, metric: metric.text(row.fresh_score),
+    "search": lambda row, metric: metric.text(row.trial.score),
+    "n": lambda row, _: str(len(row.trial.scores)) if len(row.trial.scores) > 1 else "",
+    "budget": lambda row, _: f"{row.trial.budget:.2g}" if row.trial.budget < 1 else "",
+    "versus ReLU": lambda row, metric: versus(row.versus_relu, metric),
+    "versus best": lambda row, metric: versus(row.versus_best_baseline, metric),
 }
 
 
-def _print_ranked(rows: Sequence[Row]) -> None:
+ROOM = 26  # characters of a function; where there are fewer, the second difference is told for the winner alone
+
+
+def _columns(rows: Sequence[Row], metric: Metric) -> dict[str, list[str]]:
+    columns = {heading: [text(row, metric) for row in rows] for heading, text in _COLUMNS.items()}
+    if all(row.versus_best_baseline in (row.versus_relu, None) for row in rows):
+        del columns["versus best"]  # ReLU is the best baseline
+    headings = {} if any(columns["fresh"]) else {"search": metric.heading if len(metric.heading) <= 16 else "score"}
+    return {headings.get(heading, heading): texts for heading, texts in columns.items() if any(texts)}
+
+
+def _print_ranked(rows: Sequence[Row], metric: Metric) -> None:
     table = plain_table()
     table.add_column("#", justify="right")
     table.add_column("function", overflow="fold", min_width=14)
-    columns = {heading: [text(row) for row in rows] for heading, text in _COLUMNS.items()}
-    columns = {heading: texts for heading, texts in columns.items() if any(texts)}
+    columns = _columns(rows, metric)
     origins = [markup.escape(printable(row.trial.origin)) for row in rows]
-    beside = [["#", str(len(rows))], ["from", *origins], *([heading, *texts] for heading, texts in columns.items())]
-    room = OUT.width - sum(max(len(markup.render(text)) for text in texts) + 2 for texts in beside)
+
+    def room_beside() -> int:
+        beside = [["#", str(len(rows))], ["from", *origins], *([head, *texts] for head, texts in columns.items())]
+        return OUT.width - sum(max(len(markup.render(text)) for text in texts) + 2 for texts in beside)
+
+    if room_beside() < ROOM and "versus best" in columns:
+        del columns["versus best"]
+    room = room_beside()
     for heading in columns:
-        table.add_column(heading, justify="right", no_wrap=True)
+        table.add_column(escape(heading), justify="right", no_wrap=True)
     table.add_column("from", no_wrap=True)
     for place, row in enumerate(rows):
         cells = [texts[place] for texts in columns.values()]
-        function = folded(printable(row.expression), max(room, 14))
+        function = folded(printable(row.shown), max(room, 14))
         table.add_row(str(place + 1), markup.escape(function), *cells, origins[place])
     OUT.print(table)
     seeds = max((len(row.confirmation.scores) for row in rows if row.confirmation is not None), default=0)
-    if seeds and "fresh" in columns:
-        OUT.print(f"[dim]fresh: mean of {seeds} trainings on seeds that the search never saw, which rank first[/]")
-    if "versus ReLU" in columns:
-        OUT.print("[dim]versus ReLU: paired difference with its 95 % interval[/]")
+    notes = {
+        "fresh": f"mean of {seeds} trainings on seeds that the search never saw; what has them ranks first",
+        "search": "mean on the seeds of the search",
+        "versus ReLU": "paired difference with its 95 % interval",
+        "versus best": "the same, to the best of the baselines",
+    }
+    told = [f"{heading}: {text}" for heading, text in notes.items() if heading in columns]
+    lower = "; lower is better" if metric.direction is Direction.minimize else ""
+    if told or lower:
+        OUT.print(f"[dim]{escape(metric.heading + lower)}[/]")
+    for line in told:
+        OUT.print(f"[dim]{escape(line)}[/]")
+    best, found = next((row for row in rows if row.trial.origin == "baseline"), None), rows[0].versus_best_baseline
+    if "versus best" not in columns and best is not None and found not in (None, rows[0].versus_relu):
+        OUT.print(f"the first against the best baseline, {escape(best.shown)}: {versus(found, metric)}")
 
 
 def folded(text: str, width: int) -> str:
@@ -160,22 +191,12 @@ def _counts(rows: Sequence[Row]) -> dict[str, int]:
     return counts
 
 
-def number(value: float | None) -> str:
-    """A score in a few characters, `""` for None."""
-    if value is None:
+def versus(found: Difference | None, metric: Metric) -> str:
+    """A paired difference and half its interval, marked where it is an improvement."""
+    if found is None:
         return ""
-    size = abs(value)
-    if 0 < size < 5e-5:
-        return f"{value:.1e}"
-    return f"{value:.4f}" if size < 100 else f"{value:.6g}" if size < 1e5 else f"{value:.3g}"
-
-
-def _versus(versus: Difference | None) -> str:
-    if versus is None:
-        return ""
-    half = (versus.high - versus.low) / 2
-    text = f"{'+' if versus.difference >= 0 else ''}{number(versus.difference)} ± {number(half)}"
-    return f"[bold green]{text}[/]" if versus.low > 0 else text
+    text = f"{metric.text(found.difference, signed=True)} ± {metric.text((found.high - found.low) / 2)}"
+    return f"[bold green]{text}[/]" if found.better else text
 
 
 def facts(pairs: Mapping[str, Any], title: str = "") -> None:

@@ -17,6 +17,7 @@ from scipy.special import stdtrit
 
 from symact.expr.tree import Expr, candidate_text, is_mixture
 from symact.records import Direction, Status, Trial
+from symact.report.naming import known_name, shown
 
 MINIMUM_PAIRS = 3
 CONFIDENCE = 0.95
@@ -64,6 +65,16 @@ class Row:
         return candidate_text(self.trial.candidate)
 
     @property
+    def shown(self) -> str:
+        """The candidate without words that do nothing."""
+        return shown(self.trial.candidate)
+
+    @property
+    def name(self) -> str | None:
+        """The name under which the function was published, or None."""
+        return known_name(self.trial.candidate) if isinstance(self.trial.candidate, Expr) else None
+
+    @property
     def fresh_score(self) -> float | None:
         """The mean on the fresh seeds, or None."""
         return None if self.confirmation is None else self.confirmation.score
@@ -73,6 +84,8 @@ class Row:
         confirmed = self.confirmation
         return {
             "expression": self.expression,
+            "shown": self.shown,
+            "name": self.name,
             "status": self.trial.status.value,
             "score": self.trial.score,
             "scores": list(self.trial.scores),

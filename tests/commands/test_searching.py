@@ -121,7 +121,7 @@ PREFLIGHT = {  # task -> what is said of ReLU before anything is made
     "Quits": r"SystemExit: 0 \(buggy.py:10\)",
     "Wordless": r"Mute: .*\(buggy.py:14\)",
     "Signature": "TypeError: .*unexpected keyword argument 'seed'",
-    "Returns": "evaluate returned float; it must return a symact.Outcome",
+    "Returns": "evaluate returned float 0.5; it must return a symact.Outcome",
     "NoMetrics": "9,000,0.. characters; at most 8,000,000 are kept",
 }
 

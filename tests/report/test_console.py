@@ -11,7 +11,8 @@ import pytest
 from rich.console import Console
 
 from symact.expr.tree import parse
-from symact.records import Outcome, Status, Trial
+from symact.program.loading import load_grammar
+from symact.records import Direction, Metric, Outcome, Status, Trial
 from symact.report import console
 from symact.report.leaderboard import leaderboard
 
@@ -179,3 +180,33 @@ def test_the_leaderboard_counts_failures_below_the_table(capsys):
     out = capsys.readouterr().out
     assert "sin(x)" in out
     assert "0.25" in out
+
+
+def losses(count=5):
+    def made(text, base, origin, number, seeds=count):
+        found = tuple(Outcome.finished(base + s / 100) for s in range(seeds))
+        return Trial(parse(text, load_grammar("aquasurf")), found, origin, number, direction=Direction.minimize)
+
+    listed = [("relu(x)", 0.5, "baseline"), ("elu(x)", 0.4, "baseline"), ("add(zero(x),erfc(x))", 0.3, "random")]
+    return leaderboard([made(*row, number) for number, row in enumerate(listed)])
+
+
+@pytest.mark.parametrize("width", [80, 132])
+def test_a_loss_is_headed_by_its_name_and_ranked_from_the_lowest(monkeypatch, width):
+    metric = Metric("RMSE", Direction.minimize, "mm", ".2f")
+    text = printed(monkeypatch, width, lambda: console.top(losses(), 10, "title", metric))
+    lines = text.splitlines()
+    assert "RMSE (mm)" in lines[1]
+    assert [line.split()[1] for line in lines if line[:1].isdigit()] == ["erfc(x)", "elu(x)", "relu(x)"]
+    assert "0.32" in text
+    assert "-0.20 ± 0.00" in text
+    assert "lower is better" in text
+    assert "zero" not in text, "words that do nothing are not shown"
+    assert "-0.10 ± 0.00" in text, "the difference to the best baseline is not told"
+
+
+def test_what_was_tried_stands_in_the_document_beside_what_is_shown():
+    first = losses()[0].document()
+    assert (first["expression"], first["shown"], first["name"]) == ("add(zero(x),erfc(x))", "erfc(x)", None)
+    assert first["versus_relu"]["better"]
+    assert first["versus_best_baseline"]["difference"] == pytest.approx(-0.1)

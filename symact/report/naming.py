@@ -1,0 +1,16 @@
+"""How a function is called on a page and in a table: its name where it has one, else its shortest words."""
+
+from __future__ import annotations
+
+from symact.equivalence.shorter import shorter
+from symact.expr.tree import Candidate, Expr, candidate_text
+
+
+def known_name(expression: Expr) -> str | None:
+    """The name under which the function was published, or None. The one place where names come in."""
+    return None
+
+
+def shown(candidate: Candidate) -> str:
+    """A candidate as it is shown: `erfc(x)`, not `add(zero(x),erfc(x))`."""
+    return candidate_text(shorter(candidate) if isinstance(candidate, Expr) else tuple(map(shorter, candidate)))
