@@ -11,7 +11,7 @@ from __future__ import annotations
 import ast
 import math
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from functools import cache
 from typing import TypeAlias
 
@@ -291,9 +291,8 @@ def _tree(text: str) -> ast.expr:
 
 
 def applied(text: str, *arguments: sympy.Expr) -> sympy.Expr:
-    """A formula of the table of functions at `arguments` (one for `x`, two for `a` and `b`)."""
-    names: Mapping[str, sympy.Expr]
-    names = {"x": arguments[0]} if len(arguments) == 1 else dict(zip("ab", arguments, strict=True))
+    """A formula of the table of functions at `arguments`: `x`; `a` and `b`; or `x`, `a` and `b`."""
+    names = dict(zip(("x", "ab", "xab")[len(arguments) - 1], arguments, strict=True))
     return FormulaBuilder(text, names.get).build(_tree(text))
 
 

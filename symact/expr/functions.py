@@ -42,7 +42,8 @@ class Function:
         arity: number of arguments; None for two or more.
         build: unevaluated SymPy arguments -> unevaluated SymPy expression; None for a macro.
         head: the SymPy class that `build` makes, or None where it is `Add`, `Mul` or `Pow`.
-        definition: formula text in `x` (or `a`, `b`) over simpler rows; `""` for an elementary row.
+        definition: formula text over simpler rows, in `x`, in `a` and `b`, or in `x`, `a` and `b`; `""` for an
+            elementary row.
         aliases: other accepted names.
         derivative: where the function has one; at a kink, the one that is declared (as PyTorch does, see `gradient`).
         domain: a condition `... > 0`, `... >= 0` or `... != 0` for being defined, single points apart; `""` everywhere.
@@ -309,6 +310,27 @@ _ROWS = (
     _elementary("lgamma", "", aliases=("gammaln", "loggamma"), domain="sin(pi*min(x, 1/2)) != 0"),
     # Shorter ways to write a formula, among them the operator names of AQuaSurF.
     _macro("leakyrelu", 1, "where(x > 0, x, 0.01*x)", ("leaky_relu",)),
+    # With PyTorch's default constants.
+    _macro("relu6", 1, "min(max(x, 0), 6)"),
+    _macro("celu", 1, "elu(x)"),
+    _macro("hardtanh", 1, "min(max(x, -1), 1)", ("hard_tanh",)),
+    _macro("softshrink", 1, "x - min(max(x, -1/2), 1/2)", ("soft_shrink",)),
+    _macro("hardshrink", 1, "where(abs(x) > 1/2, x, 0)", ("hard_shrink",)),
+    _macro("tanhshrink", 1, "x - tanh(x)", ("tanh_shrink",)),
+    _macro("threshold", 3, "where(x > a, x, b)"),
+    _macro("clip", 3, "min(max(x, a), b)", ("clamp",)),
+    # The stable of two ways to write it: (x + sqrt(x**2 + 4))/2 (Barron 2021, arXiv:2112.11687).
+    _macro("squareplus", 1, "where(x > 0, (x + sqrt(x**2 + 4))/2, 2/(sqrt(x**2 + 4) - x))"),
+    _macro("quick_gelu", 1, "x*sigmoid(1.702*x)"),
+    # x/2*(1 + tanh(u)) is x*sigmoid(2*u).
+    _macro("gelu_tanh", 1, "x*sigmoid(sqrt(8/pi)*(x + 0.044715*x**3))"),
+    # Basirat & Roth 2018 (arXiv:1808.00783).
+    _macro("elish", 1, "elu(x)*sigmoid(x)"),
+    _macro("hardelish", 1, "elu(x)*max(0, min(1, (x + 1)/2))", ("hard_elish",)),
+    _macro("logaddexp", 2, "where(a > b, a + softplus(b - a), b + softplus(a - b))"),
+    _macro("hypot", 2, "sqrt(a**2 + b**2)"),
+    _macro("i0", 1, "i0e(x)*exp(abs(x))", ("bessel_i0",)),
+    _macro("i1", 1, "i1e(x)*exp(abs(x))", ("bessel_i1",)),
     _macro("zero", 1, "0"),
     _macro("one", 1, "1"),
     _macro("identity", 1, "x"),

@@ -12,8 +12,10 @@ from functools import lru_cache
 
 _HUMP = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
 
-_MISSING = """atan2 arctan2 gamma digamma beta ceil trunc mod fmod remainder erfinv lambertw zeta i0 i1 j0 j1 prod
-    cumsum mean std var norm softmax dropout maxout glu"""
+_MISSING = """atan2 arctan2 gamma digamma beta ceil trunc mod fmod remainder erfinv lambertw zeta j0 j1 prod cumsum
+    mean std var norm softmax dropout maxout glu"""
+# Letters of papers that are functions where they are called, and may be parameters elsewhere.
+_LETTERS = {"sigma": "sigmoid", "Phi": "ndtr"}
 
 # Names of other libraries -> how the function is written here; "" where it cannot be.
 ELSEWHERE = {
@@ -34,12 +36,6 @@ ELSEWHERE = {
     "csc": "1/sin(x)",
     "cot": "1/tan(x)",
     "logit": "log(x/(1 - x))",
-    "relu6": "min(max(x, 0), 6)",
-    "hardtanh": "min(max(x, -1), 1)",
-    "clip": "min(max(x, low), high)",
-    "clamp": "min(max(x, low), high)",
-    "tanhshrink": "x - tanh(x)",
-    "hypot": "sqrt(a**2 + b**2)",
     "step": "heaviside(x)",
     **dict.fromkeys(_MISSING.split(), ""),
 }
@@ -50,9 +46,10 @@ def spellings(name: str) -> tuple[str, ...]:
     """What a name may stand for, best first: as it is written, in `snake_case`, in lower case.
 
     So `HardSigmoid` is `hard_sigmoid` (the clipped 0.2*x + 0.5 of Keras, ONNX and AQuaSurF, which write it so), and
-    `Hardsigmoid` is PyTorch's `hardsigmoid`.
+    `Hardsigmoid` is PyTorch's `hardsigmoid`. A called sigma is the sigmoid.
     """
-    return tuple(dict.fromkeys((name, _HUMP.sub("_", name).lower(), name.lower())))
+    found = (name, _HUMP.sub("_", name).lower(), name.lower(), _LETTERS.get(name, name))
+    return tuple(dict.fromkeys(found))
 
 
 def hint(name: str, known: Iterable[str]) -> str:
