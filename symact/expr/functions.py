@@ -314,16 +314,16 @@ _ROWS = (
     _macro("relu6", 1, "min(max(x, 0), 6)"),
     _macro("celu", 1, "elu(x)"),
     _macro("hardtanh", 1, "min(max(x, -1), 1)", ("hard_tanh",)),
-    _macro("softshrink", 1, "x - min(max(x, -1/2), 1/2)", ("soft_shrink",)),
-    _macro("hardshrink", 1, "where(abs(x) > 1/2, x, 0)", ("hard_shrink",)),
+    _macro("softshrink", 1, "where(abs(x) <= 1/2, 0, x - sign(x)/2)", ("soft_shrink",)),
+    _macro("hardshrink", 1, "where(abs(x) <= 1/2, 0, x)", ("hard_shrink",)),
     _macro("tanhshrink", 1, "x - tanh(x)", ("tanh_shrink",)),
-    _macro("threshold", 3, "where(x > a, x, b)"),
+    _macro("threshold", 3, "where(x <= a, b, x)"),
     _macro("clip", 3, "min(max(x, a), b)", ("clamp",)),
     # The stable of two ways to write it: (x + sqrt(x**2 + 4))/2 (Barron 2021, arXiv:2112.11687).
     _macro("squareplus", 1, "where(x > 0, (x + sqrt(x**2 + 4))/2, 2/(sqrt(x**2 + 4) - x))"),
     _macro("quick_gelu", 1, "x*sigmoid(1.702*x)"),
-    # x/2*(1 + tanh(u)) is x*sigmoid(2*u).
-    _macro("gelu_tanh", 1, "x*sigmoid(sqrt(8/pi)*(x + 0.044715*x**3))"),
+    # Hendrycks & Gimpel 2016 (arXiv:1606.08415).
+    _macro("gelu_tanh", 1, "x/2*(1 + tanh(sqrt(2/pi)*(x + 0.044715*x**3)))"),
     # Basirat & Roth 2018 (arXiv:1808.00783).
     _macro("elish", 1, "elu(x)*sigmoid(x)"),
     _macro("hardelish", 1, "elu(x)*max(0, min(1, (x + 1)/2))", ("hard_elish",)),

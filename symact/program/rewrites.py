@@ -410,6 +410,11 @@ _ERRORS = (
     _row("u*ndtr(u) - max(u, 0) -> -(abs(u)*ndtr(-abs(u)))"),
     _row("i1e(u)/u -> i1e_ratio(u)"),
     _row("i0e(u) - i1e(u) -> i0e_minus_i1e(u)"),
+    # The slope of I0(u) = i0e(u)*exp(abs(u)) is I1(u); `i0e` and what it falls by are both 1 at 0.
+    _row(
+        "where(u == 0, 0, (exp(abs(u))*(v*i0e(u)))*sign(u)) - (v*exp(abs(u)))*(sign(u)*i0e_minus_i1e(abs(u)))"
+        " -> v*(exp(abs(u))*i1e(u))"
+    ),
     _row("i1e(u) - i0e(u) -> -i0e_minus_i1e(u)"),
 )
 
