@@ -57,6 +57,8 @@ def value_and_slope(function: Callable, points: torch.Tensor) -> tuple[torch.Ten
 @pytest.mark.parametrize("text", KNOWN)
 def test_a_known_name_is_the_known_function(text: str, dtype: torch.dtype) -> None:
     x = torch.tensor(POINTS, dtype=dtype)
+    if "logaddexp" in text:
+        x = x[x.isfinite()]  # The difference of its arguments decides: inf - inf.
     found = value_and_slope(symact.compile(text), x)
     wanted = value_and_slope(KNOWN[text], x.double())
     for got, other in zip(found, wanted, strict=True):
