@@ -48,7 +48,6 @@ INSIDE = {
 NEVER = {
     "tasks": {"store", "optimize"},
     "store": {"backends"},
-    "report": {"optimize"},
 }
 NO_TORCH = ("errors", "records", "files", "registry", "expr", "program", "equivalence", "store")
 

@@ -40,43 +40,14 @@ def show_rows(rows: Sequence[Row], shown: int, settings: Settings, run: Path, as
 def write_report(runs: Sequence[Path], output: Path | None) -> None:
     """Write the HTML page of one or more run folders; by default into the first of them."""
     from symact.report.page import write_page
+    from symact.report.view import read_view
 
-    views = [view(run) for run in runs]
+    views = [read_view(run) for run in runs]
     target = output if output is not None else Path(runs[0]) / "report.html"
     check_output(target, (".html", ".htm"))
     with console.bar("drawing the report"):
         write_page(views, target)
     console.say(f"wrote {target}")
-
-
-def view(run: Path) -> Any:
-    """What a page shows of one run folder, a `StudyView`."""
-    from symact.report.page import StudyView
-
-    with Store.open(run) as store:
-        settings = store.settings
-        grammar_name = getattr(store.grammar, "name", "")
-        facts = [
-            ("task", settings.task.name + (f" (file, SHA-256 {settings.task.sha256})" if settings.task.sha256 else "")),
-            ("metric", f"{settings.metric.heading}, {settings.metric.direction}"),
-            ("optimizer", settings.optimizer),
-            (
-                "optimizer settings",
-                ", ".join(f"{k} = {v}" for k, v in settings.optimizer_settings.items()) or "defaults",
-            ),
-            ("grammar, space", f"{grammar_name}, {settings.space}"),
-            ("study seed", str(settings.seed)),
-            ("trainings per function", f"{settings.repeats} (seeds shared by all functions)"),
-            ("confirmation", f"best {settings.confirm_best} and ReLU on {settings.confirm} further common seeds"),
-            ("batch", "asynchronous" if settings.asynchronous else str(settings.batch)),
-            ("machine", ", ".join(f"{k} {v}" for k, v in settings.machine.items())),
-            ("versions", ", ".join(f"{k} {v}" for k, v in settings.versions.items())),
-            ("started", settings.created),
-        ]
-        trials = store.trials()
-        facts.append(("time in training", f"{sum(trial.seconds for trial in trials):.0f} s of one worker"))
-        label = f"{settings.optimizer} on {settings.task.name} ({Path(run).resolve().name})"
-        return StudyView(label, trials, store.confirmations(), facts)
 
 
 def export(target: str, output: Path, grammar: str | None, site: int | None = None) -> None:

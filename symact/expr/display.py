@@ -71,18 +71,31 @@ def _settled(expression: sympy.Expr, expand: bool) -> sympy.Expr:
 
 def latex(expr: Expr) -> str:
     """LaTeX of an expression, lightly evaluated, with named functions left as they are."""
+    form, in_order = _written(expr)
+    return str(sympy.latex(form, order="none") if in_order else sympy.latex(form))
+
+
+def written(expr: Expr) -> sympy.Basic:
+    """The form that `latex` prints, for printers of other notations."""
+    return _written(expr)[0]
+
+
+def _written(expr: Expr) -> tuple[sympy.Basic, bool]:
+    """The form to print, and whether its terms stay in the author's order."""
     try:
         unevaluated = to_sympy(expr)
         size, depth = Measure().of(unevaluated)
         if size > 10 * MAXIMUM_SIZE or depth > 2 * MAXIMUM_DEPTH:
             raise _TooLargeError
-        written = _Evaluation(expand=False).run(unevaluated)
-        if written is sympy.nan or _is_guarded(written):
+        form = _Evaluation(expand=False).run(unevaluated)
+        if form is sympy.nan or _is_guarded(form):
             # Ordering the terms would evaluate constants; as written they are in the author's order anyway.
-            return str(sympy.latex(unevaluated, order="none"))
+            sympy.latex(unevaluated, order="none")
+            return unevaluated, True
+        sympy.latex(form)
+        return form, False
     except Exception:
-        written = _as_written(expr)
-    return str(sympy.latex(written))
+        return _as_written(expr), False
 
 
 def _is_guarded(value: sympy.Basic) -> bool:

@@ -20,6 +20,7 @@ from matplotlib.figure import Figure
 from symact.errors import printable
 from symact.expr.tree import Expr, candidate_text
 from symact.records import Direction, Status, Trial
+from symact.report.curves import samples
 from symact.report.leaderboard import Row
 
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
@@ -112,26 +113,6 @@ def _dots(axes: Any, counted: Sequence[Trial], scores: Sequence[float]) -> None:
 def _cycle() -> Iterable[str]:
     while True:
         yield from COLOURS
-
-
-def samples(expr: Expr, low: float, high: float, constants: Mapping[str, Any] | None = None) -> np.ndarray:
-    """A function and its derivative on a grid.
-
-    Returns:
-        ``(3, 801)`` float64: x, f(x), f'(x); NaN where it is not finite.
-    """
-    import torch
-
-    from symact.activation.module import compile as compile_function
-
-    x = torch.linspace(low, high, 801, dtype=torch.float64, requires_grad=True)
-    own = {parameter.name for parameter in expr.parameters}
-    scalars = {n: v for n, v in (constants or {}).items() if n in own and isinstance(v, int | float)}
-    y = compile_function(expr)(x, **scalars)
-    (slope,) = torch.autograd.grad(y.sum(), x) if y.requires_grad else (torch.zeros_like(x),)
-    stacked = torch.stack([x, y, slope]).detach().numpy()
-    stacked[~np.isfinite(stacked)] = np.nan
-    return stacked
 
 
 def curves(

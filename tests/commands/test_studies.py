@@ -13,6 +13,7 @@ from symact.errors import InputError, SymactError
 from symact.expr.tree import parse
 from symact.program.loading import parse_grammar
 from symact.records import Outcome, Trial
+from symact.report.view import read_view
 from symact.study import BASELINES, Study
 from tests.execute import stub_tasks
 
@@ -59,7 +60,7 @@ def test_a_report_is_written_into_the_run_folder_or_where_it_is_asked_for(symact
 def test_a_view_has_the_settings_and_no_host_name(run):
     import platform
 
-    view = studies.view(run)
+    view = read_view(run)
     facts = dict(view.facts)
     assert facts["optimizer"] == "random"
     assert facts["task"].startswith("Quick (file, SHA-256 ")

@@ -1,0 +1,225 @@
+"""Studies -> the one JSON document that the page draws: every text in it is data, none of it markup.
+
+Heavy parts are kept in proportion: the best `EXACT` functions bring exact slopes, mathematics and training
+curves; the others bring a small curve, and what is missing is computed by the page or by `symact compile`.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from statistics import median
+from typing import Any, TypeAlias
+
+from symact import __version__
+from symact.errors import SymactError
+from symact.expr.display import latex
+from symact.expr.tree import Expr, is_mixture, sites
+from symact.optimize.evolution import cost
+from symact.records import Status, Trial
+from symact.report import curves
+from symact.report.function_map import places
+from symact.report.leaderboard import Difference, Row, is_relu, leaderboard, winner
+from symact.report.learned import panels
+from symact.report.mathml import mathml
+from symact.report.view import StudyView
+
+Document: TypeAlias = dict[str, Any]
+
+EXACT = 300
+
+
+def document(views: Sequence[StudyView]) -> Document:
+    """Everything that a page about these studies shows."""
+    studies = [study(view) for view in views]
+    return {
+        "version": __version__,
+        "grid": {"low": curves.LOW, "high": curves.HIGH, "points": curves.POINTS, "largest": curves.LARGEST},
+        "studies": studies,
+        "race": _race(views) if len(views) > 1 else [],
+    }
+
+
+def study(view: StudyView) -> Document:
+    """What is shown of one study."""
+    rows = leaderboard(view.trials, view.confirmations)
+    best = winner(rows)
+    relu = next((row for row in rows if is_relu(row.trial) and row.trial.status is Status.finished), None)
+    first = [curves.first_site(row.trial.candidate) for row in rows]
+    small = curves.small_curves(first)
+    where = places(first, view.seed)
+    listed = []
+    for place, row in enumerate(rows):
+        line = {**row.document(), "rank": place + 1, "curve": small[place], "seconds": _seconds(row.trial)}
+        line["at"] = [round(float(c), 4) for c in where[place]] if where[place][0] == where[place][0] else None
+        line["parents"] = list(view.notes.get(row.trial.number, {}).get("parents", ()))
+        line["how"] = str(view.notes.get(row.trial.number, {}).get("operation", ""))
+        if place < EXACT or row.confirmation is not None:
+            line |= _exact(row)
+        listed.append(line)
+    return {
+        "label": view.label,
+        "optimizer": view.optimizer,
+        "task": view.task,
+        "metric": asdict(view.metric) | {"heading": view.metric.heading},
+        "grammar": view.grammar,
+        "counts": dict(Counter(row.trial.status.value for row in rows)),
+        "evaluated": len([t for t in view.trials if not t.cached]),
+        "goal": view.goal,
+        "best": best and _best(best, relu, rows),
+        "rows": listed,
+        "panels": [asdict(panel) for panel in panels(view, None if best is None else best.trial)],
+        "facts": [list(pair) for pair in view.facts],
+    }
+
+
+def _exact(row: Row) -> Document:
+    """What only the best have: the curve and slope with learned constants, mathematics, training curves."""
+    candidate, found = row.trial.candidate, dict[str, Any]()
+    if row.trial.status is Status.finished:
+        curve, slope = curves.small_samples(curves.first_site(candidate), curves.learned(row.trial))
+        found |= {"slope": slope} | ({"curve": curve} if curve else {})
+    if isinstance(candidate, Expr) and not is_mixture(candidate):
+        found["latex"] = latex(candidate)
+    training = training_curves(row.trial)
+    fresh = training_curves(row.confirmation) if row.confirmation is not None else []
+    constants = [dict(c) for outcome in row.trial.outcomes[:1] for c in outcome.constants]
+    kept: dict[str, list[Any]] = {"training": training, "freshTraining": fresh, "constants": constants}
+    return found | {name: value for name, value in kept.items() if any(value)}
+
+
+def training_curves(trial: Trial) -> list[list[float | None]]:
+    """The validation score after each epoch, one list per seed; empty where the task keeps none."""
+    kept = [o.metrics.get("curve") for o in trial.outcomes if o.status is Status.finished]
+    return [curves.numbers([_point(p) for p in curve]) for curve in kept if isinstance(curve, list) and curve]
+
+
+def _point(point: Any) -> float:
+    if isinstance(point, Mapping):
+        point = next((point[key] for key in ("score", "validation_accuracy", "accuracy") if key in point), None)
+    return float(point) if isinstance(point, int | float) else float("nan")
+
+
+def _seconds(trial: Trial) -> float | None:
+    count = len(trial.outcomes)
+    return float(f"{trial.seconds / count:.4g}") if count and trial.seconds > 0 else None
+
+
+def _best(row: Row, relu: Row | None, rows: Sequence[Row]) -> Document:
+    """The first screen."""
+    candidate = row.trial.candidate
+    expr = curves.first_site(candidate)
+    baseline = next((r for r in rows if r.trial.origin == "baseline" and r.trial.status is Status.finished), None)
+    found: Document = {
+        "expression": row.shown,
+        "mathml": None if is_mixture(expr) else mathml(expr),
+        "sites": len(sites(candidate)),
+        "confident": confidence(row),
+        "reference": None if baseline is None else baseline.shown,
+        "referenceScore": None if baseline is None else _score(baseline),
+        "relu": None if relu is None else _score(relu),
+        "isBaseline": row.trial.origin == "baseline",
+    }
+    try:
+        x, y, slope = curves.samples(expr, curves.LOW, curves.HIGH, curves.learned(row.trial), curves.FINE)
+        found |= {"x": curves.numbers(x), "y": curves.numbers(y), "slope": curves.numbers(slope)}
+    except (SymactError, ArithmeticError, ValueError, TypeError, RuntimeError):
+        found["x"] = []
+    found["cost"] = _costs(row, relu, expr)
+    return found
+
+
+def _score(row: Row) -> float | None:
+    return row.trial.score if row.fresh_score is None else row.fresh_score
+
+
+def _costs(row: Row, relu: Row | None, expr: Expr) -> list[str]:
+    """What the winner costs beside ReLU, in words."""
+    words = []
+    try:
+        own = cost(expr)
+        if relu is not None:
+            least = max(cost(curves.first_site(relu.trial.candidate)), 1.0)
+            words.append(f"{own / least:.1f} times ReLU's arithmetic, forward and backward, by the instruction table")
+    except (SymactError, ValueError, KeyError):
+        pass
+    times = [_times(r) for r in (row, relu) if r is not None]
+    if len(times) == 2 and all(times) and row is not relu:
+        words.append(f"{median(times[0]) / median(times[1]):.2f} times ReLU's training time on this task")
+    return words
+
+
+def _times(row: Row) -> list[float]:
+    found = []
+    for trial in (row.trial, row.confirmation):
+        for outcome in () if trial is None else trial.outcomes:
+            seconds = outcome.metrics.get("train_seconds", outcome.metrics.get("seconds"))
+            if isinstance(seconds, int | float) and seconds > 0:
+                found.append(float(seconds))
+    return found
+
+
+def confidence(row: Row) -> str:
+    """How sure the winner is, in one sentence."""
+    if row.trial.origin == "baseline":
+        return "No function that the search found was better than this known one."
+    relu, best = row.versus_relu, row.versus_best_baseline
+    fresh = row.confirmation is not None
+    seeds = "seeds that the search never saw" if fresh else "the seeds of the search itself, which flatter its winner"
+    if relu is None and best is None:
+        count = len(row.trial.scores)
+        return f"Trained on {count} seed{'s' * (count != 1)} only, so nothing can be said about luck."
+    named = [
+        (name, versus) for name, versus in (("ReLU", relu), ("the best known function", best)) if versus is not None
+    ]
+    groups: dict[str, list[str]] = {}
+    for name, versus in named:
+        groups.setdefault(_verdict(versus), []).append(name)
+    said = ", and ".join(verdict.format(" and ".join(names)) for verdict, names in groups.items())
+    return f"On {named[0][1].pairs} {seeds}, it {said}."
+
+
+def _verdict(versus: Difference) -> str:
+    if versus.better:
+        return "beats {} by more than chance explains"
+    apart = versus.low > 0 or versus.high < 0
+    return "is worse than {}" if apart else "cannot be told from {}: the interval contains zero"
+
+
+def best_so_far(trials: Sequence[Trial]) -> list[float | None]:
+    """The best score after each full evaluation; None before the first that finished."""
+    best: list[float | None] = []
+    for trial in trials:
+        if not trial.cached and trial.budget == 1.0:
+            last = best[-1] if best else None
+            known = [value for value in (last, trial.score) if value is not None]
+            best.append(max(known, key=trial.direction.merit, default=None))
+    return best
+
+
+def _race(views: Sequence[StudyView]) -> list[Document]:
+    """Best so far per optimizer and task: the median of its studies, with the lowest and the highest as a band."""
+    groups: dict[tuple[str, str], list[list[float | None]]] = {}
+    for view in views:
+        groups.setdefault((view.optimizer or view.label, view.task), []).append(best_so_far(view.trials))
+    directions = {(view.optimizer or view.label, view.task): view.metric.direction.value for view in views}
+    made = []
+    several = len({task for _, task in groups}) > 1
+    for (optimizer, task), runs in groups.items():
+        length = max(map(len, runs))
+        columns = [[run[i] for run in runs if i < len(run) and run[i] is not None] for i in range(length)]
+        known = [[v for v in column if v is not None] for column in columns]
+        made.append(
+            {
+                "name": (f"{optimizer} on {task}" if several else optimizer)
+                + (f" ({len(runs)} runs)" if len(runs) > 1 else ""),
+                "task": task,
+                "direction": directions[optimizer, task],
+                "middle": [median(column) if column else None for column in known],
+                "low": [min(column, default=None) for column in known],
+                "high": [max(column, default=None) for column in known],
+                "runs": len(runs),
+            }
+        )
+    return made

@@ -1,0 +1,157 @@
+// The page: one overview and a tab per study, or the one study there is.
+
+const states = new Map();  // of tables and maps, kept when a live page has news
+let chosen = null;
+
+function figure(value, text, css) {
+  return el('div', {}, el('b', { class: css || '' }, value), el('span', {}, text));
+}
+
+function hero(study) {
+  const best = study.best;
+  if (!best) return el('section', {}, el('h2', {}, 'No function finished'), el('p', {}, 'Every candidate failed; the leaderboard has the reasons.'));
+  const row = study.rows[0], words = el('div', {});
+  const size = best.expression.length > 42 ? ' long' : '';
+  words.append(el('h2', {}, best.isBaseline ? 'Best: a known function' : 'The best function found'), el('div', { class: `formula${size}` }, formula(best.mathml, best.expression)));
+  words.append(el('div', { class: 'soft small' }, expression(row.name ? `${row.name}: ${row.shown}` : row.shown)));
+  if (best.sites > 1) words.append(el('p', { class: 'soft small' }, `One function for each of ${best.sites} sites; the first is drawn.`));
+  const numbers = el('div', { class: 'numbers' });
+  if (row.confirmed && row.confirmed.score !== null) numbers.append(figure(number(row.confirmed.score), `${metric.heading}, mean of ${row.confirmed.scores.length} fresh seeds`));
+  else numbers.append(figure(number(row.score), `${metric.heading} in the search (${row.scores.length} seed${row.scores.length === 1 ? '' : 's'})`));
+  for (const [versus, name] of [[row.versus_relu, 'ReLU'], [row.versus_best_baseline, `the best known function, ${best.reference}`]]) {
+    if (!versus) continue;
+    numbers.append(figure(number(versus.difference, true), `to ${name}; 95 % interval ${number(versus.low, true)} to ${number(versus.high, true)}`, verdict(versus)));
+  }
+  words.append(numbers, el('p', { class: 'sure' }, best.confident));
+  if (best.cost.length) words.append(el('p', { class: 'soft small' }, `It costs ${best.cost.join(', and ')}.`));
+  const picture = el('div', {});
+  if (best.x.length) picture.append(curveChart(best.x, best.y, best.slope, [{ name: 'ReLU', y: best.x.map((x) => Math.max(x, 0)) }], 310));
+  return el('section', { class: 'hero' }, words, picture);
+}
+
+function search(study) {
+  const tried = study.rows.slice().sort((a, b) => a.number - b.number).filter((row) => row.budget === 1);
+  if (!tried.length) return null;
+  const scores = tried.map((row) => (finished(row) ? row.score : null));
+  let best = null;
+  const line = scores.map((score) => (best = score !== null && (best === null || (lower() ? score < best : score > best)) ? score : best));
+  const range = scoreRange(scores, 0.25, 0.8);
+  const of = (is) => tried.map((row, i) => (is(row) ? scores[i] : null));
+  const series = [
+    { name: 'best so far', y: line, colour: 0 },
+    { name: 'candidates', y: of((row) => row.origin !== 'baseline'), colour: 6, dots: 'only' },
+    { name: 'known functions', y: of((row) => row.origin === 'baseline'), colour: 1, dots: 'only' },
+  ];
+  const below = scores.filter((score) => score !== null && (score < range[0] || score > range[1])).length;
+  const box = el('section', {}, el('h2', {}, 'The search'), lineChart({ x: tried.map((_, i) => i + 1), series, step: true, across: 'functions evaluated', up: metric.heading, height: 270, range: () => range }));
+  if (below) box.append(el('p', { class: 'soft small' }, `${below} function${below === 1 ? ' lies' : 's lie'} beyond the axis.`));
+  return box;
+}
+
+function studyPage(study, grid) {
+  metric = study.metric;
+  if (!states.has(study.label)) states.set(study.label, { table: {}, map: {} });
+  const state = states.get(study.label);
+  const facts = el('dl', {}, ...study.facts.flatMap(([name, value]) => [el('dt', {}, name), el('dd', {}, value)]));
+  const folded = el('section', {}, el('details', {}, el('summary', {}, 'How this was made'), facts));
+  return [hero(study), leaderboard(study, grid, state.table), search(study), functionMap(study, grid, state.map), ...panelSections(study, grid), folded].filter(Boolean);
+}
+
+function overview(all, open) {
+  const grid = all.grid;
+  const rows = all.studies.map((study, index) => {
+    metric = study.metric;
+    const best = study.rows[0] && study.best ? study.rows[0] : null;
+    const made = el('tr', { class: 'row' },
+      el('td', { class: 'function' }, el('button', { type: 'button' }, study.label)),
+      el('td', {}, best ? smallCurve(best.curve, grid) : ''),
+      el('td', {}, best ? expression(best.shown) : 'nothing finished'),
+      el('td', { class: 'number' }, best ? number(fresh(best) ?? best.score) : ''),
+      el('td', { class: 'number far' }, best ? versusCell(best.versus_relu) : ''),
+      el('td', { class: 'number far' }, String(study.evaluated)));
+    made.addEventListener('click', () => open(`s${index}`));
+    return made;
+  });
+  const heads = [['study', ''], ['', ''], ['best function', ''], ['score', 'number'], ['versus ReLU', 'number far'], ['functions', 'number far']];
+  const table = el('div', { class: 'wide' }, el('table', {}, el('thead', {}, el('tr', {}, ...heads.map(([text, css]) => el('th', { class: css, scope: 'col' }, text)))), el('tbody', {}, ...rows)));
+  const made = [el('section', {}, el('h2', {}, 'The studies'), table)];
+  const tasks = [...new Set(all.race.map((one) => one.task))];
+  for (const task of tasks) {
+    const runs = all.race.filter((one) => one.task === task);
+    const length = Math.max(...runs.map((one) => one.middle.length));
+    const filled = (list) => Array.from({ length }, (_, i) => list[i] ?? null);
+    const series = runs.map((one) => ({ name: one.name, y: filled(one.middle), ...(one.runs > 1 ? { low: filled(one.low), high: filled(one.high) } : {}) }));
+    metric = { direction: runs[0].direction };
+    const range = scoreRange(runs.flatMap((one) => [...one.middle, ...one.low, ...one.high]), 0.1, 0.5);
+    const chart = lineChart({ x: Array.from({ length }, (_, i) => i + 1), series, step: true, across: 'functions evaluated', up: 'best score so far', height: 300, range: () => range });
+    const text = runs.some((one) => one.runs > 1) ? 'Of repeated runs the median is drawn; the band reaches from the lowest to the highest.' : 'The best score in the search, after so many functions.';
+    made.push(el('section', {}, el('h2', {}, tasks.length > 1 ? `Best so far on ${task}` : 'Best so far'), el('p', { class: 'soft small' }, text), chart));
+  }
+  return made;
+}
+
+function render(all) {
+  const page = document.getElementById('page'), several = all.studies.length > 1;
+  const body = el('div', { role: several ? 'tabpanel' : 'presentation' });
+  const heading = several ? `symact: ${all.studies.length} studies` : all.studies[0].label;
+  const note = el('span', { class: 'soft small', id: 'news' }, all.live ? progress(all) : `symact ${all.version}`);
+  const parts = [el('header', { class: 'top' }, el('h1', {}, heading), note)];
+  const views = [...(several ? [['all', 'overview', () => overview(all, open)]] : []), ...all.studies.map((study, index) => [`s${index}`, study.label, () => studyPage(study, all.grid)])];
+  const tabs = el('div', { class: 'tabs', role: 'tablist' });
+  function open(name) {
+    const found = views.find(([id]) => id === name) || views[0];
+    chosen = found[0];
+    [...tabs.children].forEach((tab) => { tab.setAttribute('aria-selected', String(tab.dataset.view === chosen)); tab.tabIndex = tab.dataset.view === chosen ? 0 : -1; });
+    document.getElementById('tip').hidden = true;
+    body.replaceChildren(...found[2]());
+  }
+  if (several) {
+    for (const [id, label] of views) {
+      const tab = el('button', { type: 'button', role: 'tab' }, label);
+      tab.dataset.view = id;
+      tab.addEventListener('click', () => open(id));
+      tabs.append(tab);
+    }
+    tabs.addEventListener('keydown', (event) => {
+      const step = { ArrowRight: 1, ArrowLeft: -1 }[event.key];
+      if (!step) return;
+      const all = [...tabs.children], next = all[(all.indexOf(document.activeElement) + step + all.length) % all.length];
+      next.focus();
+      next.click();
+    });
+    parts.push(tabs);
+  }
+  page.replaceChildren(...parts, body);
+  open(chosen);
+}
+
+function progress(all) {
+  const done = all.studies.reduce((sum, study) => sum + study.evaluated, 0), goal = all.studies.reduce((sum, study) => sum + study.goal, 0);
+  return `live: ${done}${goal ? ` of ${goal}` : ''} functions, ${new Date().toLocaleTimeString()}`;
+}
+
+// A live page asks the server that it came from whether its studies have grown.
+async function listen(all) {
+  let seen = all.stamp;
+  for (;;) {
+    await new Promise((go) => setTimeout(go, 2000));
+    try {
+      const answer = await fetch(`data.json?since=${encodeURIComponent(seen)}`);
+      if (answer.status === 204) continue;
+      if (!answer.ok) throw new Error(String(answer.status));
+      const next = await answer.json();
+      seen = next.stamp;
+      const [x, y] = [scrollX, scrollY];
+      render(next);
+      requestAnimationFrame(() => scrollTo(x, y));
+    } catch {
+      document.getElementById('news').textContent = 'live: the server does not answer';
+    }
+  }
+}
+
+function start() {
+  const all = JSON.parse(document.getElementById('data').textContent);
+  render(all);
+  if (all.live) listen(all);
+}

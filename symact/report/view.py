@@ -1,0 +1,94 @@
+"""`StudyView`: what a report knows of one study, read from its run folder, which may still be written to."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from symact.records import Metric, Trial
+from symact.store import Settings, Store
+
+
+@dataclass(frozen=True)
+class StudyView:
+    """What is shown of one study.
+
+    Attributes:
+        label: its name, from optimizer, task and folder.
+        trials: in ask order.
+        confirmations: the best few and ReLU on fresh seeds.
+        facts: (name, value) pairs: task, optimizer, grammar, seeds, versions, ...
+        optimizer: its name; `""` where unknown.
+        task: its name.
+        grammar: name of the grammar.
+        functions: what a `sum` of the mixture optimizer mixed first; empty for its own choice.
+        seed: of the study.
+        notes: number of a trial -> what its optimizer said when it asked for it.
+        metric: what its scores are.
+        goal: how many functions it is to evaluate; 0 where unknown.
+    """
+
+    label: str
+    trials: Sequence[Trial]
+    confirmations: Sequence[Trial]
+    facts: Sequence[tuple[str, str]]
+    optimizer: str = ""
+    task: str = ""
+    grammar: str = ""
+    functions: Sequence[str] = ()
+    seed: int = 0
+    notes: Mapping[int, Mapping[str, Any]] = field(default_factory=dict)
+    metric: Metric = field(default_factory=Metric)
+    goal: int = 0
+
+
+def read_view(run: Path) -> StudyView:
+    """The study in a run folder as it stands.
+
+    Raises:
+        InputError: there is none, or its file is damaged.
+    """
+    with Store.open(run) as store:
+        settings, trials = store.settings, store.trials()
+        grammar = str(getattr(store.grammar, "name", ""))
+        facts = [
+            *_facts(settings, grammar),
+            ("time in training", f"{sum(t.seconds for t in trials):.0f} s of one worker"),
+        ]
+        mixed = settings.optimizer_settings.get("functions")
+        return StudyView(
+            label=f"{settings.optimizer} on {settings.task.name} ({Path(run).resolve().name})",
+            trials=trials,
+            confirmations=store.confirmations(),
+            facts=facts,
+            optimizer=settings.optimizer,
+            task=settings.task.name,
+            grammar=grammar,
+            functions=tuple(map(str, mixed)) if isinstance(mixed, list) else (),
+            seed=settings.seed,
+            metric=settings.metric,
+            goal=store.goal(),
+        )
+
+
+def _facts(settings: Settings, grammar: str) -> list[tuple[str, str]]:
+    task = settings.task.name + (f" (file, SHA-256 {settings.task.sha256})" if settings.task.sha256 else "")
+    chosen = ", ".join(f"{key} = {value}" for key, value in settings.optimizer_settings.items()) or "defaults"
+    halving = ", ".join(f"{budget:.2g}" for budget in settings.budgets)
+    return [
+        ("task", task),
+        ("metric", f"{settings.metric.heading}, {settings.metric.direction}"),
+        ("optimizer", settings.optimizer),
+        ("optimizer settings", chosen),
+        ("grammar, space", f"{grammar}, {settings.space}"),
+        ("study seed", str(settings.seed)),
+        ("trainings per function", f"{settings.repeats} (seeds shared by all functions)"),
+        ("confirmation", f"best {settings.confirm_best} and ReLU on {settings.confirm} further common seeds"),
+        *([("budgets of the rungs", halving)] if halving else []),
+        ("batch", "asynchronous" if settings.asynchronous else str(settings.batch)),
+        ("machine", ", ".join(f"{key} {value}" for key, value in settings.machine.items())),
+        ("versions", ", ".join(f"{key} {value}" for key, value in settings.versions.items())),
+        ("started", settings.created),
+    ]

@@ -1,0 +1,200 @@
+"""The page in a real browser: it draws without complaint, asks for nothing, and what can be clicked works."""
+
+from __future__ import annotations
+
+import copy
+import csv
+import io
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from symact.report import page
+from symact.report.document import document
+from tests.report.browser import Visit, address, chromium
+from tests.report.studies import EVIL, view
+
+
+@pytest.fixture(scope="module")
+def browser():
+    with chromium() as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("pages")
+    one = document([view(EVIL)])
+    several = document([view("first", optimizer="random", task="t"), view("second", optimizer="rl", task="t")])
+    for name, shown in (("one", one), ("several", several), ("many", many(one, 10_000))):
+        (folder / f"{name}.html").write_text(page.page(shown))
+    return folder
+
+
+def many(shown: dict, count: int) -> dict:
+    """The document of a study of `count` trials, some of them with names that look like markup."""
+    shown = copy.deepcopy(shown)
+    study, generator = shown["studies"][0], np.random.default_rng(0)
+    row = study["rows"][1]
+    scores = np.sort(generator.random(count))[::-1]
+    study["rows"] = [
+        {
+            **row,
+            "rank": i + 1,
+            "number": count - i,
+            "score": float(s),
+            "expression": f"<script>f{i}</script>",
+            "shown": f"<script>f{i}</script>",
+            "at": list(at),
+        }
+        for i, (s, at) in enumerate(zip(scores, generator.random((count, 2)).tolist(), strict=True))
+    ]
+    study["counts"] = {"finished": count}
+    return shown
+
+
+@pytest.fixture
+def visit(browser, files):
+    made: list[Visit] = []
+
+    def go(name: str, width: int = 1280, scheme: str = "light") -> Visit:
+        made.append(Visit(browser, address(files / f"{name}.html"), width, scheme))
+        return made[-1]
+
+    yield go
+    for one in made:
+        assert one.complaints == []
+        assert one.foreign() == []
+        one.close()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [1280, 390])
+@pytest.mark.parametrize("name", ["one", "several"])
+def test_it_fits_its_window_without_complaint(visit, name, width, scheme):
+    page = visit(name, width, scheme).page
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    assert page.locator("canvas").count() >= 1
+
+
+def test_the_winner_is_typeset_and_told_with_its_interval(visit):
+    page = visit("one").page
+    hero = page.locator("section.hero")
+    assert hero.locator("math").evaluate("(math) => math.namespaceURI.endsWith('MathML')")
+    assert hero.locator("math mi").all_text_contents() == ["x", "e", "x"]
+    assert "+0.1000" in hero.inner_text()
+    assert "95 % interval" in hero.inner_text()
+
+
+def test_columns_sort_both_ways_and_what_is_missing_comes_last(visit):
+    page = visit("one").page
+    numbers = lambda: page.locator("tr.row td:nth-child(4)").all_inner_texts()
+    page.get_by_role("button", name="search score").click()
+    falling = [float(text) for text in numbers()[:-1]]
+    assert falling == sorted(falling, reverse=True)
+    assert numbers()[-1] == "crashed"
+    page.get_by_role("button", name="search score").click()
+    rising = [float(text) for text in numbers()[:-1]]
+    assert rising == sorted(rising)
+    assert numbers()[-1] == "crashed"
+    assert page.locator("th[aria-sort=ascending]").inner_text().startswith("search score")
+
+
+def test_rows_are_filtered_by_text_status_and_origin(visit):
+    page = visit("one").page
+    rows = page.locator("tr.row")
+    page.get_by_role("searchbox").fill("MAX(")
+    assert rows.count() == 1
+    page.get_by_role("searchbox").fill("")
+    page.get_by_label("every status").select_option("crashed")
+    assert rows.count() == 1
+    page.get_by_label("every status").select_option("")
+    page.get_by_label("every origin").select_option("baseline")
+    assert rows.count() == 1
+    assert "relu" in rows.inner_text()
+
+
+def test_a_row_opens_its_curve_training_latex_and_code(visit):
+    page = visit("one").page
+    page.locator("tr.row").first.click()
+    detail = page.locator("tr.detail")
+    assert detail.locator("canvas").count() == 2
+    assert r"\frac{x}{1 + e^{- x}}" in detail.inner_text()
+    assert 'symact.Activation("mul(identity(x),sigmoid(x))", grammar="first")' in detail.inner_text()
+    page.keyboard.press("Enter")
+    assert page.locator("tr.detail").count() == 0
+
+
+def test_the_reason_of_a_failure_stays_text(visit):
+    page = visit("one").page
+    page.get_by_label("every status").select_option("crashed")
+    page.locator("tr.row").click()
+    assert EVIL in page.locator("tr.detail").inner_text()
+    assert page.locator("img").count() == 0
+
+
+def test_the_leaderboard_is_downloaded_as_csv_and_as_json(visit, tmp_path: Path):
+    page = visit("one").page
+    texts = {}
+    for kind in ("CSV", "JSON"):
+        with page.expect_download() as waiting:
+            page.get_by_role("button", name=kind).click()
+        waiting.value.save_as(tmp_path / kind)
+        texts[kind] = (tmp_path / kind).read_text()
+    rows = list(csv.DictReader(io.StringIO(texts["CSV"], newline="")))
+    trials = json.loads(texts["JSON"])["trials"]
+    assert [row["expression"] for row in rows] == [trial["expression"] for trial in trials]
+    assert float(rows[0]["versus_relu"]) == pytest.approx(0.1)
+    assert rows[-1]["reason"] == EVIL
+
+
+def test_pointing_at_the_map_shows_a_function_and_a_click_pins_it(visit):
+    page = visit("one").page
+    over = page.locator("section.map .u-over")
+    over.scroll_into_view_if_needed()
+    box = over.bounding_box()
+    places = page.evaluate(
+        "JSON.parse(document.getElementById('data').textContent).studies[0].rows.map((row) => row.at)"
+    )
+    x, y = places[0]
+    xs, ys = [p[0] for p in places if p], [p[1] for p in places if p]
+    across = (x - min(xs) + 0.03 * (max(xs) - min(xs))) / (1.06 * (max(xs) - min(xs)))
+    up = (y - min(ys) + 0.03 * (max(ys) - min(ys))) / (1.06 * (max(ys) - min(ys)))
+    at = (box["x"] + across * box["width"], box["y"] + (1 - up) * box["height"])
+    page.mouse.move(*at)
+    tip = page.locator("#tip")
+    assert tip.is_visible()
+    assert page.locator("td.function code").first.inner_text() in tip.inner_text()
+    assert tip.locator("svg.curve path").count() == 2
+    page.mouse.click(*at)
+    assert page.locator(".pin").count() == 1
+    page.mouse.move(5, 5)
+    assert not tip.is_visible()
+    page.get_by_role("button", name="unpin").click()
+    assert page.locator(".pin").count() == 0
+
+
+def test_several_studies_have_an_overview_and_a_tab_each(visit):
+    page = visit("several").page
+    assert page.get_by_role("tab").all_inner_texts() == ["overview", "first", "second"]
+    assert page.locator("section.leaderboard").count() == 0
+    page.get_by_role("tab", name="second").click()
+    assert page.locator("section.leaderboard").count() == 1
+    assert page.get_by_role("tab", selected=True).inner_text() == "second"
+    page.keyboard.press("ArrowRight")
+    assert page.get_by_role("tab", selected=True).inner_text() == "overview"
+    page.locator("tr.row").first.click()
+    assert page.get_by_role("tab", selected=True).inner_text() == "first"
+
+
+def test_ten_thousand_trials_are_paged_and_their_names_stay_text(visit):
+    page = visit("many").page
+    assert page.locator("tr.row").count() == 25
+    assert page.locator("tr.row code").first.inner_text() == "<script>f0</script>"
+    page.get_by_role("button", name="next").click()
+    assert page.locator(".pager").inner_text().replace("\n", " ").endswith("26 to 50 of 10000")
+    page.get_by_role("searchbox").fill("f9999<")
+    assert page.locator("tr.row").count() == 1
+    assert page.evaluate("document.scripts.length") == 2

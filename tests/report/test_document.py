@@ -1,0 +1,109 @@
+"""What the page is told: the winner with how sure it is, rows in order, curves that can be read back."""
+
+from __future__ import annotations
+
+import base64
+import json
+
+import numpy as np
+import pytest
+
+from symact.expr.tree import Expr, parse
+from symact.program.loading import load_grammar
+from symact.records import Outcome, Trial
+from symact.report import curves
+from symact.report.document import best_so_far, confidence, document
+from symact.report.leaderboard import Difference, Row
+from tests.report.studies import failure, finished, view
+
+
+def unpacked(text: str) -> np.ndarray:
+    steps = np.frombuffer(base64.b64decode(text), "<u2").astype(float)
+    return np.where(steps > 0, (steps - 1) / 65534 * 2 * curves.LARGEST - curves.LARGEST, np.nan)
+
+
+def test_a_document_is_json_without_any_number_that_is_none():
+    shown = document([view()])
+    assert json.loads(json.dumps(shown, allow_nan=False)) == shown
+
+
+def test_rows_stand_in_the_order_of_the_leaderboard_and_the_winner_is_the_first():
+    study = document([view()])["studies"][0]
+    assert [row["rank"] for row in study["rows"]] == list(range(1, len(study["rows"]) + 1))
+    assert study["rows"][0]["expression"] == "mul(identity(x),sigmoid(x))"
+    assert study["best"]["expression"] == study["rows"][0]["shown"]
+    assert study["rows"][0]["versus_relu"]["difference"] == pytest.approx(0.1)
+    assert study["rows"][0]["training"] == [[0.45, 0.9], [0.455, 0.91], [0.46, 0.92]]
+    assert study["rows"][0]["latex"] == r"\frac{x}{1 + e^{- x}}"
+    assert study["counts"] == {"finished": 6, "crashed": 1}
+
+
+@pytest.mark.parametrize("text", ["tanh(x)", "x*sigmoid(x)", "1/x", "log(x)", "heaviside(x)", "exp(x)"])
+def test_small_curves_hold_the_function_and_its_slope(text: str):
+    expr = parse(text)
+    _, y, slope = curves.samples(expr, curves.LOW, curves.HIGH, {}, curves.POINTS)
+    packed, steep = curves.small_samples(expr, {})
+    for values, found in (
+        (y, unpacked(packed)),
+        (slope, unpacked(steep)),
+        (y, unpacked(curves.small_curves([expr])[0])),
+    ):
+        known = np.isfinite(values) & (np.abs(values) <= curves.LARGEST - 0.01)
+        assert np.isnan(found[np.isnan(values)]).all()
+        assert np.isnan(found[np.abs(values) > curves.LARGEST + 0.01]).all()
+        np.testing.assert_allclose(found[known], values[known], atol=5e-4)
+
+
+def test_learned_constants_enter_the_curve():
+    expr = parse("beta(x)", load_grammar("ramachandran"))
+    trial = Trial(expr, (Outcome.finished(0.5, constants=({"beta": 2.5}, {"beta": 1.5})),))
+    assert curves.samples(expr, -1, 1, curves.learned(trial))[1] == pytest.approx(2.5)
+    assert curves.learned(trial, site=1) == {"beta": 1.5}
+
+
+def test_a_candidate_with_one_function_per_site_is_shown_by_its_first():
+    sites = (Expr(load_grammar("first").operators["tanh"], (parse("x"),)), parse("relu(x)"))
+    study = document([view("two", (Trial(sites, tuple(map(Outcome.finished, (0.95, 0.96, 0.97))), "mixture", 99),))])[
+        "studies"
+    ][0]
+    assert study["best"]["sites"] == 2
+    assert study["best"]["y"][-1] == pytest.approx(np.tanh(curves.HIGH), abs=1e-4)
+
+
+VERDICTS = {
+    "beats ReLU and the best known function": (
+        Difference(0.1, 0.05, 0.15, 5, True),
+        Difference(0.1, 0.02, 0.2, 5, True),
+    ),
+    "cannot be told from ReLU and the best known": (Difference(0.1, -0.05, 0.15, 5), Difference(0.1, -0.02, 0.2, 5)),
+    "is worse than ReLU": (Difference(-0.1, -0.15, -0.05, 5), None),
+}
+
+
+@pytest.mark.parametrize("words", VERDICTS)
+def test_one_sentence_says_how_sure_the_winner_is(words: str):
+    trial = finished("tanh(x)", 0.5, 0.6, 0.7)
+    assert words in confidence(Row(trial, trial, *VERDICTS[words]))
+    assert "never saw" in confidence(Row(trial, trial, *VERDICTS[words]))
+    assert "flatter" in confidence(Row(trial, None, *VERDICTS[words]))
+
+
+def test_what_was_trained_once_or_is_a_baseline_is_called_that():
+    assert "nothing can be said about luck" in confidence(Row(finished("tanh(x)", 0.5), None, None))
+    assert "known one" in confidence(Row(finished("tanh(x)", 0.5, origin="baseline"), None, None))
+
+
+def test_best_so_far_never_falls_and_skips_failures():
+    trials = [finished("tanh(x)", 0.2), failure("1/x", 1), finished("sin(x)", 0.5), finished("relu(x)", 0.4)]
+    assert best_so_far(trials) == [0.2, 0.2, 0.5, 0.5]
+    assert best_so_far(trials[1:2]) == [None]
+
+
+def test_repeated_runs_are_one_line_with_a_band():
+    views = [
+        view(label, (finished("gelu(x)", score, number=50),), optimizer="random", task="t")
+        for label, score in (("a", 0.95), ("b", 0.99))
+    ]
+    race = document(views)["race"]
+    assert [(one["name"], one["runs"]) for one in race] == [("random (2 runs)", 2)]
+    assert (race[0]["low"][-1], race[0]["middle"][-1], race[0]["high"][-1]) == pytest.approx((0.95, 0.97, 0.99))
