@@ -90,6 +90,14 @@ GpusOption = Annotated[
     float | None, typer.Option("--gpus", min=0, help="GPUs per worker, may be a fraction; 0 hides all.")
 ]
 FreshOption = Annotated[bool, typer.Option("--fresh-workers", help="A process of its own for every training.")]
+QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="Print the result alone: no progress, no hints.")]
+BestOption = Annotated[int, typer.Option("--best", min=1, max=MOST, help="How many functions of a run folder.")]
+SeedsOption = Annotated[int, typer.Option("--seeds", min=1, max=MOST, help="Trainings per function.")]
+SeedOption = Annotated[int, typer.Option("--seed", min=0, max=MOST, help="Seed of the study.")]
+AgainstOption = Annotated[str, typer.Option("--against", metavar="EXPRESSION", help="The reference.")]
+EachSiteOption = Annotated[bool, typer.Option("--each-site", help="Each function at one activation site at a time.")]
+HalvingOption = Annotated[bool, typer.Option("--halving", help="Stop bad candidates early (successive halving).")]
+NewRunOption = Annotated[Path | None, typer.Option("--run", help="Run folder to create.")]
 SetOption = Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="A setting of the optimizer.")]
 
 
@@ -149,8 +157,8 @@ def search(
     evaluations: Annotated[
         int, typer.Option("--evaluations", min=1, max=MOST, help="Distinct functions to evaluate.")
     ] = 60,
-    seeds: Annotated[int, typer.Option("--seeds", min=1, max=MOST, help="Trainings per function.")] = 1,
-    seed: Annotated[int, typer.Option("--seed", min=0, max=MOST, help="Seed of the study.")] = 0,
+    seeds: SeedsOption = 1,
+    seed: SeedOption = 0,
     batch: Annotated[int, typer.Option("--batch", min=1, max=MOST, help="Candidates asked at a time.")] = 8,
     workers: WorkersOption = 1,
     executor: ExecutorOption = ExecutorName.local,
@@ -162,11 +170,12 @@ def search(
     memory: MemoryOption = None,
     asynchronous: Annotated[bool, typer.Option("--async", help="Do not wait for batches; not reproducible.")] = False,
     keep_affine: AffineOption = False,
-    halving: Annotated[bool, typer.Option("--halving", help="Stop bad candidates early (successive halving).")] = False,
+    halving: HalvingOption = False,
     data: DataOption = None,
-    run: Annotated[Path | None, typer.Option("--run", help="Run folder to create.")] = None,
+    run: NewRunOption = None,
     settings: SetOption = None,
     as_json: JsonOption = False,
+    quiet: QuietOption = False,
 ) -> None:
     """Search for activation functions on a task; baselines come first, the best are confirmed last."""
     from symact.commands import searching
@@ -184,7 +193,7 @@ def search(
     design = {"seed": seed, "repeats": seeds, "batch": batch, "asynchronous": asynchronous, "halving": halving}
     options = {**where, **limits, **design}
     searching.start(
-        optimizer, grammar, space, keep_affine, task, evaluations, run, options, _settings(settings), as_json
+        optimizer, grammar, space, keep_affine, task, evaluations, run, options, _settings(settings), as_json, quiet
     )
 
 
@@ -201,6 +210,7 @@ def resume(
     fresh_workers: FreshOption = False,
     data: DataOption = None,
     as_json: JsonOption = False,
+    quiet: QuietOption = False,
 ) -> None:
     """Go on with a study after a stop, a crash, or to add evaluations."""
     from symact.commands import searching
@@ -214,7 +224,83 @@ def resume(
         "fresh_workers": fresh_workers,
         "data": data,
     }
-    searching.go_on(directory, evaluations, task, where, as_json)
+    searching.go_on(directory, evaluations, task, where, as_json, quiet)
+
+
+@app.command(
+    epilog='Examples: symact compare "gelu(x)" "x*tanh(exp(x))" --task digits-deep --workers 2;  '
+    "symact compare --from out/mine --best 5 --task my_task.py:MyTask --against 'gelu(x)' --json"
+)
+def compare(
+    functions: Annotated[list[str] | None, typer.Argument(metavar="EXPRESSION...", help="What to compare.")] = None,
+    task: Annotated[str, typer.Option("--task", help="A task's name, or FILE.py:Class.")] = "digits-shifted",
+    sources: Annotated[
+        list[str] | None, typer.Option("--from", metavar="FILE|RUN", help="Expressions, one a line; or a run's best.")
+    ] = None,
+    best: BestOption = 10,
+    grammar: GrammarOption = None,
+    space: Annotated[str | None, typer.Option("--space", help="All functions of a space of the grammar.")] = None,
+    against: AgainstOption = "relu(x)",
+    each_site: EachSiteOption = False,
+    seeds: SeedsOption = 5,
+    seed: SeedOption = 0,
+    workers: WorkersOption = 1,
+    executor: ExecutorOption = ExecutorName.local,
+    ray_address: RayOption = None,
+    cpus: CpusOption = None,
+    gpus: GpusOption = None,
+    fresh_workers: FreshOption = False,
+    timeout: TimeoutOption = None,
+    memory: MemoryOption = None,
+    halving: HalvingOption = False,
+    data: DataOption = None,
+    run: NewRunOption = None,
+    as_json: JsonOption = False,
+    quiet: QuietOption = False,
+) -> None:
+    """Train functions on the same seeds, and say which are better than a reference."""
+    from symact.commands import comparing
+
+    options = {
+        **{"against": against, "each_site": each_site, "seeds": seeds, "seed": seed, "halving": halving},
+        **{"workers": workers, "executor": executor.value, "ray_address": ray_address, "cpus": cpus, "gpus": gpus},
+        **{"fresh_workers": fresh_workers, "timeout": timeout, "memory": memory, "data": data},
+    }
+    comparing.start(functions or [], sources or [], best, grammar, space, task, run, options, as_json, quiet)
+
+
+@app.command(epilog="Example: symact transfer out/mine --task digits-deep --best 5 --workers 2")
+def transfer(
+    directory: RunArgument,
+    task: Annotated[str, typer.Option("--task", help="Another task's name, or FILE.py:Class.")],
+    best: BestOption = 10,
+    against: AgainstOption = "relu(x)",
+    each_site: EachSiteOption = False,
+    seeds: SeedsOption = 5,
+    seed: SeedOption = 0,
+    workers: WorkersOption = 1,
+    executor: ExecutorOption = ExecutorName.local,
+    ray_address: RayOption = None,
+    cpus: CpusOption = None,
+    gpus: GpusOption = None,
+    fresh_workers: FreshOption = False,
+    timeout: TimeoutOption = None,
+    memory: MemoryOption = None,
+    halving: HalvingOption = False,
+    data: DataOption = None,
+    run: NewRunOption = None,
+    as_json: JsonOption = False,
+    quiet: QuietOption = False,
+) -> None:
+    """Compare the best functions of a run, and all baselines, on another task."""
+    from symact.commands import comparing
+
+    options = {
+        **{"against": against, "each_site": each_site, "seeds": seeds, "seed": seed, "halving": halving},
+        **{"workers": workers, "executor": executor.value, "ray_address": ray_address, "cpus": cpus, "gpus": gpus},
+        **{"fresh_workers": fresh_workers, "timeout": timeout, "memory": memory, "data": data},
+    }
+    comparing.transfer(directory, best, task, run, options, as_json, quiet)
 
 
 @app.command(epilog="Example: symact top out/mine -n 20")
@@ -346,9 +432,9 @@ def _settings(pairs: list[str] | None) -> dict[str, Any]:
 
 def _protect_leading_minus(arguments: list[str]) -> list[str]:
     """An expression may begin with a minus; a blank before it keeps it from being read as options."""
-    if not arguments or arguments[0] not in ("compile", "export"):
+    if not arguments or arguments[0] not in ("compile", "export", "compare", "transfer"):
         return arguments
-    return [f" {a}" if a.startswith("-") and not a.startswith("--") and a != "-" else a for a in arguments]
+    return [f" {a}" if a.startswith("-") and not a.startswith("--") and a not in ("-", "-q") else a for a in arguments]
 
 
 def main() -> NoReturn:

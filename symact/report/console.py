@@ -173,6 +173,25 @@ def _print_ranked(rows: Sequence[Row], metric: Metric) -> None:
         OUT.print(f"the first against the best baseline, {escape(best.shown)}: {versus(found, metric)}")
 
 
+def compared(rows: Sequence[Mapping[str, str]], title: str) -> None:
+    """A comparison: the cells of each row by heading; columns without any text are left out."""
+    OUT.print(f"[bold]{escape(title)}[/]")
+    if not rows:
+        return
+    headings = [heading for heading in rows[0] if any(row[heading] for row in rows)]
+    beside = [max(len(text) for text in (heading, *(row[heading] for row in rows))) for heading in headings]
+    room = OUT.width - sum(width + 1 for heading, width in zip(headings, beside, strict=True) if heading != "function")
+    table = plain_table()
+    table.padding = (0, 0, 0, 0)
+    for heading in headings:
+        text = heading in ("function", "verdict")
+        table.add_column(escape(heading), justify="left" if text else "right", overflow="fold")
+    for row in rows:
+        cells = [folded(printable(row[h]), max(room, 14)) if h == "function" else row[h] for h in headings]
+        table.add_row(*map(markup.escape, cells))
+    OUT.print(table)
+
+
 def folded(text: str, width: int) -> str:
     """An expression on lines of at most `width`, broken after a comma or an operator where there is one."""
     lines = []

@@ -66,6 +66,9 @@ class Settings(Document):
         task: which task.
         metric: what its scores are.
         baselines: expressions that are trained first; empty for the usual ones.
+        given: documents of the candidates that are compared, for a comparison instead of a search; the first baseline
+            is then the reference.
+        each_site: each of them has one function at one activation site, and the reference at the others.
         optimizer: its name in `symact.OPTIMIZERS`, or of the class that was given.
         optimizer_settings: its keyword arguments.
         seed: of the study.
@@ -92,6 +95,8 @@ class Settings(Document):
     task: TaskSettings
     metric: Metric = Metric()
     baselines: tuple[Annotated[str, Field(max_length=10_000)], ...] = Field(default=(), max_length=100)
+    given: tuple[dict[str, JsonValue], ...] = Field(default=(), max_length=100_000)
+    each_site: bool = False
     optimizer: Name
     optimizer_settings: dict[str, JsonValue] = {}
     seed: Annotated[int, Field(ge=0, lt=2**63)] = 0

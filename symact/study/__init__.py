@@ -12,5 +12,6 @@ __all__, __getattr__, __dir__ = lazy(
         "BASELINES": "symact.study.baselines",
         "Progress": "symact.study.progress",
         "Study": "symact.study.loop",
+        "compare": "symact.study.comparing",
     },
 )

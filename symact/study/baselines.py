@@ -14,6 +14,8 @@ from symact.optimize.pool import Pool
 BASELINES = tuple(
     f"{name}(x)" for name in ("elu", "relu", "selu", "sigmoid", "softplus", "softsign", "swish", "tanh", "identity")
 )
+# What reports and `symact transfer` show beside them.
+SHOWN_BASELINES = ("gelu(x)", "mish(x)", "leakyrelu(x)")
 NEUTRAL = ("x", "0*x", "0*x + 1")
 
 

@@ -43,7 +43,8 @@ class Evaluator:
     def __init__(self, settings: Settings, grammar: Any, start: Callable[[], Executor]):
         self._settings, self._grammar, self._start = settings, grammar, start
         self._schedule = ""
-        self._tried_first = settings.baselines[:2] or TRIED_FIRST
+        own = settings.baselines[:2]
+        self._tried_first = own + TRIED_FIRST if settings.given else own or TRIED_FIRST
         self._executor: Executor | None = None
         self._early: deque[Result] = deque()
         self._tried: list[Result] = []

@@ -38,24 +38,32 @@ class Ladder:
     Args:
         steps: the rungs, lowest first.
         eta: one in `eta` goes up.
+        all_known: no other candidates will come, so that of a few one goes up as well; for comparisons.
     """
 
-    def __init__(self, steps: Sequence[Rung], eta: int):
-        self.steps, self.eta = tuple(steps), eta
+    def __init__(self, steps: Sequence[Rung], eta: int, all_known: bool = False):
+        self.steps, self.eta, self._all_known = tuple(steps), eta, all_known
         # Per rung (minus merit, number) in order, best first; among equals the earlier one is better.
         self._finished: list[list[tuple[float, int]]] = [[] for _ in steps]
         self._counted: list[set[int]] = [set() for _ in steps]
         self._promoted: list[set[int]] = [set() for _ in steps]
 
-    def add(self, rung: int, number: int, merit: float | None) -> bool:
+    def add(self, rung: int, number: int, merit: float | None, competes: bool = True) -> bool:
         """A trial finished a rung; one that failed (merit None) counts for nothing there, nor does one a second time.
+
+        Args:
+            rung: which.
+            number: of the trial.
+            merit: higher is better.
+            competes: it is one of those of which some go up.
 
         Returns:
             Whether it counts from now on.
         """
         if merit is None or number in self._counted[rung]:
             return False
-        insort(self._finished[rung], (-merit, number))
+        if competes:
+            insort(self._finished[rung], (-merit, number))
         self._counted[rung].add(number)
         return True
 
@@ -71,7 +79,8 @@ class Ladder:
         """(rung to go up to, number of the trial), from the highest rung that has one; None without any."""
         for rung in range(len(self.steps) - 2, -1, -1):
             finished, promoted = self._finished[rung], self._promoted[rung]
-            for _, number in finished[: len(finished) // self.eta]:
+            chosen = -(-len(finished) // self.eta) if self._all_known else len(finished) // self.eta
+            for _, number in finished[:chosen]:
                 if number not in promoted:
                     return rung + 1, number
         return None

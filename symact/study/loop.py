@@ -17,7 +17,7 @@ from symact.execute.executor import ExecutorSettings, start
 from symact.execute.job import WorkerSettings
 from symact.expr.shape import parse_shape
 from symact.expr.space import Space
-from symact.expr.tree import Candidate, Expr, candidate_text
+from symact.expr.tree import Candidate, Expr, candidate_text, to_document
 from symact.optimize import OPTIMIZERS
 from symact.optimize.pool import Pool
 from symact.records import Outcome, Trial
@@ -28,6 +28,7 @@ from symact.study import setup
 from symact.study.baselines import MemberSearch
 from symact.study.evaluating import Evaluator, training_seed
 from symact.study.feature_cache import FeatureCache
+from symact.study.given import GivenCandidates
 from symact.study.progress import Progress, Watch
 from symact.study.proposer import Proposer
 from symact.tasks.declaration import metric_of
@@ -66,6 +67,9 @@ class Study:
         asynchronous: do not wait for batches; then the same seed does not give the same trials.
         confirm: fresh seeds on which the best functions and ReLU are trained at the end.
         confirm_best: how many functions, besides ReLU.
+        given: candidates to compare, instead of a search; see `symact.compare`. `optimizer` is then `given`.
+        against: the reference of a comparison.
+        each_site: each of the given candidates differs from the reference at one activation site.
         preflight: train a baseline before the folder is made, so that a task that cannot work leaves nothing behind.
         settings: of the optimizer.
 
@@ -99,6 +103,9 @@ class Study:
         confirm: int = 5,
         confirm_best: int = 5,
         preflight: bool = False,
+        given: Sequence[Candidate] = (),
+        against: str = "",
+        each_site: bool = False,
         **settings: Any,
     ):
         described, file = tasks.describe(task)
@@ -111,7 +118,9 @@ class Study:
             affine=space.affine,
             task=described,
             metric=metric_of(loaded),
-            baselines=setup.checked_baselines(loaded, space.grammar),
+            baselines=(against,) if given else setup.checked_baselines(loaded, space.grammar),
+            given=tuple(to_document(candidate, space.grammar) for candidate in given),
+            each_site=each_site,
             optimizer=setup.optimizer_name(optimizer),
             optimizer_settings=settings,
             seed=seed,
@@ -205,7 +214,7 @@ class Study:
     ) -> None:
         """Check everything that can be wrong, then open the store: nothing is left half-made."""
         self.space, self.settings, self.exhausted = space, settings, False
-        cls = setup.optimizer_class(optimizer, resumed)
+        cls = None if settings.given else setup.optimizer_class(optimizer, resumed)
         setup.check_executor(settings, where)
         self.task = task
         described, limits = settings.task.model_dump(), (settings.timeout, settings.memory)
@@ -213,8 +222,10 @@ class Study:
         self._evaluator = Evaluator(settings, space.grammar, lambda: start(where, work, self.task, space.grammar))
         self._features: FeatureCache | None = None
         features = self._measured if callable(getattr(self.task, "features", None)) else None
-        self._make_optimizer: Callable[[], Any] = lambda: setup.make_optimizer(
-            cls, space, settings, features, self.task
+        self._make_optimizer: Callable[[], Any] = lambda: (
+            setup.make_optimizer(cls, space, settings, features, self.task)
+            if cls is not None
+            else setup.given_candidates(space, settings)
         )
         try:
             self.optimizer = self._make_optimizer()
@@ -234,8 +245,10 @@ class Study:
         functions = Pool.of(space)
         self._ledger, self._torn = Ledger(self.store, functions.index), False
         self._evaluator.attach(self._ledger, str(getattr(self.optimizer, "schedule", "joint")))
-        members = MemberSearch(functions)
-        random = lambda: OPTIMIZERS["random"](space, settings.seed)
+        members: Callable[[Expr], Expr | None] = MemberSearch(functions)
+        random: Callable[[], Any] = lambda: OPTIMIZERS["random"](space, settings.seed)
+        if settings.given:  # nothing else is tried
+            members, random = lambda _: None, lambda: GivenCandidates((), functions.index.key)
         self._proposer = Proposer(space, settings, self._ledger, self.optimizer, random, members)
 
     def run(self, evaluations: int, progress: Report | None = None) -> list[Trial]:
@@ -299,7 +312,7 @@ class Study:
                 self.exhausted = self._ledger.counted < goal
                 return
             self._evaluator.evaluate(self._up_to(batch, goal), watch)
-            setup.check_baselines(self._ledger)
+            setup.check_baselines(self._ledger, self.settings)
             if all(map(self._ledger.is_complete, batch)):
                 self._proposer.tell(batch)
             elif not self._proposer.last_promotions():
@@ -325,7 +338,7 @@ class Study:
                 self.exhausted = self._ledger.counted < goal
                 return
             number = self._evaluator.take(watch)
-            setup.check_baselines(self._ledger)
+            setup.check_baselines(self._ledger, self.settings)
             if self._ledger.is_complete(number):
                 running.discard(number)
                 self._proposer.tell([n for n in self._ledger.open() if self._ledger.is_complete(n)])

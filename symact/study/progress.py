@@ -22,6 +22,7 @@ class Progress:
         counts: status -> trials.
         trial: the one that has just finished, or None.
         seconds: since this run began.
+        per_minute: steps per minute in this run and phase, or None before anything has finished.
         remaining: seconds left at the present pace, or None before anything has finished.
     """
 
@@ -32,6 +33,7 @@ class Progress:
     counts: Mapping[str, int]
     trial: Trial | None
     seconds: float
+    per_minute: float | None
     remaining: float | None
 
 
@@ -55,11 +57,12 @@ class Watch:
             return
         done = self._ledger.counted if self._phase == "search" else self._done
         now = time.monotonic()
-        new, remaining = done - self._before, None
-        if new > 0:
-            remaining = (now - self._phase_started) / new * max(0, self._total - done)
+        new, passed = done - self._before, max(now - self._phase_started, 1e-9)
+        remaining = passed / new * max(0, self._total - done) if new > 0 else None
+        pace = 60 * new / passed if new > 0 else None
         counts, best = dict(self._ledger.counts), self._ledger.champion
-        self._tell(Progress(self._phase, done, self._total, best, counts, trial, now - self._started, remaining))
+        since = now - self._started
+        self._tell(Progress(self._phase, done, self._total, best, counts, trial, since, pace, remaining))
 
     def step(self) -> None:
         """One step of a phase that is not the search."""

@@ -49,7 +49,7 @@ class Proposer:
         self._optimizer, self._make_random, self._members = optimizer, random, members
         self._random: Any = None
         self._steps = rungs(settings.budgets, settings.repeats)
-        self._ladder = Ladder(self._steps, settings.eta)
+        self._ladder = Ladder(self._steps, settings.eta, all_known=bool(settings.given))
         self._finished: list[Trial] = []
         self._owed: list[int] = []  # baselines whose full measure has not been asked yet
         for numbers in ledger.turns():
@@ -214,7 +214,8 @@ class Proposer:
     def _climb(self, trial: Trial) -> None:
         """Let a told trial count on its rung; a baseline goes straight on to full measure."""
         number, rung = trial.number, self._rung(trial.number)
-        if not self._ladder.add(rung, number, trial.merit):
+        competes = not (self._settings.given and trial.origin == "baseline")
+        if not self._ladder.add(rung, number, trial.merit, competes):
             return
         first = self._ledger.rows[number].promoted is None
         due = first and trial.origin == "baseline" and len(self._steps) > 1

@@ -10,11 +10,14 @@ from symact.execute import task_loading as tasks
 from symact.execute.devices import assign, devices
 from symact.execute.executor import ExecutorSettings
 from symact.expr.operators import Vocabulary
-from symact.expr.tree import candidate_text, parse
+from symact.expr.space import Space
+from symact.expr.tree import candidate_text, from_document, parse
 from symact.optimize import OPTIMIZERS
+from symact.optimize.pool import Pool
 from symact.optimize.settings import check_types
 from symact.store import Settings, Store
 from symact.store.ledger import Ledger
+from symact.study.given import GivenCandidates
 from symact.study.proposer import BASELINE_BATCH
 from symact.tasks.declaration import baselines_of, metric_of
 
@@ -68,6 +71,16 @@ def make_optimizer(cls: type, space: Any, settings: Settings, features: Any, tas
     return made
 
 
+def given_candidates(space: Space, settings: Settings) -> GivenCandidates:
+    """What a comparison has in the place of an optimizer.
+
+    Raises:
+        InputError: a stored candidate cannot be read.
+    """
+    candidates = [from_document(dict(document), space.grammar) for document in settings.given]
+    return GivenCandidates(candidates, Pool.of(space).index.key)
+
+
 def memory_bytes(gigabytes: float | None) -> int | None:
     """A limit in GiB as bytes.
 
@@ -91,12 +104,14 @@ def check_goal(evaluations: int) -> None:
         raise InputError(f"evaluations: {evaluations} is not between 1 and 2^63 - 1")
 
 
-def check_baselines(ledger: Ledger) -> None:
-    """Stop where no baseline can be trained: then it is the task that fails, not the candidates.
+def check_baselines(ledger: Ledger, settings: Settings) -> None:
+    """Stop a search where no baseline can be trained: then it is the task that fails, not the candidates.
 
     Raises:
         SymactError: with what happened to the first one.
     """
+    if settings.given:
+        return
     numbers = [row.number for row in ledger.rows if row.batch == BASELINE_BATCH]
     trials = [ledger.trial(number) for number in numbers if ledger.is_complete(number)]
     if trials and len(trials) == len(numbers) and all(trial.score is None for trial in trials):

@@ -1,0 +1,190 @@
+"""`symact compare` and `symact transfer`: which of these functions is better on this task, and is it luck."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from symact.commands.watching import fresh_folder, run_to_its_end
+from symact.errors import FormulaError, InputError, SymactError
+from symact.expr.grammar import Grammar
+from symact.expr.tree import parse
+from symact.records import Status
+from symact.report import console
+from symact.report.comparison import Comparison
+from symact.report.leaderboard import leaderboard
+from symact.store import Store, holds_study
+
+MAXIMUM_BYTES = 10_000_000  # of a file of expressions
+
+
+def start(
+    functions: Sequence[str],
+    sources: Sequence[str],
+    best: int,
+    grammar: str | None,
+    space: str | None,
+    task: str,
+    run: Path | None,
+    options: Mapping[str, Any],
+    as_json: bool,
+    quiet: bool,
+) -> None:
+    """Begin a comparison, run it to its end, and print its table.
+
+    Args:
+        functions: expressions.
+        sources: files of expressions and run folders.
+        best: how many functions of each run folder.
+        grammar: whose operators the expressions name.
+        space: of the grammar, all of whose distinct functions are compared.
+        task: a task's name, or `FILE.py:Class`.
+        run: the run folder; None makes one under `out/`.
+        options: the other arguments of `symact.compare`.
+        as_json: print the table as JSON.
+        quiet: tell nothing before the table.
+
+    Raises:
+        InputError: an argument or a file is wrong, or `run` holds a study.
+        SymactError: the task does not work, or nothing finished.
+    """
+    chosen, found = _gathered(sources, best, grammar, space)
+    _begin([*functions, *found], chosen, task, run, options, as_json, quiet, "compare")
+
+
+def transfer(
+    source: Path,
+    best: int,
+    task: str,
+    run: Path | None,
+    options: Mapping[str, Any],
+    as_json: bool,
+    quiet: bool,
+) -> None:
+    """Compare the best functions of a run folder with all baselines on another task."""
+    from symact.study.baselines import BASELINES, SHOWN_BASELINES
+
+    grammar, found = _winners(str(source), best)
+    with Store.open(source) as store:
+        own = store.settings.baselines
+    _begin([*found, *(own or BASELINES), *SHOWN_BASELINES], grammar, task, run, options, as_json, quiet, "transfer")
+
+
+def finish(study: Any, folder: Path, as_json: bool, quiet: bool) -> None:
+    """Run a comparison that has begun to its end, and print its table.
+
+    Raises:
+        SymactError: no function finished.
+    """
+    from symact.study.comparing import finished, goal
+
+    with study:
+        run_to_its_end(study, goal(study), folder, quiet)
+        table = finished(study)
+    if as_json:
+        console.document({"run": str(folder), **table.document()})
+    else:
+        show(table)
+    if table.best is None:
+        raise SymactError(f"no function finished; `symact top {shlex.quote(str(folder))} -n 0` tells why each failed")
+
+
+def show(table: Comparison) -> None:
+    """Print a comparison as a table of at most 80 columns; what failed stands below with its reason."""
+    finished = [row for row in table.rows if row.trial is not None and row.trial.score is not None]
+    failed = [row for row in table.rows if row.trial is None or row.trial.score is None]
+    console.compared([table.cells(row) for row in finished], f"{len(table.rows)} functions on {table.task}")
+    for line in table.notes():
+        console.say(line)
+    for row in failed:
+        reason = row.trial.reason if row.trial is not None else "not evaluated yet"
+        at = f" at site {row.site}" if row.site else ""
+        console.say(f"{row.expression}{at}: {row.status}: {reason}")
+
+
+def _begin(
+    functions: Sequence[Any],
+    grammar: Grammar | None,
+    task: str,
+    run: Path | None,
+    options: Mapping[str, Any],
+    as_json: bool,
+    quiet: bool,
+    what: str,
+) -> None:
+    from symact.study.comparing import begin
+
+    folder = run if run is not None else fresh_folder(what, task)
+    with console.bar("trying the task once"):
+        study = begin(functions, task, grammar=grammar, run=folder, preflight=True, **options)
+    if not as_json and not quiet:
+        console.say(f"{len(study.settings.given)} functions on {task}, {study.settings.repeats} seeds each -> {folder}")
+    finish(study, folder, as_json, quiet)
+
+
+def _gathered(
+    sources: Sequence[str], best: int, grammar: str | None, space: str | None
+) -> tuple[Grammar | None, list[Any]]:
+    """The grammar of a comparison, and the functions of its files, run folders and space."""
+    from symact.equivalence import distinct
+    from symact.program.loading import load_grammar
+
+    chosen = load_grammar(grammar) if grammar is not None else None
+    found: list[Any] = []
+    for source in sorted(sources, key=lambda source: not Path(source).is_dir()):
+        if Path(source).is_dir():
+            own, winners = _winners(source, best)
+            if chosen is not None and chosen.text != own.text:
+                raise InputError(f"--from {source}: its grammar is another than that of what is compared with it")
+            chosen = own
+            found += winners
+        else:
+            found += _lines(source, chosen)
+    if space is not None:
+        if chosen is None:
+            raise InputError(f"--space {space}: name its grammar with --grammar")
+        found += distinct(chosen.space(space))
+    return chosen, found
+
+
+def _winners(source: str, best: int) -> tuple[Grammar, list[Any]]:
+    """The grammar of a run folder, and the best of its functions, without baselines."""
+    from symact.program.loading import parse_grammar
+
+    if not holds_study(source):
+        raise InputError(f"{source}: there is no study here; give a run folder of `symact search`")
+    with Store.open(source) as store:
+        rows = leaderboard(store.trials(), store.confirmations())
+        grammar = parse_grammar(store.settings.grammar)
+    done = [row.trial for row in rows if row.trial.status is Status.finished and row.trial.origin != "baseline"]
+    if not done:
+        raise InputError(f"{source}: no function has finished yet")
+    return grammar, [trial.candidate for trial in done[:best]]
+
+
+def _lines(source: str, grammar: Grammar | None) -> list[Any]:
+    """The expressions of a file, one a line; blank lines and those that begin with # are passed over."""
+    try:
+        raw = Path(source).read_bytes()
+        lines = raw.decode("utf-8-sig").splitlines()
+    except UnicodeDecodeError:
+        raise InputError(f"--from {source}: not UTF-8 text") from None
+    except (OSError, ValueError) as error:
+        what = getattr(error, "strerror", None) or error
+        raise InputError(
+            f"--from {source}: cannot be read ({what}); give a file of expressions or a run folder"
+        ) from None
+    if len(raw) > MAXIMUM_BYTES:
+        raise InputError(f"--from {source}: larger than {MAXIMUM_BYTES:,} bytes")
+    found: list[Any] = []
+    for number, line in enumerate(map(str.strip, lines), 1):
+        if line and not line.startswith("#"):
+            try:
+                found.append(parse(line, grammar))
+            except FormulaError as error:
+                raise InputError(f"{source}:{number}: {error}") from None
+    if not found:
+        raise InputError(f"--from {source}: there is no expression in it")
+    return found

@@ -1,0 +1,136 @@
+"""`symact compare` and `symact transfer`: a document, a table of 80 columns, one line where an argument is wrong."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from symact.store import Store
+
+LOSS = """
+import hashlib
+from symact import Outcome
+
+class Regression:
+    metric, direction, number_format, sites = "RMSE (mm)", "minimize", ".2f", 1
+
+    def evaluate(self, make_activation, seed, budget=1.0):
+        text = str(make_activation.candidate)
+        if text == "exp(x)":
+            return Outcome.finished(float("inf"))
+        return Outcome.finished(len(text) + hashlib.sha256(f"{text}{seed}".encode()).digest()[0] / 1000)
+"""
+
+
+@pytest.fixture
+def loss(tmp_path):
+    (tmp_path / "mine.py").write_text(LOSS)
+    return "mine.py:Regression"
+
+
+def test_the_document_has_what_is_promised(symact, loss):
+    arguments = ("compare", "sin(x)", "-x", "exp(x)", "tanh(x)*sin(x)", "--task", loss, "--seeds", "3", "--run", "run")
+    code, out, _ = symact(*arguments, "--json")
+    assert code == 0
+    found = json.loads(out)
+    assert (found["metric"], found["direction"], found["seeds"], found["against"]) == (
+        "RMSE (mm)",
+        "minimize",
+        3,
+        "relu(x)",
+    )
+    rows = found["functions"]
+    assert [row["expression"] for row in rows] == ["-x", "sin(x)", "relu(x)", "tanh(x)*sin(x)", "exp(x)"]
+    assert rows[0]["difference"] < 0 < rows[3]["difference"]
+    assert [row["verdict"] for row in rows] == ["better", "better", "reference", "worse", ""]
+    assert rows[2]["p"] is None
+    assert rows[4]["status"] == "nonfinite"
+    assert rows[4]["reason"] == "the task returned the score inf"
+    assert all(len(row["scores"]) == 3 for row in rows[:4])
+
+
+def test_the_table_fits_80_columns_and_resume_prints_it_again(symact, loss, monkeypatch):
+    from symact.report import console
+
+    monkeypatch.setattr(console.OUT, "width", 80)
+    code, out, _ = symact("compare", "sin(x)", "exp(x)", "x*tanh(exp(x))", "--task", loss, "--run", "run", "--quiet")
+    assert code == 0
+    assert "RMSE (mm)" in out
+    assert "lower is better" in out
+    assert "exp(x): nonfinite: the task returned the score inf" in out
+    table = out[: out.index("RMSE (mm), lower")]
+    assert max(map(len, table.splitlines())) <= 80
+    assert "x*tanh(exp(x))" in table
+    code, again, _ = symact("resume", "run", "--task", loss, "--quiet")
+    assert code == 0
+    assert again.splitlines()[0] == out.splitlines()[0]
+    code, top, _ = symact("top", "run")
+    assert code == 0
+    assert "given" in top
+
+
+def test_functions_come_from_files_runs_and_spaces(symact, loss, tiny, tmp_path):
+    (tmp_path / "some.txt").write_text("# mine\n\nsin(2*x)\n  tanh(x)\n")
+    common = ("--task", loss, "--seeds", "1", "--json")
+    code, out, _ = symact("compare", "--from", "some.txt", *common)
+    assert code == 0
+    assert {row["expression"] for row in json.loads(out)["functions"]} == {"sin(2*x)", "tanh(x)", "relu(x)"}
+    assert symact("search", "random", "--grammar", tiny, "--task", loss, "--evaluations", "12", "--run", "run")[0] == 0
+    code, out, err = symact("compare", "cube(x)", "--from", "run", "--best", "2", "--from", "some.txt", *common)
+    assert code == 0, err
+    found = {row["expression"] for row in json.loads(out)["functions"]}
+    assert found >= {"cube(x)", "sin(2*x)", "relu(x)"}
+    code, out, _ = symact("compare", "--grammar", tiny, "--space", "all", *common)
+    assert {row["expression"] for row in json.loads(out)["functions"]} == {"sine(x)", "cube(x)", "arc(x)", "relu(x)"}
+    code, out, err = symact("transfer", "run", "--best", "1", *common, "--run", "other")
+    assert code == 0, err
+    found = {row["expression"] for row in json.loads(out)["functions"]}
+    assert {"elu(x)", "gelu(x)", "mish(x)", "tanh(x)", "relu(x)"} <= found
+    assert found & {"sine(x)", "cube(x)", "arc(x)"}
+    with Store.open(tmp_path / "other") as store:
+        assert store.settings.confirm == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ([], "nothing to compare"),
+        (["frob(x)"], "frob"),
+        (["sin(x)", "--against", "relu("], "relu("),
+        (["--from", "missing.txt"], "--from missing.txt: cannot be read"),
+        (["--from", "empty.txt"], "--from empty.txt: there is no expression in it"),
+        (["--from", "bad.txt"], "bad.txt:2: "),
+        (["--from", "."], "there is no study here"),
+        (["sin(x)", "--space", "all"], "--space all: name its grammar"),
+        (["sin(x)", "--task", "digit-deep"], "did you mean 'digits-deep'"),
+        (["sin(x)", "--seeds", "0"], "--seeds"),
+        (["sin(x)", "--grammar", "nowhere"], "no such grammar"),
+        (["sin(x)", "--timeout", "3", "--workers", "0"], "need worker processes"),
+    ],
+)
+def test_bad_input_is_told_in_one_line_and_leaves_nothing(symact, loss, tmp_path, arguments, message):
+    (tmp_path / "empty.txt").write_text("# nothing\n")
+    (tmp_path / "bad.txt").write_text("sin(x)\nfrob(x)\n")
+    before = sorted(tmp_path.iterdir())
+    task = [] if "--task" in arguments else ["--task", loss]
+    code, out, err = symact("compare", *arguments, *task, "--run", "run")
+    assert code == 2, err
+    assert out == ""
+    assert message in err.splitlines()[0]
+    assert "Traceback" not in err
+    assert sorted(tmp_path.iterdir()) == before
+
+
+def test_a_folder_that_holds_a_study_is_refused_with_the_way_on(symact, loss):
+    arguments = ("compare", "sin(x)", "--task", loss, "--seeds", "1", "--run", "run")
+    assert symact(*arguments)[0] == 0
+    code, _, err = symact(*arguments)
+    assert code == 2
+    assert "symact resume run" in err
+
+
+def test_where_nothing_finished_the_exit_code_says_so(symact, loss):
+    code, _, err = symact("compare", "exp(x)", "--against", "exp(x)", "--task", loss, "--run", "run")
+    assert code == 1
+    assert "no function finished" in err
