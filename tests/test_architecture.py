@@ -38,6 +38,30 @@ def test_no_box_of_the_picture_covers_another_and_every_room_has_words():
     assert {*shown, *(architecture.ROOMS[name] for name in shown)} <= words
 
 
+def _entries(name: str) -> set[str]:
+    """The files that have an entry for an instruction: a key or an item of a table, or the C++ function of its name."""
+    package = architecture.ROOT / "symact"
+    listed = (package / "backends/cpu/src/operations.h").read_text()
+    function = re.search(rf"X\({name}, (\w+)\)", listed)[1]
+    of_python, of_cpp = re.compile(rf'"{name}"'), re.compile(rf"X\({name}, |(F|double) {function}\(")
+    texts = {path: path.read_text() for path in package.rglob("*.*") if path.suffix in (".py", ".h", ".cpp")}
+    found = (path for path, text in texts.items() if (of_python if path.suffix == ".py" else of_cpp).search(text))
+    return {path.relative_to(package).as_posix() for path in found}
+
+
+@pytest.mark.parametrize(("name", "besides"), [("floor", ()), ("atan", ("extended_range.py", "polynomials.py"))])
+def test_an_instruction_has_entries_in_the_files_that_docs_list_and_at_most_ten(name, besides):
+    """Besides them `atan` has what it could do without: a longer range on the CPU, and a kernel of its own on GPUs."""
+    _, _, rest = architecture.PAGE.read_text().partition("  * *An instruction*")
+    listed, _, _ = rest.partition(": 10 files")
+    named = set(re.findall(r"`([\w/]+\.(?:py|h|cpp))`", listed))
+    named.remove("kernels.cpp")
+    assert len(named) == 10
+    found = {path for path in _entries(name) if path.rpartition("/")[2] not in besides}
+    # What is one vector instruction stands with the kernels.
+    assert {path.rpartition("src/")[2].replace("kernels.cpp", "functions.h") for path in found} == named
+
+
 @pytest.fixture
 def package(tmp_path):
     files = {

@@ -117,8 +117,10 @@ class DualEvaluator:
         if row.name == "log" and x.value <= 0:
             raise UndefinedError(f"log({x.value})")
         meaning = MEANING[row.name]
-        self.at_kink |= row.name in ("abs", "sign") and bool(x.value == 0)
-        self.at_kink |= row.name == "floor" and bool(x.value == meaning(x.value))
+        self.at_kink |= row.name == "abs" and bool(x.value == 0)
+        if row.derivative == "0":
+            below, above = (meaning(x.value * (1 + step)) for step in (-4 * mp.eps, 4 * mp.eps))
+            self.at_kink |= bool(x.value == 0 or below != above)
         if row.domain and mpmath.isinf(meaning(x.value)):
             raise UndefinedError(f"{row.name}({x.value})")
         if x.slope == 0:

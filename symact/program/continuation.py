@@ -14,7 +14,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import TypeAlias
 
+from symact.expr.functions import FUNCTIONS
 from symact.program.builder import Emitter
+from symact.program.derivatives import DIFFERENTIABLE, derivative
 from symact.program.mpmath_values import at, value
 from symact.program.program import Operation, Program
 from symact.program.taylor import extended_to_zero
@@ -66,38 +68,6 @@ def _quotient(a: Germ, b: Germ) -> Germ:
     return Germ(a.slope / b.slope if b.slope else math.nan, math.nan)
 
 
-_ROOT_PI = math.sqrt(math.pi)
-
-
-def _sigmoid(x: float) -> float:
-    return 1.0 / (1.0 + math.exp(-x)) if x > -700.0 else 0.0
-
-
-# Slopes of functions that may be 0 somewhere or are common; others have none that is known.
-_SLOPES: dict[str, Callable[[float], float]] = {
-    "sqrt": lambda x: 0.5 / math.sqrt(x),
-    "exp": math.exp,
-    "expm1": math.exp,
-    "log": lambda x: 1.0 / x,
-    "log1p": lambda x: 1.0 / (1.0 + x),
-    "sin": math.cos,
-    "cos": lambda x: -math.sin(x),
-    "tan": lambda x: 1.0 + math.tan(x) ** 2,
-    "sinh": math.cosh,
-    "cosh": math.sinh,
-    "tanh": lambda x: 1.0 / math.cosh(x) ** 2,
-    "asinh": lambda x: 1.0 / math.hypot(1.0, x),
-    "atan": lambda x: 1.0 / (1.0 + x * x),
-    "sigmoid": lambda x: _sigmoid(x) * _sigmoid(-x),
-    "softplus": _sigmoid,
-    "logsigmoid": lambda x: _sigmoid(-x),
-    "erf": lambda x: 2.0 / _ROOT_PI * math.exp(-x * x),
-    "erfc": lambda x: -2.0 / _ROOT_PI * math.exp(-x * x),
-    "ndtr": lambda x: math.exp(-0.5 * x * x) / math.sqrt(2.0 * math.pi),
-    "logcosh": math.tanh,
-    "hypot1": lambda x: x / math.hypot(1.0, x),
-    "sinc": lambda x: 0.0 if x == 0.0 else (math.cos(x) - math.sin(x) / x) / x,
-}
 _LIMITS = {"exp": (0.0, math.inf), "expm1": (-1.0, math.inf), "tanh": (-1.0, 1.0), "sigmoid": (0.0, 1.0)}
 
 
@@ -112,10 +82,11 @@ def _function(name: str, u: Germ) -> Germ:
     number = _number(name, u.value)
     if u.slope == 0.0:
         return Germ(number)
-    try:
-        return Germ(number, _SLOPES[name](u.value) * u.slope)
-    except (KeyError, ArithmeticError, ValueError):
-        return Germ(number, math.nan)
+    if name == "hypot1":
+        return Germ(number, u.value / number * u.slope)
+    # At a kink its derivative would be that of neither side.
+    known = name in DIFFERENTIABLE and not FUNCTIONS[name].pieces
+    return Germ(number, at(derivative(name), u.value)[0] * u.slope if known else math.nan)
 
 
 def _power(a: Germ, b: Germ) -> Germ:

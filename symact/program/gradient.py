@@ -24,6 +24,7 @@ from functools import lru_cache
 
 from symact.program.builder import Emitter, Value, call
 from symact.program.continuation import continued
+from symact.program.derivatives import DIFFERENTIABLE, derivative
 from symact.program.instructions import INSTRUCTIONS
 from symact.program.program import Program
 
@@ -85,7 +86,6 @@ def _pow(g: Value, y: Value, a: Value, b: Value) -> tuple[Value | Adjoint | None
 
 
 _INVERSE_ROOT_PI = 1.0 / math.sqrt(math.pi)
-_DENSITY = 1.0 / math.sqrt(2.0 * math.pi)
 
 
 def _sech_squared(x: Value) -> Value:
@@ -93,16 +93,42 @@ def _sech_squared(x: Value) -> Value:
     return sech * sech
 
 
-def _tan_slope(y: Value) -> Value:
-    return y * y + 1.0
+def _by_table(name: str) -> Row:
+    """The derivative that the table of functions has, factor by factor: what is large may meet what is small first."""
+
+    def row(g: Value, y: Value, a: Value) -> tuple[Value]:
+        program = derivative(name)
+        values = {0: a}
+
+        def value(number: int) -> Value:
+            if number not in values:
+                operation = program.operations[number - 1]
+                if (operation.name, operation.arguments) == (name, (0,)):
+                    values[number] = y
+                elif operation.name == "const":
+                    values[number] = Value(a.builder, a.builder.const(operation.number))
+                else:
+                    values[number] = call(operation.name, *map(value, operation.arguments))
+            return values[number]
+
+        def times(factor: Value, number: int) -> Value:
+            operation = program.operations[number - 1]
+            match operation.name, operation.arguments:
+                case "mul", (first, second):
+                    return times(times(factor, first), second)
+                case "div", (first, second):
+                    return times(factor, first) / value(second)
+                case "neg", (inner,):
+                    return -times(factor, inner)
+            return factor * value(number)
+
+        return (times(g, program.output),)
+
+    return row
 
 
-def _log_ndtr_slope(x: Value) -> Value:
-    """phi(x)/Phi(x) = sqrt(2/pi)/erfcx(-x/sqrt(2))."""
-    return math.sqrt(2.0 / math.pi) / call("erfcx", x * -math.sqrt(0.5))
-
-
-# (adjoint g of the result, result y, arguments) -> adjoints of the arguments, None for nothing.
+# (adjoint g of the result, result y, arguments) -> adjoints of the arguments, None for nothing. A function stands here
+# only where the formula of the table would lose digits, or does not say all.
 GRADIENTS: dict[str, Row] = {
     "add": lambda g, y, a, b: (g, g),
     "sub": lambda g, y, a, b: (g, -g),
@@ -113,29 +139,10 @@ GRADIENTS: dict[str, Row] = {
     "max": _max,
     "min": _min,
     "where": lambda g, y, c, a, b: (None, _masked(g, c), _masked(g, c, False)),
-    "sqrt": lambda g, y, a: (0.5 * g / y,),
     "pow": _pow,
-    "exp": lambda g, y, a: (g * y,),
-    "expm1": lambda g, y, a: (g * call("exp", a),),
     "log": lambda g, y, a: (Adjoint(g, (), a),),
-    "log1p": lambda g, y, a: (g / (a + 1.0),),
-    "sin": lambda g, y, a: (g * call("cos", a),),
-    "cos": lambda g, y, a: (-(g * call("sin", a)),),
-    "tan": lambda g, y, a: (g * _tan_slope(y),),
-    "sinh": lambda g, y, a: (g * call("cosh", a),),
-    "cosh": lambda g, y, a: (g * call("sinh", a),),
     "tanh": lambda g, y, a: (g * _sech_squared(a),),
-    "asinh": lambda g, y, a: (g / call("hypot1", a),),
-    "atan": lambda g, y, a: (g / (a * a + 1.0),),
-    "sigmoid": lambda g, y, a: (g * y * call("sigmoid", -a),),
-    "logsigmoid": lambda g, y, a: (g * call("sigmoid", -a),),
-    "softplus": lambda g, y, a: (g * call("sigmoid", a),),
-    "erf": lambda g, y, a: (2.0 * _INVERSE_ROOT_PI * g * call("exp", -(a * a)),),
-    "erfc": lambda g, y, a: (-2.0 * _INVERSE_ROOT_PI * g * call("exp", -(a * a)),),
     "erfcx": lambda g, y, a: (g * call("erfcx_grad", a),),
-    "ndtr": lambda g, y, a: (_DENSITY * g * call("exp", -0.5 * (a * a)),),
-    "log_ndtr": lambda g, y, a: (g * _log_ndtr_slope(a),),
-    "logcosh": lambda g, y, a: (g * call("tanh", a),),
     "i0e": lambda g, y, a: (g * _i0e_slope(a),),
     "i1e": lambda g, y, a: (g * _i1e_slope(a),),
     "sinc": lambda g, y, a: (g * call("sinc_grad", a),),
@@ -155,6 +162,7 @@ GRADIENTS |= {
     for name, row in INSTRUCTIONS.items()
     if row.chooses and name not in GRADIENTS
 }
+GRADIENTS |= {name: _by_table(name) for name in DIFFERENTIABLE if name not in GRADIENTS}
 
 
 def _erfcx_bend(y: Value, a: Value) -> Value:

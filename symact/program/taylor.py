@@ -15,8 +15,10 @@ from functools import lru_cache
 
 import numpy as np
 
+from symact.expr.functions import FUNCTIONS
 from symact.program.builder import Emitter, Value, call
-from symact.program.mpmath_values import at
+from symact.program.derivatives import derivative
+from symact.program.mpmath_values import at, fold
 from symact.program.program import Program
 
 # Number of terms: series are arrays of coefficients of x**0, x**1, ...; those of a Program's values start
@@ -88,19 +90,8 @@ def _integral(a: Series, start: float) -> Series:
     return np.append(start, a[:-1] / np.arange(1, TERMS))
 
 
-def _through(name: str, slope: Callable[[Series], Series]) -> Callable[[Series], Series]:
-    """A function by its value at the constant term and the integral of its derivative."""
-
-    def row(u: Series) -> Series:
-        return _integral(_multiply(slope(u), _derivative(u)), _number(name, float(u[0])))
-
-    return row
-
-
 @lru_cache(maxsize=4096)
 def _number(name: str, x: float) -> float:
-    from symact.program.mpmath_values import fold
-
     value = fold(name, [x])
     if value is None:
         raise NoSeriesError
@@ -166,19 +157,6 @@ def _sigmoid(u: Series) -> Series:
     return _inverse(_add(_constant(1.0), _exp(-u)))
 
 
-def _gauss(u: Series, scale: float, half: float) -> Series:
-    return scale * _exp(-half * _multiply(u, u))
-
-
-def _tanh_slope(u: Series) -> Series:
-    cosh = _hyperbolic(u)[1]
-    return _inverse(_multiply(cosh, cosh))
-
-
-def _erfcx(u: Series) -> Series:
-    return _multiply(_exp(_multiply(u, u)), SERIES["erfc"](u))
-
-
 def _sinc(u: Series) -> Series:
     return _divide(_circular(u)[0], u)
 
@@ -198,33 +176,20 @@ def _bessel(order: int) -> Callable[[Series], Series]:
 
 
 _I0, _I1 = _bessel(0), _bessel(1)
-_PEAK, _DENSITY = 2.0 / math.sqrt(math.pi), 1.0 / math.sqrt(2.0 * math.pi)
+_PEAK = 2.0 / math.sqrt(math.pi)
 
-# Functions of one argument that are analytic where they are defined.
+# Functions of one argument that are analytic where they are defined: those that others are made of, and helpers.
 SERIES: dict[str, Callable[[Series], Series]] = {
     "sqrt": _sqrt,
     "exp": _exp,
     "expm1": lambda u: np.append(_number("expm1", float(u[0])), _exp(u)[1:]),
     "log": _log,
-    "log1p": _through("log1p", lambda u: _inverse(_add(_constant(1.0), u))),
     "sin": lambda u: _circular(u)[0],
     "cos": lambda u: _circular(u)[1],
     "tan": lambda u: _divide(*_circular(u)),
     "sinh": lambda u: _hyperbolic(u)[0],
     "cosh": lambda u: _hyperbolic(u)[1],
-    "tanh": _through("tanh", _tanh_slope),
-    "asinh": _through("asinh", lambda u: _inverse(_sqrt(_one_plus_square(u)))),
-    "atan": _through("atan", lambda u: _inverse(_one_plus_square(u))),
     "sigmoid": _sigmoid,
-    "softplus": _through("softplus", _sigmoid),
-    "logsigmoid": _through("logsigmoid", lambda u: _sigmoid(-u)),
-    "erf": _through("erf", lambda u: _gauss(u, _PEAK, 1.0)),
-    "erfc": _through("erfc", lambda u: _gauss(u, -_PEAK, 1.0)),
-    "ndtr": _through("ndtr", lambda u: _gauss(u, _DENSITY, 0.5)),
-    "log_ndtr": lambda u: _log(SERIES["ndtr"](u)),
-    "erfcx": _erfcx,
-    "erfcx_grad": lambda u: _add(2.0 * _multiply(u, _erfcx(u)), _constant(-_PEAK)),
-    "logcosh": _through("logcosh", lambda u: SERIES["tanh"](u)),
     "hypot1": lambda u: _sqrt(_one_plus_square(u)),
     "sinc": _sinc,
     "sinc_grad": lambda u: _divide(_add(_circular(u)[1], -_sinc(u)), u),
@@ -249,6 +214,7 @@ class _Side:
     def __init__(self, side: float):
         self.side = side
         self.poles = self.removable = False
+        self._open: set[str] = set()
         self.rows: dict[str, Callable[..., Series]] = {
             "add": _add,
             "sub": lambda a, b: _add(a, -b),
@@ -256,8 +222,6 @@ class _Side:
             "div": self.divide,
             "neg": lambda a: -a,
             "abs": self.absolute,
-            "sign": lambda a: self.constant(self.sign(a)),
-            "floor": self.floor,
             "max": lambda a, b: b if self.sign(_add(a, -b)) < 0 else a,
             "min": lambda a, b: a if self.sign(_add(a, -b)) < 0 else b,
             "lt": lambda a, b: self.constant(float(self.sign(_add(a, -b)) < 0)),
@@ -267,6 +231,8 @@ class _Side:
             "i0e": lambda a: self.multiply(self("exp", -self.absolute(a)), self.analytic(_I0, a)),
             "i1e_ratio": lambda a: self.multiply(self("exp", -self.absolute(a)), self.analytic(_I1, a)),
             "i1e": lambda a: self.multiply(a, self("i1e_ratio", a)),
+            "erfcx": lambda a: self.multiply(self("exp", self.multiply(a, a)), self("erfc", a)),
+            "erfcx_grad": lambda a: _add(2.0 * self.multiply(a, self("erfcx", a)), self.constant(-_PEAK)),
             "product_rest": lambda a, b: self.constant(0.0),
             "sum_rest": lambda a, b: self.constant(0.0),
             "sin_sum": lambda a, b: self("sin", _add(a, b)),
@@ -275,14 +241,42 @@ class _Side:
         }
 
     def __call__(self, name: str, *arguments: Series) -> Series:
+        if name in self.rows:
+            return self.rows[name](*arguments)
+        (u,) = arguments
         row = SERIES.get(name)
-        return self.rows[name](*arguments) if row is None else self.analytic(row, *arguments)
+        return self.by_derivative(name, u) if row is None else self.analytic(row, u)
 
     def analytic(self, row: Callable[[Series], Series], u: Series) -> Series:
         """A function of a series without poles."""
         if u[:POLES].any():
             raise NoSeriesError
         return _padded(row(u[POLES:]))
+
+    def by_derivative(self, name: str, u: Series) -> Series:
+        """A function by its limit at 0 and the integral of the derivative that the table of functions has."""
+        if name in self._open or u[:POLES].any():
+            raise NoSeriesError
+        start = float(u[POLES])
+        if FUNCTIONS[name].derivative == "0":
+            # It jumps, perhaps just here.
+            side = self.sign(_add(u, -self.constant(start)))
+            return self.constant(_number(name, math.nextafter(start, side * math.inf) if side else start))
+        self._open.add(name)
+        try:
+            program = derivative(name)
+            values = [u]
+            for operation in program.operations:
+                if operation.name == "const":
+                    values.append(self.constant(operation.number))
+                else:
+                    values.append(self(operation.name, *[values[a] for a in operation.arguments]))
+        finally:
+            self._open.remove(name)
+        slope = values[program.output]
+        if slope[:POLES].any():
+            raise NoSeriesError
+        return _padded(_integral(_multiply(slope[POLES:], _derivative(u[POLES:])), _number(name, start)))
 
     def constant(self, value: float) -> Series:
         """A number as a series."""
@@ -292,14 +286,6 @@ class _Side:
         """The sign of a series close to 0."""
         order = _leading(u)
         return 0.0 if order == len(u) else math.copysign(1.0, u[order]) * self.side ** (order % 2)
-
-    def floor(self, u: Series) -> Series:
-        """The largest whole number that a series close to 0 does not fall below."""
-        if u[:POLES].any():
-            raise NoSeriesError
-        whole = math.floor(u[POLES])
-        below = self.sign(_add(u, -self.constant(float(whole)))) < 0
-        return self.constant(float(whole - below))
 
     def absolute(self, u: Series) -> Series:
         """The absolute value of a series close to 0."""
