@@ -31,11 +31,19 @@ def import_what_is_named(text: str) -> None:
                 names = [alias.name for alias in inner.names]
             elif isinstance(inner, ast.ImportFrom) and not inner.level and inner.module:
                 names = [inner.module]
+            elif isinstance(inner, ast.Call) and _name(inner.func) in ("import_module", "__import__"):
+                first = inner.args[:1]
+                names = [a.value for a in first if isinstance(a, ast.Constant) and isinstance(a.value, str)]
             else:
                 continue
             for name in names:
                 with suppress(Exception):
                     importlib.import_module(name)
+
+
+def _name(function: ast.expr) -> str:
+    """Of `f` or `module.f`."""
+    return getattr(function, "id", getattr(function, "attr", ""))
 
 
 def prepare(task: Any) -> None:
