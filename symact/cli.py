@@ -127,6 +127,9 @@ def compile_(
     space: SpaceOption = None,
     show: Annotated[Stage | None, typer.Option("--show", help="Print one stage of the compiler.")] = None,
     check: Annotated[bool, typer.Option("--check", help="Compare with high precision.")] = False,
+    certify: Annotated[
+        bool, typer.Option("--certify", help="Every 16-bit input, value and slope; --output FILE.json.")
+    ] = False,
     plot: Annotated[
         Path | None, typer.Option("--plot", help="Draw function and derivative (.png, .svg, .pdf).")
     ] = None,
@@ -138,10 +141,18 @@ def compile_(
     from symact.commands import compiled
 
     if compiled.is_grammar(target):
-        _refuse(("--show", show), ("--check", check), ("--plot", plot), ("--grammar", grammar), of="a grammar")
+        _refuse(
+            *(("--show", show), ("--check", check), ("--certify", certify), ("--plot", plot), ("--grammar", grammar)),
+            of="a grammar",
+        )
         compiled.show_grammar(target, space, equivalence.value, output, as_json)
     else:
         _refuse(("--space", space), of="an expression")
+        if certify:
+            from symact.commands import certifying
+
+            _refuse(("--show", show), ("--check", check), ("--plot", plot), of="--certify")
+            return certifying.show_certificate(target, grammar, output, as_json)
         compiled.show_expression(target, grammar, show and show.value, check, plot, output, as_json)
 
 

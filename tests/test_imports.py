@@ -21,7 +21,7 @@ FLOORS = (
     ("program",),
     ("equivalence", "backends"),
     ("catalog", "optimize", "store", "activation"),
-    ("tasks", "export"),
+    ("tasks", "export", "certify"),
     ("execute", "report"),
     ("study",),
     ("bench", "integrations"),

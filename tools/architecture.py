@@ -36,6 +36,7 @@ ROOMS = {
     "execute": "processes, Ray",
     "tasks": "data, training, score",
     "export": "Python, ONNX, plots",
+    "certify": "every input, every fact",
     "catalog": "published functions",
     "optimize": "ask and tell",
     "store": "trials on disk",
@@ -177,7 +178,7 @@ COLOURS = {
 }
 KIND = {
     **dict.fromkeys(("expr",), "language"),
-    **dict.fromkeys(("program", "equivalence", "backends", "activation", "export", "catalog"), "compiler"),
+    **dict.fromkeys(("program", "equivalence", "backends", "activation", "export", "certify", "catalog"), "compiler"),
     **dict.fromkeys(("tasks", "store", "optimize", "execute", "study", "bench"), "search"),
     **dict.fromkeys(("report", "commands", "cli", "integrations"), "surface"),
 }

@@ -90,8 +90,8 @@ def _compiled(program: Program) -> Runner:
     if constant is not None:
         return _raised(constant)
     if len(arguments) == 1:
-        return _decided(function) if function in _DECIDING else _unary(function)
-    return _decided_by_two(function) if function in _DECIDING else _binary(function)
+        return _decided(function) if function in DECIDING else _unary(function)
+    return _decided_by_two(function) if function in DECIDING else _binary(function)
 
 
 def _raised(exponent: int) -> Runner:
@@ -146,7 +146,7 @@ def _walker(plan: list[tuple[Any, tuple[int, ...], Any]], output: int) -> Runner
                 values.append(_where(*operands))
             elif markers:
                 values.append(UNDEFINED if any(marker is UNDEFINED for marker in markers) else UNKNOWN)
-            elif function in _DECIDING:
+            elif function in DECIDING:
                 values.append(function(decided, *operands))
             else:
                 values.append(_finite(function(*operands)))
@@ -165,6 +165,11 @@ def _planned(program: Program) -> list[tuple[Any, tuple[int, ...], Any]]:
         else:
             plan.append((BALLS[step.name], step.arguments, None))
     return plan
+
+
+def constant_ball(value: sympy.Expr) -> arb:
+    """The ball of an exact constant (rational, pi or e) at the current precision."""
+    return _constant(value, ctx.prec)
 
 
 @lru_cache(maxsize=4096)
@@ -460,6 +465,7 @@ BALLS: dict[str, Callable[..., Any]] = {
     "heaviside": _heaviside,
 }
 
-_DECIDING = frozenset(
+# What needs to know whether a ball that holds zero is taken for it.
+DECIDING = frozenset(
     {_div, _pow, _log, _log1p, _sqrt, _sign, _floor, _lgamma, _less, _less_equal, _equal, _unequal, _heaviside}
 )

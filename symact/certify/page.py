@@ -1,0 +1,146 @@
+"""A certificate as one page of text, 80 columns wide."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from symact.certify.facts import EDGE_OF_RANGE
+
+WIDTH = 80
+_LABEL = 14
+_SHOWN = 6
+
+
+def page(document: dict[str, Any]) -> str:
+    """The document of a certificate, for a person."""
+    lines: list[str] = []
+    lines += _filled("", f"Certificate of {document['expression']}")
+    if document["parameters"]:
+        shown = ", ".join(f"{name} = {value:g}" for name, value in document["parameters"].items())
+        lines += _row("parameters", shown)
+    lines += _row("verdict", document["verdict"])
+    for name, found in document["dtypes"].items():
+        lines += ["", *_of_type(name, found)]
+    return "\n".join([*lines, "", *_of_function(document["function"])])
+
+
+def _filled(indent: str, text: str) -> list[str]:
+    return textwrap.wrap(text, WIDTH, initial_indent=indent, subsequent_indent=indent + "  ", break_on_hyphens=False)
+
+
+def _row(label: str, text: str) -> list[str]:
+    first = f"  {label:<{_LABEL}} "
+    rest = " " * len(first)
+    return textwrap.wrap(text, WIDTH, initial_indent=first, subsequent_indent=rest, break_on_hyphens=False)
+
+
+def _number(value: float | str | None) -> str:
+    if value is None:
+        return "-"
+    if isinstance(value, str):
+        return value
+    if value and abs(value) == EDGE_OF_RANGE:
+        return "2^128" if value > 0 else "-2^128"
+    return f"{value + 0.0:.7g}"
+
+
+def _errors(found: dict[str, Any]) -> str:
+    if not found["counted"]:
+        return "nowhere defined"
+    text = f"{_number(found['worst'])} ulp at {_number(found['at'])}: "
+    text += f"{_number(found['found'])} for {_number(found['exact'])}"
+    if found["beyond"]:
+        places = ", ".join(map(_number, found["beyond_at"]))
+        text += f"; {found['beyond']} beyond, at {places}" + (
+            ", ..." if found["beyond"] > len(found["beyond_at"]) else ""
+        )
+    return text
+
+
+def _ranges(found: dict[str, Any]) -> str:
+    parts = [
+        _number(low) if low == high else f"{_number(low)} to {_number(high)}" for low, high in found["first"][:_SHOWN]
+    ]
+    if found["ranges"] > len(parts):
+        parts.append(f"... ({found['ranges']} ranges)")
+    return f"{found['inputs']:,} inputs: {', '.join(parts)}" if parts else "none"
+
+
+def _of_type(name: str, found: dict[str, Any]) -> Iterator[str]:
+    yield from _filled(
+        "", f"{name}: all {found['inputs']:,} inputs ({found['finite']:,} finite), {found['backend']} kernel"
+    )
+    yield from _row("worst value", _errors(found["values"]))
+    yield from _row("worst slope", _errors(found["slopes"]))
+    for label, other in found["other_backends"].items():
+        beyond = other["values"]["beyond"], other["slopes"]["beyond"]
+        text = f"value {_number(other['worst_value_ulp'])} ulp, slope {_number(other['worst_slope_ulp'])} ulp"
+        yield from _row(
+            f"on {label}", text + (f"; beyond: {beyond[0]} values, {beyond[1]} slopes" if any(beyond) else "")
+        )
+    special = found["at_infinities"]
+    yield from _row(
+        "at -inf, inf",
+        f"{special['-inf']['value']}, {special['inf']['value']} (slopes {special['-inf']['slope']}, "
+        f"{special['inf']['slope']}); at nan {special['nan']['value']}",
+    )
+    if found["undefined"]:
+        counts = ", ".join(f"{count:,} {what}" for what, count in found["at_undefined_inputs"].items() if count)
+        yield from _row("undefined at", f"{_ranges(found['truth']['undefined'])}; the kernel gives {counts}")
+    if found["without_derivative"]:
+        yield from _row("no derivative", _ranges(found["truth"]["no_derivative"]))
+    reversed_ = found["order_kept"]["reversed"]
+    yield from _row("order", f"{reversed_ or 'no'} neighbours of {found['order_kept']['neighbours']:,} are reversed")
+    extent = found["range"]
+    yield from _row(
+        "range",
+        f"{_number(extent['low'])} (at {_number(extent.get('low_at'))}) to {_number(extent['high'])} "
+        f"(at {_number(extent.get('high_at'))})",
+    )
+    largest = found["largest_slope"]
+    yield from _row("largest slope", f"{_number(largest['size'])} in size, at {_number(largest['at'])}")
+    yield from _row("zero at", _ranges(found["zeros"]))
+    yield from _row("slope zero at", _ranges(found["zero_slopes"]))
+    yield from _row("known by", found["known"])
+
+
+def _bounds(pair: Sequence[float] | None) -> str:
+    if pair is None:
+        return "not bounded by this analysis"
+    low, high = pair
+    if abs(low) > 1e30:
+        return "infinite, as far as looked"
+    return _number(low) if f"{low:.5g}" == f"{high:.5g}" and high - low < 1e-6 else f"between {low:.9g} and {high:.9g}"
+
+
+def _of_function(found: dict[str, Any]) -> Iterator[str]:
+    yield from _filled("", "The function itself, for every real x from -2^128 to 2^128")
+    pieces = [
+        f"{piece['direction']} from {_number(piece['from'])} to {_number(piece['to'])}"
+        for piece in found["monotonicity"]
+    ]
+    yield from _row("monotonicity", _listed(pieces))
+    turns = [
+        f"{turn['kind']} at {_number(turn['x'])} (value {_number(turn['value'])})" for turn in found["turning_points"]
+    ]
+    yield from _row("slope zero at", _listed(turns) if turns else "no change of direction was found")
+    zeros = [
+        f"{_number(zero['x'])} ({zero['known']})"
+        if zero["x"] is not None
+        else f"{_number(zero['between'][0])} to {_number(zero['between'][1])} ({zero['known']})"
+        for zero in found["zeros"]
+    ]
+    yield from _row("zeros", _listed(zeros) if zeros else "none")
+    yield from _row("infimum", _bounds(found["infimum"]))
+    yield from _row("supremum", _bounds(found["supremum"]))
+    yield from _row("Lipschitz", _bounds(found["lipschitz"]))
+    for side, limit in found["limits"].items():
+        yield from _row(f"limit at {side}", f"{_number(limit['value'])} ({limit['known']})")
+    yield from _row("known by", found["known"])
+
+
+def _listed(parts: list[str]) -> str:
+    shown = parts if len(parts) <= _SHOWN + 1 else [*parts[:_SHOWN], f"... ({len(parts)} in all)"]
+    return "; ".join(shown)
