@@ -31,6 +31,7 @@ __all__, __getattr__, __dir__ = lazy(
         "compare": "symact.study.comparing",
         "OPTIMIZERS": "symact.optimize",
         "TASKS": "symact.tasks",
+        "register": "symact.integrations.huggingface",
         "Outcome": "symact.records",
         "Status": "symact.records",
         "Trial": "symact.records",

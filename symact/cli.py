@@ -319,11 +319,12 @@ def top(
     directory: RunArgument,
     shown: Annotated[int, typer.Option("-n", min=0, max=MOST, help="How many; 0: all.")] = 10,
     as_json: JsonOption = False,
+    as_csv: Annotated[bool, typer.Option("--csv", help="Print comma-separated values and nothing else.")] = False,
 ) -> None:
     """The best functions that a study found, with seeds and spread."""
     from symact.commands import studies
 
-    studies.show_top(directory, shown, as_json)
+    studies.show_top(directory, shown, as_json, as_csv)
 
 
 @app.command(

@@ -6,7 +6,6 @@ Both take an expression or its text, in a grammar's operators or as a formula.
 from __future__ import annotations
 
 import gc
-import html
 from collections.abc import Iterable
 from typing import Any
 
@@ -15,9 +14,10 @@ from torch import Tensor, nn
 from torch.fx import Proxy, Tracer
 from torch.nn.parameter import is_lazy
 
+from symact.activation.notebook import shown
 from symact.activation.runner import checked, place_of_channels, shared_runner
 from symact.backends import torch_source
-from symact.errors import InputError
+from symact.errors import InputError, SymactError
 from symact.expr.formula_text import formula_text
 from symact.expr.operators import Parameter, Vocabulary
 from symact.expr.tree import Expr, parse
@@ -73,6 +73,12 @@ class CompiledFunction:
 
     def __repr__(self) -> str:
         return f"CompiledFunction({str(self.expr)!r})"
+
+    def _repr_latex_(self) -> str:
+        return self.expr._repr_latex_()
+
+    def _repr_html_(self) -> str:
+        return shown(self.expr, self)
 
 
 def compile(expr: Expr | str, grammar: Vocabulary | None = None) -> CompiledFunction:
@@ -221,7 +227,14 @@ class Activation(nn.Module):
 
     def _repr_html_(self) -> str:
         names = ", ".join(f"{name} = {value}" for name, value in self.constants().items())
-        return f"<code>{html.escape(repr(self))}</code>" + (f"<br>{html.escape(names)}" if names else "")
+        return shown(self.expr, self._drawn(), names)
+
+    def _drawn(self) -> CompiledFunction:
+        """The function with the constants that it has now, for a curve; those per channel have their initial values."""
+        try:
+            return CompiledFunction(parse(self.expression()))
+        except SymactError:
+            return CompiledFunction(self.expr)
 
     def extra_repr(self) -> str:
         """What `print(module)` shows."""

@@ -12,17 +12,23 @@ from symact.expr.tree import Expr
 from symact.files import check_output
 from symact.records import Trial
 from symact.report import console
+from symact.report.frames import csv_text
 from symact.report.leaderboard import Row, leaderboard, winner
 from symact.store import Settings, Store, holds_study
 
 Constants: TypeAlias = Mapping[str, Any]
 
 
-def show_top(run: Path, shown: int, as_json: bool) -> None:
+def show_top(run: Path, shown: int, as_json: bool, as_csv: bool = False) -> None:
     """Print the leaderboard of a run folder; `shown` 0 means all of it."""
+    if as_json and as_csv:
+        raise InputError("--json and --csv: choose one of them")
     with Store.open(run) as store:
         rows = leaderboard(store.trials(), store.confirmations())
-    show_rows(rows, shown, store.settings, run, as_json)
+    if as_csv:
+        print(csv_text([row.flat() for row in (rows if shown == 0 else rows[:shown])]), end="")
+    else:
+        show_rows(rows, shown, store.settings, run, as_json)
 
 
 def show_rows(rows: Sequence[Row], shown: int, settings: Settings, run: Path, as_json: bool) -> None:

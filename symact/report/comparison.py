@@ -8,7 +8,6 @@ at most 5 % of comparisons.
 
 from __future__ import annotations
 
-import html
 import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
@@ -19,7 +18,7 @@ from scipy.special import stdtr
 from symact.equivalence.index.function_index import FunctionIndex
 from symact.expr.tree import Candidate, Expr, candidate_text, from_document, sites
 from symact.records import Direction, Metric, Status, Trial
-from symact.report.frames import frame
+from symact.report.frames import frame, table_html
 from symact.report.leaderboard import MINIMUM_PAIRS, Difference, leaderboard, paired_difference
 from symact.report.naming import known_name, shown
 from symact.store import Store
@@ -213,12 +212,9 @@ class Comparison:
         return frame([row.document() for row in self.rows])
 
     def _repr_html_(self) -> str:
-        cells = [self.cells(row) for row in self.rows]
-        headings = [h for h in (cells[0] if cells else {}) if any(row[h] for row in cells)]
-        head = "".join(f"<th>{html.escape(heading)}</th>" for heading in headings)
-        body = "".join("<tr>" + "".join(f"<td>{html.escape(row[h])}</td>" for h in headings) + "</tr>" for row in cells)
-        notes = "<br>".join(map(html.escape, self.notes()))
-        return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table><small>{notes}</small>"
+        return table_html(
+            [self.cells(row) for row in self.rows], f"{len(self.rows)} functions on {self.task}", self.notes()
+        )
 
     def cells(self, row: ComparedFunction) -> dict[str, str]:
         """Heading -> text of a row."""

@@ -15,6 +15,7 @@ from typing import Any, TypeAlias
 from symact import __version__
 from symact.errors import SymactError
 from symact.expr.display import latex
+from symact.expr.mathml import mathml
 from symact.expr.tree import Expr, is_mixture, sites
 from symact.optimize.evolution import cost
 from symact.records import Status, Trial
@@ -22,7 +23,6 @@ from symact.report import curves
 from symact.report.function_map import places
 from symact.report.leaderboard import Difference, Row, is_relu, leaderboard, winner
 from symact.report.learned import panels
-from symact.report.mathml import mathml
 from symact.report.view import StudyView
 
 Document: TypeAlias = dict[str, Any]

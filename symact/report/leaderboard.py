@@ -98,6 +98,17 @@ class Row:
             "versus_best_baseline": self.versus_best_baseline and asdict(self.versus_best_baseline),
         }
 
+    def flat(self) -> dict[str, Any]:
+        """The row as one line of a table: numbers and texts alone."""
+        found = self.document()
+        confirmed = found.pop("confirmed") or {"score": None, "scores": []}
+        found["scores"] = " ".join(map(repr, found["scores"]))
+        found |= {"confirmed_score": confirmed["score"], "confirmed_scores": " ".join(map(repr, confirmed["scores"]))}
+        for name in ("versus_relu", "versus_best_baseline"):
+            versus = found.pop(name) or {}
+            found |= {f"{name}_{part}": versus.get(part) for part in ("difference", "low", "high")}
+        return found
+
 
 def paired_difference(
     scores: Sequence[float], reference: Sequence[float], direction: Direction = Direction.maximize

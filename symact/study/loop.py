@@ -21,11 +21,14 @@ from symact.expr.tree import Candidate, Expr, candidate_text, to_document
 from symact.optimize import OPTIMIZERS
 from symact.optimize.pool import Pool
 from symact.records import Outcome, Trial
+from symact.report.frames import frame, leaderboard_html
+from symact.report.leaderboard import Row, leaderboard
 from symact.store import Evaluation, Settings, Store, check_new
 from symact.store.ledger import Ledger
 from symact.store.settings import machine, versions
 from symact.study import setup
 from symact.study.baselines import MemberSearch
+from symact.study.callbacks import Callback, listening
 from symact.study.evaluating import Evaluator, training_seed
 from symact.study.feature_cache import FeatureCache
 from symact.study.given import GivenCandidates
@@ -251,7 +254,7 @@ class Study:
             members, random = lambda _: None, lambda: GivenCandidates((), functions.index.key)
         self._proposer = Proposer(space, settings, self._ledger, self.optimizer, random, members)
 
-    def run(self, evaluations: int, progress: Report | None = None) -> list[Trial]:
+    def run(self, evaluations: int, progress: Report | None = None, callbacks: Sequence[Callback] = ()) -> list[Trial]:
         """Go on until that many distinct functions are evaluated, baselines and failures included.
 
         Afterwards the best functions and ReLU are trained on fresh seeds. However this ends, what has
@@ -260,6 +263,7 @@ class Study:
         Args:
             evaluations: the total, over all runs of this study.
             progress: called with a `Progress` whenever a trial has finished.
+            callbacks: called with this study and a `Progress` likewise; ready ones are in `symact.integrations`.
 
         Returns:
             The trials, in ask order.
@@ -269,8 +273,8 @@ class Study:
             SymactError: the disk is full, or workers cannot be started.
         """
         setup.check_goal(evaluations)
-        with self._writing():
-            watch = Watch(self._ledger, evaluations, progress)
+        with self._writing(), listening(self, callbacks, progress) as report:
+            watch = Watch(self._ledger, evaluations, report)
             try:
                 if self.store.goal() != evaluations:
                     self.store.record_goal(evaluations)
@@ -428,6 +432,23 @@ class Study:
     def best(self, count: int = 1) -> list[Trial]:
         """The best trials at full measure, best first."""
         return [self._ledger.trial(number) for number in self._ledger.best(count)]
+
+    def leaderboard(self) -> list[Row]:
+        """What was found, best first: what was confirmed on fresh seeds before the rest, failures last."""
+        return leaderboard(self.trials, self.confirmations)
+
+    def to_pandas(self) -> Any:
+        """The leaderboard as a `pandas.DataFrame`, one row per function.
+
+        Raises:
+            InputError: pandas is not installed.
+        """
+        return frame([row.flat() for row in self.leaderboard()])
+
+    def _repr_html_(self) -> str:
+        settings = self.settings
+        title = f"{settings.optimizer} on {settings.task.name}: {self.evaluations} functions"
+        return leaderboard_html(self.leaderboard(), title, settings.metric)
 
     def close(self) -> None:
         """End workers, give the run folder back."""

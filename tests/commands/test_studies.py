@@ -173,3 +173,21 @@ def test_a_candidate_with_a_function_per_site_is_exported_site_by_site():
     assert studies._learned("run", trial, 2) == (candidate[1], {}, ())
     with pytest.raises(InputError, match="choose --site 1 to 2"):
         studies._learned("run", trial, None)
+
+
+def test_the_leaderboard_as_comma_separated_values(symact, tiny, task):
+    import csv
+    import io
+
+    assert symact("search", "random", "--grammar", tiny, "--task", task, "--evaluations", "12", "--run", "run")[0] == 0
+    code, out, _ = symact("top", "run", "--csv", "-n", "0")
+    assert code == 0
+    rows = list(csv.DictReader(io.StringIO(out)))
+    code, document, _ = symact("top", "run", "--json", "-n", "0")
+    trials = json.loads(document)["trials"]
+    assert [row["expression"] for row in rows] == [trial["expression"] for trial in trials]
+    assert [float(row["score"]) for row in rows] == [trial["score"] for trial in trials]
+    assert rows[0]["confirmed_score"]
+    code, out, err = symact("top", "run", "--csv", "--json")
+    assert (code, out) == (2, "")
+    assert "choose one" in err

@@ -7,6 +7,7 @@ is nothing that a name in a stranger's grammar could turn into markup.
 
 from __future__ import annotations
 
+import html
 from typing import Any, TypeAlias
 
 import sympy
@@ -40,6 +41,14 @@ def mathml(expr: Expr) -> Node | None:
     except (RecursionError, ValueError, TypeError, AttributeError):
         return None
     return tree if _size(tree) <= LARGEST else None
+
+
+def mathml_text(tree: Node) -> str:
+    """The elements of a tree as text; what stands in them is escaped."""
+    if isinstance(tree, str):
+        return html.escape(tree)
+    name, *children = tree
+    return f"<{name}>{''.join(map(mathml_text, children))}</{name}>"
 
 
 def _size(tree: Node) -> int:
