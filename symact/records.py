@@ -117,6 +117,7 @@ class Outcome:
         A score that is not finite, or beyond `LARGEST`, becomes `Status.nonfinite`; one that is no number becomes
         `Status.crashed`. Either says what the task returned.
         """
+        score = _detached(score)
         reason = not_a_score(score)
         if reason:
             return cls(Status.crashed, None, reason, metrics, tuple(constants))
@@ -138,8 +139,14 @@ class Outcome:
         return cls(status, None, str(reason), metrics)
 
 
+def _detached(value: Any) -> Any:
+    """A tensor without its gradient, which warns when it is made a number; anything else as it is."""
+    return value.detach() if callable(getattr(value, "detach", None)) else value
+
+
 def not_a_score(value: object) -> str:
     """Why what a task returned is no score, `""` if it is one: a number, or an array or tensor of one number."""
+    value = _detached(value)
     kind, shape = type(value).__name__, getattr(value, "shape", None)
     if isinstance(value, int | float) and not isinstance(value, bool):
         try:

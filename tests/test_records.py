@@ -21,6 +21,11 @@ def test_any_number_is_a_score(score):
     assert outcome.score == float(score)
 
 
+@pytest.mark.filterwarnings("error")
+def test_a_loss_with_its_gradient_is_a_score_without_a_warning():
+    assert Outcome.finished(torch.tensor(0.5, requires_grad=True)).score == 0.5
+
+
 @pytest.mark.parametrize(
     ("score", "said"),
     [
