@@ -24,6 +24,7 @@ from symact.report.naming import known_name, shown
 from symact.store import Store
 
 SIGNIFICANCE = 0.05
+NAMED = 8  # functions that share the first place, in the note below the table
 
 
 @dataclass(frozen=True)
@@ -257,7 +258,8 @@ class Comparison:
         if self.best is not None:
             tied = [r.shown + (f" at site {r.site}" if r.site else "") for r in self.rows if r.tied_with_best]
             if tied:
-                notes.append(f"not told apart from the first place: {', '.join(tied)}")
+                more = f" and {len(tied) - NAMED} more" if len(tied) > NAMED else ""
+                notes.append(f"not told apart from the first place: {', '.join(tied[:NAMED])}{more}")
         notes += [f"{row.expression}: the same function as {row.same_as}" for row in self.rows if row.same_as]
         return notes
 

@@ -9,6 +9,7 @@ from typing import Any
 from symact.errors import FormulaError, InputError
 from symact.execute import task_loading as tasks
 from symact.expr.grammar import Grammar
+from symact.expr.operators import KINDS
 from symact.expr.shape import parse_shape
 from symact.expr.space import Space
 from symact.expr.tree import Candidate, Expr, parse, sites
@@ -118,15 +119,17 @@ def read(function: str | Expr | Sequence[Expr], grammar: Grammar, what: str) -> 
     """
     if isinstance(function, tuple):
         return tuple(read(part, grammar, what) for part in function)
-    if not isinstance(function, str | Expr):
+    if isinstance(function, Expr):
+        operators = [node.operator for node in function.walk() if node.operator.kind in KINDS]
+        if any(grammar.operators.get(operator.name) != operator for operator in operators):
+            raise InputError(f"{function}: its operators are not those of the grammar; give grammar=")
+        return function
+    if not isinstance(function, str):
         raise InputError(f"{what}: expressions or their texts are compared, not {type(function).__name__}")
     try:
-        found = parse(str(function), grammar)
+        return parse(function, grammar)
     except FormulaError as error:
         raise InputError(f"{function}: {error}") from None
-    if isinstance(function, Expr) and not function.is_formula and found != function:
-        raise InputError(f"{function}: its operators are not those of the grammar; give grammar=")
-    return found
 
 
 def _sites(task: Any, data: Any) -> int:

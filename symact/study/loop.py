@@ -25,6 +25,7 @@ from symact.report.frames import frame, leaderboard_html
 from symact.report.leaderboard import Row, leaderboard
 from symact.store import Evaluation, Settings, Store, check_new
 from symact.store.ledger import Ledger
+from symact.store.outcomes import plain
 from symact.store.settings import machine, versions
 from symact.study import setup
 from symact.study.baselines import MemberSearch
@@ -122,7 +123,7 @@ class Study:
             task=described,
             metric=metric_of(loaded),
             baselines=(against,) if given else setup.checked_baselines(loaded, space.grammar),
-            given=tuple(to_document(candidate, space.grammar) for candidate in given),
+            given=tuple(plain(to_document(candidate, space.grammar)) for candidate in given),
             each_site=each_site,
             optimizer=setup.optimizer_name(optimizer),
             optimizer_settings=settings,

@@ -11,6 +11,8 @@ import pytest
 
 import symact
 from symact.errors import InputError
+from symact.expr.operators import Parameter, Vocabulary
+from symact.expr.tree import parse
 from symact.records import Outcome
 from symact.report.comparison import Comparison
 from symact.store import Store, holds_study
@@ -127,6 +129,22 @@ def test_each_site_at_a_time(tmp_path):
 def test_functions_in_the_operators_and_parameters_of_a_grammar():
     table = symact.compare(["mul(x,sigmoid(x))", "x*sigmoid(beta*x)"], Scored(), 3, grammar="ramachandran")
     assert len(table.rows) == 3
+
+
+def test_what_another_search_found_keeps_the_weights_of_its_mixture():
+    weights = Vocabulary(parameters={name: Parameter(name, mixture=True) for name in ("w1", "w2")})
+    mixture = parse("(w1*relu(x) + w2*tanh(x))/(w1 + w2)", weights)
+    table = symact.compare([mixture, "sin(x)"], Scored(), 3)
+    row = next(row for row in table.rows if "w1" in row.expression)
+    assert row.candidate == mixture
+    assert row.place is not None
+
+
+def test_an_expression_of_another_grammar_is_refused():
+    expression = symact.parse("mul(x,sigmoid(x))", symact.load_grammar("ramachandran"))
+    with pytest.raises(InputError, match="give grammar="):
+        symact.compare([expression], Scored(), 3)
+    assert len(symact.compare([expression], Scored(), 3, grammar="ramachandran").rows) == 2
 
 
 @pytest.mark.parametrize(
