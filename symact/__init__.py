@@ -25,6 +25,7 @@ __all__, __getattr__, __dir__ = lazy(
         "load_grammar": "symact.program.loading",
         "parse_grammar": "symact.program.loading",
         "Space": "symact.expr.space",
+        "identify": "symact.catalog.matches",
         "enumerate_classes": "symact.equivalence",
         "FunctionIndex": "symact.equivalence",
         "Study": "symact.study.loop",

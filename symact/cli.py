@@ -353,6 +353,42 @@ def report(
     studies.write_report(directories, output)
 
 
+@app.command(
+    epilog='Examples: symact identify "x*(1+tanh(x))/2";  symact identify "x*sigmoid(beta*x)" --grammar ramachandran'
+)
+def identify(
+    expression: Annotated[str, typer.Argument(metavar="EXPRESSION", help="Parameters count at their initial values.")],
+    grammar: GrammarOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Which published function an expression is: exactly, up to an affine map, or nearly."""
+    from symact.commands import atlas as published
+
+    published.show_matches(expression, grammar, as_json)
+
+
+@app.command(
+    epilog="Examples: symact atlas serf;  symact atlas --family gated --year 2020-2022;  symact atlas --find tanh"
+)
+def atlas(
+    name: Annotated[
+        str | None, typer.Argument(metavar="[NAME]", help="A key, a name or an alias; all by default.")
+    ] = None,
+    family: Annotated[str | None, typer.Option("--family", help="Functions of one family.")] = None,
+    year: Annotated[str | None, typer.Option("--year", metavar="YEAR|FROM-TO", help="Published then.")] = None,
+    find: Annotated[str | None, typer.Option("--find", metavar="TEXT", help="In names, formulas and sources.")] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Published activation functions: formulas, years, sources, and which of them are one function."""
+    from symact.commands import atlas as published
+
+    if name is None:
+        published.show_list(family, year, find, as_json)
+    else:
+        _refuse(("--family", family), ("--year", year), ("--find", find), of="a name")
+        published.show_one(name, as_json)
+
+
 @app.command()
 def tasks(as_json: JsonOption = False) -> None:
     """The tasks that are there."""
@@ -444,7 +480,7 @@ def _settings(pairs: list[str] | None) -> dict[str, Any]:
 
 def _protect_leading_minus(arguments: list[str]) -> list[str]:
     """An expression may begin with a minus; a blank before it keeps it from being read as options."""
-    if not arguments or arguments[0] not in ("compile", "export", "compare", "transfer"):
+    if not arguments or arguments[0] not in ("compile", "export", "compare", "transfer", "identify"):
         return arguments
     return [f" {a}" if a.startswith("-") and not a.startswith("--") and a not in ("-", "-q") else a for a in arguments]
 

@@ -18,7 +18,7 @@ from typing import TypeAlias
 import sympy
 
 from symact.errors import FormulaError
-from symact.expr import functions, notation, spelling
+from symact.expr import functions, notation, published, spelling
 from symact.expr.functions import A, B, X
 
 MAXIMUM_LENGTH = 20_000
@@ -178,6 +178,8 @@ class FormulaBuilder:
                 return _power(self.build(base, depth + 1), self.build(exponent, depth + 1))
             case ast.Call(func=ast.Name(id=name), args=arguments, keywords=[]):
                 return self._call(node, name, arguments, depth)
+            case ast.Call(func=ast.Attribute(value=ast.Name(id=published.PREFIX), attr=name)):
+                return self._published(node, name, depth)
             case ast.Compare():
                 raise self.error(node, "a comparison may only stand first in where(condition, then, otherwise)")
         raise self.error(node, "expected a number, a name, a call, or one of + - * / **")
@@ -235,6 +237,27 @@ class FormulaBuilder:
             )
         build = self._called(node, name, len(arguments))
         built = build(*[self.build(argument, depth + 1) for argument in arguments])
+        if self.measure.of(built)[0] > MAXIMUM_PARTS:
+            raise self.error(node, f"written out, this has more than {MAXIMUM_PARTS:,} parts")
+        return built
+
+    def _published(self, node: ast.Call, name: str, depth: int) -> sympy.Expr:
+        """`atlas.serf(x)`: a published function; its parameters have their default values or those of keywords."""
+        row = published.find_published(name)
+        if row is None:
+            raise self.error(node.func, f"no published function is called {name!r}; `symact atlas` lists them")
+        values: dict[str, sympy.Expr] = {
+            key: sympy.Rational(value.numerator, value.denominator) for key, value in row.defaults.items()
+        }
+        for keyword in node.keywords:
+            if keyword.arg not in values:
+                takes = f"its parameters are {', '.join(values)}" if values else "it has no parameters"
+                raise self.error(keyword, f"{name} takes no {keyword.arg!r}; {takes}")
+            values[keyword.arg] = self.build(keyword.value, depth + 1)
+        if len(node.args) != 1 or isinstance(node.args[0], ast.Starred):
+            raise self.error(node, f"a published function takes one argument, as in {published.PREFIX}.{name}(x)")
+        values["x"] = self.build(node.args[0], depth + 1)
+        built = FormulaBuilder(row.formula, values.get).build(_tree(row.formula))
         if self.measure.of(built)[0] > MAXIMUM_PARTS:
             raise self.error(node, f"written out, this has more than {MAXIMUM_PARTS:,} parts")
         return built

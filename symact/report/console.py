@@ -237,14 +237,14 @@ def stage(title: str, text: str) -> None:
     OUT.print()
 
 
-def listing(rows: Sequence[tuple[str, ...]], headings: Sequence[str]) -> None:
-    """A plain table."""
+def listing(rows: Sequence[tuple[str, ...]], headings: Sequence[str], width: int | None = None) -> None:
+    """A plain table, of at most `width` columns."""
     table = plain_table()
     for heading in headings:
         table.add_column(heading, overflow="fold")
     for row in rows:
         table.add_row(*map(escape, row))
-    OUT.print(table)
+    OUT.print(table, width=width)
 
 
 def say(text: str) -> None:

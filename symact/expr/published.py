@@ -1,0 +1,127 @@
+"""The table of published activation functions: one row each, as the files in `symact/catalog/data` say it.
+
+In: those files, TOML, one a family. Out: `published()`, key -> `Published`: name, formula, parameters, year and source.
+It is to formulas what `functions` is: `atlas.serf(x)` means the row `serf` at the default values of its parameters.
+What may be said of a function (which others it equals, what it is near to) is the room `catalog`.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from fractions import Fraction
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from symact.expr.spelling import spellings
+
+PREFIX = "atlas"
+FOLDER = Path(__file__).resolve().parents[1] / "catalog" / "data"
+
+
+@dataclass(frozen=True)
+class Setting:
+    """A parameter of a published function.
+
+    Attributes:
+        name: as its formula names it.
+        default: the value in the paper or the library, exactly.
+        low: lower end of the values that make sense.
+        high: upper end.
+    """
+
+    name: str
+    default: Fraction
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class Published:
+    """A published activation function.
+
+    Attributes:
+        key: its name in formulas, `atlas.KEY(x)`.
+        name: as its authors write it.
+        family: the file that it stands in.
+        formula: formula text in `x` and its parameters, over the built-in functions.
+        settings: its parameters, in order.
+        source: `arXiv:...`, `doi:...` or an address: where it is defined, or the survey that lists it.
+        year: of first publication, or None where that is not known to us.
+        by: first author, or "".
+        aliases: what it is called elsewhere.
+        trained: its parameters are learned with the weights of a network.
+        reference: a class or function of another library that computes it, with arguments; or "".
+        differs: in what that library departs from the source, or "".
+        note: anything else that a reader must know.
+    """
+
+    key: str
+    name: str
+    family: str
+    formula: str
+    source: str
+    settings: tuple[Setting, ...] = ()
+    year: int | None = None
+    by: str = ""
+    aliases: tuple[str, ...] = ()
+    trained: bool = False
+    reference: str = ""
+    differs: str = ""
+    note: str = ""
+
+    @property
+    def defaults(self) -> dict[str, Fraction]:
+        """Its parameters at their default values."""
+        return {setting.name: setting.default for setting in self.settings}
+
+    @property
+    def cited(self) -> str:
+        """The name with its first author and year: `SiLU (Elfwing 2017)`."""
+        origin = " ".join(filter(None, (self.by, str(self.year or ""))))
+        return f"{self.name} ({origin})" if origin else self.name
+
+
+@cache
+def published() -> Mapping[str, Published]:
+    """Every row, by key, in the order of the files."""
+    rows = [
+        _row(path.stem, key, row) for path in files() for key, row in tomllib.loads(path.read_text("utf-8")).items()
+    ]
+    return {row.key: row for row in rows}
+
+
+@cache
+def files() -> tuple[Path, ...]:
+    """The files of the table, one a family."""
+    return tuple(sorted(FOLDER.glob("*.toml")))
+
+
+@cache
+def _named() -> Mapping[str, Published]:
+    """Rows by key and, where that says one row only, by name and alias, without regard to case and blanks."""
+    said: dict[str, list[Published]] = {}
+    for row in published().values():
+        for name in {_folded(text) for text in (row.name, *row.aliases)}:
+            said.setdefault(name, []).append(row)
+    return {**{name: found[0] for name, found in said.items() if len(found) == 1}, **published()}
+
+
+def find_published(name: str) -> Published | None:
+    """The row that a key, a name or an alias stands for, or None: `serf`, `SERF`, `Tanh linear unit`."""
+    spelled = (*spellings(name), _folded(name))
+    return next((row for text in spelled if (row := _named().get(text)) is not None), None)
+
+
+def _folded(name: str) -> str:
+    return "".join(c for c in name.lower() if c.isalnum())
+
+
+def _row(family: str, key: str, row: dict[str, Any]) -> Published:
+    settings = tuple(
+        Setting(name, Fraction(str(value["default"])), *map(float, value["range"]))
+        for name, value in row.pop("parameters", {}).items()
+    )
+    return Published(key, family=family, settings=settings, aliases=tuple(row.pop("aliases", ())), **row)
