@@ -53,6 +53,8 @@ def build(
 ) -> Table:
     """Train every distinct function of a space that is defined everywhere, with `seeds` seeds each.
 
+    In a table a higher score is better: those of a task that is to be minimized have the other sign in it.
+
     Args:
         task: a name, or FILE.py:Class.
         grammar: or its path or name.

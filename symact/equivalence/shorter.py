@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from functools import lru_cache
 
-from symact.equivalence.rules.prover import Prover
-from symact.equivalence.terms import TermGraph, numbered_slots
+from symact.equivalence.rules.prover import shared_prover
+from symact.equivalence.terms import numbered_slots
 from symact.expr.tree import Expr
 
 _MOST_OPERATORS = 40  # beyond that, an expression is shown as it is
@@ -24,7 +24,7 @@ def shorter(expr: Expr) -> Expr:
     """
     if expr.size > _MOST_OPERATORS or any(not p.share for node in expr.walk() for p in node.operator.parameters):
         return expr
-    prover, slots = Prover(TermGraph()), numbered_slots(expr.parameters)
+    prover, slots = shared_prover(), numbered_slots(expr.parameters)
     target = prover.graph.term_of(expr, slots)
     while True:
         found = next((e for e in _without_a_part(expr) if prover.proved(target, prover.graph.term_of(e, slots))), None)

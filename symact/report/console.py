@@ -21,6 +21,7 @@ from rich.table import Column, Table
 
 from symact.errors import printable
 from symact.records import Direction, Metric, Status
+from symact.report.naming import titled
 
 if TYPE_CHECKING:
     from symact.report.leaderboard import Difference, Row
@@ -152,7 +153,7 @@ def _print_ranked(rows: Sequence[Row], metric: Metric) -> None:
     table.add_column("from", no_wrap=True)
     for place, row in enumerate(rows):
         cells = [texts[place] for texts in columns.values()]
-        function = folded(printable(row.shown), max(room, 14))
+        function = folded(printable(titled(row.shown, row.name)), max(room, 14))
         table.add_row(str(place + 1), markup.escape(function), *cells, origins[place])
     OUT.print(table)
     seeds = max((len(row.confirmation.scores) for row in rows if row.confirmation is not None), default=0)

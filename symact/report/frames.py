@@ -11,6 +11,7 @@ from typing import Any
 from symact.errors import InputError
 from symact.records import Direction, Metric, Status
 from symact.report.leaderboard import Row
+from symact.report.naming import titled
 
 SHOWN = 10
 
@@ -45,7 +46,7 @@ def leaderboard_html(rows: Sequence[Row], title: str, metric: Metric) -> str:
     cells = [
         {
             "#": str(place),
-            "function": row.shown,
+            "function": titled(row.shown, row.name),
             "fresh seeds": metric.text(row.fresh_score),
             metric.heading: metric.text(row.trial.score),
             "versus ReLU": "" if row.versus_relu is None else metric.text(row.versus_relu.difference, signed=True),

@@ -11,6 +11,12 @@ def known_name(expression: Expr) -> str | None:
     return None
 
 
+def titled(words: str, name: str | None) -> str:
+    """The words with the name behind them, unless it is the same word: `x*sigmoid(x) (Swish)`, `relu(x)`."""
+    same = name is None or name.casefold() == words.removesuffix("(x)").casefold()
+    return words if same else f"{words} ({name})"
+
+
 def shown(candidate: Candidate) -> str:
     """A candidate as it is shown: `erfc(x)`, not `add(zero(x),erfc(x))`."""
     return candidate_text(shorter(candidate) if isinstance(candidate, Expr) else tuple(map(shorter, candidate)))

@@ -15,6 +15,7 @@ from symact.program.loading import load_grammar
 from symact.records import Direction, Metric, Outcome, Status, Trial
 from symact.report import console
 from symact.report.leaderboard import leaderboard
+from symact.report.naming import titled
 
 FUNCTIONS = (
     "relu(x)",
@@ -203,6 +204,18 @@ def test_a_loss_is_headed_by_its_name_and_ranked_from_the_lowest(monkeypatch, wi
     assert "lower is better" in text
     assert "zero" not in text, "words that do nothing are not shown"
     assert "-0.10 ± 0.00" in text, "the difference to the best baseline is not told"
+
+
+@pytest.mark.parametrize(
+    ("words", "name", "expected"),
+    [
+        ("relu(x)", None, "relu(x)"),
+        ("relu(x)", "ReLU", "relu(x)"),
+        ("x*sigmoid(x)", "Swish", "x*sigmoid(x) (Swish)"),
+    ],
+)
+def test_a_known_function_has_its_name_behind_its_words(words, name, expected):
+    assert titled(words, name) == expected
 
 
 def test_what_was_tried_stands_in_the_document_beside_what_is_shown():

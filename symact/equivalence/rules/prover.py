@@ -59,10 +59,16 @@ def _of_this_process() -> list[Prover]:
     return [Prover(TermGraph())]
 
 
-def proved_constant(expr: Expr) -> bool:
-    """Whether an expression is proved to be one number wherever it is defined."""
+def shared_prover() -> Prover:
+    """One prover for all expressions of this process; it begins anew when it has grown large."""
     shared = _of_this_process()
     if shared[0].graph.size > _MOST_TERMS:
         shared[0] = Prover(TermGraph())
-    number = shared[0].graph.term_of(expr, numbered_slots(expr.parameters))
-    return opened(shared[0].form(number), NO_TAGS)[0].kind == "const"
+    return shared[0]
+
+
+def proved_constant(expr: Expr) -> bool:
+    """Whether an expression is proved to be one number wherever it is defined."""
+    prover = shared_prover()
+    number = prover.graph.term_of(expr, numbered_slots(expr.parameters))
+    return opened(prover.form(number), NO_TAGS)[0].kind == "const"
