@@ -17,6 +17,7 @@ __all__, __getattr__, __dir__ = lazy(
         "CompiledFunction": "symact.activation.module",
         "compile": "symact.activation.module",
         "compile_many": "symact.activation.module",
+        "jet": "symact.activation.jets",
         "replace_activations": "symact.activation.replace",
         "activation_layer": "symact.activation.layers",
         "Expr": "symact.expr.tree",

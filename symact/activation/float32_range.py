@@ -18,7 +18,7 @@ import torch
 
 from symact.activation.extended_range import DOUBLE, SINGLE, extended
 from symact.backends import torch_source
-from symact.backends.select import Kernel
+from symact.backends.select import Kernel, Pointwise
 from symact.program.compensation import compensated
 from symact.program.program import Program
 from symact.program.taylor import expanded
@@ -27,6 +27,9 @@ from symact.program.taylor import expanded
 RELATIVE, ABSOLUTE = 4e-6, 4e-7
 # In float32 an exponent of 88 is rounded by as much; in float64 an outside check of 1e-12 is safe.
 _OF_EXPONENTS, _OF_DOUBLE = 7e-6, 2e-13
+# Where values cannot be looked at first (on a GPU, in compiled code), float64 is taken for all of them if float32 ends
+# below this magnitude, which ordinary activations reach; float64 is slow there.
+ORDINARY = 1e4
 # The largest number of float32.
 _LARGEST = 3.4028234e38
 # What parameters stand at: no special values; the first alone where there is no time for more.
@@ -136,6 +139,15 @@ def reach(forward: Program, backward: Program, kernel: Kernel | None = None) -> 
         values, slopes = [kernel.forward(x, ())], [kernel.backward(torch.ones_like(x), x, ())[0]]
         bad = _differing(_exact(forward, _SAMPLES[0]), values) | _differing(_exact(backward, _SAMPLES[0]), slopes)
     bad[0] &= bool(values[0][_both_sides() == 0].isfinite().all())
+    return Reach(bad)
+
+
+def reach_of_values(program: Program, kernel: Pointwise) -> Reach:
+    """Where a fused kernel of a Program of x alone gives all its outputs in float32 as float64 does."""
+    found = list(kernel(_both_sides().float()))
+    bad = _differing(_exact(program, _SAMPLES[0]), found)
+    at_zero = _both_sides() == 0
+    bad[0] &= all(bool(output[at_zero].isfinite().all()) for output in found)
     return Reach(bad)
 
 

@@ -59,13 +59,20 @@ class CompiledFunction:
         if not parameters and not self.parameters:
             return self._runner(x)
         x = checked(x)
+        return self._runner(x, self._values(x, parameters))
+
+    def jet(self, x: Tensor, order: int, **parameters: Tensor | float) -> tuple[Tensor, ...]:
+        """The function at `x` and its derivatives in `x` up to an order, in one pass; see `symact.jet`."""
+        x = checked(x)
+        return self._runner.jet(x, self._values(x, parameters), order)
+
+    def _values(self, x: Tensor, parameters: dict[str, Tensor | float]) -> tuple[Tensor, ...]:
         unknown = parameters.keys() - {p.name for p in self.parameters}
         if unknown:
             raise InputError(f"{self.expr} has no parameter {sorted(unknown)[0]!r}")
         dtype = torch.float64 if x.dtype == torch.float64 else torch.float32
         values = [parameters.get(p.name, p.init) for p in self.parameters]
-        tensors = tuple(v if isinstance(v, Tensor) else torch.tensor(v, dtype=dtype, device=x.device) for v in values)
-        return self._runner(x, tensors)
+        return tuple(v if isinstance(v, Tensor) else torch.tensor(v, dtype=dtype, device=x.device) for v in values)
 
     def source(self) -> str:
         """The function as text of plain torch operations."""
@@ -190,6 +197,12 @@ class Activation(nn.Module):
             x = checked(x)
             self._initialize(torch.Size([x.shape[place_of_channels(x, self.channel_dim)] if x.dim() else 1]))
         return self._runner(x, self._values(), self.channel_dim) if self._names else self._runner(x)
+
+    def jet(self, x: Tensor, order: int) -> tuple[Tensor, ...]:
+        """The activation at `x` and its derivatives in `x` up to an order, in one pass; see `symact.jet`."""
+        if self._waiting:
+            self(x)
+        return self._runner.jet(x, self._values(), order, self.channel_dim)
 
     def _as_leaf(self, x: Proxy) -> Any:
         """One node of a torch.fx graph, as PyTorch's own modules are; operations where this module is all of it."""

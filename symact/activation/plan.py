@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 from torch.utils._python_dispatch import _disable_current_modes
 
-from symact.activation.float32_range import Reach, double_form, form, reach, wide
+from symact.activation.float32_range import ORDINARY, Reach, double_form, form, reach, wide
 from symact.backends import onnx_operations, torch_source
 from symact.backends.cpu import kernel as cpu_kernel
 from symact.backends.cpu.kernel import NativeKernel
@@ -29,10 +29,6 @@ from symact.program.program import Program
 from symact.program.taylor import expanded
 
 Pair: TypeAlias = tuple[Program, Program]
-
-# Where values cannot be looked at first (on a GPU, in compiled code), float64 is taken for all of them if float32 ends
-# below this magnitude, which ordinary activations reach; float64 is slow there.
-ORDINARY = 1e4
 
 
 @dataclass(frozen=True)
@@ -99,7 +95,7 @@ def plan(program: Program, device: str = "cpu", double: bool = False) -> Plan:
     kernel = SELECTOR.kernel(device, *forms)
     if kernel is None:
         return Plan(generation, forms)
-    with _undisturbed():
+    with undisturbed():
         if device != "cpu":
             return _unseen_plan(program, device, kernel)
         forms, found = _examined(given, forms)
@@ -130,7 +126,7 @@ def _double_plan(program: Program, device: str) -> Plan:
     generation, forms = SELECTOR.generation, (program, backward(program))
     if SELECTOR.kernel(device, *forms) is None:
         return Plan(generation, forms)
-    with _undisturbed():
+    with undisturbed():
         forms = double_form(forms[0]), double_form(forms[1])
         kernel = SELECTOR.kernel(device, *forms)
     small = kernel if isinstance(kernel, NativeKernel) and len(program.inputs) == 1 else None
@@ -169,7 +165,7 @@ def plain(program: Program, double: bool, gpu: bool) -> tuple[Callable[..., Any]
         double: whether an input has float64.
         gpu: whether the inputs are on one.
     """
-    with _undisturbed():
+    with undisturbed():
         found = double_form(program) if double else form(program)
         if found is None and gpu:
             found = form(program, ORDINARY)
@@ -181,7 +177,7 @@ def plain(program: Program, double: bool, gpu: bool) -> tuple[Callable[..., Any]
 @lru_cache(maxsize=4096)
 def for_onnx(program: Program) -> tuple[Callable[..., Any], torch.dtype]:
     """The same for ONNX: float64 where no form is right in float32 and onnxruntime has all operations in float64."""
-    with _undisturbed():
+    with undisturbed():
         found, exact = form(program), wide(program)
         if found is None and all(operation.name in onnx_operations.DOUBLE for operation in exact.operations):
             return onnx_operations.function(exact), torch.float64
@@ -189,7 +185,7 @@ def for_onnx(program: Program) -> tuple[Callable[..., Any], torch.dtype]:
 
 
 @contextmanager
-def _undisturbed() -> Iterator[None]:
+def undisturbed() -> Iterator[None]:
     """Plain CPU tensors inside, whoever traces or transforms operations: to look at a Program is no part of it."""
     set_tracing: Any = getattr(torch._C, "_set_tracing_state")  # noqa: B009 (missing from the stubs)
     tracing = torch._C._get_tracing_state()

@@ -23,13 +23,14 @@ from torch import Tensor
 from torch.autograd import Function, forward_ad
 from torch.fx import Proxy
 
-from symact.activation import small_tensors
-from symact.activation.plan import Plan, for_onnx, plain, plan
+from symact.activation import higher, small_tensors
+from symact.activation.plan import Plan, for_onnx, plain, plan, undisturbed
 from symact.backends import torch_source
 from symact.backends.cpu.kernel import TYPES
-from symact.backends.select import SELECTOR
+from symact.backends.select import SELECTOR, Pointwise
 from symact.errors import InputError
 from symact.program.gradient import backward, pushforward
+from symact.program.higher import GRADIENT, Chain, chained, derivatives, tower
 from symact.program.program import Program
 
 
@@ -140,8 +141,10 @@ class Runner:
         self.forward = program
         # By device type, and of it for float64; made at the first call for it.
         self._plans: dict[str, Plan] = {}
-        # What compilers call; made at the first compilation, since it loads Dynamo.
-        self._in_graph: Callable[..., Tensor] | None = None
+        # By chain, device type, whether of float64, and generation of back ends.
+        self._chains: dict[tuple[Chain, str, bool, int], Pointwise | None] = {}
+        # By the order of the last derivative, what compilers call; made when they do, since it loads Dynamo.
+        self._in_graph: dict[int, Callable[..., tuple[Tensor, ...]]] = {}
 
     def __reduce__(self) -> Any:
         return shared_runner, (self.forward,)
@@ -158,7 +161,7 @@ class Runner:
             InputError: `x` is no real dense tensor, or a parameter has another number of channels.
         """
         if _is_compiling():
-            return self._compiled(checked(x), parameters, channel_dim)
+            return self._compiled(checked(x), parameters, channel_dim)[0]
         if forward_ad._current_level >= 0 or _transforms_active() or _modes_active() or _tracing():
             return self._by_operations(checked(x), parameters, channel_dim)
         if (
@@ -192,8 +195,46 @@ class Runner:
     def gradients(self, inputs: tuple[Tensor, ...], grad: Tensor) -> tuple[Tensor, ...]:
         """The gradients of `x` and the parameters (channels along dimension 1), differentiable themselves."""
         x, *parameters = inputs
+        if not parameters and (found := self.fused_chain(GRADIENT, (x, grad))) is not None:
+            return found
         terms = _gradients(self.forward, (x, *[channelwise(p, x) for p in parameters]), (grad,))
         return (terms[0], *[term.reshape(p.shape) for term, p in zip(terms[1:], parameters, strict=True)])
+
+    def jet(self, x: Tensor, parameters: tuple[Tensor, ...], order: int, channel_dim: int = 1) -> tuple[Tensor, ...]:
+        """The values at `x` and the derivatives in `x` up to an order, differentiable in all inputs.
+
+        Raises:
+            InputError: as for a call.
+        """
+        x = checked(x)
+        if _is_compiling():
+            return self._compiled(x, parameters, channel_dim, order)
+        if not parameters and not _tracing():
+            return self.chain(derivatives(order), (x,))
+        inputs = (x, *[channelwise(p, x, channel_dim) for p in parameters])
+        return tuple([t.expand_as(x) for t in _as_tuple(run(tower(self.forward, order), *inputs))])
+
+    def chain(self, chain: Chain, tensors: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+        """What a chain computes of x and the gradients that came in, differentiable in all of them."""
+        found = self.fused_chain(chain, tensors)
+        if found is not None:
+            return found
+        return _as_tuple(run(chained(chain, tower(self.forward, chain.order)), *tensors))
+
+    def fused_chain(self, chain: Chain, tensors: tuple[Tensor, ...]) -> tuple[Tensor, ...] | None:
+        """The same by a fused kernel; None where none can see these tensors, or no transform would see it."""
+        if _transforms_active() or forward_ad._current_level >= 0 or _modes_active() or any(map(_batched, tensors)):
+            return None
+        key = chain, tensors[0].device.type, tensors[0].dtype is torch.float64, SELECTOR.generation
+        if key not in self._chains:
+            with undisturbed():
+                self._chains[key] = higher.kernel(self.forward, *key[:3])
+        kernel = self._chains[key]
+        if kernel is None or not kernel.supports(tensors):
+            return None
+        if _grad_enabled() and any(t.requires_grad for t in tensors):
+            return _as_tuple(higher.apply(self, chain, *tensors))
+        return kernel(*tensors)
 
     def _by_kernel(self, x: Tensor, parameters: tuple[Tensor, ...], channel_dim: int) -> Tensor:
         if x.is_nested:
@@ -238,24 +279,24 @@ class Runner:
             raise InputError("torch.fx traces parameters per channel in a symact.Activation that is part of a module")
         return torch_source.function(self.forward)(x, *parameters)
 
-    def _compiled(self, x: Tensor, parameters: tuple[Tensor, ...], channel_dim: int) -> Tensor:
-        self._prepare()
-        assert self._in_graph is not None
-        return self._in_graph(x, *[channelwise(p, x, channel_dim) for p in parameters])
+    def _compiled(
+        self, x: Tensor, parameters: tuple[Tensor, ...], channel_dim: int, order: int = 0
+    ) -> tuple[Tensor, ...]:
+        self._prepare(order)
+        return self._in_graph[order](x, *[channelwise(p, x, channel_dim) for p in parameters])
 
     @torch.compiler.assume_constant_result  # type: ignore[untyped-decorator]
-    def _prepare(self) -> None:
+    def _prepare(self, order: int) -> None:
         """Make what stands in the graph, out of Dynamo's sight."""
-        if self._in_graph is None:
-            program = self.forward
+        if order not in self._in_graph:
+            program = tower(self.forward, order) if order else self.forward
 
-            def activation(*inputs: Tensor) -> Tensor:
-                result: Tensor = run(program, *inputs)
-                return result
+            def activation(*inputs: Tensor) -> tuple[Tensor, ...]:
+                return _as_tuple(run(program, *inputs))
 
             # Code of its own: by that, and not by what a closure holds, Dynamo tells one function from another.
             activation.__code__ = activation.__code__.replace(co_name=f"activation_{next(_numbers)}")
-            self._in_graph = torch.compiler.allow_in_graph(activation)
+            self._in_graph[order] = torch.compiler.allow_in_graph(activation)
 
 
 @lru_cache(maxsize=4096)

@@ -10,13 +10,17 @@ import importlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import lru_cache
-from typing import Protocol
+from typing import Any, Protocol
 
 from torch import Tensor
 
 from symact.program.program import Program
 
 BACKENDS: dict[str, str] = {"cpu": "symact.backends.cpu.kernel", "cuda": "symact.backends.triton.source"}
+
+
+# Device type -> the module with `pointwise(program) -> Pointwise | None`, for derivatives of derivatives.
+POINTWISE: dict[str, str] = {"cpu": BACKENDS["cpu"], "cuda": "symact.backends.triton.pointwise"}
 
 
 class Kernel(Protocol):
@@ -34,6 +38,23 @@ class Kernel(Protocol):
 
     def backward(self, grad: Tensor, x: Tensor, parameters: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
         """The gradient of `x`, then of each parameter, summed to its shape."""
+
+
+class Pointwise(Protocol):
+    """One Program all of whose inputs and outputs are tensors of one shape and dtype, fused."""
+
+    def supports(self, tensors: tuple[Tensor, ...]) -> bool:
+        """Whether these tensors can be given to it."""
+
+    def __call__(self, *tensors: Tensor) -> tuple[Tensor, ...]:
+        """One tensor an output, like the first input."""
+
+
+def _module(name: str) -> Any:
+    try:
+        return importlib.import_module(name)
+    except ImportError:
+        return None
 
 
 class Selector:
@@ -55,14 +76,15 @@ class Selector:
         """The fused kernel for tensors on a device type, or None where plain torch runs."""
         return self._kept(device, forward, backward)
 
+    def pointwise(self, device: str, program: Program) -> Pointwise | None:
+        """The fused kernel of a Program over whole tensors, new each time, or None where plain torch runs."""
+        module = _module(POINTWISE[device]) if device in self._modules and device in POINTWISE else None
+        found: Pointwise | None = None if module is None else module.pointwise(program)
+        return found
+
     def _make(self, device: str, forward: Program, backward: Program) -> Kernel | None:
-        if device not in self._modules:
-            return None
-        try:
-            module = importlib.import_module(self._modules[device])
-        except ImportError:
-            return None
-        found: Kernel | None = module.kernel(forward, backward)
+        module = _module(self._modules[device]) if device in self._modules else None
+        found: Kernel | None = None if module is None else module.kernel(forward, backward)
         return found
 
     @contextmanager

@@ -14,9 +14,8 @@ import mpmath
 from torch import nn
 
 import symact
-from symact.activation.float32_range import double_form, limit
+from symact.activation.float32_range import ORDINARY, double_form, limit
 from symact.activation.high_precision import evaluate
-from symact.activation.plan import ORDINARY
 from symact.backends import torch_source
 from symact.errors import InputError
 from symact.expr.display import latex

@@ -228,7 +228,7 @@ def backward(program: Program) -> Program:
     numbers = builder.copy(program)
     values = [Value(builder, number) for number in numbers]
     adjoints: list[list[Adjoint]] = [[] for _ in values]
-    powers = _half_powers(program)
+    powers, sech_squares = _half_powers(program), _sech_squares(program)
     for output, grad in zip(program.outputs, inputs[len(program.inputs) :], strict=True):
         adjoints[output].append(Adjoint(grad))
     active = _depends_on_inputs(program)
@@ -245,6 +245,10 @@ def backward(program: Program) -> Program:
             if active[base]:
                 adjoints[base].append(_scaled(total, slope))
             continue
+        if number in sech_squares:
+            inner = sech_squares[number]
+            adjoints[inner].append(_scaled(total, -2.0 * (call("tanh", values[inner]) * values[number])))
+            continue
         terms = _terms(operation.name, total, values[number], [values[a] for a in operation.arguments])
         for argument, term in zip(operation.arguments, terms, strict=True):
             if term is not None and active[argument]:
@@ -252,6 +256,21 @@ def backward(program: Program) -> Program:
     zero = builder.const(0.0)
     outputs = [_apply(builder, _sum(builder, a, whole=False)).number if a else zero for a in adjoints[:first]]
     return continued(program, builder.build(*outputs))
+
+
+def _sech_squares(program: Program) -> dict[int, int]:
+    """Values `1/cosh(u)**2` as value number -> u: their slope is `-2*tanh(u)` times themselves, in one step."""
+    first, found = len(program.inputs), dict[int, int]()
+    for number, operation in enumerate(program.operations, first):
+        if operation.name != "mul" or operation.arguments[0] != operation.arguments[1]:
+            continue
+        ratio = program.operations[operation.arguments[0] - first] if operation.arguments[0] >= first else None
+        if ratio is None or ratio.name != "div" or min(ratio.arguments) < first:
+            continue
+        one, below = (program.operations[a - first] for a in ratio.arguments)
+        if one.name == "const" and one.value == 1.0 and below.name == "cosh":
+            found[number] = below.arguments[0]
+    return found
 
 
 def _half_powers(program: Program) -> dict[int, tuple[int, int]]:

@@ -83,6 +83,13 @@ def kernel(forward: Program, backward: Program) -> NativeKernel | None:
     return NativeKernel(library, handles[0], handles[1], (forward.cost, backward.cost))
 
 
+def pointwise(program: Program) -> PointwiseKernel | None:
+    """A Program over tensors of one shape as one fused kernel; None without a library or an operation."""
+    library = cpu_library.load()
+    handle = None if library is None else _encode(library, program)
+    return None if library is None or handle is None else PointwiseKernel(library, handle, program)
+
+
 def _release(library: ctypes.CDLL, *handles: int) -> None:
     for handle in handles:
         library.symact_free(handle)
@@ -211,6 +218,48 @@ class NativeKernel:
             library.symact_describe(handle, buffer, len(buffer))
             texts.append(buffer.value.decode())
         return texts[0], texts[1]
+
+
+class PointwiseKernel:
+    """A Program in the block interpreter all of whose inputs and outputs are whole tensors."""
+
+    __slots__ = ("__weakref__", "_code", "_exact", "_fields", "_grain", "_library", "_outputs")
+
+    def __init__(self, library: ctypes.CDLL, code: int, program: Program):
+        self._library: Any = library
+        self._code, self._outputs = code, len(program.outputs)
+        self._grain = max(2048, int(_WORK / max(program.cost, 1.0)))
+        self._fields = struct.Struct(f"{4 + len(program.inputs) + self._outputs}q").pack
+        self._exact: PointwiseKernel | None = None
+        weakref.finalize(self, _release, library, code).atexit = False
+
+    def mend(self, exact: PointwiseKernel, low: float, high: float, zero: bool) -> None:
+        """From now on, compute in float64 what `NativeKernel.mend` says, by the first input."""
+        self._exact = exact
+        self._library.symact_mend(self._code, exact._code, low, high, zero)
+
+    def supports(self, tensors: tuple[Tensor, ...]) -> bool:
+        """Whether these can be given: dense CPU tensors of one known dtype and one shape."""
+        x = tensors[0]
+        return x.dtype in TYPES and all(
+            type(t) in _TENSORS and _plain(t) and t.dtype is x.dtype and t.shape == x.shape for t in tensors
+        )
+
+    def __call__(self, *tensors: Tensor) -> tuple[Tensor, ...]:
+        """One tensor an output, in the dtype, shape and layout of the first input."""
+        x = _dense(tensors[0])
+        layout = _memory_format(x)
+        tensors = (
+            x,
+            *[t if t.is_contiguous(memory_format=layout) else t.contiguous(memory_format=layout) for t in tensors[1:]],
+        )
+        results = tuple([_empty_like(x) for _ in range(self._outputs)])
+        size = x.numel()
+        threads = 1 if size < 2 * self._grain else min(torch.get_num_threads(), size // self._grain)
+        addresses = [t.data_ptr() for t in (*tensors, *results)]
+        if not self._library.symact_map(self._fields(self._code, TYPES[x.dtype], size, threads, *addresses)):
+            raise short_of_memory()
+        return results
 
 
 @lru_cache(maxsize=64)

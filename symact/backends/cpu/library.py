@@ -210,6 +210,7 @@ def _declare(library: ctypes.CDLL) -> None:
     library.symact_free.argtypes, library.symact_free.restype = [_POINTER], None
     # Without `argtypes`, a string of bytes is handed over as the address of its first, and nothing is converted.
     library.symact_call.restype = _INT
+    library.symact_map.restype = _INT
     library.symact_look_up.restype = None
     library.symact_use_team.argtypes, library.symact_use_team.restype = [_POINTER] * 3, None
     library.symact_tabulate.argtypes, library.symact_tabulate.restype = [_POINTER, _INT, _POINTER], _INT

@@ -156,6 +156,28 @@ int symact_call(const char* fields) {
                       static_cast<double* const*>(address(call.parameter_grads)));
 }
 
+// Runs a program all of whose inputs and outputs are tensors of one size; all arguments in one string of bytes, the
+// addresses of `tensors` and `results` behind the first four. 1 on success.
+int symact_map(const char* fields) try {
+    struct {
+        int64_t program, type, size, threads;
+    } call;
+    std::memcpy(&call, fields, sizeof(call));
+    if (!call.size) return 1;
+    Compiled* compiled = reinterpret_cast<Compiled*>(static_cast<intptr_t>(call.program));
+    const Bytecode& code = compiled->form(static_cast<int>(call.type));
+    std::vector<void*> places(static_cast<std::size_t>(code.inputs + code.outputs));
+    static_assert(sizeof(void*) == sizeof(int64_t));
+    std::memcpy(places.data(), fields + sizeof(call), places.size() * sizeof(void*));
+    Job job{static_cast<Type>(call.type), call.size, nullptr, nullptr, nullptr, nullptr, nullptr,
+            static_cast<int>(call.threads)};
+    job.tensors = places.data(), job.results = places.data() + code.inputs;
+    if (call.type != FLOAT64 && compiled->mending.exact) job.mending = &compiled->mending;
+    return run(*current, code, job);
+} catch (const std::bad_alloc&) {
+    return 0;
+}
+
 // Fills a table of 65,536 values of 16 bits, or slopes of float32 of a backward program; 1 on success.
 int symact_tabulate(void* program, int type, void* table) try {
     return tabulate(*current, static_cast<Compiled*>(program)->fused, static_cast<Type>(type), table);

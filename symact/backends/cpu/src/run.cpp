@@ -57,9 +57,9 @@ template <class T>
 class Worker {
 public:
     Worker(const Machine& machine, const Bytecode& code, const Job& job) : machine_(machine), code_(code), job_(job) {
-        parameters_ = code.inputs - 1 - (job.grad ? 1 : 0);
+        parameters_ = job.tensors ? 0 : code.inputs - 1 - (job.grad ? 1 : 0);
         direct_ = job.type == FLOAT32 || job.type == FLOAT64;
-        int blocks = code.temporaries + code.outputs + 1 + (job.grad ? 1 : 0);
+        int blocks = code.temporaries + code.outputs + (job.tensors ? code.inputs : 1 + (job.grad ? 1 : 0));
         for (int k = 0; k < parameters_; k++) blocks += job.parameters[k].channels > 1;
         block_ = std::clamp<int64_t>(BUDGET / static_cast<int64_t>(sizeof(T)) / blocks / 64 * 64, 128, LARGEST);
         block_ = std::min(block_, (job.size + LINE - 1) / LINE * LINE);
@@ -109,17 +109,25 @@ public:
             int64_t count = std::min(block_, end - start);
             int64_t padded = (count + LINE - 1) / LINE * LINE;
             bool whole = direct_ && padded == count;
-            input(0, job_.x, start, count, padded, whole);
-            for (int k = 0; k < parameters_; k++) parameter(k, start, padded);
-            if (job_.grad) input(code_.inputs - 1, job_.grad, start, count, padded, whole);
-            T* out = static_cast<T*>(job_.y) + (whole ? start : 0);
-            at_[code_.inputs] = whole ? out : own_[code_.inputs];
+            if (job_.tensors) {
+                for (int i = 0; i < code_.inputs; i++) input(i, job_.tensors[i], start, count, padded, whole);
+                for (int k = 0; k < code_.outputs; k++) place(k, job_.results[k], start, whole);
+            } else {
+                input(0, job_.x, start, count, padded, whole);
+                for (int k = 0; k < parameters_; k++) parameter(k, start, padded);
+                if (job_.grad) input(code_.inputs - 1, job_.grad, start, count, padded, whole);
+                place(0, job_.y, start, whole);
+            }
             Frame<T> frame{at_, mask_, padded};
             const Kernel<T>* table = kernels<T>(machine_);
             for (const Step& step : code_.steps) table[step.op](step, frame);
             if constexpr (sizeof(T) == 4)
                 if (job_.mending && !mend(*job_.mending, count, padded)) return false;
-            if (!whole) output(start, count, padded);
+            if (job_.tensors) {
+                for (int k = 0; k < code_.outputs && !whole; k++) output(k, job_.results[k], start, count, padded);
+                continue;
+            }
+            if (!whole) output(0, job_.y, start, count, padded);
             for (int k = 1; k < code_.outputs; k++)
                 if (sums[k - 1]) reduce(k, start, count, sums[k - 1]);
         }
@@ -168,11 +176,16 @@ private:
         std::fill(to + count, to + padded, to[count - 1]);
     }
 
-    void output(int64_t start, int64_t count, int64_t padded) {
-        T* from = own_[code_.inputs];
+    // Where the steps write an output: into its tensor, or into a block that `output` takes there.
+    void place(int k, void* to, int64_t start, bool whole) {
+        at_[code_.inputs + k] = whole ? static_cast<T*>(to) + start : own_[code_.inputs + k];
+    }
+
+    void output(int k, void* to, int64_t start, int64_t count, int64_t padded) {
+        T* from = own_[code_.inputs + k];
         if constexpr (sizeof(T) == 4) {
             if (!direct_) {
-                uint16_t* half = static_cast<uint16_t*>(job_.y) + start;
+                uint16_t* half = static_cast<uint16_t*>(to) + start;
                 uint16_t last[LINE];
                 auto write = job_.type == BFLOAT16 ? machine_.write_bfloat16 : machine_.write_float16;
                 int64_t full = count / LINE * LINE;
@@ -183,7 +196,7 @@ private:
                 return;
             }
         }
-        std::copy_n(from, count, static_cast<T*>(job_.y) + start);
+        std::copy_n(from, count, static_cast<T*>(to) + start);
     }
 
     // Computes again, in float64, the elements of a block for which float32 is not enough; mostly there are none.
@@ -200,6 +213,7 @@ private:
             n++;
         }
         if (n == 0) return true;
+        if (job_.tensors) return mend_tensors(*how.exact, places, n);
         // A parameter has one value per element here, and so have its gradients, which are summed afterwards.
         const std::size_t size = static_cast<std::size_t>(n), extra = static_cast<std::size_t>(code_.outputs - 1);
         std::vector<double> numbers(size * parameters_), slopes(size * extra, 0.0);
@@ -222,6 +236,27 @@ private:
             for (std::size_t k = 0; k < extra; k++)
                 own_[code_.inputs + 1 + static_cast<int>(k)][places[i]] = static_cast<T>(slopes[size * k + i]);
         }
+        return true;
+    }
+
+    bool mend_tensors(const Bytecode& exact, const int64_t* places, int64_t n) {
+        const auto size = static_cast<std::size_t>(n);
+        std::vector<double> numbers(size * static_cast<std::size_t>(code_.inputs + code_.outputs));
+        std::vector<const void*> from;
+        std::vector<void*> to;
+        double* next = numbers.data();
+        for (int s = 0; s < code_.inputs; s++, next += n) {
+            for (int64_t i = 0; i < n; i++) next[i] = at_[s][places[i]];
+            from.push_back(next);
+        }
+        for (int k = 0; k < code_.outputs; k++, next += n) to.push_back(next);
+        Job job{FLOAT64, n, nullptr, nullptr, nullptr, nullptr, nullptr, 1};
+        job.tensors = from.data(), job.results = to.data();
+        Worker<double> worker(machine_, exact, job);
+        if (!worker.prepare() || !worker(0, n, nullptr)) return false;
+        for (int k = 0; k < code_.outputs; k++)
+            for (int64_t i = 0; i < n; i++)
+                at_[code_.inputs + k][places[i]] = static_cast<T>(static_cast<const double*>(to[k])[i]);
         return true;
     }
 
@@ -277,7 +312,7 @@ private:
 
 template <class T>
 bool run_typed(const Machine& machine, const Bytecode& code, const Job& job) {
-    const int threads = std::max(1, job.threads), extra = code.outputs - 1;
+    const int threads = std::max(1, job.threads), extra = job.tensors ? 0 : code.outputs - 1;
     int64_t width = 0;
     for (int k = 0; k < extra; k++) width += job.parameters[k].channels;
     Worker<T> first(machine, code, job);
@@ -335,7 +370,9 @@ int64_t bytes_of(Type type) { return type == FLOAT64 ? 8 : type == FLOAT32 ? 4 :
 }  // namespace
 
 bool run(const Machine& machine, const Bytecode& code, const Job& job) {
-    want_large_pages(job.y, job.size * bytes_of(job.type));
+    const int64_t bytes = job.size * bytes_of(job.type);
+    for (int k = 0; k < (job.tensors ? code.outputs : 1); k++)
+        want_large_pages(job.tensors ? job.results[k] : job.y, bytes);
     return job.type == FLOAT64 ? run_typed<double>(machine, code, job) : run_typed<float>(machine, code, job);
 }
 

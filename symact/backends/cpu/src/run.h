@@ -29,6 +29,9 @@ struct Job {
     double* const* parameter_grads;    // further outputs, summed; null where nobody asks
     int threads;
     const Mending* mending = nullptr;  // for programs of float32
+    // Where these are given, every input and every output is a tensor, and x, grad, parameters and y are left out.
+    const void* const* tensors = nullptr;
+    void* const* results = nullptr;
 };
 
 // False where memory is short.

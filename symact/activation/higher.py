@@ -1,0 +1,108 @@
+"""Derivatives of derivatives by fused kernels: the backward of a backward is a Program, too.
+
+A `Chain` says what a pass of reverse mode computes of x and of the gradients that came in. Its kernel saves those and
+nothing else, and its own backward is the next chain, for as many passes as somebody asks for. Which form of
+the derivatives is right in which precision is found once for each order, as `plan` does for values and gradients.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+from torch import Tensor
+from torch.autograd import Function
+
+from symact.activation import small_tensors
+from symact.activation.float32_range import ORDINARY, Reach, double_form, form, reach_of_values, wide
+from symact.backends.cpu.kernel import PointwiseKernel
+from symact.backends.select import SELECTOR, Pointwise
+from symact.program.compensation import compensated
+from symact.program.higher import Chain, chained, tower
+from symact.program.program import Program
+from symact.program.taylor import expanded
+
+
+class FusedChain(Function):
+    """One pass of reverse mode over a function of one variable, by a fused kernel."""
+
+    @staticmethod
+    def forward(ctx: Any, owner: Any, chain: Chain, *tensors: Tensor) -> Any:
+        """What the chain computes."""
+        ctx.arguments = owner, chain
+        ctx.set_materialize_grads(False)
+        ctx.save_for_backward(*tensors)
+        results = owner.chain(chain, tensors)
+        return results if len(results) > 1 else results[0]
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor | None) -> Any:
+        """By the chain that follows."""
+        owner, chain = ctx.arguments
+        needed = ctx.needs_input_grad[2:]
+        following = chain.pulled_back(tuple([g is not None for g in grads]), needed)
+        coming = [small_tensors.stored(g) for g in grads if g is not None]
+        found = iter(owner.chain(following, (*ctx.saved_tensors, *coming)) if following.outputs and coming else ())
+        return None, None, *(next(found, None) if wanted else None for wanted in needed)
+
+
+# What `Function.apply` does when no transform is active, without asking again.
+apply: Any = super(Function, FusedChain).apply
+
+
+@dataclass(frozen=True)
+class _Derivatives:
+    """A function and its derivatives up to some order, for tensors of float32 or less.
+
+    Attributes:
+        narrow: the form for float32.
+        reach: where that is right.
+    """
+
+    narrow: Program
+    reach: Reach
+
+
+def kernel(program: Program, chain: Chain, device: str, double: bool) -> Pointwise | None:
+    """The fused kernel of a chain, or None where none is right or none runs.
+
+    Args:
+        program: the forward Program of the function, without parameters.
+        chain: what it computes.
+        device: a type of device.
+        double: whether for tensors of float64.
+    """
+    derivatives = tower(program, chain.order)
+    if double:
+        return SELECTOR.pointwise(device, chained(chain, double_form(derivatives)))
+    if device != "cpu":
+        narrow = form(derivatives) or form(derivatives, ORDINARY)
+        return None if narrow is None else SELECTOR.pointwise(device, chained(chain, narrow))
+    found = _derivatives(derivatives)
+    if found is None:
+        return None
+    own = SELECTOR.pointwise("cpu", chained(chain, found.narrow))
+    if found.reach.bad.any():
+        exact = SELECTOR.pointwise("cpu", chained(chain, wide(derivatives)))
+        if not isinstance(own, PointwiseKernel) or not isinstance(exact, PointwiseKernel):
+            return None
+        own.mend(exact, *found.reach.window)
+    return own
+
+
+@lru_cache(maxsize=4096)
+def _derivatives(derivatives: Program) -> _Derivatives | None:
+    """The form that reaches furthest in float32 on CPU, and how far; None without a kernel."""
+    best: _Derivatives | None = None
+    for each in (derivatives, expanded(derivatives)):
+        narrow = compensated(each, False)
+        kernel = SELECTOR.pointwise("cpu", narrow)
+        if kernel is None:
+            return None
+        found = _Derivatives(narrow, reach_of_values(derivatives, kernel))
+        if best is None or found.reach.bad.sum() < best.reach.bad.sum():
+            best = found
+        if found.reach.limit >= 1.0 or expanded(derivatives) is derivatives:
+            break
+    return best
