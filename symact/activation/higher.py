@@ -1,6 +1,6 @@
 """Derivatives of derivatives by fused kernels: the backward of a backward is a Program, too.
 
-A `Chain` says what a pass of reverse mode computes of x and of the gradients that came in. Its kernel saves those and
+A `DerivativeChain` says what a pass of reverse mode computes of x and of the gradients that came in. Its kernel saves those and
 nothing else, and its own backward is the next chain, for as many passes as somebody asks for. Which form of
 the derivatives is right in which precision is found once for each order, as `plan` does for values and gradients.
 """
@@ -19,7 +19,7 @@ from symact.activation.float32_range import ORDINARY, Reach, double_form, form, 
 from symact.backends.cpu.kernel import PointwiseKernel
 from symact.backends.select import SELECTOR, Pointwise
 from symact.program.compensation import compensated
-from symact.program.higher import Chain, chained, tower
+from symact.program.higher import DerivativeChain, chained, joined, slopes
 from symact.program.program import Program
 from symact.program.taylor import expanded
 
@@ -28,7 +28,7 @@ class FusedChain(Function):
     """One pass of reverse mode over a function of one variable, by a fused kernel."""
 
     @staticmethod
-    def forward(ctx: Any, owner: Any, chain: Chain, *tensors: Tensor) -> Any:
+    def forward(ctx: Any, owner: Any, chain: DerivativeChain, *tensors: Tensor) -> Any:
         """What the chain computes."""
         ctx.arguments = owner, chain
         ctx.set_materialize_grads(False)
@@ -52,19 +52,21 @@ apply: Any = super(Function, FusedChain).apply
 
 
 @dataclass(frozen=True)
-class _Derivatives:
-    """A function and its derivatives up to some order, for tensors of float32 or less.
+class _Forms:
+    """A function and its derivatives up to some order, for tensors of float32 or less on CPU.
 
     Attributes:
-        narrow: the form for float32.
-        reach: where that is right.
+        narrow: the form for float32;
+        reach: where that is right;
+        wide: the form for float64, where it is not.
     """
 
     narrow: Program
     reach: Reach
+    wide: Program
 
 
-def kernel(program: Program, chain: Chain, device: str, double: bool) -> Pointwise | None:
+def kernel(program: Program, chain: DerivativeChain, device: str, double: bool) -> Pointwise | None:
     """The fused kernel of a chain, or None where none is right or none runs.
 
     Args:
@@ -73,36 +75,40 @@ def kernel(program: Program, chain: Chain, device: str, double: bool) -> Pointwi
         device: a type of device.
         double: whether for tensors of float64.
     """
-    derivatives = tower(program, chain.order)
+    parts = slopes(program, chain.order)
     if double:
-        return SELECTOR.pointwise(device, chained(chain, double_form(derivatives)))
+        return SELECTOR.pointwise(device, chained(chain, joined(map(double_form, parts))))
     if device != "cpu":
-        narrow = form(derivatives) or form(derivatives, ORDINARY)
-        return None if narrow is None else SELECTOR.pointwise(device, chained(chain, narrow))
-    found = _derivatives(derivatives)
-    if found is None:
+        found = [form(part) or form(part, ORDINARY) for part in parts]
+        narrow = [part for part in found if part is not None]
+        return SELECTOR.pointwise(device, chained(chain, joined(narrow))) if len(narrow) == len(parts) else None
+    forms = _forms(parts)
+    if forms is None:
         return None
-    own = SELECTOR.pointwise("cpu", chained(chain, found.narrow))
-    if found.reach.bad.any():
-        exact = SELECTOR.pointwise("cpu", chained(chain, wide(derivatives)))
+    own = SELECTOR.pointwise("cpu", chained(chain, forms.narrow))
+    if forms.reach.bad.any():
+        exact = SELECTOR.pointwise("cpu", chained(chain, forms.wide))
         if not isinstance(own, PointwiseKernel) or not isinstance(exact, PointwiseKernel):
             return None
-        own.mend(exact, *found.reach.window)
+        own.mend(exact, *forms.reach.window)
     return own
 
 
 @lru_cache(maxsize=4096)
-def _derivatives(derivatives: Program) -> _Derivatives | None:
-    """The form that reaches furthest in float32 on CPU, and how far; None without a kernel."""
-    best: _Derivatives | None = None
-    for each in (derivatives, expanded(derivatives)):
-        narrow = compensated(each, False)
+def _forms(parts: tuple[Program, ...]) -> _Forms | None:
+    """The form that reaches furthest in float32, and how far; None without a kernel."""
+    best: _Forms | None = None
+    exact = joined(map(wide, parts))
+    reference = SELECTOR.pointwise("cpu", exact)
+    near_zero = tuple(map(expanded, parts))
+    for given in (parts, near_zero):
+        narrow = joined(compensated(part, False) for part in given)
         kernel = SELECTOR.pointwise("cpu", narrow)
-        if kernel is None:
+        if kernel is None or reference is None:
             return None
-        found = _Derivatives(narrow, reach_of_values(derivatives, kernel))
+        found = _Forms(narrow, reach_of_values(kernel, reference), exact)
         if best is None or found.reach.bad.sum() < best.reach.bad.sum():
             best = found
-        if found.reach.limit >= 1.0 or expanded(derivatives) is derivatives:
+        if found.reach.limit >= 1.0 or near_zero == parts:
             break
     return best

@@ -30,7 +30,7 @@ from symact.backends.cpu.kernel import TYPES
 from symact.backends.select import SELECTOR, Pointwise
 from symact.errors import InputError
 from symact.program.gradient import backward, pushforward
-from symact.program.higher import GRADIENT, Chain, chained, derivatives, tower
+from symact.program.higher import GRADIENT, DerivativeChain, chained, derivatives, tower
 from symact.program.program import Program
 
 
@@ -142,7 +142,7 @@ class Runner:
         # By device type, and of it for float64; made at the first call for it.
         self._plans: dict[str, Plan] = {}
         # By chain, device type, whether of float64, and generation of back ends.
-        self._chains: dict[tuple[Chain, str, bool, int], Pointwise | None] = {}
+        self._chains: dict[tuple[DerivativeChain, str, bool, int], Pointwise | None] = {}
         # By the order of the last derivative, what compilers call; made when they do, since it loads Dynamo.
         self._in_graph: dict[int, Callable[..., tuple[Tensor, ...]]] = {}
 
@@ -214,14 +214,14 @@ class Runner:
         inputs = (x, *[channelwise(p, x, channel_dim) for p in parameters])
         return tuple([t.expand_as(x) for t in _as_tuple(run(tower(self.forward, order), *inputs))])
 
-    def chain(self, chain: Chain, tensors: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+    def chain(self, chain: DerivativeChain, tensors: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
         """What a chain computes of x and the gradients that came in, differentiable in all of them."""
         found = self.fused_chain(chain, tensors)
         if found is not None:
             return found
         return _as_tuple(run(chained(chain, tower(self.forward, chain.order)), *tensors))
 
-    def fused_chain(self, chain: Chain, tensors: tuple[Tensor, ...]) -> tuple[Tensor, ...] | None:
+    def fused_chain(self, chain: DerivativeChain, tensors: tuple[Tensor, ...]) -> tuple[Tensor, ...] | None:
         """The same by a fused kernel; None where none can see these tensors, or no transform would see it."""
         if _transforms_active() or forward_ad._current_level >= 0 or _modes_active() or any(map(_batched, tensors)):
             return None

@@ -1,7 +1,7 @@
 """Derivatives of derivatives of a function of one variable, as Programs that one fused kernel runs.
 
 In: the forward Program of a function f without parameters. Out: `tower`, f and its derivatives up to an order in one
-Program of x; and a `Chain`, what n passes of reverse mode ask for. The gradient is `g*f'(x)`; that of the gradient, for
+Program of x; and a `DerivativeChain`, what n passes of reverse mode ask for. The gradient is `g*f'(x)`; that of the gradient, for
 `h` that comes in, is `h*g*f''(x)` and `h*f'(x)`, and so on: every output of every pass is a sum of derivatives of f at
 x, each times products of the tensors that came in. So x and those are all that is kept, and a derivative is computed
 once for all outputs that need it.
@@ -9,6 +9,7 @@ once for all outputs that need it.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property, lru_cache, reduce
 from typing import TypeAlias
@@ -24,26 +25,37 @@ Sum: TypeAlias = tuple[tuple[Monomial, int], ...]
 
 
 @lru_cache(maxsize=4096)
-def tower(program: Program, order: int) -> Program:
-    """A function and its derivatives in x up to an order, in one Program: ``order + 1`` outputs.
+def slopes(program: Program, order: int) -> tuple[Program, ...]:
+    """A function and its derivatives in x up to an order, a Program each with the inputs of the first.
 
     Args:
         program: a forward Program; its parameters stay inputs.
         order: of the last derivative, at least 0.
     """
+    if order == 0:
+        return (program,)
+    lower = slopes(program, order - 1)
     builder = Emitter(program.inputs)
     inputs = tuple(range(len(program.inputs)))
-    outputs = [builder.inline(program, inputs)[0]]
-    last = program
-    for _ in range(order):
-        slopes = Emitter(program.inputs)
-        last = slopes.build(slopes.inline(backward(last), (*inputs, slopes.const(1.0)))[0])
-        outputs.append(builder.inline(last, inputs)[0])
-    return builder.build(*outputs)
+    return *lower, builder.build(builder.inline(backward(lower[-1]), (*inputs, builder.const(1.0)))[0])
+
+
+def joined(programs: Iterable[Program]) -> Program:
+    """Programs of the same inputs as one, with the outputs of all; what several compute is computed once."""
+    programs = tuple(programs)
+    builder = Emitter(programs[0].inputs, stable=False)
+    inputs = tuple(range(len(builder.inputs)))
+    return builder.build(*[number for program in programs for number in builder.inline(program, inputs)])
+
+
+@lru_cache(maxsize=4096)
+def tower(program: Program, order: int) -> Program:
+    """A function and its derivatives in x up to an order, in one Program: ``order + 1`` outputs."""
+    return joined(slopes(program, order))
 
 
 @dataclass(frozen=True, eq=False)
-class Chain:
+class DerivativeChain:
     """Outputs of a function of x and of tensors that came in; of each there is one, so that it is quickly found.
 
     Attributes:
@@ -59,7 +71,7 @@ class Chain:
         """The highest derivative that an output needs."""
         return max((order for output in self.outputs for (order, _), _ in output), default=0)
 
-    def pulled_back(self, present: tuple[bool, ...], needed: tuple[bool, ...]) -> Chain:
+    def pulled_back(self, present: tuple[bool, ...], needed: tuple[bool, ...]) -> DerivativeChain:
         """One more pass of reverse mode.
 
         Args:
@@ -72,21 +84,21 @@ class Chain:
         return self._following[key]
 
     @cached_property
-    def _following(self) -> dict[tuple[tuple[bool, ...], tuple[bool, ...]], Chain]:
+    def _following(self) -> dict[tuple[tuple[bool, ...], tuple[bool, ...]], DerivativeChain]:
         return {}
 
 
 # `f'(x)*g`, of which all that reverse mode asks for follows.
-GRADIENT = Chain(2, ((((1, (1,)), 1),),))
+GRADIENT = DerivativeChain(2, ((((1, (1,)), 1),),))
 
 
 @lru_cache(maxsize=64)
-def derivatives(order: int) -> Chain:
+def derivatives(order: int) -> DerivativeChain:
     """The value and the derivatives up to an order, each an output."""
-    return Chain(1, tuple((((n, ()), 1),) for n in range(order + 1)))
+    return DerivativeChain(1, tuple((((n, ()), 1),) for n in range(order + 1)))
 
 
-def _pulled_back(chain: Chain, present: tuple[bool, ...], needed: tuple[bool, ...]) -> Chain:
+def _pulled_back(chain: DerivativeChain, present: tuple[bool, ...], needed: tuple[bool, ...]) -> DerivativeChain:
     sums: list[dict[Monomial, int]] = [{} for _ in range(chain.inputs)]
     incoming = chain.inputs
     for output, comes in zip(chain.outputs, present, strict=True):
@@ -100,7 +112,7 @@ def _pulled_back(chain: Chain, present: tuple[bool, ...], needed: tuple[bool, ..
                 _add(sums[factor], (order, tuple(sorted((*others, incoming)))), count * factors.count(factor))
         incoming += 1
     kept = (tuple(sorted(s.items())) for s, wanted in zip(sums, needed, strict=True) if wanted)
-    return Chain(incoming, tuple(kept))
+    return DerivativeChain(incoming, tuple(kept))
 
 
 def _add(total: dict[Monomial, int], monomial: Monomial, count: int) -> None:
@@ -108,7 +120,7 @@ def _add(total: dict[Monomial, int], monomial: Monomial, count: int) -> None:
 
 
 @lru_cache(maxsize=4096)
-def chained(chain: Chain, derivatives: Program) -> Program:
+def chained(chain: DerivativeChain, derivatives: Program) -> Program:
     """The Program of a chain, with inputs `x, grad_1, ...`.
 
     Args:

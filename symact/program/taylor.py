@@ -12,6 +12,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
+from operator import mul
 
 import numpy as np
 
@@ -74,12 +75,14 @@ def _divide(a: Series, b: Series) -> Series:
 
 def _ratio(a: Series, b: Series) -> Series:
     """The quotient where `b[0]` is not 0."""
-    quotient = np.zeros(len(a))
-    for k in range(len(a)):
-        parts = quotient[:k] * b[k:0:-1]
-        rest = a[k] - parts.sum()
-        quotient[k] = 0.0 if abs(rest) <= _ROUNDING * (abs(a[k]) + np.abs(parts).sum()) else rest / b[0]
-    return quotient
+    # Lists: the series are short, and each step needs the one before.
+    quotient: list[float] = []
+    first, *others = b.tolist()
+    for k, top in enumerate(a.tolist()):
+        parts = list(map(mul, quotient, others[:k][::-1]))
+        rest = top - sum(parts)
+        quotient.append(0.0 if abs(rest) <= _ROUNDING * (abs(top) + sum(map(abs, parts))) else rest / first)
+    return np.array(quotient)
 
 
 def _derivative(a: Series) -> Series:

@@ -258,3 +258,13 @@ def test_a_jet_is_one_fused_pass_and_is_compiled() -> None:
 def test_orders_that_make_no_sense_are_refused(order: Any) -> None:
     with pytest.raises(InputError, match="order"):
         symact.jet("tanh(x)", torch.ones(2), order)
+
+
+@pytest.mark.parametrize("x", [1e-10, 3e-8, 1e-5, 1e-3, 0.1])
+def test_derivatives_of_quotients_that_cancel_near_zero_are_those_of_the_series(x: float) -> None:
+    """(exp(x) - 1 - x)/x**2 is 1/2 + x/6 + x**2/24 + ..."""
+    exact = [1 / 2 + x / 6 + x**2 / 24, 1 / 6 + x / 12 + x**2 / 40, 1 / 12 + x / 20 + x**2 / 60]
+    for dtype in (torch.float32, torch.float64):
+        found = symact.jet("(exp(x) - 1 - x)/x**2", torch.tensor([x], dtype=dtype), 2)
+        for value, wanted in zip(found, exact, strict=True):
+            assert abs(value.item() - wanted) < 1e-6 + x**3

@@ -9,7 +9,7 @@ import torch
 
 from symact.backends.torch_source import function
 from symact.expr.tree import parse
-from symact.program.higher import GRADIENT, Chain, chained, derivatives, tower
+from symact.program.higher import GRADIENT, DerivativeChain, chained, derivatives, tower
 from symact.program.pipeline import lower
 from symact.program.program import Program
 
@@ -19,13 +19,13 @@ from symact.backends.triton import pointwise
 TEXTS = ("tanh(x)", "sin(x)", "x*sigmoid(x)", "gelu(x)", "x*erfc(elu(x))")
 
 
-def passes() -> list[Chain]:
+def passes() -> list[DerivativeChain]:
     """The second and third pass of reverse mode, and a jet."""
     second = GRADIENT.pulled_back((True,), (True, True))
     return [second, second.pulled_back((True, True), (True,) * 3), derivatives(3)]
 
 
-def program_of(text: str, chain: Chain) -> Program:
+def program_of(text: str, chain: DerivativeChain) -> Program:
     return chained(chain, tower(lower(parse(text)), chain.order))
 
 
