@@ -1,7 +1,7 @@
 """Derivatives of derivatives by fused kernels: the backward of a backward is a Program, too.
 
-A `DerivativeChain` says what a pass of reverse mode computes of x and of the gradients that came in. Its kernel saves those and
-nothing else, and its own backward is the next chain, for as many passes as somebody asks for. Which form of
+A `DerivativeChain` says what a pass of reverse mode computes of x and of the gradients that came in. Its kernel saves
+those and nothing else, and its own backward is the next chain, for as many passes as somebody asks for. Which form of
 the derivatives is right in which precision is found once for each order, as `plan` does for values and gradients.
 """
 

@@ -1,10 +1,10 @@
 """Derivatives of derivatives of a function of one variable, as Programs that one fused kernel runs.
 
-In: the forward Program of a function f without parameters. Out: `tower`, f and its derivatives up to an order in one
-Program of x; and a `DerivativeChain`, what n passes of reverse mode ask for. The gradient is `g*f'(x)`; that of the gradient, for
-`h` that comes in, is `h*g*f''(x)` and `h*f'(x)`, and so on: every output of every pass is a sum of derivatives of f at
-x, each times products of the tensors that came in. So x and those are all that is kept, and a derivative is computed
-once for all outputs that need it.
+In: the forward Program of a function f without parameters. Out: `slopes`, f and its derivatives up to an order, and
+`tower`, the same in one Program; a `DerivativeChain`, what n passes of reverse mode ask for. The gradient is `g*f'(x)`;
+that of the gradient, for `h` that comes in, is `h*g*f''(x)` and `h*f'(x)`, and so on: every output of every pass is a
+sum of derivatives of f at x, each times products of the tensors that came in. So x and those are all that is kept, and
+a derivative is computed once for all outputs that need it.
 """
 
 from __future__ import annotations
