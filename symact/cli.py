@@ -342,15 +342,27 @@ def export(
     studies.export(target, output, grammar, site)
 
 
-@app.command(epilog="Example: symact report out/mine out/random --output report.html")
+@app.command(epilog="Examples: symact report out/mine out/random --output report.html;  symact report out/mine --live")
 def report(
     directories: Annotated[list[Path], typer.Argument(metavar="DIR...", help="Run folders.")],
     output: OutputOption = None,
+    figures: Annotated[
+        Path | None, typer.Option("--figures", metavar="DIR", help="Write every figure there, as SVG and as PDF.")
+    ] = None,
+    live: Annotated[
+        bool, typer.Option("--live", help="Serve the page on this machine, renewed while studies run.")
+    ] = False,
+    port: Annotated[int, typer.Option("--port", min=0, max=65535, help="Of --live; 0: any that is free.")] = 0,
 ) -> None:
     """Write one self-contained HTML page about one or more studies."""
     from symact.commands import studies
 
-    studies.write_report(directories, output)
+    if live:
+        _refuse(("--output", output), ("--figures", figures), of="--live")
+        studies.serve_report(directories, port)
+    else:
+        _refuse(("--port", port), of="a page without --live")
+        studies.write_report(directories, output, figures)
 
 
 @app.command(

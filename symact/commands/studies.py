@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -43,17 +44,35 @@ def show_rows(rows: Sequence[Row], shown: int, settings: Settings, run: Path, as
         console.top(rows, shown, title, settings.metric)
 
 
-def write_report(runs: Sequence[Path], output: Path | None) -> None:
-    """Write the HTML page of one or more run folders; by default into the first of them."""
+def write_report(runs: Sequence[Path], output: Path | None, figures: Path | None = None) -> None:
+    """Write the HTML page of run folders, by default into the first of them; or their figures into a folder."""
     from symact.report.page import write_page
     from symact.report.view import read_view
 
     views = [read_view(run) for run in runs]
+    if figures is not None:
+        from symact.report.figures import write_figures
+
+        with console.bar("drawing the figures"):
+            written = write_figures(views, figures)
+        console.say(f"wrote {len(written)} files into {figures}")
+        if output is None:
+            return
     target = output if output is not None else Path(runs[0]) / "report.html"
     check_output(target, (".html", ".htm"))
     with console.bar("drawing the report"):
         write_page(views, target)
     console.say(f"wrote {target}")
+
+
+def serve_report(runs: Sequence[Path], port: int) -> None:
+    """Serve the page of run folders on this machine, and renew it while their studies run; ends with Ctrl-C."""
+    from symact.report.live import server
+
+    with server(runs, port) as serving:
+        console.say(f"http://127.0.0.1:{serving.server_address[1]}/ shows the report; Ctrl-C ends it")
+        with contextlib.suppress(KeyboardInterrupt):
+            serving.serve_forever()
 
 
 def export(target: str, output: Path, grammar: str | None, site: int | None = None) -> None:

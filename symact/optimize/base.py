@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from typing import Any, ClassVar, TypeAlias
 
@@ -78,6 +78,10 @@ class Optimizer(ABC):
             self.known.setdefault(self.key(trial.candidate))
             self._learn(trial)
             self.told += 1
+
+    def explain(self, candidates: Sequence[Candidate]) -> list[dict[str, Any]]:
+        """What it knows of the candidates that the last `ask` gave, of JSON types; for people, never read back."""
+        return [{} for _ in candidates]
 
     def key(self, candidate: Candidate) -> Any:
         """What is equal for candidates that are the same function at every site."""

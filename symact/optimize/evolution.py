@@ -12,7 +12,7 @@ puts it back as it was.
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import lru_cache
 from typing import Any
@@ -123,6 +123,7 @@ class Evolution(Optimizer):
         self._weights = weights / weights.sum() if len(weights) else weights
         self._individuals: list[Individual] = []
         self._archive = tools.ParetoFront()
+        self._bred: dict[Expr, dict[str, Any]] = {}  # children of the last `ask`: what they were bred from, and how
 
     @property
     def front(self) -> list[tuple[Expr, float, float]]:
@@ -139,7 +140,7 @@ class Evolution(Optimizer):
             fitness: base.Fitness = ScoreCostFitness((score, cost(expression)))
         else:
             fitness = ScoreFitness((score,))
-        individual = Individual(expression, fitness, self.told)
+        individual = Individual(expression, fitness, trial.number)
         self._individuals.append(individual)
         if self.algorithm == "nsga2":
             self._archive.update([individual])
@@ -159,19 +160,33 @@ class Evolution(Optimizer):
             stream = self._children(self.breeders())
         yield from self.finite_only(stream) if self.finite else filter(self.functions.usable, stream)
 
-    def _children(self, breeders: list[Individual]) -> Iterator[Expr]:
-        for attempt in range(MOST_CHILDREN):
-            yield self._child(breeders, self.generator(self.told, attempt))
+    def explain(self, candidates: Sequence[Candidate]) -> list[dict[str, Any]]:
+        """Of each child the numbers of the trials that it was bred from, and the `operation`."""
+        return [dict(self._bred.get(c, {})) if isinstance(c, Expr) else {} for c in candidates]
 
-    def _child(self, breeders: list[Individual], generator: np.random.Generator) -> Expr:
+    def _children(self, breeders: list[Individual]) -> Iterator[Expr]:
+        self._bred = {}
+        for attempt in range(MOST_CHILDREN):
+            child, parents, operation = self._child(breeders, self.generator(self.told, attempt))
+            self._bred.setdefault(child, {"parents": [one.number for one in parents], "operation": operation})
+            yield child
+
+    def _child(self, breeders: list[Individual], generator: np.random.Generator) -> tuple[Expr, list[Individual], str]:
+        """A child, whom it was bred from, and how."""
         with python_random(generator):
-            parents = [one.expression for one in self._parents(breeders)]
-        child = parents[0]
+            pair = self._parents(breeders)
+        parents = [one.expression for one in pair]
+        child, whose, how = parents[0], pair[:1], ""
         if generator.random() < self.crossover:
             child = variation.crossover(parents[0], parents[1], self.space, generator)[int(generator.integers(2))]
-            if child not in parents and generator.random() < 0.5:
-                return child
-        return self._mutated(child, generator)
+            if child not in parents:
+                whose, how = pair, "crossover"
+                if generator.random() < 0.5:
+                    return child, whose, how
+            elif child == parents[1]:
+                whose = pair[1:]
+        child, mutation = self._mutated(child, generator)
+        return child, whose, f"{how}, {mutation}" if how else mutation
 
     def _parents(self, breeders: list[Individual]) -> list[Individual]:
         if self.algorithm != "nsga2":
@@ -180,12 +195,12 @@ class Evolution(Optimizer):
             return list(tools.selRandom(breeders, 2))
         return list(tools.selTournamentDCD(breeders, 4)[:2])
 
-    def _mutated(self, expression: Expr, generator: np.random.Generator) -> Expr:
+    def _mutated(self, expression: Expr, generator: np.random.Generator) -> tuple[Expr, str]:
         for name in generator.choice(self._names, size=8, p=self._weights) if self._names else ():
             mutant = variation.MUTATIONS[name](expression, self.space, generator)
             if mutant is not None:
-                return mutant
-        return variation.mutate(expression, self.space, generator)
+                return mutant, name
+        return variation.mutate(expression, self.space, generator), "mutation"
 
 
 @contextmanager

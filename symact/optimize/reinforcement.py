@@ -11,12 +11,14 @@ old log-probabilities are recomputed by the policy that stood before it.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
 import torch
 
+from symact.expr.operators import VARIABLE
 from symact.expr.space import Space
 from symact.expr.tree import Candidate, Expr
 from symact.optimize.actions import ActionSpace, Partial
@@ -108,6 +110,29 @@ class Reinforcement(Optimizer):
                 drawn.extend(sample(self.controller, self.actions, 4 * self.settings["actors"], generator))
             yield drawn[position]
             position += 1
+
+    def explain(self, candidates: Sequence[Candidate]) -> list[dict[str, Any]]:
+        """Log-`probability` and mean `entropy` of each candidate; with the first also the shares of all `operators`."""
+        notes: list[dict[str, Any]] = [{} for _ in candidates]
+        spelled = [self.actions.sequence(c) if isinstance(c, Expr) else None for c in candidates]
+        known = [(note, partial) for note, partial in zip(notes, spelled, strict=True) if partial is not None]
+        if known:
+            rollouts = Rollouts.of([partial for _, partial in known], self.actions.tokens)
+            with torch.no_grad():
+                logp, _, entropy = evaluate(self.controller, rollouts)
+            steps = rollouts.alive.sum(1).clamp_min(1)
+            for row, (note, _) in enumerate(known):
+                note["probability"] = round(float(logp[row].sum()), 4)
+                note["entropy"] = round(float(entropy[row].sum() / steps[row]), 4)
+        if notes and self._drawn is not None and self._drawn[0]:
+            names = Counter(
+                part.operator.name
+                for partial in self._drawn[0]
+                for part in self.actions.expression(partial).walk()
+                if part.operator is not VARIABLE
+            )
+            notes[0]["operators"] = {name: round(count / names.total(), 4) for name, count in names.most_common()}
+        return notes
 
     # Learning.
 

@@ -82,6 +82,7 @@ class Surrogate(Optimizer):
         self.pool, self.warm_noise = int(pool), float(warm_noise)
         if embedding == "umap" and self.functions.members is None:
             raise InputError("surrogate: embedding='umap' needs a space that can be listed; use embedding='metric'")
+        self._predicted: dict[Expr, float] = {}  # of the last `ask`
         self._scores: list[float | None] = []
         self._expressions: list[Expr] = []
         self._warm = [(parse(text, space.grammar), score) for text, score in warm_start]
@@ -96,7 +97,13 @@ class Surrogate(Optimizer):
             self._expressions.append(trial.candidate)
             self._scores.append(score_of(trial))
 
+    def explain(self, candidates: Sequence[Candidate]) -> list[dict[str, Any]]:
+        """Of each candidate the target that was `predicted`, in the units of the targets, when it was asked for."""
+        known = [self._predicted.get(c) if isinstance(c, Expr) else None for c in candidates]
+        return [{} if value is None else {"predicted": round(value, 5), "targets": self.targets} for value in known]
+
     def _propose(self) -> Iterator[Candidate]:
+        self._predicted = {}
         fitted = self._fitted()
         if fitted is None:
             yield from self.finite_only(self.functions.draws(self.seed))
@@ -106,6 +113,7 @@ class Surrogate(Optimizer):
         if not len(rows):
             return
         mean, spread = model.predict(rows, spread=self.explore > 0)
+        self._predicted = dict(zip(expressions, map(float, mean), strict=True))
         value = np.array(mean if spread is None else mean + self.explore * spread, dtype=float)
         # One after another: what is near a function just proposed waits, since that one will tell about it.
         for _ in range(len(rows)):

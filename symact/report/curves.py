@@ -15,7 +15,7 @@ import numpy as np
 from symact.errors import SymactError
 from symact.expr.tree import Candidate, Expr, sites
 from symact.optimize.function_features import outputs
-from symact.records import Trial
+from symact.records import Status, Trial
 
 LOW, HIGH, POINTS = -5.0, 5.0, 101
 LARGEST = 20.0  # values beyond are no part of a small curve
@@ -86,3 +86,15 @@ def samples(
 def numbers(values: Sequence[float] | np.ndarray, digits: int = 5) -> list[float | None]:
     """Numbers for JSON, rounded to some digits; None for what is not finite."""
     return [float(f"{v:.{digits}g}") if np.isfinite(v) else None for v in map(float, values)]
+
+
+def training_curves(trial: Trial) -> list[list[float | None]]:
+    """The validation score after each epoch, one list per seed; empty where the task keeps none."""
+    kept = [o.metrics.get("curve") for o in trial.outcomes if o.status is Status.finished]
+    return [numbers([_point(p) for p in curve]) for curve in kept if isinstance(curve, list) and curve]
+
+
+def _point(point: Any) -> float:
+    if isinstance(point, Mapping):
+        point = next((point[key] for key in ("score", "validation_accuracy", "accuracy") if key in point), None)
+    return float(point) if isinstance(point, int | float) else float("nan")

@@ -7,10 +7,12 @@ curves; the others bring a small curve, and what is missing is computed by the p
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from statistics import median
 from typing import Any, TypeAlias
+
+import numpy as np
 
 from symact import __version__
 from symact.errors import SymactError
@@ -26,13 +28,19 @@ from symact.report.learned import panels
 from symact.report.view import StudyView
 
 Document: TypeAlias = dict[str, Any]
+Locate: TypeAlias = Callable[[Sequence[Expr], int], np.ndarray]
 
 EXACT = 300
 
 
-def document(views: Sequence[StudyView]) -> Document:
-    """Everything that a page about these studies shows."""
-    studies = [study(view) for view in views]
+def document(views: Sequence[StudyView], maps: Sequence[Locate] | None = None) -> Document:
+    """Everything that a page about these studies shows.
+
+    Args:
+        views: the studies.
+        maps: what finds the places of each study's functions; None for a new map of each.
+    """
+    studies = [study(view, locate) for view, locate in zip(views, maps or [places] * len(views), strict=True)]
     return {
         "version": __version__,
         "grid": {"low": curves.LOW, "high": curves.HIGH, "points": curves.POINTS, "largest": curves.LARGEST},
@@ -41,14 +49,14 @@ def document(views: Sequence[StudyView]) -> Document:
     }
 
 
-def study(view: StudyView) -> Document:
+def study(view: StudyView, locate: Locate = places) -> Document:
     """What is shown of one study."""
     rows = leaderboard(view.trials, view.confirmations)
     best = winner(rows)
     relu = next((row for row in rows if is_relu(row.trial) and row.trial.status is Status.finished), None)
     first = [curves.first_site(row.trial.candidate) for row in rows]
     small = curves.small_curves(first)
-    where = places(first, view.seed)
+    where = locate(first, view.seed)
     listed = []
     for place, row in enumerate(rows):
         line = {**row.document(), "rank": place + 1, "curve": small[place], "seconds": _seconds(row.trial)}
@@ -82,23 +90,11 @@ def _exact(row: Row) -> Document:
         found |= {"slope": slope} | ({"curve": curve} if curve else {})
     if isinstance(candidate, Expr) and not is_mixture(candidate):
         found["latex"] = latex(candidate)
-    training = training_curves(row.trial)
-    fresh = training_curves(row.confirmation) if row.confirmation is not None else []
+    training = curves.training_curves(row.trial)
+    fresh = curves.training_curves(row.confirmation) if row.confirmation is not None else []
     constants = [dict(c) for outcome in row.trial.outcomes[:1] for c in outcome.constants]
     kept: dict[str, list[Any]] = {"training": training, "freshTraining": fresh, "constants": constants}
     return found | {name: value for name, value in kept.items() if any(value)}
-
-
-def training_curves(trial: Trial) -> list[list[float | None]]:
-    """The validation score after each epoch, one list per seed; empty where the task keeps none."""
-    kept = [o.metrics.get("curve") for o in trial.outcomes if o.status is Status.finished]
-    return [curves.numbers([_point(p) for p in curve]) for curve in kept if isinstance(curve, list) and curve]
-
-
-def _point(point: Any) -> float:
-    if isinstance(point, Mapping):
-        point = next((point[key] for key in ("score", "validation_accuracy", "accuracy") if key in point), None)
-    return float(point) if isinstance(point, int | float) else float("nan")
 
 
 def _seconds(trial: Trial) -> float | None:

@@ -148,7 +148,8 @@ def _surrogate(view: StudyView, winner: Trial | None) -> list[Panel]:
         return [Panel(title, NOT_RECORDED, [])]
     found: list[tuple[float, float, int]] = []
     for trial in view.trials:
-        value = view.notes.get(trial.number, {}).get("predicted")
+        note = view.notes.get(trial.number, {})
+        value = note.get("predicted") if note.get("targets") == "rank" else None
         if not isinstance(value, int | float) or trial.merit is None:
             continue
         before = [other.merit for other in view.trials if other.batch < trial.batch]

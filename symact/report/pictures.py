@@ -1,4 +1,4 @@
-"""Pictures of a study, as matplotlib figures and as SVG text for a page without scripts.
+"""Pictures of a study, as matplotlib figures.
 
 In: leaderboard rows and trials. Out: figures. Colours are those of Okabe and Ito (2008), which
 people with any colour vision can tell apart.
@@ -6,9 +6,7 @@ people with any colour vision can tell apart.
 
 from __future__ import annotations
 
-import io
 import math
-import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -19,8 +17,8 @@ from matplotlib.figure import Figure
 
 from symact.errors import printable
 from symact.expr.tree import Expr, candidate_text
-from symact.records import Direction, Status, Trial
-from symact.report.curves import samples
+from symact.records import Direction, Trial
+from symact.report.curves import samples, training_curves
 from symact.report.leaderboard import Row
 
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
@@ -47,16 +45,6 @@ def shortened(text: str, length: int = LONGEST_LABEL) -> str:
 def plain(text: str) -> str:
     """A label as it stands: matplotlib would read what is between two dollars as mathematics."""
     return shortened(printable(text)).replace("$", r"\$")
-
-
-def svg(figure: Figure) -> str:
-    """A figure as an `<svg>` element that can stand in HTML."""
-    buffer = io.StringIO()
-    with matplotlib.rc_context(STYLE), warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "Glyph .* missing")  # the page's own fonts draw the text
-        figure.savefig(buffer, format="svg", bbox_inches="tight", metadata={"Date": None})
-    text = buffer.getvalue()
-    return text[text.index("<svg") :]
 
 
 def progress(studies: Mapping[str, Sequence[Trial]]) -> Figure:
@@ -150,19 +138,6 @@ def _without_jumps(values: np.ndarray) -> np.ndarray:
     return shown
 
 
-def thumbnail(expr: Expr, constants: Mapping[str, Any] | None = None) -> Figure:
-    """A function on [-4, 4] without decoration, for a table row."""
-    with matplotlib.rc_context({**STYLE, "axes.grid": False}):
-        figure = Figure(figsize=(1.1, 0.6))
-        axes = figure.add_axes((0, 0, 1, 1))
-        x, y, _ = samples(expr, -4, 4, constants)
-        axes.axhline(0, color="#d5d8dc", linewidth=0.8)
-        axes.axvline(0, color="#d5d8dc", linewidth=0.8)
-        axes.plot(x, _without_jumps(np.clip(y, -6, 6)), color=COLOURS[0], linewidth=1.6)
-        axes.set_axis_off()
-    return figure
-
-
 def differences(rows: Sequence[Row]) -> Figure:
     """Paired differences to ReLU with their 95 % intervals, best on top."""
     shown = [row for row in rows if row.versus_relu is not None]
@@ -200,16 +175,9 @@ def training(trials: Sequence[Trial]) -> Figure | None:
 
 
 def _curve(trial: Trial) -> list[float]:
-    curves_kept = [o.metrics.get("curve") for o in trial.outcomes if o.status is Status.finished]
-    numeric = [[_point(p) for p in curve] for curve in curves_kept if isinstance(curve, list) and curve]
+    numeric = [[math.nan if p is None else p for p in curve] for curve in training_curves(trial)]
     length = min(map(len, numeric), default=0)
     return [float(np.mean([curve[i] for curve in numeric])) for i in range(length)]
-
-
-def _point(point: Any) -> float:
-    if isinstance(point, Mapping):
-        point = next((point[key] for key in ("score", "validation_accuracy", "accuracy") if key in point), math.nan)
-    return float(point) if isinstance(point, int | float) else math.nan
 
 
 def expression_graph(expr: Expr) -> Figure | None:

@@ -69,6 +69,7 @@ def read_view(run: Path) -> StudyView:
             functions=tuple(map(str, mixed)) if isinstance(mixed, list) else (),
             seed=settings.seed,
             metric=settings.metric,
+            notes=store.notes(),
             goal=store.goal(),
         )
 

@@ -199,6 +199,7 @@ class Store(Tables):
         asked: Sequence[Asked],
         functions: Mapping[int, Mapping[str, Any]] | None = None,
         copies: Sequence[Evaluation] = (),
+        notes: Mapping[int, Mapping[str, Any]] | None = None,
     ) -> None:
         """Record what was asked, before any of it is evaluated.
 
@@ -206,11 +207,13 @@ class Store(Tables):
             asked: the candidates, numbered on from the last one.
             functions: number -> candidate document of functions met for the first time.
             copies: outcomes that these candidates have already, from a lower rung.
+            notes: number -> what the optimizer says of that candidate.
         """
         new = sorted((functions or {}).items())
         with self._transaction():
             self._insert("functions", "number, candidate", [(n, outcomes.dump(c)) for n, c in new])
             self._insert("asked", ASKED_COLUMNS, [asked_row(a) for a in asked])
+            self._insert("notes", "number, note", [(n, outcomes.dump(dict(note))) for n, note in (notes or {}).items()])
             for copy in copies:
                 self._insert("evaluations", OUTCOME_COLUMNS, [evaluation_row(copy)])
 
@@ -277,6 +280,19 @@ class Store(Tables):
     def features(self) -> dict[str, str]:
         """Function -> the text of its arrays."""
         return dict(self._rows("features", "function, arrays", order="rowid"))
+
+    def notes(self) -> dict[int, dict[str, Any]]:
+        """Number of a trial -> what its optimizer said when it asked for it; empty for studies made before that."""
+        found: dict[int, dict[str, Any]] = {}
+        for number, text in self._rows("notes", "number, note"):
+            try:
+                note = outcomes.load(text)
+            except ValueError as error:
+                raise self._damaged("notes", error) from None
+            if type(number) is not int or not isinstance(note, dict):
+                raise self._damaged("notes", "a note is none")
+            found[number] = note
+        return found
 
     def candidate(self, asked: Asked) -> Any:
         """The candidate of an asked row, parsed by the stored grammar.

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from symact.equivalence.index.function_index import FunctionIndex
@@ -30,6 +30,7 @@ class Request:
         repeats: trainings.
         promoted: number of its trial on a lower rung, or None for one that comes for the first time.
         document: its JSON document; None for the usual one.
+        note: what the optimizer says of it, of JSON types.
     """
 
     candidate: Any
@@ -38,6 +39,7 @@ class Request:
     repeats: int
     promoted: int | None = None
     document: Mapping[str, Any] | None = None
+    note: Mapping[str, Any] = field(default_factory=dict)
 
 
 class Ledger:
@@ -137,6 +139,7 @@ class Ledger:
         functions: dict[int, Mapping[str, Any]] = {}
         rows: list[Asked] = []
         copies: list[Evaluation] = []
+        notes = {number: want.note for number, want in enumerate(wanted, len(self.rows)) if want.note}
         first = dict[tuple[int, ...], int]()
         for number, want in enumerate(wanted, len(self.rows)):
             key, known = self.key(want.candidate), None
@@ -149,7 +152,7 @@ class Ledger:
             document = dict(want.document or to_document(want.candidate, self._store.grammar))
             measure = (want.budget, want.repeats, known, want.promoted)
             rows.append(Asked(number, batch, want.origin, *measure, function, document))
-        self._store.record_batch(rows, functions, copies)
+        self._store.record_batch(rows, functions, copies, notes)
         for row, want in zip(rows, wanted, strict=True):
             self._candidates[row.number] = want.candidate
             self._take(row)

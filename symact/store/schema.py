@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from typing import Any
 
 APPLICATION_ID = 0x53594D41  # "SYMA"
-VERSION = 1
+VERSION = 2
 
 OUTCOME_COLUMNS = """
     id INTEGER PRIMARY KEY,
@@ -34,7 +34,7 @@ OUTCOME_COLUMNS = """
 # Table -> its columns. `functions` numbers the distinct functions met so far; `goals` are the totals
 # that `run` and `resume` were given; `asked` is written before anything of the batch is evaluated;
 # `told` is the turn in which the optimizer learned of a trial; `features` caches what the task
-# measured of a function.
+# measured of a function; `notes` is what an optimizer said of a candidate when it asked for it, for people alone.
 TABLES: dict[str, str] = {
     "study": "id INTEGER PRIMARY KEY CHECK (id = 1), settings TEXT NOT NULL, checksum INTEGER NOT NULL",
     "goals": "id INTEGER PRIMARY KEY, evaluations INTEGER NOT NULL, checksum INTEGER NOT NULL",
@@ -55,10 +55,11 @@ TABLES: dict[str, str] = {
     "evaluations": OUTCOME_COLUMNS,
     "confirmations": OUTCOME_COLUMNS,
     "features": "function TEXT PRIMARY KEY, arrays TEXT NOT NULL, checksum INTEGER NOT NULL",
+    "notes": "number INTEGER PRIMARY KEY, note TEXT NOT NULL, checksum INTEGER NOT NULL",
 }
 
 # Schema version -> the statements that lead to the next one.
-MIGRATIONS: dict[int, tuple[str, ...]] = {}
+MIGRATIONS: dict[int, tuple[str, ...]] = {1: (f"CREATE TABLE notes ({TABLES['notes']})",)}
 
 
 def create(connection: sqlite3.Connection) -> None:

@@ -96,22 +96,18 @@ class Proposer:
             return self._ledger.ask(BASELINE_BATCH, self._baselines())
         wanted = self._promotions(1)
         if not wanted and room > 0:
-            asked = [(c, self._settings.optimizer) for c in self._optimizer.ask(running + 1)]
-            asked = [(c, origin) for c, origin in asked if self._ledger.is_new(c)] or self._new_at_random(1)
-            wanted = [self._first_rung(*pair) for pair in asked[:1]]
+            asked = [c for c in self._optimizer.ask(running + 1) if self._ledger.is_new(c)][:1]
+            wanted = self._explained(asked) or [self._first_rung(*pair) for pair in self._new_at_random(1)]
         return self._ledger.ask(self._next, wanted) if wanted else []
 
     def ask_by_hand(self, count: int, waiting: int) -> list[int]:
         """Record up to `count` new candidates, while `waiting` others are evaluated by the caller."""
-        asked = [(c, self._settings.optimizer) for c in self._optimizer.ask(count + waiting)]
-        fresh: dict[Any, tuple[Any, str]] = {}
-        for candidate, origin in asked:
+        fresh: dict[Any, Any] = {}
+        for candidate in self._optimizer.ask(count + waiting):
             if self._ledger.is_new(candidate):
-                fresh.setdefault(self._ledger.key(candidate), (candidate, origin))
-        chosen = list(fresh.values())[:count]
-        if len(chosen) < count:
-            chosen += self._new_at_random(count - len(chosen), [c for c, _ in chosen])
-        return self._ledger.ask(self._next, [self._first_rung(*pair) for pair in chosen]) if chosen else []
+                fresh.setdefault(self._ledger.key(candidate), candidate)
+        wanted = self._filled(list(fresh.values())[:count], count)
+        return self._ledger.ask(self._next, wanted) if wanted else []
 
     @property
     def _next(self) -> int:
@@ -123,12 +119,24 @@ class Proposer:
         return not any(row.batch == BASELINE_BATCH for row in self._ledger.rows)
 
     def _requests(self, count: int) -> list[Request]:
-        asked: list[tuple[Any, str]] = []
+        asked: list[Any] = []
         if count and self._ledger.cached_in_a_row < PATIENCE:
-            asked = [(c, self._settings.optimizer) for c in self._optimizer.ask(count)[:count]]
-        if len(asked) < count:
-            asked += self._new_at_random(count - len(asked), [c for c, _ in asked])
-        return [self._first_rung(*pair) for pair in asked]
+            asked = self._optimizer.ask(count)[:count]
+        return self._filled(asked, count)
+
+    def _filled(self, asked: Sequence[Any], count: int) -> list[Request]:
+        """What the optimizer asked for, filled up to `count` from random search."""
+        wanted = self._explained(asked)
+        if len(wanted) < count:
+            wanted += [self._first_rung(*pair) for pair in self._new_at_random(count - len(asked), asked)]
+        return wanted
+
+    def _explained(self, asked: Sequence[Any]) -> list[Request]:
+        """Requests of the optimizer, each with what it says of the candidate, if it says anything."""
+        explain = getattr(self._optimizer, "explain", None)
+        notes = explain(asked) if explain is not None and asked else [{} for _ in asked]
+        requests = [self._first_rung(candidate, self._settings.optimizer) for candidate in asked]
+        return [replace(request, note=note) for request, note in zip(requests, notes, strict=True)]
 
     def _new_at_random(self, count: int, beside: Sequence[Any] = ()) -> list[tuple[Any, str]]:
         """Functions that were never asked, uniformly from the space."""

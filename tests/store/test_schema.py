@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from symact.store import schema
 
+ADDED = {1: {"notes"}}  # version -> tables that the step from it adds
 VALUES = st.lists(
     st.one_of(st.none(), st.integers(), st.floats(allow_nan=False, allow_infinity=False), st.text()), min_size=1
 )
@@ -71,3 +72,16 @@ def test_a_checksum_notices_a_value_that_changed(values, data):
 
 def test_a_checksum_tells_numbers_from_their_texts():
     assert len({schema.checksum([value]) for value in (1, 1.0, "1", None, "null")}) == 5
+
+
+def test_a_file_of_every_earlier_version_becomes_what_a_new_one_is():
+    for version in range(1, schema.VERSION):
+        connection = sqlite3.connect(":memory:", isolation_level=None)
+        later = {table for step in range(version, schema.VERSION) for table in ADDED[step]}
+        for table, columns in schema.TABLES.items():
+            if table not in later:
+                connection.execute(f"CREATE TABLE {table} ({columns})")
+        connection.execute(f"PRAGMA user_version = {version}")
+        schema.migrate(connection)
+        assert schema.difference(connection) == ""
+        connection.close()

@@ -44,7 +44,7 @@ function functionMap(study, grid, state) {
   state.pinned ??= [];
   const box = el('section', { class: 'map' }, el('h2', {}, 'The map of all functions tried'));
   const left = study.rows.length - rows.length;
-  box.append(el('p', { class: 'soft small' }, `Each dot is a function; those with similar outputs stand close together (UMAP). Point at one to see it, click to pin it, drag to enlarge, double-click to go back.${left ? ` ${left} that are not finite everywhere are left out.` : ''}`));
+  box.append(el('p', { class: 'soft small' }, `Each dot is a function; those with similar outputs stand close together (UMAP). Point at one to see it, click to pin it, drag to enlarge, double-click to go back.${left ? ` ${left} that are not finite everywhere${study.goal > study.evaluated ? ', or new,' : ''} are left out.` : ''}`));
   const host = el('div', { class: 'chart' }), pins = el('div', { class: 'pins' });
   const share = shares(rows.map((row) => (finished(row) ? row.score : null)));
   const none = () => `color-mix(in srgb, ${colour('--c6')} 45%, ${colour('--paper')})`;
