@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from symact.report.mathml import mathml
 
 from symact.expr.functions import FUNCTIONS
 from symact.expr.tree import parse
-from symact.report.mathml import mathml
 
 ELEMENTS = {"mrow", "mi", "mn", "mo", "mtext", "msub", "msup", "msqrt", "mfrac", "mtable", "mtr", "mtd"}
 
