@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from symact.report.mathml import mathml
 
 from symact.expr.functions import FUNCTIONS
+from symact.expr.mathml import mathml
 from symact.expr.tree import parse
 
 ELEMENTS = {"mrow", "mi", "mn", "mo", "mtext", "msub", "msup", "msqrt", "mfrac", "mtable", "mtr", "mtd"}
