@@ -27,7 +27,8 @@ from symact.expr.published import files as table_files
 
 PATH = FOLDER / "index.npz"
 # Of what is stored here, beside the rows.
-_VERSION = "1"
+_VERSION = "2"
+_SURVEY, _SURVEYED = "arXiv:2402.09092", 2023
 
 
 @dataclass(frozen=True)
@@ -78,8 +79,13 @@ def index() -> Index:
 
 
 def age(row: Published) -> tuple[int, bool, int]:
-    """Rows sort by it: first published first, undated ones last; then those with a source of their own; short ones."""
-    return row.year or 9999, row.source == "arXiv:2402.09092", len(row.formula)
+    """Rows sort by it: first published first.
+
+    What the survey of February 2024 lists without a year known to us was published before it. Of one year, rows with a
+    source of their own come first, and then short formulas.
+    """
+    surveyed = row.source == _SURVEY
+    return row.year or (_SURVEYED if surveyed else 9999), surveyed, len(row.formula)
 
 
 def make(maps: bool = True) -> Index:
