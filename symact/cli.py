@@ -249,6 +249,9 @@ def compare(
         list[str] | None, typer.Option("--from", metavar="FILE|RUN", help="Expressions, one a line; or a run's best.")
     ] = None,
     best: BestOption = 10,
+    atlas: Annotated[
+        str | None, typer.Option("--atlas", help="Published functions: a family, or common (what PyTorch has).")
+    ] = None,
     grammar: GrammarOption = None,
     space: Annotated[str | None, typer.Option("--space", help="All functions of a space of the grammar.")] = None,
     against: AgainstOption = "relu(x)",
@@ -277,7 +280,7 @@ def compare(
         **{"workers": workers, "executor": executor.value, "ray_address": ray_address, "cpus": cpus, "gpus": gpus},
         **{"fresh_workers": fresh_workers, "timeout": timeout, "memory": memory, "data": data},
     }
-    comparing.start(functions or [], sources or [], best, grammar, space, task, run, options, as_json, quiet)
+    comparing.start(functions or [], sources or [], best, atlas, grammar, space, task, run, options, as_json, quiet)
 
 
 @app.command(epilog="Example: symact transfer out/mine --task digits-deep --best 5 --workers 2")

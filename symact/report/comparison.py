@@ -20,7 +20,7 @@ from symact.expr.tree import Candidate, Expr, candidate_text, from_document, sit
 from symact.records import Direction, Metric, Status, Trial
 from symact.report.frames import frame, table_html
 from symact.report.leaderboard import MINIMUM_PAIRS, Difference, leaderboard, paired_difference
-from symact.report.naming import known_name, shown, titled
+from symact.report.naming import known_name, shown
 from symact.store import Store
 
 SIGNIFICANCE = 0.05
@@ -225,7 +225,8 @@ class Comparison:
         equal = row.place is not None and sum(other.place == row.place for other in self.rows) > 1
         return {
             "#": "" if row.place is None else f"{row.place}{'=' if equal else ''}",
-            "function": titled(row.shown, row.name),
+            "function": row.shown,
+            "name": row.name or "",
             "site": "" if row.site is None else str(row.site),
             heading: metric.text(row.mean),
             "sd": metric.text(row.sd),

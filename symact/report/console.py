@@ -153,7 +153,7 @@ def _print_ranked(rows: Sequence[Row], metric: Metric) -> None:
     table.add_column("from", no_wrap=True)
     for place, row in enumerate(rows):
         cells = [texts[place] for texts in columns.values()]
-        function = folded(printable(titled(row.shown, row.name)), max(room, 14))
+        function = folded(printable(titled(row.shown, row.name, room)), max(room, 14))
         table.add_row(str(place + 1), markup.escape(function), *cells, origins[place])
     OUT.print(table)
     seeds = max((len(row.confirmation.scores) for row in rows if row.confirmation is not None), default=0)
@@ -175,17 +175,19 @@ def _print_ranked(rows: Sequence[Row], metric: Metric) -> None:
 
 
 def compared(rows: Sequence[Mapping[str, str]], title: str) -> None:
-    """A comparison: the cells of each row by heading; columns without any text are left out."""
+    """A comparison: the cells of each row by heading; columns without text, and names without room, are left out."""
     OUT.print(f"[bold]{escape(title)}[/]")
     if not rows:
         return
     headings = [heading for heading in rows[0] if any(row[heading] for row in rows)]
-    beside = [max(len(text) for text in (heading, *(row[heading] for row in rows))) for heading in headings]
-    room = OUT.width - sum(width + 1 for heading, width in zip(headings, beside, strict=True) if heading != "function")
+    widths = {heading: max(len(text) for text in (heading, *(row[heading] for row in rows))) for heading in headings}
+    if "name" in widths and sum(widths.values()) + len(widths) > OUT.width:
+        headings.remove("name")
+    room = OUT.width - sum(widths[heading] + 1 for heading in headings if heading != "function")
     table = plain_table()
     table.padding = (0, 0, 0, 0)
     for heading in headings:
-        text = heading in ("function", "verdict")
+        text = heading in ("function", "name", "verdict")
         table.add_column(escape(heading), justify="left" if text else "right", overflow="fold")
     for row in rows:
         cells = [folded(printable(row[h]), max(room, 14)) if h == "function" else row[h] for h in headings]

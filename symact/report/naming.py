@@ -13,10 +13,15 @@ def known_name(expression: Expr) -> str | None:
     return None if row is None else row.cited
 
 
-def titled(words: str, name: str | None) -> str:
-    """The words with the name behind them, unless it is the same word: `x*sigmoid(x) (Swish)`, `relu(x)`."""
-    same = name is None or name.casefold() == words.removesuffix("(x)").casefold()
-    return words if same else f"{words} ({name})"
+def titled(words: str, name: str | None, room: int | None = None) -> str:
+    """The words with the name behind them: `x*sigmoid(x), SiLU (Elfwing 2017)`.
+
+    The words stand alone where they are the name (`relu(x)`), and where both together are longer than `room`.
+    """
+    if name is None or name.partition(" (")[0].casefold() == words.removesuffix("(x)").casefold():
+        return words
+    both = f"{words}, {name}"
+    return words if room is not None and len(both) > room else both
 
 
 def shown(candidate: Candidate) -> str:

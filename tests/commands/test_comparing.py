@@ -103,6 +103,7 @@ def test_functions_come_from_files_runs_and_spaces(symact, loss, tiny, tmp_path)
         (["--from", "bad.txt"], "bad.txt:2: "),
         (["--from", "."], "there is no study here"),
         (["sin(x)", "--space", "all"], "--space all: name its grammar"),
+        (["--atlas", "nowhere"], "--atlas nowhere: expected common, or one of the families"),
         (["sin(x)", "--task", "digit-deep"], "did you mean 'digits-deep'"),
         (["sin(x)", "--seeds", "0"], "--seeds"),
         (["sin(x)", "--grammar", "nowhere"], "no such grammar"),
@@ -120,6 +121,15 @@ def test_bad_input_is_told_in_one_line_and_leaves_nothing(symact, loss, tmp_path
     assert message in err.splitlines()[0]
     assert "Traceback" not in err
     assert sorted(tmp_path.iterdir()) == before
+
+
+def test_published_functions_are_compared_each_once(symact, loss):
+    code, out, err = symact("compare", "--atlas", "common", "--task", loss, "--seeds", "1", "--json")
+    assert code == 0, err
+    rows = json.loads(out)["functions"]
+    found = {row["expression"] for row in rows}
+    assert {"atlas.silu(x)", "atlas.mish(x)", "atlas.softplus(x)"} <= found
+    assert all(row["same_as"] is None for row in rows)
 
 
 def test_a_folder_that_holds_a_study_is_refused_with_the_way_on(symact, loss):

@@ -207,15 +207,17 @@ def test_a_loss_is_headed_by_its_name_and_ranked_from_the_lowest(monkeypatch, wi
 
 
 @pytest.mark.parametrize(
-    ("words", "name", "expected"),
+    ("words", "name", "room", "expected"),
     [
-        ("relu(x)", None, "relu(x)"),
-        ("relu(x)", "ReLU", "relu(x)"),
-        ("x*sigmoid(x)", "Swish", "x*sigmoid(x) (Swish)"),
+        ("relu(x)", None, 80, "relu(x)"),
+        ("relu(x)", "ReLU (Fukushima 1969)", None, "relu(x)"),
+        ("x*sigmoid(x)", "SiLU (Elfwing 2017)", None, "x*sigmoid(x), SiLU (Elfwing 2017)"),
+        ("x*sigmoid(x)", "SiLU (Elfwing 2017)", 33, "x*sigmoid(x), SiLU (Elfwing 2017)"),
+        ("x*sigmoid(x)", "SiLU (Elfwing 2017)", 32, "x*sigmoid(x)"),
     ],
 )
-def test_a_known_function_has_its_name_behind_its_words(words, name, expected):
-    assert titled(words, name) == expected
+def test_a_known_function_has_its_name_behind_its_words_where_there_is_room(words, name, room, expected):
+    assert titled(words, name, room) == expected
 
 
 def test_what_was_tried_stands_in_the_document_beside_what_is_shown():
