@@ -20,6 +20,7 @@ __all__, __getattr__, __dir__ = lazy(
         "jet": "symact.activation.jets",
         "replace_activations": "symact.activation.replace",
         "activation_layer": "symact.activation.layers",
+        "settle_channels": "symact.activation.site_channels",
         "Expr": "symact.expr.tree",
         "parse": "symact.expr.tree",
         "Grammar": "symact.expr.grammar",

@@ -14,7 +14,7 @@ def activation_layer(
     expr: Expr | str,
     grammar: Vocabulary | None = None,
     channels: int | None = None,
-    channel_dim: int = 1,
+    channel_dim: int | None = None,
 ) -> type[Activation]:
     """A class of activations, for `act_layer=` (timm), `activation_layer=` (torchvision) and `ACT2FN` (Transformers).
 

@@ -15,7 +15,7 @@ from torch.fx import Proxy, Tracer
 from torch.nn.parameter import is_lazy
 
 from symact.activation.notebook import shown
-from symact.activation.runner import checked, place_of_channels, shared_runner
+from symact.activation.runner import channel_dimension, checked, place_of_channels, shared_runner
 from symact.backends import torch_source
 from symact.errors import InputError, SymactError
 from symact.expr.formula_text import formula_text
@@ -131,7 +131,8 @@ class Activation(nn.Module):
             `per = "channel"` takes its shape at the first call (as in `nn.LazyLinear`): call the model once
             before its parameters are given to an optimizer.
         inplace: accepted for the sake of `nn.ReLU(inplace=True)`; the result is a new tensor.
-        channel_dim: the dimension that counts channels: 1 after convolutions, -1 after `nn.Linear`.
+        channel_dim: the dimension that counts channels: 1 after convolutions, -1 after `nn.Linear`. Without it, 1; a
+            tensor of three dimensions, which both layers make, is then taken only if its sizes tell.
     """
 
     def __init__(
@@ -140,7 +141,7 @@ class Activation(nn.Module):
         grammar: Vocabulary | None = None,
         channels: int | None = None,
         inplace: bool = False,
-        channel_dim: int = 1,
+        channel_dim: int | None = None,
     ):
         super().__init__()
         self.expr = _expression(expr, grammar)
@@ -195,14 +196,32 @@ class Activation(nn.Module):
             return self._as_leaf(x)
         if self._waiting:
             x = checked(x)
-            self._initialize(torch.Size([x.shape[place_of_channels(x, self.channel_dim)] if x.dim() else 1]))
-        return self._runner(x, self._values(), self.channel_dim) if self._names else self._runner(x)
+            place = place_of_channels(x, self._dimension(x))
+            self._initialize(torch.Size([x.shape[place] if x.dim() else 1]))
+        return self._runner(x, self._values(), self._dimension(x)) if self._names else self._runner(x)
+
+    def _dimension(self, x: Tensor) -> int:
+        """The dimension of `x` that counts channels."""
+        if self.channel_dim is not None:
+            return self.channel_dim
+        counts = [getattr(self, name) for name in self._names] if x.dim() == 3 else []
+        return channel_dimension(x, max((0 if is_lazy(p) else p.numel() for p in counts), default=1))
+
+    def settle(self, channels: int, channel_dim: int) -> None:
+        """Say how many channels there are and where, before the first call; parameters that wait take their shape."""
+        self.channel_dim = channel_dim
+        self._initialize(torch.Size([channels]))
+
+    @property
+    def waiting(self) -> bool:
+        """Whether parameters per channel have no shape yet."""
+        return self._waiting
 
     def jet(self, x: Tensor, order: int) -> tuple[Tensor, ...]:
         """The activation at `x` and its derivatives in `x` up to an order, in one pass; see `symact.jet`."""
         if self._waiting:
             self(x)
-        return self._runner.jet(x, self._values(), order, self.channel_dim)
+        return self._runner.jet(x, self._values(), order, self._dimension(x))
 
     def _as_leaf(self, x: Proxy) -> Any:
         """One node of a torch.fx graph, as PyTorch's own modules are; operations where this module is all of it."""
@@ -252,4 +271,4 @@ class Activation(nn.Module):
     def extra_repr(self) -> str:
         """What `print(module)` shows."""
         shown = str(self.expr) + (f", channels={self.channels}" if self.channels is not None else "")
-        return shown + (f", channel_dim={self.channel_dim}" if self.channel_dim != 1 else "")
+        return shown + (f", channel_dim={self.channel_dim}" if self.channel_dim not in (None, 1) else "")

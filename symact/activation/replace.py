@@ -137,7 +137,7 @@ def replace_activations(
         factory = _factory(expr, grammar)
         return _Surgery(model, lambda _: factory(), tuple(of)).run()
     if not isinstance(expr, Expr | str):
-        raise InputError("example= is for an expression: a factory decides on channels itself")
+        raise InputError("example= is for an expression: a factory decides on channels itself, see settle_channels")
     return _replace_per_channel(model, expr, tuple(of), grammar, example, channel_dim)
 
 
@@ -174,7 +174,14 @@ def channels_of_sites(
     with torch.no_grad(), watched(copied, witnesses):
         copied(*(example if isinstance(example, tuple) else (example,)))
     names = {id(copied.get_submodule(name)): name for name, _, _ in report.replaced}
-    return [witness.answer(names[id(witness)]) for witness in witnesses]
+    return [_answer(witness, names[id(witness)]) for witness in witnesses]
+
+
+def _answer(witness: Witness, name: str) -> tuple[int, int]:
+    try:
+        return witness.answer()
+    except InputError as error:
+        raise InputError(f"{name} was not replaced: {error}; give channel_dim=, or no example=") from None
 
 
 def _factory(expr: Expr | str | Factory | type[nn.Module], grammar: Vocabulary | None) -> Factory:

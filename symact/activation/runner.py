@@ -341,6 +341,29 @@ def place_of_channels(x: Tensor, channel_dim: int) -> int:
     return place
 
 
+def channel_dimension(x: Tensor, channels: int) -> int:
+    """The dimension that counts channels where nobody said: the second, if the sizes of a tensor of three fit no other.
+
+    Such a tensor is `[batch, channels, length]` after `nn.Conv1d` and `[batch, length, channels]` after `nn.Linear`.
+
+    Args:
+        x: what comes.
+        channels: their number, 1 for one value for all, 0 where it is not known yet.
+
+    Raises:
+        InputError: the sizes do not tell.
+    """
+    if x.dim() != 3 or channels == 1:
+        return 1
+    if x.is_nested or not channels or x.shape[2] == channels:
+        shape = "nested" if x.is_nested else f"of shape {tuple(x.shape)}"
+        raise InputError(
+            f"which dimension of a tensor {shape} counts channels is not clear: give channel_dim=1 (as after nn.Conv1d)"
+            " or channel_dim=-1 (as after nn.Linear)"
+        )
+    return 1
+
+
 def _channels_second(x: Tensor, channel_dim: int) -> Tensor:
     place = place_of_channels(x, channel_dim)
     before, count, behind = x.shape[:place], x.shape[place], x.shape[place + 1 :]

@@ -6,15 +6,18 @@ batch normalization put them second, `nn.Linear` and layer normalization last.
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _NormBase
 from torch.nn.modules.conv import _ConvNd
 
+from symact.activation.module import Activation
 from symact.activation.runner import place_of_channels
 from symact.errors import InputError
 
@@ -95,7 +98,7 @@ class Witness(nn.Module):
         self.trouble = f"which dimension of its input, of shape {tuple(x.shape)}, counts channels is not clear"
         return None
 
-    def answer(self, name: str) -> tuple[int, int]:
+    def answer(self) -> tuple[int, int]:
         """Number and dimension of the channels.
 
         Raises:
@@ -104,5 +107,37 @@ class Witness(nn.Module):
         if len(self.seen) > 1:
             self.trouble = f"it meets other channels at each call ({', '.join(map(str, sorted(self.seen)))})"
         if len(self.seen) != 1:
-            raise InputError(f"{name} was not replaced: {self.trouble}; give channel_dim=, or no example=")
+            raise InputError(self.trouble)
         return next(iter(self.seen))
+
+
+def settle_channels(model: nn.Module, *inputs: Any) -> None:
+    """Give the activations of a model that wait for their channels what an example says of them.
+
+    Parameters with `per = "channel"` then have a shape before an optimizer is made, and count the right dimension: that
+    of the layer before the site. A copy of the model runs; where nothing waits, nothing does.
+
+    Args:
+        model: changed in place.
+        inputs: an example of what its `forward` takes.
+
+    Raises:
+        InputError: the example does not tell the channels of a site.
+    """
+    waiting = [(name, m) for name, m in model.named_modules() if isinstance(m, Activation) and m.waiting]
+    if not waiting:
+        return
+    copied = copy.deepcopy(model).eval()
+    witnesses = [Witness(None, module.channel_dim) for _, module in waiting]
+    places = {id(copied.get_submodule(name)): witness for (name, _), witness in zip(waiting, witnesses, strict=True)}
+    for module in list(copied.modules()):
+        for name, child in list(module.named_children()):
+            if id(child) in places:
+                setattr(module, name, places[id(child)])
+    with torch.no_grad(), watched(copied, witnesses):
+        copied(*inputs)
+    for (name, module), witness in zip(waiting, witnesses, strict=True):
+        try:
+            module.settle(*witness.answer())
+        except InputError as error:
+            raise InputError(f"{name}: {error}; give its maker channel_dim=") from None

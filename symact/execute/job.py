@@ -100,8 +100,11 @@ class MakeActivation:
         self.candidate, self._grammar, self._before = candidate, grammar, before
         self._site = 0
 
-    def __call__(self) -> Any:
+    def __call__(self, channel_dim: int | None = None) -> Any:
         """A fresh module for the next site.
+
+        Args:
+            channel_dim: the dimension that counts channels there, for parameters per channel, see `symact.Activation`.
 
         Raises:
             CandidateError: it cannot be compiled, or the task has more sites than the candidate expressions.
@@ -114,7 +117,7 @@ class MakeActivation:
         if len(expressions) > 1 and site >= len(expressions):
             raise CandidateError(f"it has {len(expressions)} expressions, and the task has more sites")
         try:
-            return Activation(expressions[site if len(expressions) > 1 else 0], self._grammar)
+            return Activation(expressions[site if len(expressions) > 1 else 0], self._grammar, channel_dim=channel_dim)
         except SymactError as error:
             raise CandidateError(str(error)) from error
 

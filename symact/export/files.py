@@ -109,4 +109,4 @@ def _resolved(
 
 
 def _channel_dim(expr: Expr | str | Activation) -> int:
-    return expr.channel_dim if isinstance(expr, Activation) else 1
+    return expr.channel_dim if isinstance(expr, Activation) and expr.channel_dim is not None else 1

@@ -79,9 +79,11 @@ def module_model(module: nn.Module, outputs: list[str], channels: int = 0, chann
         example = torch.zeros(sizes)
         shape = {dim: dynamic for dim in range(4) if dim != place}
     with _quiet():
+        # Its optimizer gives the bounds of two clips of one tensor one name, and the model does not load;
+        # runtimes optimize for themselves.
         program = torch.onnx.export(
             module, (example,), dynamo=True, dynamic_shapes=(shape,), input_names=["x"], output_names=outputs,
-            opset_version=OPSET, verbose=False,
+            opset_version=OPSET, verbose=False, optimize=False,
         )  # fmt: skip
     assert program is not None
     model = program.model_proto

@@ -102,6 +102,9 @@ class ImageTask:
         reseed(seed, self.device)
         model = self.network(lambda: next(waiting)).to(self.device)
         if any(is_lazy(parameter) for parameter in model.parameters()):
+            from symact.activation.site_channels import settle_channels
+
+            settle_channels(model, self.dataset.train.x[:2])
             with torch.no_grad():
                 model.eval()(self.dataset.train.x[:2])
             model.train()

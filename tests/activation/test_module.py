@@ -287,7 +287,7 @@ def test_where_float32_is_not_enough_float64_runs() -> None:
 
 def test_a_parameter_per_channel_takes_its_shape_at_the_first_call():
     expr = parse("mul(scale(tanh(x)),scale(x))", load_grammar("pangaea"))
-    module = Activation(expr)
+    module = Activation(expr, channel_dim=1)
     assert module.constants() == {"alpha_1": 1.0, "alpha_2": 1.0}
     fresh = copy.deepcopy(module)
     module(torch.randn(2, 5, 3)).sum().backward()

@@ -26,7 +26,7 @@ def of(text: str, arguments: int) -> str:
     """A function of the whitelist as a formula in x."""
     if text == "pow":
         return "pow(abs(x), 1.7)"
-    return f"{text}(x)" if arguments == 1 else f"{text}(x, 0.7)"
+    return f"{text}({', '.join(('x', '0.7', '1.2')[:arguments])})"
 
 
 class Bundle(nn.Module):
@@ -128,3 +128,11 @@ def test_channels_of_an_onnx_model_stand_where_the_activation_has_them(tmp_path,
     x = torch.randn(shape)
     (y,) = session.run(["y"], {"x": x.numpy()})
     np.testing.assert_allclose(y, trained(x).detach().numpy(), rtol=1e-5, atol=1e-6)
+
+
+def test_two_clips_of_one_tensor_keep_their_bounds():
+    text = "min(max(x, 0), 6) + min(max(x, -1), 1)"
+    model = onnx.function_model(parse(text), {})
+    session = onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
+    x = np.array([-3.0, -0.5, 0.5, 3.0, 9.0], np.float32)
+    np.testing.assert_allclose(session.run(["y"], {"x": x})[0], x.clip(0, 6) + x.clip(-1, 1))
