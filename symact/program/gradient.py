@@ -5,46 +5,23 @@ max or min of a value and a constant tie, the constant wins (`relu'(0) = 0`, as 
 `min(u, 0)` the value, since `max(u, 0) + min(u, 0)` is `u` (so `celu'(0) = 1`);
 where two values tie, each gets one half (as `torch.maximum`); `where` passes everything to the
 branch that is taken, and comparisons pass nothing.
-
-A branch that is not taken may be infinite or NaN there. Its adjoint is therefore not multiplied by
-zero but *masked*: it carries the conditions under which it counts, and they are applied by a
-`where` at the place where it meets other adjoints.
-
-A divisor of an adjoint is carried along too, until it meets a derivative: that of `1/cosh(x)` and
-of `log(cosh(x))` is then `sinh(x)/cosh(x)`, which a rewrite knows to be `tanh(x)`, where both parts
-overflow.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import lru_cache
 
+from symact.program.adjoints import Adjoint, applied, divided, masked, scaled, summed
 from symact.program.builder import Emitter, Value, call
 from symact.program.continuation import continued
 from symact.program.derivatives import DIFFERENTIABLE, derivative
 from symact.program.instructions import INSTRUCTIONS
 from symact.program.program import Program
 
-Mask = tuple[int, bool]  # (value number of a condition, whether it has to hold)
-
-
-@dataclass(frozen=True, slots=True)
-class Adjoint:
-    """What one use of a value contributes to its adjoint: `value/divisor` where all masks hold, else 0."""
-
-    value: Value
-    masks: tuple[Mask, ...] = ()
-    divisor: Value | None = None
-
-
 Row = Callable[..., tuple[Value | Adjoint | None, ...]]
-
-
-def _masked(value: Value, condition: Value, holds: bool = True) -> Adjoint:
-    return Adjoint(value, ((condition.number, holds),))
 
 
 def _number(value: Value) -> float | None:
@@ -58,19 +35,19 @@ def _constant(value: Value) -> bool:
 def _max(g: Value, y: Value, a: Value, b: Value) -> tuple[Adjoint, Adjoint]:
     a_wins, b_wins = call("lt", b, a), call("lt", a, b)
     if _constant(a) or _constant(b):
-        return _masked(g, a_wins), _masked(g, b_wins)
+        return masked(g, a_wins), masked(g, b_wins)
     half = call("where", call("eq", a, b), 0.5 * g, g)
-    return _masked(half, b_wins, False), _masked(half, a_wins, False)
+    return masked(half, b_wins, False), masked(half, a_wins, False)
 
 
 def _min(g: Value, y: Value, a: Value, b: Value) -> tuple[Adjoint, Adjoint]:
     a_wins, b_wins = call("lt", a, b), call("lt", b, a)
     if 0.0 in (_number(a), _number(b)):
-        return _masked(g, b_wins, False), _masked(g, a_wins, False)
+        return masked(g, b_wins, False), masked(g, a_wins, False)
     if _constant(a) or _constant(b):
-        return _masked(g, a_wins), _masked(g, b_wins)
+        return masked(g, a_wins), masked(g, b_wins)
     half = call("where", call("eq", a, b), 0.5 * g, g)
-    return _masked(half, b_wins, False), _masked(half, a_wins, False)
+    return masked(half, b_wins, False), masked(half, a_wins, False)
 
 
 def _pow(g: Value, y: Value, a: Value, b: Value) -> tuple[Value | Adjoint | None, ...]:
@@ -78,10 +55,10 @@ def _pow(g: Value, y: Value, a: Value, b: Value) -> tuple[Value | Adjoint | None
     base = exponent = None
     if not _constant(a):
         slope = g * b * call("pow", a, b - 1.0)
-        base = slope if _constant(b) else _masked(slope, call("eq", b, 0.0), False)
+        base = slope if _constant(b) else masked(slope, call("eq", b, 0.0), False)
     if not _constant(b) and _number(a) != 0:
         change = g * y * call("log", a)
-        exponent = change if _constant(a) else _masked(change, call("eq", a, 0.0), False)
+        exponent = change if _constant(a) else masked(change, call("eq", a, 0.0), False)
     return base, exponent
 
 
@@ -135,10 +112,10 @@ GRADIENTS: dict[str, Row] = {
     "mul": lambda g, y, a, b: (g * b, g * a),
     "div": lambda g, y, a, b: (g / b, Adjoint(-(g * y), (), b)),
     "neg": lambda g, y, a: (-g,),
-    "abs": lambda g, y, a: (_masked(g * call("sign", a), call("eq", a, 0.0), False),),
+    "abs": lambda g, y, a: (masked(g * call("sign", a), call("eq", a, 0.0), False),),
     "max": _max,
     "min": _min,
-    "where": lambda g, y, c, a, b: (None, _masked(g, c), _masked(g, c, False)),
+    "where": lambda g, y, c, a, b: (None, masked(g, c), masked(g, c, False)),
     "pow": _pow,
     "log": lambda g, y, a: (Adjoint(g, (), a),),
     "tanh": lambda g, y, a: (g * _sech_squared(a),),
@@ -238,23 +215,23 @@ def backward(program: Program) -> Program:
         operation = program.operations[position]
         if not adjoints[number] or not active[number]:
             continue
-        total = _sum(builder, adjoints[number])
+        total = summed(builder, adjoints[number])
         if number in powers:
             base, halves = powers[number]
             slope = 0.5 * halves * _half_power(values[base], halves - 2)
             if active[base]:
-                adjoints[base].append(_scaled(total, slope))
+                adjoints[base].append(scaled(total, slope))
             continue
         if number in sech_squares:
             inner = sech_squares[number]
-            adjoints[inner].append(_scaled(total, -2.0 * (call("tanh", values[inner]) * values[number])))
+            adjoints[inner].append(scaled(total, -2.0 * (call("tanh", values[inner]) * values[number])))
             continue
         terms = _terms(operation.name, total, values[number], [values[a] for a in operation.arguments])
         for argument, term in zip(operation.arguments, terms, strict=True):
             if term is not None and active[argument]:
                 adjoints[argument].append(term)
     zero = builder.const(0.0)
-    outputs = [_apply(builder, _sum(builder, a, whole=False)).number if a else zero for a in adjoints[:first]]
+    outputs = [applied(builder, summed(builder, a, whole=False)).number if a else zero for a in adjoints[:first]]
     return continued(program, builder.build(*outputs))
 
 
@@ -305,10 +282,6 @@ def _half_power(base: Value, halves: int) -> Value:
     return result
 
 
-def _scaled(total: Adjoint, local: Value) -> Adjoint:
-    return _divided(total, Adjoint(local)) if total.divisor is not None else Adjoint(total.value * local, total.masks)
-
-
 @lru_cache(maxsize=4096)
 def pushforward(program: Program, active: tuple[int, ...]) -> Program:
     """The Jacobian-vector product of a Program: forward mode.
@@ -344,7 +317,7 @@ def _terms(name: str, total: Adjoint, y: Value, arguments: list[Value]) -> list[
     if divisor is not None and name not in _PASSING:
         one = Value(y.builder, y.builder.const(1.0))
         row = GRADIENTS[name](one, y, *arguments)
-        return [None if t is None else _divided(total, t if isinstance(t, Adjoint) else Adjoint(t)) for t in row]
+        return [None if t is None else divided(total, t if isinstance(t, Adjoint) else Adjoint(t)) for t in row]
     terms: list[Adjoint | None] = []
     for term in GRADIENTS[name](total.value, y, *arguments):
         if term is None:
@@ -360,75 +333,8 @@ def _terms(name: str, total: Adjoint, y: Value, arguments: list[Value]) -> list[
 _PASSING = frozenset(("add", "sub", "neg", "max", "min", "where"))
 
 
-def _divided(total: Adjoint, local: Adjoint) -> Adjoint:
-    """`total` times a local derivative, which is divided first."""
-    assert total.divisor is not None
-    value = local.value / total.divisor
-    if local.divisor is not None:
-        value = value / local.divisor
-    return Adjoint(total.value * value, (*total.masks, *local.masks))
-
-
 def _depends_on_inputs(program: Program) -> list[bool]:
     active = [True] * len(program.inputs)
     for operation in program.operations:
         active.append(any(active[a] for a in operation.arguments))
     return active
-
-
-def _sum(builder: Emitter, terms: list[Adjoint], whole: bool = True) -> Adjoint:
-    """One adjoint for several: with the masks and the divisor that all share, the others applied.
-
-    Where every term has masks of its own, the sum gets one for all: what no branch that is taken needs is not
-    multiplied by zero either. At an input, where nothing is multiplied any more (`whole` is False), it is left out.
-    """
-    shared = [mask for mask in terms[0].masks if all(mask in term.masks for term in terms[1:])]
-    divisor = terms[0].divisor
-    if divisor is not None and any(t.divisor is None or t.divisor.number != divisor.number for t in terms):
-        divisor = None
-    total: Value | None = None
-    rest = [tuple(mask for mask in term.masks if mask not in shared) for term in terms]
-    for term, own in zip(terms, rest, strict=True):
-        value = _apply(builder, Adjoint(term.value, own, None if divisor is not None else term.divisor))
-        total = value if total is None else total + value
-    assert total is not None
-    needed = _any(builder, rest) if (whole or divisor is not None) and len(terms) > 1 else True
-    if not isinstance(needed, bool):
-        shared.append((needed.number, True))
-    return Adjoint(total, tuple(shared), divisor)
-
-
-def _any(builder: Emitter, cases: list[tuple[Mask, ...]]) -> Value | bool:
-    """Whether all masks of one of the cases hold, decided condition by condition."""
-    if not all(cases):
-        return True
-    if not cases:
-        return False
-    condition = cases[0][0][0]
-    then, otherwise = (
-        _any(
-            builder,
-            [tuple(m for m in case if m[0] != condition) for case in cases if (condition, not holds) not in case],
-        )
-        for holds in (True, False)
-    )
-    test = Value(builder, condition)
-    if isinstance(then, bool) and isinstance(otherwise, bool):
-        if then == otherwise:
-            return then
-        return test if then else call("where", test, 0.0, 1.0)
-    if not isinstance(then, bool) and not isinstance(otherwise, bool) and then.number == otherwise.number:
-        return then
-    if then is True:
-        return call("max", test, otherwise)
-    if otherwise is False:
-        return test * then
-    return call("where", test, then, otherwise)
-
-
-def _apply(builder: Emitter, adjoint: Adjoint) -> Value:
-    value = adjoint.value if adjoint.divisor is None else adjoint.value / adjoint.divisor
-    for condition, holds in reversed(adjoint.masks):
-        chosen = (Value(builder, condition), value, 0.0) if holds else (Value(builder, condition), 0.0, value)
-        value = call("where", *chosen)
-    return value

@@ -7,14 +7,27 @@ cancels nor overflows. More special rows stand first.
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
+from symact.program.conditions import (
+    Condition,
+    falling_factor,
+    half_turn,
+    inverse,
+    invertible,
+    minus_half_turn,
+    near,
+    negative_square,
+    of_parameters,
+    opposite,
+    positive,
+    saturating_factor,
+    square,
+    total,
+    unbounded,
+    unclipped,
+)
 from symact.program.patterns import Pattern, Term, pattern
-
-_Condition = Callable[[Any, dict[str, int]], bool]
 
 
 @dataclass(frozen=True)
@@ -30,129 +43,15 @@ class Rewrite:
 
     pattern: Pattern
     replacement: Term
-    when: _Condition | None
+    when: Condition | None
     text: str
 
 
-def _row(text: str, when: _Condition | None = None) -> Rewrite:
+def _row(text: str, when: Condition | None = None) -> Rewrite:
     left, right = text.split("->")
     wanted = pattern(left)
     assert isinstance(wanted, Pattern)
     return Rewrite(wanted, pattern(right), when, text)
-
-
-def _invertible(values: Any, found: dict[str, int]) -> bool:
-    """1/c is a float64 of ordinary size."""
-    return bool(1e-30 < abs(values.number(found["c"])) < 1e30)
-
-
-def _positive(values: Any, found: dict[str, int]) -> bool:
-    return bool(values.number(found["c"]) > 0)
-
-
-def _square(values: Any, found: dict[str, int]) -> bool:
-    """c = d*d up to rounding."""
-    c, d = values.number(found["c"]), values.number(found["d"])
-    return bool(abs(c - d * d) <= 4e-16 * abs(c))
-
-
-_PARTIAL = frozenset(("log", "log1p", "sqrt", "pow", "div", "tan"))
-
-
-def _near(values: Any, found: dict[str, int]) -> bool:
-    """c and d lie well within the bound that the row sets."""
-    return max(abs(values.number(found[name])) for name in "cd") < 1e3 and _unbounded(values, found)
-
-
-def _total(values: Any, found: dict[str, int]) -> bool:
-    """u is defined everywhere, so that nothing is defined anew where it cancels."""
-    stack, seen = [found["u"]], set()
-    while stack:
-        number = stack.pop()
-        operation = values.operation(number)
-        if operation is None or number in seen:
-            continue
-        if operation.name in _PARTIAL:
-            return False
-        seen.add(number)
-        stack.extend(operation.arguments)
-    return True
-
-
-def _of_parameters(*names: str) -> _Condition:
-    """These are made of parameters and constants alone, so that they are computed once and without an overflow of x."""
-
-    def holds(values: Any, found: dict[str, int]) -> bool:
-        stack, seen = [found[name] for name in names], set()
-        while stack:
-            number = stack.pop()
-            operation = values.operation(number)
-            if operation is None and not values.is_parameter(number):
-                return False
-            if operation is not None and number not in seen:
-                seen.add(number)
-                stack.extend(operation.arguments)
-        return all(values.number(found[name]) is None for name in names)
-
-    return holds
-
-
-def _unclipped(values: Any, found: dict[str, int]) -> bool:
-    """u is not minus a max, which the row itself emits."""
-    operation = values.operation(found["u"])
-    if operation is None or operation.name != "neg":
-        return True
-    inner = values.operation(operation.arguments[0])
-    return inner is None or inner.name != "max"
-
-
-def _half_turn(values: Any, found: dict[str, int]) -> bool:
-    """d = c*pi/2 up to rounding."""
-    return _multiple(values.number(found["d"]), values.number(found["c"]) * float(_TURN))
-
-
-def _minus_half_turn(values: Any, found: dict[str, int]) -> bool:
-    """d = -c*pi/2 up to rounding."""
-    return _multiple(values.number(found["d"]), -values.number(found["c"]) * float(_TURN))
-
-
-def _inverse(values: Any, found: dict[str, int]) -> bool:
-    """c*d = 1 up to rounding."""
-    return _multiple(values.number(found["c"]) * values.number(found["d"]), 1.0)
-
-
-def _opposite(values: Any, found: dict[str, int]) -> bool:
-    """d = -c."""
-    return bool(values.number(found["d"]) == -values.number(found["c"]))
-
-
-def _multiple(a: float, b: float) -> bool:
-    return abs(a - b) <= 8e-16 * abs(b)
-
-
-def _negative_square(values: Any, found: dict[str, int]) -> bool:
-    """-c has a root that is exact in float32."""
-    c = values.number(found["c"])
-    if not c < 0 or math.isinf(c):
-        return False
-    root = math.sqrt(-c)
-    return root * root == -c and math.frexp(root)[0] * 2**24 % 1 == 0
-
-
-def _saturating(values: Any, found: dict[str, int]) -> bool:
-    """c is no tiny number, so that c*exp(20) is large, and u not clipped yet."""
-    return abs(values.number(found["c"])) > 1e-4 and _unbounded(values, found)
-
-
-def _falling(values: Any, found: dict[str, int]) -> bool:
-    """The same, and c is negative."""
-    return values.number(found["c"]) < -1e-4 and _unbounded(values, found)
-
-
-def _unbounded(values: Any, found: dict[str, int]) -> bool:
-    """u is not the result of the row itself, which puts a max or min there."""
-    operation = values.operation(found["u"])
-    return operation is None or operation.name not in ("max", "min")
 
 
 _LOG_2 = "0.6931471805599453"
@@ -168,7 +67,7 @@ _SOFTPLUS_DIFFERENCE = (
 
 # Signs and constants move to one place, so that the rows below meet one form of each pattern.
 _NORMAL = (
-    _row(f"abs(u + c) - abs(u + d) -> abs({_CLIPPED} + c) - abs({_CLIPPED} + d)", _near),
+    _row(f"abs(u + c) - abs(u + d) -> abs({_CLIPPED} + c) - abs({_CLIPPED} + d)", near),
     _row("u - c -> u + (-c)"),
     _row("0 - u -> -u"),
     _row("u + 0 -> u"),
@@ -182,9 +81,9 @@ _NORMAL = (
     _row("-(u - v) -> v - u"),
     _row("-(c*u) -> (-c)*u"),
     _row("u*1 -> u"),
-    _row("u - u -> 0", _total),
-    _row("(u + v) - u -> v", _total),
-    _row("u - (u + v) -> -v", _total),
+    _row("u - u -> 0", total),
+    _row("(u + v) - u -> v", total),
+    _row("u - (u + v) -> -v", total),
     _row("u*(-1) -> -u"),
     _row("c*(-u) -> (-c)*u"),
     _row("c*(d*u) -> (c*d)*u"),
@@ -212,8 +111,8 @@ _EXPONENTIALS = (
     _row("sigmoid(u) + (-0.5) -> 0.5*tanh(0.5*u)"),
     _row("0.5 - sigmoid(u) -> -0.5*tanh(0.5*u)"),
     _row("1 - sigmoid(u)*sigmoid(u) -> sigmoid(-u)*(sigmoid(u) + 1)"),
-    _row("exp(u)/(exp(u) + c) -> sigmoid(u - log(c))", _positive),
-    _row("(v*exp(u))/(exp(u) + c) -> v*sigmoid(u - log(c))", _positive),
+    _row("exp(u)/(exp(u) + c) -> sigmoid(u - log(c))", positive),
+    _row("(v*exp(u))/(exp(u) + c) -> v*sigmoid(u - log(c))", positive),
     _row("expm1(u)/(exp(u) + 1) -> tanh(0.5*u)"),
     _row("-expm1(u)/(exp(u) + 1) -> tanh(-0.5*u)"),
     _row("exp(u)/expm1(u) -> -1/expm1(-u)"),
@@ -266,13 +165,13 @@ _EXPONENTIALS = (
 
 _LOGARITHMS = (
     _row("log1p(exp(u)) -> softplus(u)"),
-    _row("log1p(-exp(u)) -> log(-expm1(u))", _unbounded),
+    _row("log1p(-exp(u)) -> log(-expm1(u))", unbounded),
     _row("log1p(-sigmoid(u)) -> logsigmoid(-u)"),
     _row("log1p(-ndtr(u)) -> log_ndtr(-u)"),
-    _row("log1p(-tanh(u)) -> where(0.5 < u, log(1 - tanh(max(u, 0.4))), log1p(-tanh(min(u, 0.6))))", _unbounded),
-    _row("log1p(-erf(u)) -> where(0.5 < u, log(erfc(max(u, 0.4))), log1p(-erf(min(u, 0.6))))", _unbounded),
-    _row("log1p(tanh(u)) -> where(u < -0.5, log(tanh(min(u, -0.4)) + 1), log1p(tanh(max(u, -0.6))))", _unbounded),
-    _row("log1p(erf(u)) -> where(u < -0.5, log(erf(min(u, -0.4)) + 1), log1p(erf(max(u, -0.6))))", _unbounded),
+    _row("log1p(-tanh(u)) -> where(0.5 < u, log(1 - tanh(max(u, 0.4))), log1p(-tanh(min(u, 0.6))))", unbounded),
+    _row("log1p(-erf(u)) -> where(0.5 < u, log(erfc(max(u, 0.4))), log1p(-erf(min(u, 0.6))))", unbounded),
+    _row("log1p(tanh(u)) -> where(u < -0.5, log(tanh(min(u, -0.4)) + 1), log1p(tanh(max(u, -0.6))))", unbounded),
+    _row("log1p(erf(u)) -> where(u < -0.5, log(erf(min(u, -0.4)) + 1), log1p(erf(max(u, -0.6))))", unbounded),
     _row("log1p(u) - log(u) -> where(1 < u, log1p(1/u), where(1 < u, 0, log1p(u)) - log(u))"),
     _row("log(u) - log1p(u) -> -(log1p(u) - log(u))"),
     _row("(u + 1)*log1p(u) - u*log(u) -> u*(log1p(u) - log(u)) + log1p(u)"),
@@ -284,20 +183,20 @@ _LOGARITHMS = (
     _row("log(u + 1) -> log1p(u)"),
     _row("log(exp(u)) -> u"),
     _row("log(exp(u) + exp(v)) -> max(u, v) + softplus(-abs(u - v))"),
-    _row("log(exp(u) + c) -> softplus(u - log(c)) + log(c)", _positive),
-    _row("log(expm1(u)) -> where(1 < u, u + log(-expm1(-u)), log(expm1(min(u, 2))))", _unbounded),
-    _row(f"log(sinh(u)) -> where(1 < u, (u - {_LOG_2}) + log(-expm1(-2*u)), log(sinh(min(u, 2))))", _unbounded),
+    _row("log(exp(u) + c) -> softplus(u - log(c)) + log(c)", positive),
+    _row("log(expm1(u)) -> where(1 < u, u + log(-expm1(-u)), log(expm1(min(u, 2))))", unbounded),
+    _row(f"log(sinh(u)) -> where(1 < u, (u - {_LOG_2}) + log(-expm1(-2*u)), log(sinh(min(u, 2))))", unbounded),
     _row("log(sigmoid(u)) -> logsigmoid(u)"),
-    _row("log(c*sigmoid(u)) -> logsigmoid(u) + log(c)", _positive),
+    _row("log(c*sigmoid(u)) -> logsigmoid(u) + log(c)", positive),
     _row("-softplus(-u) -> logsigmoid(u)"),
     _row("log(2*cosh(u)) -> logcosh(u) + 0.6931471805599453"),
     _row("log(cosh(u)) -> logcosh(u)"),
     _row("log(ndtr(u)) -> log_ndtr(u)"),
-    _row("log(c*erfc(u)) -> log_ndtr(-1.4142135623730951*u) + log(2*c)", _positive),
+    _row("log(c*erfc(u)) -> log_ndtr(-1.4142135623730951*u) + log(2*c)", positive),
     _row("log(erfc(u)) -> log_ndtr(-1.4142135623730951*u) + 0.6931471805599453"),
-    _row("log(erfcx(u)) -> where(u < 0, u*u + log(erfc(u)), log(erfcx(max(u, -1))))", _unbounded),
-    _row("log(softplus(u)) -> where(u < -20, u, log(softplus(max(u, -21))))", _unbounded),
-    _row("log(-expm1(-exp(u))) -> where(u < -20, u, log(-expm1(-exp(max(u, -21)))))", _unbounded),
+    _row("log(erfcx(u)) -> where(u < 0, u*u + log(erfc(u)), log(erfcx(max(u, -1))))", unbounded),
+    _row("log(softplus(u)) -> where(u < -20, u, log(softplus(max(u, -21))))", unbounded),
+    _row("log(-expm1(-exp(u))) -> where(u < -20, u, log(-expm1(-exp(max(u, -21)))))", unbounded),
     _row("log(v*exp(u)) -> log(v) + u"),
     _row("log(v*sigmoid(u)) -> log(v) + logsigmoid(u)"),
     _row("log(v*ndtr(u)) -> log(v) + log_ndtr(u)"),
@@ -305,25 +204,25 @@ _LOGARITHMS = (
     _row(
         f"log(abs(sinh(u))) -> where(1 < abs(u), (abs(u) - {_LOG_2}) + log(-expm1(-2*max(abs(u), 0.5))),"
         " log(abs(sinh(max(min(u, 2), -2)))))",
-        _unbounded,
+        unbounded,
     ),
-    _row("log(abs(expm1(u))) -> where(1 < u, u + log(-expm1(-max(u, 0.5))), log(abs(expm1(min(u, 2)))))", _unbounded),
+    _row("log(abs(expm1(u))) -> where(1 < u, u + log(-expm1(-max(u, 0.5))), log(abs(expm1(min(u, 2)))))", unbounded),
     _row(
         "log(tanh(u)) -> where(1 < u, log(-expm1(-2*max(u, 0.5))) - softplus(-2*max(u, 0.5)), log(tanh(min(u, 2))))",
-        _unbounded,
+        unbounded,
     ),
-    _row("log(-expm1(u)) -> where(-0.7 < u, log(-expm1(max(u, -0.8))), log1p(-exp(min(u, -0.6))))", _unbounded),
+    _row("log(-expm1(u)) -> where(-0.7 < u, log(-expm1(max(u, -0.8))), log1p(-exp(min(u, -0.6))))", unbounded),
     _row("log(u*u) -> 2*log(abs(u))"),
     _row("softplus(u) - u -> softplus(-u)"),
     _row("softplus(u) - softplus(-u) -> u"),
     _row("softplus(u) - max(u, 0) -> softplus(-abs(u))"),
     _row("softplus(-abs(u)) + max(u, 0) -> softplus(u)"),
-    _row(f"softplus(u) - softplus(v) -> {_SOFTPLUS_DIFFERENCE}", _unclipped),
+    _row(f"softplus(u) - softplus(v) -> {_SOFTPLUS_DIFFERENCE}", unclipped),
     _row("softplus(u) + logsigmoid(v) -> softplus(u) - softplus(-v)"),
     _row("logcosh(u) - abs(u) -> softplus(-2*abs(u)) - 0.6931471805599453"),
     _row("logcosh(u) - u -> softplus(-2*u) - 0.6931471805599453"),
     _row("logcosh(-u) -> logcosh(u)"),
-    _row("asinh(exp(u)) -> where(0 < u, u + log1p(sqrt(exp(-2*u) + 1)), asinh(exp(min(u, 1))))", _unbounded),
+    _row("asinh(exp(u)) -> where(0 < u, u + log1p(sqrt(exp(-2*u) + 1)), asinh(exp(min(u, 1))))", unbounded),
 )
 
 _HYPERBOLIC = (
@@ -358,20 +257,20 @@ _HYPERBOLIC = (
     _row("tanh(u) + 1 -> 2*sigmoid(2*u)"),
     _row("1 - tanh(u)*tanh(u) -> (1/cosh(u))*(1/cosh(u))"),
     _row("c*tanh(u) + c -> c*(tanh(u) + 1)"),
-    _row("c*tanh(u) + d -> c*(tanh(u) - 1)", _opposite),
+    _row("c*tanh(u) + d -> c*(tanh(u) - 1)", opposite),
     _row("c - c*tanh(u) -> c*(1 - tanh(u))"),
     _row("c*erf(u) + c -> c*(erf(u) + 1)"),
-    _row("c*erf(u) + d -> c*(erf(u) - 1)", _opposite),
+    _row("c*erf(u) + d -> c*(erf(u) - 1)", opposite),
     _row("c - c*erf(u) -> c*(1 - erf(u))"),
-    _row(f"c*atan(u) + d -> c*(atan(u) + {_TURN})", _half_turn),
-    _row(f"c*atan(u) + d -> c*(atan(u) + (-{_TURN}))", _minus_half_turn),
-    _row(f"d - c*atan(u) -> c*({_TURN} - atan(u))", _half_turn),
+    _row(f"c*atan(u) + d -> c*(atan(u) + {_TURN})", half_turn),
+    _row(f"c*atan(u) + d -> c*(atan(u) + (-{_TURN}))", minus_half_turn),
+    _row(f"d - c*atan(u) -> c*({_TURN} - atan(u))", half_turn),
     _row("asinh(sinh(u)) -> u"),
     _row("sinh(asinh(u)) -> u"),
     _row("tan(atan(u)) -> u"),
-    _row(f"{_TURN} - atan(u) -> where(1 < u, atan(1/u), {_TURN} - atan(min(u, 2)))", _unbounded),
-    _row(f"atan(u) + (-{_TURN}) -> where(1 < u, -atan(1/u), atan(min(u, 2)) + (-{_TURN}))", _unbounded),
-    _row(f"atan(u) + {_TURN} -> where(u < -1, -atan(1/u), atan(max(u, -2)) + {_TURN})", _unbounded),
+    _row(f"{_TURN} - atan(u) -> where(1 < u, atan(1/u), {_TURN} - atan(min(u, 2)))", unbounded),
+    _row(f"atan(u) + (-{_TURN}) -> where(1 < u, -atan(1/u), atan(min(u, 2)) + (-{_TURN}))", unbounded),
+    _row(f"atan(u) + {_TURN} -> where(u < -1, -atan(1/u), atan(max(u, -2)) + {_TURN})", unbounded),
 )
 
 _ERRORS = (
@@ -392,7 +291,7 @@ _ERRORS = (
     _row("exp(u*u)*erfc(-u) -> erfcx(-u)"),
     _row("(v*exp(u*u))*erfc(u) -> v*erfcx(u)"),
     _row("(v*erfc(u))*exp(u*u) -> v*erfcx(u)"),
-    _row("exp(c*(u*u))*erfc(d*u) -> erfcx(d*u)", _square),
+    _row("exp(c*(u*u))*erfc(d*u) -> erfcx(d*u)", square),
     _row(f"exp(0.5*(u*u))*ndtr(-u) -> 0.5*erfcx({_HALF_ROOT}*u)"),
     _row(f"exp(0.5*(u*u))*ndtr(u) -> 0.5*erfcx(-{_HALF_ROOT}*u)"),
     _row(f"(v*ndtr(-u))*exp(0.5*(u*u)) -> v*(0.5*erfcx({_HALF_ROOT}*u))"),
@@ -421,19 +320,19 @@ _ERRORS = (
 _ROOTS = (
     _row("sqrt(u + 1) - 1 -> u/(sqrt(u + 1) + 1)"),
     _row("1 - sqrt(u + 1) -> -(u/(sqrt(u + 1) + 1))"),
-    _row("sqrt(u + c) - sqrt(u) -> c/(sqrt(u + c) + sqrt(u))", _positive),
-    _row("sqrt(u) - sqrt(u + c) -> -(c/(sqrt(u + c) + sqrt(u)))", _positive),
+    _row("sqrt(u + c) - sqrt(u) -> c/(sqrt(u + c) + sqrt(u))", positive),
+    _row("sqrt(u) - sqrt(u + c) -> -(c/(sqrt(u + c) + sqrt(u)))", positive),
     _row("sqrt(u*u) -> abs(u)"),
     _row("sqrt(u*u + 1) -> hypot1(u)"),
     _row("sqrt(exp(2*u) + 1) -> hypot1(exp(u))"),
-    _row("sqrt(u*u + c) -> sqrt(c)*hypot1(u*(1/sqrt(c)))", _positive),
+    _row("sqrt(u*u + c) -> sqrt(c)*hypot1(u*(1/sqrt(c)))", positive),
     _row("hypot1(u) - 1 -> u*(u/(hypot1(u) + 1))"),
     _row("hypot1(u) - u -> exp(-asinh(u))"),
     _row("u - hypot1(u) -> -exp(-asinh(u))"),
     _row("hypot1(u) + u -> exp(asinh(u))"),
-    _row("c*hypot1(d*u) + u -> c*(hypot1(d*u) + d*u)", _inverse),
-    _row("c*hypot1(d*u) - u -> c*(hypot1(d*u) - d*u)", _inverse),
-    _row("u - c*hypot1(d*u) -> c*(d*u - hypot1(d*u))", _inverse),
+    _row("c*hypot1(d*u) + u -> c*(hypot1(d*u) + d*u)", inverse),
+    _row("c*hypot1(d*u) - u -> c*(hypot1(d*u) - d*u)", inverse),
+    _row("u - c*hypot1(d*u) -> c*(d*u - hypot1(d*u))", inverse),
     _row("u/hypot1(u) + 1 -> where(u < 0, exp(asinh(u))/hypot1(u), where(u < 0, 0, u/hypot1(u)) + 1)"),
     _row("1 - u/hypot1(u) -> where(0 < u, exp(-asinh(u))/hypot1(u), 1 - where(0 < u, 0, u/hypot1(u)))"),
     _row("c*(u/hypot1(u)) + c -> c*(u/hypot1(u) + 1)"),
@@ -456,7 +355,7 @@ _POWERS = (
     _row(
         "pow(tanh(u), v) -> where(1 < u, exp(v*(log(-expm1(-2*max(u, 0.5))) - softplus(-2*max(u, 0.5)))),"
         " pow(tanh(min(u, 2)), v))",
-        _unbounded,
+        unbounded,
     ),
 )
 
@@ -470,12 +369,12 @@ def _saturated(growing: str, clipped: str, falling: str) -> tuple[Rewrite, ...]:
         *(
             _row(f"{name}({factor}{growing}(u)) -> {name}({factor}{growing}({clipped}))", when)
             for name in ("tanh", "erf", "erfc", "sigmoid", "ndtr")
-            for factor, when in (("", _unbounded), ("-", _unbounded), ("c*", _saturating))
+            for factor, when in (("", unbounded), ("-", unbounded), ("c*", saturating_factor))
         ),
         *(
             _row(f"{name}({factor}{growing}(u)) -> {name}({factor}{growing}({falling}))", when)
             for name in ("exp", "expm1", "softplus")
-            for factor, when in (("-", _unbounded), ("c*", _falling))
+            for factor, when in (("-", unbounded), ("c*", falling_factor))
         ),
     )
 
@@ -501,24 +400,24 @@ _QUOTIENTS = (
     _row(f"u/expm1(u) -> where(abs(u) < 1, exp(-0.5*u)/{_SINHC}, u*(1/expm1(u)))"),
     _row("log1p(u)/u -> where(abs(u) < 0.5, log1p(u)/expm1(log1p(u)), log1p(u)*(1/u))"),
     _row(f"expm1(u) - u -> where(abs(u) < 0.5, (u*u)*(0.5*{_series(3, 14)}), exp(u) - (u + 1))"),
-    _row("where(w, u*v, z)/u -> where(w, v, z/u)", _total),
+    _row("where(w, u*v, z)/u -> where(w, v, z/u)", total),
     _row(f"1/tanh(u) - 1/u -> where(abs(u) < 1, {_LANGEVIN}, (1 - tanh(u)/u)/tanh(u))"),
     _row(f"tanh(softplus(u)) -> ({_MISH})/({_MISH} + 2)"),
     _row("sin(u)/u -> sinc(u)"),
     _row("sin(c*u)/u -> c*sinc(c*u)"),
     _row("(u*u)/(v*v) -> (u/v)*(u/v)"),
-    _row("(u*v)/u -> v", _total),
-    _row("(v/u)*u -> v", _total),
+    _row("(u*v)/u -> v", total),
+    _row("(v/u)*u -> v", total),
     _row("(c*u)/v -> c*(u/v)"),
-    _row("u/(c*v) -> (1/c)*(u/v)", _invertible),
+    _row("u/(c*v) -> (1/c)*(u/v)", invertible),
     _row("u/v - w/v -> (u - w)/v"),
     _row("u/v + w/v -> (u + w)/v"),
     _row("1 - u/(u + c) -> c/(u + c)"),
     _row("log(u)/(u - 1) -> where(abs(u - 1) < 0.5, log1p(u - 1)/(u - 1), log(u)*(1/(u - 1)))"),
     _row("1 - u*u -> (1 - u)*(u + 1)"),
-    _row("u*u + c -> (u - sqrt(-c))*(u + sqrt(-c))", _negative_square),
-    _row("c*u - c*(u + d) -> -(c*d)", _total),
-    _row("c*(u + d) - c*u -> c*d", _total),
+    _row("u*u + c -> (u - sqrt(-c))*(u + sqrt(-c))", negative_square),
+    _row("c*u - c*(u + d) -> -(c*d)", total),
+    _row("c*(u + d) - c*u -> c*d", total),
     _row("1 - u/(abs(u) + 1) -> ((abs(u) - u) + 1)/(abs(u) + 1)"),
     _row("u - u*v -> u*(1 - v)"),
     _row("u*v - u -> u*(v - 1)"),
@@ -550,9 +449,9 @@ _BRANCHES = (
 )
 
 _LAST = (
-    _row("(u*v)/w -> u*(v/w)", _of_parameters("v", "w")),
-    _row("(u*v)/w -> v*(u/w)", _of_parameters("u", "w")),
-    _row("u/c -> u*(1/c)", _invertible),
+    _row("(u*v)/w -> u*(v/w)", of_parameters("v", "w")),
+    _row("(u*v)/w -> v*(u/w)", of_parameters("u", "w")),
+    _row("u/c -> u*(1/c)", invertible),
 )
 
 REWRITES: tuple[Rewrite, ...] = (
