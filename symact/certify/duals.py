@@ -25,7 +25,13 @@ from symact.equivalence.exact.balls import (
     constant_ball,
     runner,
 )
+from symact.expr.formula import applied
+from symact.expr.functions import FUNCTIONS, X
+from symact.program.from_sympy import program_of
 from symact.program.program import Operation, Program
+
+# Functions that are constant between their jumps.
+JUMPING = frozenset(name for name, row in FUNCTIONS.items() if row.derivative == "0")
 
 # The derivative where branches meet.
 EDGE = Marker("EDGE")
@@ -174,15 +180,20 @@ def _absolute(value: arb, arguments: list[BallDual], decided: int) -> Any:
     return -slope if u < 0 else (EDGE if u.is_zero() or decided else UNKNOWN)
 
 
-def _stepwise(value: arb, arguments: list[BallDual], decided: int) -> Any:
-    """sign and heaviside."""
-    u, slope = arguments[0]
-    return _ZERO if slope.is_zero() or not u.contains(0) else EDGE
+@cache
+def _ends_of_pieces(name: str) -> list[Program]:
+    return [program_of(applied(quantity, X), ("x",)) for quantity in FUNCTIONS[name].pieces]
 
 
-def _floor(value: arb, arguments: list[BallDual], decided: int) -> Any:
-    u, slope = arguments[0]
-    return EDGE if u.contains(value) and not slope.is_zero() else _ZERO
+def _jumping(name: str) -> Callable[[arb, list[BallDual], int], Any]:
+    """A function that is constant between its jumps."""
+
+    def rule(value: arb, arguments: list[BallDual], decided: int) -> Any:
+        u, slope = arguments[0]
+        ends = [] if slope.is_zero() else [runner(program)(NOTHING, u) for program in _ends_of_pieces(name)]
+        return EDGE if any(end.__class__ is Marker or end.contains(0) for end in ends) else _ZERO
+
+    return rule
 
 
 def _extreme(value: arb, arguments: list[BallDual], largest: bool, decided: int) -> Any:
@@ -231,9 +242,7 @@ _RULES: dict[str, Callable[[arb, list[BallDual], int], Any]] = {
     "pow": _power,
     "sqrt": _root,
     "abs": _absolute,
-    "sign": _stepwise,
-    "heaviside": _stepwise,
-    "floor": _floor,
+    **{name: _jumping(name) for name in JUMPING},
     "relu": _kinked(lambda u: _ONE if u > 0 else _ZERO),
     "elu": _kinked(_by_row("elu")),
     "selu": _kinked(_by_row("selu")),

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 
 from flint import arb
 
+from symact.certify.duals import JUMPING
 from symact.certify.flat import derivative_program
 from symact.certify.interval import (
     ONE,
@@ -251,7 +252,7 @@ def _named(name: str, a: Bounds) -> Bounds:
         slope = hull(a.slope, negative(a.slope)) if sign is None else multiply(a.slope, signed(sign))
         return Bounds(absolute(u), slope, a.ratio)
     value = _image(name, u)
-    if name in ("sign", "floor", "heaviside"):
+    if name in JUMPING:
         return Bounds(value, ZERO if isinstance(value, Interval) and value.low == value.high else UNKNOWN, UNKNOWN)
     if a.slope == ZERO:
         return Bounds(value, ZERO, UNKNOWN)
