@@ -19,6 +19,7 @@ from symact.optimize.pool import Pool
 from symact.optimize.regressors import Columns, Rows
 
 REFERENCE = 256  # functions that set the units of a space that is sampled
+EMBEDDED = 2_000  # functions of such a space that an embedding shows, and that may be proposed then
 
 
 class Landscape:
@@ -29,12 +30,14 @@ class Landscape:
     """
 
     # Source of features -> functions of a space -> landscape.
-    _made: weakref.WeakKeyDictionary[Any, weakref.WeakKeyDictionary[Pool, Landscape]] = weakref.WeakKeyDictionary()
+    _made: weakref.WeakKeyDictionary[Any, weakref.WeakKeyDictionary[Pool, dict[int, Landscape]]] = (
+        weakref.WeakKeyDictionary()
+    )
 
-    def __init__(self, functions: Pool, features: Features | None):
+    def __init__(self, functions: Pool, features: Features | None, reference: int = REFERENCE):
         members = functions.members
         if members is None:
-            members = [expression for expression, _ in zip(functions.draws(0), range(REFERENCE), strict=False)]
+            members = sampled(functions, reference)
         raw = _raw(members, features)
         self._frame = Frame(raw)
         self._described = self._frame(raw)
@@ -44,16 +47,23 @@ class Landscape:
         self._columns: dict[tuple[tuple[str, float], ...], Columns] = {}
 
     @classmethod
-    def of(cls, functions: Pool, features: Features | None) -> Landscape:
-        """The landscape, made once per process for the same functions and the same source."""
+    def of(cls, functions: Pool, features: Features | None, reference: int = REFERENCE) -> Landscape:
+        """The landscape, made once per process for the same functions and the same source.
+
+        Args:
+            functions: of the space.
+            features: the source.
+            reference: how many functions of a space that is sampled are its members here.
+        """
         source = functions if features is None else getattr(features, "__self__", features)
         try:
             made = cls._made.setdefault(source, weakref.WeakKeyDictionary())
         except TypeError:  # a source that cannot be referred to weakly is described anew
-            return cls(functions, features)
-        if functions not in made:
-            made[functions] = cls(functions, features)
-        return made[functions]
+            return cls(functions, features, reference)
+        sizes = made.setdefault(functions, {})
+        if reference not in sizes:
+            sizes[reference] = cls(functions, features, reference)
+        return sizes[reference]
 
     def describe(self, expressions: Sequence[Expr], features: Features | None) -> Description:
         """Descriptions, ``(n,)`` rows; features are asked for what is new."""
@@ -80,7 +90,7 @@ class Landscape:
         return Rows(self.describe(expressions, features), views, None, places, self._columns[key])
 
     def embedded(self, expressions: Sequence[Expr], features: Features | None, views: Mapping[str, float]) -> Rows:
-        """Functions by UMAP coordinates; one outside the space, or not finite, is not finite here."""
+        """Functions by UMAP coordinates; one that is no member, or not finite, is not finite here."""
         chosen = tuple(view for view in views if views[view])
         if chosen not in self._embeddings:
             from symact.optimize.embedding import umap_union
@@ -96,6 +106,11 @@ class Landscape:
         coordinates = self._embeddings[chosen][[place or 0 for place in places]]
         seen = Description(described.outputs, described.fisher, described.shape, described.finite & inside)
         return Rows(seen, views, coordinates)
+
+
+def sampled(functions: Pool, count: int) -> list[Expr]:
+    """The first usable functions of a space too large to list, in an order that is the same for every seed."""
+    return [expression for expression, _ in zip(functions.draws(0), range(count), strict=False)]
 
 
 def _raw(expressions: Sequence[Expr], features: Features | None) -> Raw:

@@ -19,7 +19,7 @@ from symact.expr import variation
 from symact.expr.space import Space
 from symact.expr.tree import Candidate, Expr, parse
 from symact.optimize.base import Features, Optimizer, check_settings, rank_values, score_of
-from symact.optimize.feature_space import Landscape
+from symact.optimize.feature_space import EMBEDDED, REFERENCE, Landscape, sampled
 from symact.optimize.function_features import VIEWS
 from symact.optimize.regressors import Forest, GaussianProcess, NearestNeighbours, Regressor, Rows, SupportVectors
 from symact.records import Trial
@@ -37,7 +37,8 @@ class Surrogate(Optimizer):
         features: list of expressions -> arrays (`fisher`, `fisher_weights`, `finite`); without it only
             outputs are known.
         regressor: `gp`, `knn` (k = 3, weighted), `forest` or `svr`.
-        embedding: `metric`, the feature space itself, or `umap`, the union embedding (small spaces only).
+        embedding: `metric`, the feature space itself, or `umap`, the union embedding. Of a space too large to list
+            it shows `EMBEDDED` functions, sampled alike for every seed; only these are proposed.
         views: weight of each view (`outputs`, `fisher`, `shape`) in distances; with `umap` the ones that count.
         explore: standard deviations added to the prediction (`gp`, `forest`); 0 trusts it alone.
         targets: `rank` or `score`.
@@ -80,8 +81,6 @@ class Surrogate(Optimizer):
         self.regressor, self.embedding, self.explore = regressor, embedding, float(explore)
         self.targets, self.initial, self.length = targets, max(1, int(initial)), float(length)
         self.pool, self.warm_noise = int(pool), float(warm_noise)
-        if embedding == "umap" and self.functions.members is None:
-            raise InputError("surrogate: embedding='umap' needs a space that can be listed; use embedding='metric'")
         self._predicted: dict[Expr, float] = {}  # of the last `ask`
         self._scores: list[float | None] = []
         self._expressions: list[Expr] = []
@@ -90,7 +89,14 @@ class Surrogate(Optimizer):
     @cached_property
     def landscape(self) -> Landscape:
         """Made at first use: a study can measure features only when it has been opened."""
-        return Landscape.of(self.functions, self.features)
+        return Landscape.of(self.functions, self.features, EMBEDDED if self.embedding == "umap" else REFERENCE)
+
+    @cached_property
+    def members(self) -> list[Expr] | None:
+        """What may be proposed, or None where candidates are made as the search goes on."""
+        if self.functions.members is not None or self.embedding != "umap":
+            return self.functions.members
+        return sampled(self.functions, EMBEDDED)
 
     def _learn(self, trial: Trial) -> None:
         if isinstance(trial.candidate, Expr) and trial.outcomes and trial.status != "rejected":
@@ -106,7 +112,7 @@ class Surrogate(Optimizer):
         self._predicted = {}
         fitted = self._fitted()
         if fitted is None:
-            yield from self.finite_only(self.functions.draws(self.seed))
+            yield from self.finite_only(self._first())
             return
         model, used = fitted
         expressions, rows = self._candidates(used)
@@ -124,6 +130,13 @@ class Surrogate(Optimizer):
             if doubt is not None:
                 value -= 0.5 * float(doubt[0]) * np.exp(-rows.distances(chosen)[:, 0] / self.length)
             value[best] = -np.inf
+
+    def _first(self) -> Iterator[Expr]:
+        """What is trained before anything can be predicted: random draws of what may be proposed."""
+        if self.members is self.functions.members:
+            return self.functions.draws(self.seed)
+        assert self.members is not None
+        return iter([self.members[place] for place in self.generator(2).permutation(len(self.members))])
 
     # What the regressor learns from.
 
@@ -176,9 +189,8 @@ class Surrogate(Optimizer):
     # What may be proposed.
 
     def _candidates(self, used: Rows) -> tuple[list[Expr], Rows]:
-        members = self.functions.members
-        if members is not None:
-            listed = [member for member in members if self.key(member) not in self.known]
+        if self.members is not None:
+            listed = [member for member in self.members if self.key(member) not in self.known]
         else:
             listed = self._screened(self._pool(), used)
         rows = self._rows(listed)

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from symact.errors import InputError
+from symact.optimize import surrogate
 from symact.optimize.function_features import outputs
 from symact.optimize.pool import Pool
 from symact.optimize.surrogate import Surrogate
@@ -56,9 +57,24 @@ def test_a_warm_start_without_noise_proposes_first_what_the_same_trials_would_ma
     assert next(e for e in warm.ask(60) if warm.key(e) not in known) == told.ask(1)[0]
 
 
-def test_umap_needs_a_space_that_can_be_listed():
-    with pytest.raises(InputError, match="embedding='metric'"):
-        Surrogate(GRAMMAR.space("large"), 0, embedding="umap")
+def test_umap_embeds_a_sample_of_a_space_too_large_to_list(monkeypatch):
+    monkeypatch.setattr(surrogate, "EMBEDDED", 60)
+    space = GRAMMAR.space("large")
+    functions = Pool.of(space)
+    assert functions.members is None
+    shown = [e for e, _ in zip(functions.draws(0), range(60), strict=False)]
+    target = outputs([shown[7]]).clip(-5, 5)
+    optimizer, trials = Surrogate(space, 1, embedding="umap"), []
+    for _ in range(3):
+        asked = optimizer.ask(6)
+        assert set(asked) <= set(shown)
+        trials += [Trial(e, (Outcome.finished(likeness(e, target)),)) for e in asked]
+        optimizer.tell(trials[-len(asked) :])
+    assert optimizer._fitted() is not None
+    again = Surrogate(space, 1, embedding="umap")
+    again.tell(trials)
+    assert again.ask(4) == optimizer.ask(4)
+    assert Surrogate(space, 2, embedding="umap").members == shown
 
 
 def test_wrong_settings_are_named():
