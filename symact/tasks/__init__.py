@@ -25,6 +25,8 @@ TASKS = Registry(
         "imagenette-mobilevitv2": "symact.tasks.builtin:ImagenetteMobileViT",
         "imagenette-coatnet": "symact.tasks.builtin:ImagenetteCoAtNet",
         "imagenet-resnet50": "symact.tasks.builtin:ImageNetResNet50",
+        "image-fit": "symact.tasks.image_fit:ImageFit",
+        "image-fit-siren": "symact.tasks.image_fit:ImageFitSiren",
     },
     hint="your own as FILE.py:Class",
 )
@@ -32,8 +34,10 @@ TASKS = Registry(
 __all__, __getattr__, __dir__ = lazy(
     __name__,
     {
+        "FitTask": "symact.tasks.fitting",
         "ImageTask": "symact.tasks.builtin",
         "Phase": "symact.tasks.train",
+        "Problem": "symact.tasks.fitting",
         "TrainConfig": "symact.tasks.train",
         "Turn": "symact.tasks.train",
         "Dataset": "symact.tasks.data",

@@ -50,6 +50,13 @@ def test_the_image_task_of_ten_lines_works(tmp_path: Path) -> None:
     assert outcome.score > 0.95
 
 
+def test_the_fit_task_of_twenty_lines_works(tmp_path: Path) -> None:
+    task = block(tmp_path, "class Wave").Wave()
+    outcome = task.final_test(lambda: Activation("sin(5*x)"), 0)
+    assert outcome.score < 0.1
+    assert outcome.metrics["test_score"] < 0.5
+
+
 def test_the_features_of_a_mobile_network_are_computed(tmp_path: Path) -> None:
     features = block(tmp_path, "FisherProbe").features
     assert features.finite

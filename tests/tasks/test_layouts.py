@@ -12,7 +12,7 @@ import pytest
 from torch import nn
 
 from symact.errors import InputError
-from symact.tasks import TASKS
+from symact.tasks import TASKS, ImageTask
 from symact.tasks.data import IDX_FILES, read_images
 
 GENERATOR = np.random.default_rng(0)
@@ -90,14 +90,15 @@ LAYOUTS: dict[str, tuple[Callable[[Path, pytest.MonkeyPatch], None], tuple[int, 
     "Imagenette": (write_folders(("imagenette2-160/train", "imagenette2-160/val"), IMAGENETTE), (3, 128, 128)),
     "ImageNet": (write_folders(("ImageNet/train", "ImageNet/val"), ("n01", "n02")), (3, 224, 224)),
 }
-SLOW = {name for name in TASKS if name.startswith(("cifar", "image"))}
+IMAGES = [name for name in TASKS if issubclass(TASKS[name], ImageTask)]
+SLOW = {name for name in IMAGES if name.startswith(("cifar", "image"))}
 
 
 def source(name: str) -> str:
     return str(getattr(TASKS[name], "source", "ImageNet"))
 
 
-NAMED = [name for name in TASKS if not name.startswith("digits")]
+NAMED = [name for name in IMAGES if not name.startswith("digits")]
 
 
 @pytest.mark.parametrize("name", NAMED)
