@@ -27,6 +27,10 @@ TASKS = Registry(
         "imagenet-resnet50": "symact.tasks.builtin:ImageNetResNet50",
         "image-fit": "symact.tasks.image_fit:ImageFit",
         "image-fit-siren": "symact.tasks.image_fit:ImageFitSiren",
+        "pinn-burgers": "symact.tasks.equations:Burgers",
+        "pinn-helmholtz": "symact.tasks.equations:Helmholtz",
+        "pinn-allen-cahn": "symact.tasks.equations:AllenCahn",
+        "pinn-convection": "symact.tasks.equations:Convection",
     },
     hint="your own as FILE.py:Class",
 )

@@ -17,7 +17,7 @@ import pytest
 from symact.program.loading import load_grammar, shipped
 
 ROOT = Path(__file__).resolve().parents[2]
-NAMES = ["aquasurf", "bansal", "first", "inr", "modern", "pangaea", "pinn", "ramachandran"]
+NAMES = sorted(path.stem for path in (ROOT / "grammars").glob("*.toml"))
 # The dependencies come last on the path, after what is tested.
 SHOW = (
     f"import sys; sys.path.append({sysconfig.get_path('purelib')!r}); "
