@@ -404,6 +404,19 @@ def atlas(
         published.show_one(name, as_json)
 
 
+@app.command(epilog="Example: symact doctor --json > machine.json")
+def doctor(
+    device: Annotated[str | None, typer.Option("--device", metavar="cpu|cuda", help="All that are there.")] = None,
+    size: Annotated[int | None, typer.Option("--size", min=1, max=2**31, help="Elements that are timed.")] = None,
+    dtype: Annotated[str, typer.Option("--dtype", help="Of what is timed: float32, bfloat16 or float16.")] = "float32",
+    as_json: JsonOption = False,
+) -> None:
+    """Is this machine in order: versions, compiler, devices, every function on them, and how fast they are."""
+    from symact.commands import doctor as examination
+
+    examination.examine(device, size, dtype, as_json)
+
+
 @app.command()
 def tasks(as_json: JsonOption = False) -> None:
     """The tasks that are there."""

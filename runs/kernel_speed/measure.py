@@ -265,7 +265,74 @@ def step() -> dict:
     return result
 
 
-SECTIONS = {f.__name__: f for f in (functions, halves, calls, sizes, threads, latency, step)}
+def physics_step(model: nn.Module, points: Tensor) -> Tensor:
+    """Burgers' equation, u_t + u*u_x = 0.01*u_xx, as a loss, forward and backward."""
+    points = points.clone().requires_grad_()
+    u = model(points)
+    first = torch.autograd.grad(u.sum(), points, create_graph=True)[0]
+    second = torch.autograd.grad(first[:, 1].sum(), points, create_graph=True)[0]
+    loss = ((first[:, 0] + u[:, 0] * first[:, 1] - 0.01 * second[:, 1]) ** 2).mean()
+    model.zero_grad()
+    loss.backward()
+    return loss
+
+
+def higher() -> dict:
+    """A step of a physics-informed network, 2-64-64-64-1, with u_t, u_x and u_xx in its loss, ours and PyTorch's."""
+    torch.set_num_threads(1)
+    found: dict = {}
+    for size in (1024, 4096, 16384):
+        points = torch.rand(size, 2, generator=torch.Generator().manual_seed(0))
+        for text, native in {
+            "tanh(x)": torch.tanh,
+            "sin(x)": torch.sin,
+            "x*sigmoid(x)": F.silu,
+            "gelu(x)": F.gelu,
+        }.items():
+            calls = {}
+            for name, maker in {
+                "ours": lambda t=text: symact.Activation(t),
+                "native": lambda f=native: Plain(f),
+            }.items():
+                torch.manual_seed(0)
+                layers: list[nn.Module] = [nn.Linear(2, 64), maker()]
+                for _ in range(2):
+                    layers += [nn.Linear(64, 64), maker()]
+                model = nn.Sequential(*layers, nn.Linear(64, 1))
+                calls[name] = lambda m=model, p=points: physics_step(m, p)
+            times = rounds(calls, 25 if size < 10000 else 9, 0)
+            ratios = [a / b for a, b in zip(times["ours"], times["native"], strict=True)]
+            row = {name: summary(samples, 1e3) for name, samples in times.items()}
+            found.setdefault(str(size), {})[text] = {**row, "ours / native": summary(ratios, 1.0)}
+            print(size, text, found[str(size)][text]["ours / native"], file=sys.stderr, flush=True)
+    return found
+
+
+def first_call() -> dict:
+    """1,000 drawn functions of `large`, from text to the end of the first forward and backward on 10^4 elements."""
+    import numpy as np
+
+    torch.set_num_threads(1)
+    grammar = symact.load_grammar("aquasurf")
+    generator, space = np.random.default_rng(0), grammar.space("large")
+    texts = [str(space.sample(generator)) for _ in range(1000)]
+    x, g = torch.randn(10**4, requires_grad=True), torch.randn(10**4)
+    both_ways(symact.compile("x*sigmoid(x)"), x, g)()
+    gc.collect()
+    gc.freeze()
+    start = time.thread_time()
+    made = symact.compile_many(texts, grammar)
+    callable_ = time.thread_time() - start
+    for function in made:
+        both_ways(function, x, g)()
+    return {
+        "functions": len(texts),
+        "seconds_from_text_to_callable": round(callable_, 3),
+        "seconds_of_first_forward_and_backward": round(time.thread_time() - start - callable_, 3),
+    }
+
+
+SECTIONS = {f.__name__: f for f in (functions, halves, calls, sizes, threads, latency, step, higher, first_call)}
 RESULTS = Path(__file__).parent / "results"
 
 
@@ -325,6 +392,13 @@ def tables() -> str:
             if name in ("ours", "native", "eager")
         ]
         text += ["## threads", "", *lines(["size", "function", "column", "one", "two", "one / two"], body)]
+    if "higher" in found:
+        body = [
+            [size, f"`{f}`", *[f"{row[c]['median']:.2f}" for c in ("ours", "native")], shown(row["ours / native"])]
+            for size, rows in found["higher"].items()
+            for f, row in rows.items()
+        ]
+        text += ["## higher", "", *lines(["points", "function", "ours, ms", "native, ms", "ours / native"], body)]
     if "step" in found:
         body = [
             [f"`{f}`", name, f"{cell['milliseconds']:.1f}", f"{100 * cell['share']:.0f} %"]

@@ -1,0 +1,200 @@
+"""What only a GPU can show: parameters with gradients, CUDA graphs, two streams, torch.compile, higher derivatives.
+
+    python runs/gpu/check.py --output runs/gpu/results
+
+Each section writes `OUTPUT/SECTION.json`; one that fails writes its error there, and the others go on. Exit code 1 if
+any failed. `tools/gpu_check.sh` runs this and `symact doctor`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+import sys
+import time
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+import symact
+from symact.expr.operators import Parameter, Vocabulary
+
+LEARNED = Vocabulary(parameters={"beta": Parameter("beta", 0.7)})
+FORMULAS: dict[str, Callable[[Tensor], Tensor]] = {
+    "x*sigmoid(x)": F.silu,
+    "gelu(x)": F.gelu,
+    "x*tanh(softplus(x))": F.mish,
+    "x*erfc(elu(x))": lambda x: x * torch.erfc(F.elu(x)),
+}
+
+
+def seconds(call: Callable[[], Any], rounds: int = 15) -> float:
+    """The median time of a call on the GPU, by events."""
+    times = []
+    for number in range(rounds + 3):
+        begin, end = torch.cuda.Event(enable_timing=True), torch.cuda.Event(enable_timing=True)
+        begin.record()
+        call()
+        end.record()
+        end.synchronize()
+        if number >= 3:
+            times.append(begin.elapsed_time(end) / 1e3)
+    return statistics.median(times)
+
+
+def copy_bandwidth(x: Tensor) -> float:
+    """Bytes a second that a copy reads and writes."""
+    y = torch.empty_like(x)
+    return 2 * x.numel() * x.element_size() / seconds(lambda: y.copy_(x))
+
+
+def bandwidth() -> dict[str, Any]:
+    """Forward alone and backward alone as a part of a copy's bandwidth, by dtype and size; learnable ones, too."""
+    found: dict[str, Any] = {}
+    for dtype in (torch.float32, torch.bfloat16, torch.float16):
+        for power in (20, 24, 27):
+            x = torch.randn(2 ** (power - 6), 64, device="cuda").to(dtype).requires_grad_()
+            grad, copied = torch.randn_like(x), copy_bandwidth(x.detach())
+            rows = {}
+            functions: dict[str, Callable[[Tensor], Tensor]] = {text: symact.compile(text) for text in FORMULAS}
+            functions["learned per layer"] = symact.Activation("x*sigmoid(beta*x)", LEARNED).cuda()
+            functions["learned per channel"] = symact.Activation("x*sigmoid(beta*x)", LEARNED, channels=64).cuda()
+            for name, function in functions.items():
+                with torch.no_grad():
+                    forward = seconds(lambda f=function, x=x: f(x))
+                y = function(x)
+                inputs = [x, *(function.parameters() if isinstance(function, nn.Module) else ())]
+                backward = seconds(lambda y=y, i=inputs, g=grad: torch.autograd.grad(y, i, g, retain_graph=True))
+                size = x.numel() * x.element_size()
+                rows[name] = {
+                    "forward": round(2 * size / forward / copied, 3),
+                    "backward": round(3 * size / backward / copied, 3),
+                }
+            found[f"{dtype} 2**{power}"] = {"copy_gigabytes_a_second": round(copied / 1e9), **rows}
+    return found
+
+
+def graphs() -> dict[str, Any]:
+    """A CUDA graph of a model's forward and backward gives, replayed on new inputs, what the model gives."""
+    found = {}
+    for text in (*FORMULAS, "x*sigmoid(beta*x)", "x*tanh(exp(x))"):
+        torch.manual_seed(0)
+        model = nn.Sequential(nn.Linear(64, 64), symact.Activation(text, LEARNED), nn.Linear(64, 1)).cuda()
+        x = torch.randn(512, 64, device="cuda")
+        side = torch.cuda.Stream()
+        side.wait_stream(torch.cuda.current_stream())
+        with torch.cuda.stream(side):
+            for _ in range(3):
+                model.zero_grad(set_to_none=True)
+                model(x).sum().backward()
+        torch.cuda.current_stream().wait_stream(side)
+        model.zero_grad(set_to_none=True)
+        graph = torch.cuda.CUDAGraph()
+        with torch.cuda.graph(graph):
+            y = model(x)
+            y.sum().backward()
+        x.copy_(torch.randn(512, 64, device="cuda") * 3)
+        graph.replay()
+        captured = [y.clone(), *(p.grad.clone() for p in model.parameters())]
+        model.zero_grad(set_to_none=True)
+        z = model(x)
+        z.sum().backward()
+        eager = [z, *(p.grad for p in model.parameters())]
+        found[text] = max(float((a - b).abs().max()) for a, b in zip(captured, eager, strict=True))
+        assert found[text] < 1e-3, f"{text}: {found[text]}"
+    return found
+
+
+def streams() -> dict[str, Any]:
+    """Two streams at once give what one gives."""
+    function = symact.compile("x*erfc(elu(x))")
+    xs = [torch.randn(2**22, device="cuda") for _ in range(8)]
+    wanted = [function(x) for x in xs]
+    torch.cuda.synchronize()
+    both = torch.cuda.Stream(), torch.cuda.Stream()
+    found = []
+    for number, x in enumerate(xs):
+        with torch.cuda.stream(both[number % 2]):
+            found.append(function(x))
+    torch.cuda.synchronize()
+    assert all(torch.equal(a, b) for a, b in zip(found, wanted, strict=True))
+    return {"tensors": len(xs), "equal": True}
+
+
+def compiled() -> dict[str, Any]:
+    """Under torch.compile: right, and its time as a part of that of PyTorch's own operations, compiled as well."""
+    found = {}
+    x = torch.randn(2**24, device="cuda", requires_grad=True)
+    grad = torch.randn_like(x)
+    for text, native in FORMULAS.items():
+        ours = symact.compile(text)
+        calls = {"ours": torch.compile(lambda t, f=ours: f(t)), "native": torch.compile(native), "eager": ours}
+        times = {name: seconds(lambda f=call: torch.autograd.grad(f(x), x, grad)) for name, call in calls.items()}
+        error = float((calls["ours"](x) - ours(x)).abs().max())
+        assert error < 1e-4, f"{text}: {error}"
+        found[text] = {**{name: round(1e6 * t, 1) for name, t in times.items()}, "error": error}
+    return found
+
+
+def higher() -> dict[str, Any]:
+    """Second and third derivatives beside PyTorch's own functions: the step of a physics-informed network."""
+    found = {}
+    points = torch.rand(65536, 2, device="cuda")
+    for text, native in {"tanh(x)": nn.Tanh, "x*sigmoid(x)": nn.SiLU, "gelu(x)": nn.GELU}.items():
+        times, gradients = {}, []
+        for name, maker in (("ours", lambda t=text: symact.Activation(t)), ("native", native)):
+            torch.manual_seed(0)
+            layers: list[nn.Module] = [nn.Linear(2, 64), maker(), nn.Linear(64, 64), maker(), nn.Linear(64, 1)]
+            model = nn.Sequential(*layers).cuda()
+
+            def step(model: nn.Module = model) -> None:
+                p = points.clone().requires_grad_()
+                u = model(p)
+                first = torch.autograd.grad(u.sum(), p, create_graph=True)[0]
+                second = torch.autograd.grad(first[:, 1].sum(), p, create_graph=True)[0]
+                model.zero_grad()
+                ((first[:, 0] + u[:, 0] * first[:, 1] - 0.01 * second[:, 1]) ** 2).mean().backward()
+
+            times[name] = seconds(step)
+            gradients.append(torch.cat([p.grad.flatten() for p in model.parameters()]))
+        error = float((gradients[0] - gradients[1]).abs().max() / gradients[1].abs().max())
+        assert error < 1e-3, f"{text}: {error}"
+        found[text] = {"ours / native": round(times["ours"] / times["native"], 3), "error": error}
+    return found
+
+
+SECTIONS = {f.__name__: f for f in (graphs, streams, higher, compiled, bandwidth)}
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--output", type=Path, required=True)
+    parser.add_argument("--section", choices=SECTIONS, action="append")
+    arguments = parser.parse_args()
+    if not torch.cuda.is_available():
+        print("gpu/check.py: there is no GPU here; run it on a machine that has one", file=sys.stderr)
+        return 2
+    arguments.output.mkdir(parents=True, exist_ok=True)
+    failed = 0
+    about = {"gpu": torch.cuda.get_device_name(), "torch": torch.__version__, "cuda": torch.version.cuda}
+    for name in arguments.section or SECTIONS:
+        start = time.monotonic()
+        try:
+            document = {"section": name, **about, "result": SECTIONS[name]()}
+        except Exception:
+            failed += 1
+            document = {"section": name, **about, "error": traceback.format_exc()}
+        document["seconds"] = round(time.monotonic() - start, 1)
+        (arguments.output / f"{name}.json").write_text(json.dumps(document, indent=1) + "\n")
+        print(name, "failed" if "error" in document else "done", document["seconds"], flush=True)
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
