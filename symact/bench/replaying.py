@@ -98,6 +98,8 @@ def replay(
     if not len(table):
         raise InputError(f"{table.path or 'the table'}: it has no row")
     check_types(factory, name, settings or {})
+    if (settings or {}).get("fisher", "labels") != "labels":
+        raise InputError(f"{name}: fisher=true is for searches; a table has the features that it was built with")
     runner = _Runner(table, factory, name, evaluations, batch, dict(settings or {}))
     searches = []
     for repeat in range(repeats):

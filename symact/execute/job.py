@@ -36,6 +36,7 @@ class Job:
         budget: fraction of a full training.
         schedule: handed to the task unless it is `""`.
         kind: `evaluate`, `confirm` (an evaluation that is stored apart) or `features`.
+        labels: whose labels the features are measured with, as the task's `features` takes them, unless it is `""`.
     """
 
     number: int
@@ -45,6 +46,7 @@ class Job:
     budget: float = 1.0
     schedule: str = ""
     kind: str = "evaluate"
+    labels: str = ""
 
     @property
     def key(self) -> tuple[str, int, int]:
@@ -167,7 +169,8 @@ def perform(
 
 def _performed(task: Any, make: MakeActivation, job: Job) -> Outcome:
     if job.kind == "features":
-        return Outcome.finished(0.0, features=encode_arrays(task.features(make)))
+        chosen = {"labels": job.labels} if job.labels else {}
+        return Outcome.finished(0.0, features=encode_arrays(task.features(make, **chosen)))
     arguments: dict[str, Any] = {"schedule": job.schedule} if job.schedule else {}
     outcome = task.evaluate(make, seed=job.seed, budget=job.budget, **arguments)
     if isinstance(outcome, Outcome):

@@ -102,6 +102,11 @@ def takes_schedule(task: Any) -> bool:
     return _takes(task.evaluate, "schedule")
 
 
+def takes_labels(task: Any) -> bool:
+    """Whether a task's `features` has a `labels` argument."""
+    return _takes(getattr(task, "features", None), "labels")
+
+
 def _takes(function: Any, name: str) -> bool:
     try:
         parameters = inspect.signature(function).parameters

@@ -39,6 +39,8 @@ class Surrogate(Optimizer):
         regressor: `gp`, `knn` (k = 3, weighted), `forest` or `svr`.
         embedding: `metric`, the feature space itself, or `umap`, the union embedding. Of a space too large to list
             it shows `EMBEDDED` functions, sampled alike for every seed; only these are proposed.
+        fisher: the labels of the Fisher matrix: `labels`, the data's (AQuaSurF's code), or True, drawn from the model
+            (the formula of the paper).
         views: weight of each view (`outputs`, `fisher`, `shape`) in distances; with `umap` the ones that count.
         explore: standard deviations added to the prediction (`gp`, `forest`); 0 trusts it alone.
         targets: `rank` or `score`.
@@ -62,6 +64,7 @@ class Surrogate(Optimizer):
         features: Features | None = None,
         regressor: str = "gp",
         embedding: str = "metric",
+        fisher: bool | str = "labels",
         views: dict[str, float] | None = None,
         explore: float = 0.0,
         targets: str = "rank",
@@ -76,6 +79,10 @@ class Surrogate(Optimizer):
         given = {"regressor": regressor, "embedding": embedding, "targets": targets}
         check_settings(self.name, given, choices | {"targets": ("rank", "score")})
         self.views = dict({"outputs": 1.0, "fisher": 1.0} if views is None else views)
+        if fisher not in (True, "true", "labels"):
+            raise InputError(f"surrogate: fisher is true or labels, not {fisher!r}")
+        # What a task is told, "" for its default.
+        self.labels = "" if fisher == "labels" else "model"
         if not set(self.views) <= set(VIEWS) or not any(self.views.values()):
             raise InputError(f"surrogate: views weigh {', '.join(VIEWS)}; got {views!r}")
         self.regressor, self.embedding, self.explore = regressor, embedding, float(explore)

@@ -42,7 +42,7 @@ class Evaluator:
 
     def __init__(self, settings: Settings, grammar: Any, start: Callable[[], Executor]):
         self._settings, self._grammar, self._start = settings, grammar, start
-        self._schedule = ""
+        self._schedule = self._labels = ""
         own = settings.baselines[:2]
         self._tried_first = own + TRIED_FIRST if settings.given else own or TRIED_FIRST
         self._executor: Executor | None = None
@@ -50,9 +50,9 @@ class Evaluator:
         self._tried: list[Result] = []
         self._ledger: Ledger
 
-    def attach(self, ledger: Ledger, schedule: str) -> None:
-        """Record into `ledger`; candidates with mixture weights are trained by `schedule`."""
-        self._ledger, self._schedule = ledger, "" if schedule == "joint" else schedule
+    def attach(self, ledger: Ledger, schedule: str, labels: str) -> None:
+        """Record into `ledger`; mixture weights are trained by `schedule`, features measured with `labels`."""
+        self._ledger, self._schedule, self._labels = ledger, "" if schedule == "joint" else schedule, labels
 
     @property
     def executor(self) -> Executor:
@@ -171,7 +171,7 @@ class Evaluator:
         """The features of functions, as outcomes in their order."""
         for index, expression in enumerate(expressions):
             document = to_document(expression, self._grammar)
-            self.executor.submit(Job(index, 0, 0, document, kind="features"))
+            self.executor.submit(Job(index, 0, 0, document, kind="features", labels=self._labels))
         found: dict[int, Outcome] = {}
         while len(found) < len(expressions):
             result = self.executor.next()

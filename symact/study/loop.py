@@ -248,7 +248,8 @@ class Study:
         space, settings = self.space, self.settings
         functions = Pool.of(space)
         self._ledger, self._torn = Ledger(self.store, functions.index), False
-        self._evaluator.attach(self._ledger, str(getattr(self.optimizer, "schedule", "joint")))
+        schedule, labels = (str(getattr(self.optimizer, *of)) for of in (("schedule", "joint"), ("labels", "")))
+        self._evaluator.attach(self._ledger, schedule, labels)
         members: Callable[[Expr], Expr | None] = MemberSearch(functions)
         random: Callable[[], Any] = lambda: OPTIMIZERS["random"](space, settings.seed)
         if settings.given:  # nothing else is tried

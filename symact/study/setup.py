@@ -68,6 +68,11 @@ def make_optimizer(cls: type, space: Any, settings: Settings, features: Any, tas
             f"optimizer {settings.optimizer!r} needs a task whose `evaluate` has a `schedule` argument; "
             f"{settings.task.name!r} has none"
         )
+    if getattr(made, "labels", "") and not tasks.takes_labels(task):
+        raise InputError(
+            f"optimizer {settings.optimizer!r}: fisher=true needs a task whose `features` has a `labels` argument; "
+            f"{settings.task.name!r} has none"
+        )
     return made
 
 

@@ -166,8 +166,12 @@ class ImageTask:
             last["accuracy"], constants=constants, accuracy=last["accuracy"], loss=last["loss"], **metrics
         )
 
-    def features(self, make_activation: MakeActivation) -> dict[str, np.ndarray]:
+    def features(self, make_activation: MakeActivation, labels: str = "data") -> dict[str, np.ndarray]:
         """What can be known of a function before training.
+
+        Args:
+            make_activation: gives a fresh activation module.
+            labels: of the Fisher matrix: `"data"`, or `"model"` for labels drawn from the model with a fixed seed.
 
         Returns:
             `outputs` ``(1000,)``, the values of a fresh activation at fixed points of a standard normal, clipped to
@@ -178,7 +182,7 @@ class ImageTask:
             activation = make_activation().to(self.device)
             with torch.no_grad():
                 outputs = activation(normal_points().to(self.device)).float().cpu().numpy()
-            fisher = self._fisher(make_activation)
+            fisher = self._fisher(make_activation, labels)
         return {
             "outputs": outputs,
             "fisher": fisher.cdf,
@@ -187,13 +191,14 @@ class ImageTask:
         }
 
     @cached_property
-    def _probe(self) -> FisherProbe:
+    def _probes(self) -> dict[str, FisherProbe]:
         train, rows = self.dataset.train, slice(0, self.feature_batch)
-        return FisherProbe(train.x[rows].clone(), train.y[rows])
+        x = train.x[rows].clone()
+        return {"data": FisherProbe(x, train.y[rows]), "model": FisherProbe(x, None)}
 
-    def _fisher(self, make_activation: MakeActivation) -> FisherFeatures:
+    def _fisher(self, make_activation: MakeActivation, labels: str = "data") -> FisherFeatures:
         model, _ = self.build(make_activation, FEATURE_SEED)
-        return self._probe(model)
+        return self._probes[labels](model)
 
     def _metrics(self, training: Training, schedule: str) -> dict[str, Any]:
         metrics: dict[str, Any] = {

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
 from symact.errors import InputError
 from symact.execute.executor import ExecutorSettings
+from symact.expr.tree import parse
 from symact.optimize import OPTIMIZERS
+from symact.program.loading import load_grammar
 from symact.store import Settings, TaskSettings
-from symact.study import setup
+from symact.study import Study, setup
 from tests.execute import stub_tasks
 
 
@@ -49,6 +52,28 @@ def test_an_optimizer_with_a_schedule_needs_a_task_that_takes_one(space):
     with pytest.raises(InputError, match="needs a task whose `evaluate` has a `schedule` argument"):
         setup.make_optimizer(Bilevel, space, settings(), None, stub_tasks.Quick())
     assert setup.make_optimizer(Bilevel, space, settings(), None, stub_tasks.Scheduled()).schedule == "bilevel"
+
+
+class Labelled(stub_tasks.Quick):
+    """Takes labels, and shows which it was given."""
+
+    def features(self, make_activation, labels="data"):
+        return {"finite": np.array(True), "fisher": np.full((1, 2), float(labels == "model"))}
+
+
+@pytest.mark.parametrize(("fisher", "expected"), [(True, 1.0), ("true", 1.0), ("labels", 0.0)])
+def test_the_setting_fisher_reaches_the_features_of_the_task(fisher, expected):
+    space = load_grammar("aquasurf").space()
+    with Study(space, Labelled(), "surrogate", fisher=fisher, confirm=0) as study:
+        assert study._measured([parse("tanh(x)", space.grammar)])["fisher"].tolist() == [[[expected, expected]]]
+
+
+def test_the_setting_fisher_needs_a_task_that_takes_labels():
+    space = load_grammar("aquasurf").space()
+    with pytest.raises(InputError, match=r"fisher=true needs .* `labels` argument"):
+        Study(space, stub_tasks.Quick(), "surrogate", fisher=True)
+    with pytest.raises(InputError, match="fisher is true or labels"):
+        Study(space, Labelled(), "surrogate", fisher="model")
 
 
 @pytest.mark.parametrize(("gigabytes", "expected"), [(None, None), (1.0, 2**30), (0.5, 2**29)])

@@ -121,6 +121,16 @@ def test_a_diverging_activation_ends_as_diverged(digits_task: ImageTask, make: t
     assert (outcome.metrics["failed_at_step"] == 0) == (make is Overflow)
 
 
+def test_the_fisher_matrix_takes_the_labels_of_the_data_or_of_the_model(digits_task: ImageTask) -> None:
+    default, data, model, again = (
+        digits_task.features(nn.Tanh, **chosen)["fisher"]
+        for chosen in ({}, {"labels": "data"}, {"labels": "model"}, {"labels": "model"})
+    )
+    assert np.array_equal(default, data)
+    assert np.array_equal(model, again)
+    assert 0 < np.abs(model - data).max() < 0.2
+
+
 def test_the_screen_rejects_what_is_not_finite_at_initialization_and_can_be_off() -> None:
     outcome = TASKS["digits-deep"](screen=True).evaluate(Overflow, 0)
     assert outcome.status is Status.rejected
