@@ -31,6 +31,9 @@ TASKS = Registry(
         "pinn-helmholtz": "symact.tasks.equations:Helmholtz",
         "pinn-allen-cahn": "symact.tasks.equations:AllenCahn",
         "pinn-convection": "symact.tasks.equations:Convection",
+        "table-diabetes": "symact.tasks.tables:Diabetes",
+        "table-housing": "symact.tasks.tables:Housing",
+        "char-lm": "symact.tasks.char_lm:CharLM",
     },
     hint="your own as FILE.py:Class",
 )
