@@ -13,13 +13,14 @@ TIMEOUT ?= 1800
 PIP    := $(BIN)/python -m pip install --disable-pip-version-check --progress-bar on
 CPU    := --index-url https://download.pytorch.org/whl/cpu
 
-.PHONY: help search test lint clean
+.PHONY: help search test docs lint clean
 
 help:
 	@echo "make search   find activation functions on scikit-learn's digits; leaderboard and report in out/"
 	@echo "              (installs about 6.2 GB with CUDA, under 2 GB with TORCH=cpu, into $(VENV))"
 	@echo "make test     set up and run the tests (SYMACT_DATA=DIR also runs those that need image data;"
 	@echo "              JOBS=N at a time, TIMEOUT=SECONDS per test)"
+	@echo "make docs     build the documentation into build/site"
 	@echo "make lint     ruff and mypy"
 
 $(BIN)/python:
@@ -47,6 +48,10 @@ search: $(VENV)/installed
 test: $(VENV)/installed-test
 	$(BIN)/python -m pytest -n $(JOBS) --timeout $(TIMEOUT) -m "not slow"
 	$(BIN)/python -m pytest -n $(JOBS) --timeout $(TIMEOUT) -m slow
+
+docs: $(VENV)/torch setup.cfg mkdocs.yml
+	$(PIP) -e '.[docs]'
+	$(BIN)/mkdocs build --strict
 
 lint: $(VENV)/installed-test
 	$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy
