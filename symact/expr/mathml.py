@@ -57,8 +57,9 @@ def _size(tree: Node) -> int:
 
 def _name(text: str) -> Node:
     stem, _, index = text.partition("_")
-    base = ["mi", GREEK.get(stem, stem)]
-    return ["msub", base, ["mi", index]] if index and stem else base
+    if not stem or not (index.isdigit() or len(index) == 1):
+        return ["mi", GREEK.get(text, text)]  # hard_sigmoid is one word, beta_1 is the first beta
+    return ["msub", ["mi", GREEK.get(stem, stem)], ["mi", index]]
 
 
 def _number(text: str) -> Node:

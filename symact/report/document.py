@@ -73,7 +73,7 @@ def study(view: StudyView, locate: Locate = places) -> Document:
         "metric": asdict(view.metric) | {"heading": view.metric.heading},
         "grammar": view.grammar,
         "counts": dict(Counter(row.trial.status.value for row in rows)),
-        "evaluated": len([t for t in view.trials if not t.cached]),
+        "evaluated": len(rows),
         "goal": view.goal,
         "best": best and _best(best, relu, rows),
         "rows": listed,

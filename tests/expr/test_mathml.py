@@ -33,6 +33,7 @@ TEXTS = {
     "sqrt(x**2 + 1)": "msqrt(1 + msup(x 2))",
     "exp(-x)": "msup(e \u2212 x)",
     "abs(x)": "| x |",
+    "hard_sigmoid(x)": "hard_sigmoid ( x )",
     "(x + 1)*tanh(x)": "( 1 + x ) tanh ( x )",
     "where(x > 0, x, 0.01*x)": "{ mtable(mtr(x if  x > 0) mtr(mfrac(x 100) otherwise))",
 }
