@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
+import time
 
+import psutil
 import pytest
 
 from symact.execute import marks, processes
@@ -68,3 +71,77 @@ def test_marked_processes_are_found_by_their_environment():
     finally:
         processes.end_all([processes.look(sleeper.pid)])
         sleeper.communicate()
+
+
+@pytest.fixture(scope="module")
+def driver():
+    """A living process with a mark of its own, and one that has ended."""
+    code = "from symact.execute import marks; print(marks.mark(), flush=True); input()"
+    with (
+        subprocess.Popen(
+            [sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        ) as alive,
+        subprocess.Popen(
+            [sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        ) as ended,
+    ):
+        marks_of = alive.stdout.readline().strip(), ended.stdout.readline().strip()
+        ended.kill()
+        ended.wait()
+        yield marks_of
+        alive.kill()
+
+
+def altered(mark, index, value):
+    fields = mark.split(":")
+    fields[index] = value
+    return ":".join(fields)
+
+
+# Of a mark whose driver lives, in whole or in part: any of these is spared.
+SPARED = [
+    lambda alive, ended: alive,
+    lambda alive, ended: alive + ":more",
+    *(
+        lambda alive, ended, step=step: altered(alive, 1, str(int(alive.split(":")[1]) + step))
+        for step in (-500, 1, 500)
+    ),
+    lambda alive, ended: altered(alive, 4, "0" * 16),
+    lambda alive, ended: altered(alive, 0, ended.split(":")[0]),
+    lambda alive, ended: altered(ended, 4, alive.split(":")[4]),
+    lambda alive, ended: altered(ended, 2, "another boot"),
+    lambda alive, ended: altered(ended, 3, "1"),
+    lambda alive, ended: altered(ended, 0, "x"),
+    lambda alive, ended: altered(ended, 1, ""),
+    lambda alive, ended: "",
+    lambda alive, ended: ":::::",
+    lambda alive, ended: f"{ended.split(':')[0]}:1700000000.00:4026531836",
+    lambda alive, ended: ended.rpartition(":")[0],
+]
+
+
+@pytest.mark.parametrize("variant", range(len(SPARED)))
+def test_what_a_living_process_or_a_held_lock_protects_is_not_swept(driver, variant):
+    assert marks.is_driver_alive(SPARED[variant](*driver))
+
+
+def test_what_an_ended_driver_has_left_is_swept(driver):
+    _, ended = driver
+    assert not marks.is_driver_alive(ended)
+    assert not marks.is_driver_alive(ended + ":slot")
+    left = subprocess.Popen(["sleep", "1000"], env={**os.environ, marks.MARK: ended})
+    try:
+        assert marks.sweep() >= 1
+        assert left.wait(5) == -signal.SIGKILL
+    finally:
+        left.kill()
+
+
+def test_the_clock_of_the_wall_is_not_asked(monkeypatch, driver):
+    """Whatever the time of day is, and whatever psutil makes of it."""
+    alive, ended = driver
+    monkeypatch.setattr(time, "time", lambda: 0.0)
+    monkeypatch.setattr(psutil, "boot_time", lambda: 1e9)
+    assert marks.is_driver_alive(alive)
+    assert not marks.is_driver_alive(ended)
+    assert marks.mark().split(":")[:4] == marks.mark().split(":")[:4]

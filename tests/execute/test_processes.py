@@ -102,3 +102,17 @@ def test_exit_codes_tell_the_signal():
 def test_workers_share_four_fifths_of_the_memory():
     assert processes.memory_limit(4) == pytest.approx(processes.memory_limit(1) / 4, rel=1e-6)
     assert processes.memory_limit(1) <= 0.8 * psutil.virtual_memory().total
+
+
+def test_a_process_is_known_by_its_start_on_the_kernels_clock():
+    with subprocess.Popen([sys.executable, "-S", "-c", "input()"], stdin=subprocess.PIPE) as child:
+        seen = processes.look(child.pid)
+        assert (seen.parent, seen.is_alive) == (os.getpid(), True)
+        ticks = os.sysconf("SC_CLK_TCK")
+        assert abs(seen.start / ticks - time.clock_gettime(time.CLOCK_BOOTTIME)) < 60
+        other = processes.Process(seen.pid, seen.start + 1, seen.parent, seen.session, seen.state)
+        processes.send(other, signal.SIGKILL)  # whose id it has now is nobody's business
+        time.sleep(0.1)
+        assert child.poll() is None
+        processes.send(seen, signal.SIGKILL)
+        assert child.wait(10) == -signal.SIGKILL
