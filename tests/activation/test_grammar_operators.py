@@ -1,4 +1,7 @@
-"""Every operator of every shipped grammar, compiled: its values and slopes are those of its formula."""
+"""Every operator of the shipped grammars, compiled: its values and slopes are those of its formula.
+
+`atlas` is left out: hundreds of published functions, which `tests/catalog` compares with other libraries.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +17,7 @@ FIRST, SECOND = "tanh(x)", "sigmoid(x) + 0.5"
 
 ROWS = [
     pytest.param(load_grammar(name), operator, id=f"{name}-{operator.name}")
-    for name in sorted(shipped())
+    for name in sorted({*shipped()} - {"atlas"})
     for operator in load_grammar(name).operators.values()
 ]
 
