@@ -30,7 +30,7 @@ $(BIN)/python:
 $(VENV)/torch: | $(BIN)/python
 	@echo "Installing PyTorch and what symact needs into $(VENV): about 6.2 GB on Linux with the CUDA wheels of PyPI,"
 	@echo "under 2 GB with the CPU wheels (TORCH=cpu). Now: TORCH=$(TORCH)."
-	$(if $(filter cpu,$(TORCH)),$(PIP) $(CPU) torch torchvision)
+	$(if $(filter cpu,$(TORCH)),$(PIP) $(CPU) 'torch>=2.4,<3' torchvision)
 	touch $@
 
 $(VENV)/installed: setup.cfg pyproject.toml | $(VENV)/torch
