@@ -38,20 +38,32 @@ def test_no_box_of_the_picture_covers_another_and_every_room_has_words():
     assert {*shown, *(architecture.ROOMS[name] for name in shown)} <= words
 
 
+@pytest.mark.parametrize("page", ["architecture.md", "identity.md"])
+def test_files_that_a_page_names_are_there(page):
+    named = set(re.findall(r"`(\w+/[\w/]+\.(?:py|h|cpp))`", (architecture.PAGE.parent / page).read_text()))
+    missing = {path for path in named if not any((root / path).is_file() for root in ROOTS)}
+    assert not missing
+
+
+ROOTS = (architecture.ROOT, architecture.ROOT / "symact", architecture.ROOT / "symact/backends/cpu/src")
+
+
 def _entries(name: str) -> set[str]:
-    """The files that have an entry for an instruction: a key or an item of a table, or the C++ function of its name."""
+    """The files that have an entry for an instruction: a row of a table, or the C++ function of its name."""
     package = architecture.ROOT / "symact"
     listed = (package / "backends/cpu/src/operations.h").read_text()
     function = re.search(rf"X\({name}, (\w+)\)", listed)[1]
-    of_python, of_cpp = re.compile(rf'"{name}"'), re.compile(rf"X\({name}, |(F|double) {function}\(")
+    of_python, of_cpp = (
+        re.compile(rf'"{name}":|_native\("{name}"|\*\(.*"{name}"'),
+        re.compile(rf"X\({name}, |(F|double) {function}\("),
+    )
     texts = {path: path.read_text() for path in package.rglob("*.*") if path.suffix in (".py", ".h", ".cpp")}
     found = (path for path, text in texts.items() if (of_python if path.suffix == ".py" else of_cpp).search(text))
     return {path.relative_to(package).as_posix() for path in found}
 
 
-# What an instruction could do without: sharper bounds for certificates, a longer range on the CPU, a kernel of its own
-# on GPUs.
-BESIDES = {"floor": ("intervals.py",), "atan": ("intervals.py", "extended_range.py", "polynomials.py")}
+# What an instruction could do without: a longer range on the CPU, a polynomial of its own on GPUs.
+BESIDES = {"floor": (), "atan": ("extended_range.py", "polynomials.py")}
 
 
 @pytest.mark.parametrize("name", BESIDES)
