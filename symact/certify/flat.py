@@ -6,6 +6,7 @@ made of. A learnable parameter stands at its initial value in float32, as kernel
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import cache
 
 import numpy as np
@@ -26,10 +27,15 @@ def parameter_values(expr: Expr) -> dict[str, float]:
     return {parameter.name: float(np.float32(parameter.init)) for parameter in expr.parameters}
 
 
-def flat_program(expr: Expr) -> Program:
-    """The exact Program of a whole expression at the initial values of its parameters; its one input is `x`."""
+def flat_program(expr: Expr, parameters: Mapping[str, float] | None = None) -> Program:
+    """The exact Program of a whole expression; its one input is `x`.
+
+    Args:
+        expr: an expression.
+        parameters: values of its parameters, by name; else their initial ones, in float32.
+    """
     builder = Builder(("x",))
-    known = parameter_values(expr)
+    known = {**parameter_values(expr), **(parameters or {})}
     remaining = iter(expr.bindings())
 
     def emit(node: Expr) -> int:

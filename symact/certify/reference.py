@@ -7,7 +7,7 @@ evaluated in high precision.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -19,7 +19,7 @@ from symact.activation.high_precision import evaluate as evaluate_formula
 from symact.arrays import Array
 from symact.certify.duals import EDGE, evaluate
 from symact.certify.flat import flat_program, parameter_values
-from symact.equivalence.exact.balls import UNDEFINED, UNKNOWN, Marker, precision
+from symact.equivalence.exact.balls import UNDEFINED, Marker, precision
 from symact.expr.tree import Expr, to_sympy
 from symact.program.program import Program
 
@@ -29,6 +29,8 @@ _DIGITS = 58
 _NOTHING = arb(2) ** -1100
 # How far from an edge its sides are looked at, with how many bits, and how close they have to be to be the same.
 _SIDE, _SIDE_BITS, _NEAR = -400, 2600, 2.0**-44
+# A derivative of that size beside an edge is none at it.
+_STEEP = 2.0**130
 
 
 @dataclass(frozen=True)
@@ -47,12 +49,17 @@ class Truth:
 
 
 class Reference:
-    """The exact function of an expression, at the initial values of its parameters."""
+    """The exact function of an expression.
 
-    def __init__(self, expr: Expr):
+    Args:
+        expr: an expression.
+        parameters: values of its parameters, by name; else their initial ones, in float32.
+    """
+
+    def __init__(self, expr: Expr, parameters: Mapping[str, float] | None = None):
         self.expr = expr
-        self.program: Program = flat_program(expr)
-        self._parameters = parameter_values(expr)
+        self.program: Program = flat_program(expr, parameters)
+        self._parameters = {**parameter_values(expr), **(parameters or {})}
 
     @cached_property
     def _formula(self) -> sympy.Expr:
@@ -78,8 +85,10 @@ class Reference:
                 return _float(found.value), _float(found.slope), True
             if _settled(found.value) and found.slope is EDGE:
                 return _float(found.value), self._across(x, found.value), True
-            if found.value is UNKNOWN and bits > PRECISIONS[1]:
-                break
+        with precision(PRECISIONS[-1]):
+            found = evaluate(self.program, arb(x), last=True)
+        if _settled(found.value):
+            return _float(found.value), _float(found.slope) if _settled(found.slope) else np.nan, False
         exact = evaluate_formula(self._formula, x, self._parameters)
         if exact is None:
             return np.nan, np.nan, False
@@ -94,6 +103,8 @@ class Reference:
                 if isinstance(beside.value, Marker) or isinstance(beside.slope, Marker):
                     return np.nan
                 if abs(beside.value - value).upper() > abs(value).upper() * _NEAR + _NEAR:
+                    return np.nan
+                if abs(beside.slope).upper() > _STEEP:
                     return np.nan
                 slopes.append(beside.slope)
             apart = abs(slopes[0] - slopes[1]).upper()
