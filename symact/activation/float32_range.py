@@ -34,6 +34,8 @@ ORDINARY = 1e4
 _LARGEST = 3.4028234e38
 # What parameters stand at: no special values; the first alone where there is no time for more.
 _SAMPLES = (0.9, 0.07, 11.0)
+# In float64, where nothing else takes over, also for other signs and sizes of parameters.
+_FAR = (-0.8, 1e-5, 1e5, -1e9)
 
 
 @cache
@@ -49,6 +51,10 @@ def grid() -> np.ndarray:
 @lru_cache(maxsize=4096)
 def wide(program: Program) -> Program:
     """The same function for float64: by its series near 0, with no overflow or underflow on the way elsewhere."""
+    constants = [operation.number for operation in program.operations if operation.name == "const"]
+    if any(DOUBLE.bound < abs(number) < math.inf for number in constants):
+        # What stands for infinity would take the place of such a constant.
+        return compensated(expanded(program, True), True)
     return compensated(extended(expanded(program, True)), True)
 
 
@@ -197,7 +203,7 @@ def _bad_double(program: Program, candidate: Program) -> np.ndarray:
     What a function is at 0 where it has no value does not count.
     """
     bad = torch.zeros(len(grid()), dtype=torch.bool)
-    for sample in _samples(program):
+    for sample in (*_samples(program), *(_FAR if _samples(program) != _SAMPLES[:1] else ())):
         for exact, found in zip(_exact(program, sample), _outputs(candidate, torch.float64, sample), strict=True):
             huge = (exact.abs() > 1e290) & (found.abs() > 1e290) & (exact.sign() == found.sign())
             close = (exact - found).abs() <= _OF_DOUBLE * exact.abs().clamp(min=1.0)

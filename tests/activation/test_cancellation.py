@@ -81,6 +81,7 @@ def test_values_and_slopes(text: str) -> None:
 
 LEARNED = Vocabulary(parameters={"p": Parameter("p", 1.0)})
 WITH_PARAMETERS = [
+    ("(x+p)**2 - x**2", -14529363.0, -8.096962460513168e-07),
     ("100*((1 + x/p)**p - 1)/(x/p)", 1.34e-22, 7572.68),
     ("x*log(1/(1 - 4*p))", 201.7, 1.2177e-7),
     ("p*log((1 + x)/(1 - x))", -3.66e-17, -2.1e10),

@@ -15,6 +15,7 @@ from symact.activation.high_precision import evaluate
 from symact.activation.module import CompiledFunction
 from symact.backends.select import SELECTOR
 from symact.expr.tree import parse, to_sympy
+from symact.program.loading import parse_grammar
 
 sys.path.insert(0, str(Path(__file__).parent))
 from test_hard_cases import EXPRESSIONS, points
@@ -35,6 +36,8 @@ CASES = [
     "log(0.5+0.5*erf(x))",
     "tanh(sinh(x))*x",
     "(1+1/cosh(x))*x",
+    "acos(1-x)",
+    "1.7e308*x - 1.7e308",
 ]
 ALWAYS = (0.0, 1e-30, -1e-30, 1e-5, -1e-5, 1.0, -1.0, 20.0, -20.0, 100.0, -100.0, 1000.0, -1000.0)
 
@@ -60,3 +63,14 @@ def test_values_and_slopes_have_twelve_digits(text: str) -> None:
         for (at, wanted), y, g in zip(rows, values.tolist(), slopes.tolist(), strict=True):
             assert close(y, wanted.value), f"f({at:g}) = {y}, not {mpmath.nstr(wanted.value, 15)}"
             assert close(g, wanted.slope), f"f'({at:g}) = {g}, not {mpmath.nstr(wanted.slope, 15)}"
+
+
+def test_a_parameter_may_be_negative_where_exponentials_overflow() -> None:
+    grammar = parse_grammar('name = "g"\n[parameters]\np = { init = 1.0 }\n[unary]\nf = "p*x"\n')
+    tail = "exp(-abs(x)/p)/((1 + exp(-abs(x)/p))*(1 + exp(-abs(x)/p)))"
+    x = torch.tensor([3.0, 2e20, -7e23], dtype=torch.float64, requires_grad=True)
+    values = CompiledFunction(parse(tail, grammar))(x, p=torch.tensor(-2.0, dtype=torch.float64))
+    (slopes,) = torch.autograd.grad(values.sum(), x)
+    grown = math.exp(-1.5)
+    assert values.tolist() == pytest.approx([grown / (1 + grown) ** 2, 0.0, 0.0], rel=1e-12)
+    assert slopes.isfinite().all()
