@@ -80,6 +80,11 @@ def test_every_command_and_option_in_the_pages_exists():
                 assert word.partition("=")[0] in known, f"{page}: {command.name} has no {word}"
 
 
+def test_every_page_has_a_place_in_the_navigation():
+    named = set(re.findall(r": ([\w/]+\.md)$", (ROOT / "mkdocs.yml").read_text(), re.M))
+    assert named == {page.name for page in PAGES}
+
+
 @pytest.mark.slow
 def test_the_site_builds_without_a_warning(tmp_path: Path, monkeypatch):
     for package in ("material", "mkdocstrings"):

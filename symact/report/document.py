@@ -162,7 +162,8 @@ def confidence(row: Row) -> str:
         return "No function that the search found was better than this known one."
     relu, best = row.versus_relu, row.versus_best_baseline
     fresh = row.confirmation is not None
-    seeds = "seeds that the search never saw" if fresh else "the seeds of the search itself, which flatter its winner"
+    seeds = "seeds that the search never saw" if fresh else "seeds, those of the search, which flatter its winner"
+    seeds = "common seeds" if row.trial.origin == "given" else seeds
     if relu is None and best is None:
         count = len(row.trial.scores)
         return f"Trained on {count} seed{'s' * (count != 1)} only, so nothing can be said about luck."

@@ -40,7 +40,7 @@ function showTip(row, grid, box, left, top) {
 function functionMap(study, grid, state) {
   // The chart wants its points in the order of x.
   const rows = study.rows.filter((row) => row.at).sort((a, b) => a.at[0] - b.at[0]);
-  if (rows.length < 3) return null;
+  if (rows.length < 5) return null;
   state.pinned ??= [];
   const box = el('section', { class: 'map' }, el('h2', {}, 'The map of all functions tried'));
   const left = study.rows.length - rows.length;

@@ -12,14 +12,14 @@ function hero(study) {
   if (!best) return el('section', {}, el('h2', {}, 'No function finished'), el('p', {}, 'Every candidate failed; the leaderboard has the reasons.'));
   const row = study.rows[0], words = el('div', {});
   const size = best.expression.length > 42 ? ' long' : '';
-  words.append(el('h2', {}, best.isBaseline ? 'Best: a known function' : 'The best function found'), el('div', { class: `formula${size}` }, formula(best.mathml, best.expression)));
+  words.append(el('h2', {}, best.isBaseline ? 'Best: a known function' : study.optimizer === 'given' ? 'The best of these functions' : 'The best function found'), el('div', { class: `formula${size}` }, formula(best.mathml, best.expression)));
   words.append(el('div', { class: 'soft small' }, expression(row.name ? `${row.name}: ${row.shown}` : row.shown)));
   if (best.sites > 1) words.append(el('p', { class: 'soft small' }, `One function for each of ${best.sites} sites; the first is drawn.`));
   const numbers = el('div', { class: 'numbers' });
   if (row.confirmed && row.confirmed.score !== null) numbers.append(figure(number(row.confirmed.score), `${metric.heading}, mean of ${row.confirmed.scores.length} fresh seeds`));
   else numbers.append(figure(number(row.score), `${metric.heading} in the search (${row.scores.length} seed${row.scores.length === 1 ? '' : 's'})`));
   for (const [versus, name] of [[row.versus_relu, 'ReLU'], [row.versus_best_baseline, `the best known function, ${best.reference}`]]) {
-    if (!versus) continue;
+    if (!versus || (versus === row.versus_best_baseline && difference(versus) === difference(row.versus_relu))) continue;
     numbers.append(figure(number(versus.difference, true), `to ${name}; 95 % interval ${number(versus.low, true)} to ${number(versus.high, true)}`, verdict(versus)));
   }
   words.append(numbers, el('p', { class: 'sure' }, best.confident));
@@ -31,7 +31,7 @@ function hero(study) {
 
 function search(study) {
   const tried = study.rows.slice().sort((a, b) => a.number - b.number).filter((row) => row.budget === 1);
-  if (!tried.length) return null;
+  if (!tried.length || study.optimizer === 'given') return null;
   const scores = tried.map((row) => (finished(row) ? row.score : null));
   let best = null;
   const line = scores.map((score) => (best = score !== null && (best === null || (lower() ? score < best : score > best)) ? score : best));
