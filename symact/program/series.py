@@ -203,11 +203,12 @@ class Side:
     Attributes:
         poles: whether what is not 0 at 0 was divided by what is.
         removable: whether 0 was divided by 0 there.
+        mattered: whether anything was another on the other side.
     """
 
     def __init__(self, side: float):
         self.side = side
-        self.poles = self.removable = False
+        self.poles = self.removable = self.mattered = False
         self._open: set[str] = set()
         self.rows: dict[str, Callable[..., Series]] = {
             "add": _add,
@@ -284,6 +285,7 @@ class Side:
     def sign(self, u: Series) -> float:
         """The sign of a series close to 0."""
         order = leading(u)
+        self.mattered |= order != len(u) and order % 2 == 1
         return 0.0 if order == len(u) else math.copysign(1.0, u[order]) * self.side ** (order % 2)
 
     def absolute(self, u: Series) -> Series:

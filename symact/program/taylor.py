@@ -9,7 +9,7 @@ Program at the edge of the interval.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 import numpy as np
@@ -54,9 +54,21 @@ def _run(program: Program, rows: Side) -> list[Series]:
 
 
 def _quotients(program: Program) -> bool:
-    """Whether anything is divided by what may be 0 at 0."""
+    """Whether anything is divided by what may be 0 at 0; a number there decides most cases, and soon."""
     constant = {len(program.inputs) + i for i, o in enumerate(program.operations) if o.name == "const"}
-    return any(o.name == "div" and o.arguments[1] not in constant for o in program.operations)
+    below = {o.arguments[1] for o in program.operations if o.name == "div"} - constant
+    if not below:
+        return False
+    divisors = replace(program, outputs=tuple(below))
+    return not all(
+        _VANISHING < abs(divisor) < math.inf
+        for x in (_NEXT_TO_ZERO, -_NEXT_TO_ZERO)
+        for divisor in at(divisors, x, *[1.0] * (len(program.inputs) - 1))
+    )
+
+
+# What is 0 at 0 is far below the former at the latter.
+_VANISHING, _NEXT_TO_ZERO = 1e-9, 1e-300
 
 
 def _radius(sides: list[Series], negligible: float) -> tuple[float, int]:
@@ -101,7 +113,8 @@ def _expansion(program: Program, negligible: float) -> _Expansion | None:
         return None
     sides = Side(1.0), Side(-1.0)
     try:
-        right, left = (_run(program, side)[0] for side in sides)
+        right = _run(program, sides[0])[0]
+        left = _run(program, sides[1])[0] if sides[0].mattered else right
     except NoSeriesError:
         return None
     poles = max(POLES - min(leading(right), leading(left)), 0)
