@@ -66,7 +66,7 @@ class ImageFit(FitTask):
     sites, steps, rate = DEPTH, 300, 5e-3
     baselines: ClassVar[tuple[str, ...] | None] = (
         "relu(2*x)",
-        "tanh(8*x)",
+        "tanh(12*x)",
         "sin(5*x)",
         "exp(-(6*x)**2)",
         "sin(2.5*(abs(x) + 1)*x)",

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
+
 import pytest
 import torch
 from torch import nn
@@ -50,3 +53,11 @@ def test_sirens_initial_weights_are_an_option() -> None:
     assert 0.4 < first.weight.abs().max() <= 0.5
     with pytest.raises(InputError, match="uniform, siren, not 'mine'"):
         ImageFit(initialization="mine")
+
+
+def test_the_baselines_are_what_the_recorded_tuning_found_best() -> None:
+    recorded = Path(__file__).parents[2] / "runs" / "discovery" / "tuned-image-fit.json"
+    trainings = json.loads(recorded.read_text())["trainings"]
+    families = {row["family"] for row in trainings.values()}
+    members = [[text for text, row in trainings.items() if row["family"] == family] for family in families]
+    assert {max(texts, key=lambda text: trainings[text]["score"]) for texts in members} == set(ImageFit.baselines or ())
