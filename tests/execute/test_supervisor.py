@@ -5,44 +5,18 @@ from __future__ import annotations
 import os
 import signal
 import sys
-import textwrap
 import time
 
 import pytest
 
 from symact.errors import SymactError
 from symact.execute import local
-from symact.execute.job import Job, WorkerSettings
 from symact.execute.local import WorkerProcesses
-from symact.execute.task_loading import describe
 from symact.records import Status
 from tests.execute import stub_tasks as stubs
+from tests.execute.running import job, run, settings, write
 
 pytestmark = pytest.mark.usefixtures("family")
-TEXT = stubs.grammar_text()
-
-
-def settings(task, **changes):
-    described, file = describe(task)
-    return WorkerSettings(TEXT, described.model_dump(), file, **changes)
-
-
-def job(number, text="add(sine(x),tanh(x))"):
-    return Job(number, 0, 5, {"expressions": [text], "parameters": []})
-
-
-def run(executor, count=1):
-    for number in range(count):
-        executor.submit(job(number))
-    results = [executor.next(60) for _ in range(count)]
-    assert None not in results, "nothing came within a minute"
-    return [result.outcome for result in sorted(results, key=lambda r: r.job.number)]
-
-
-def write(folder, text, name="task.py"):
-    file = folder / name
-    file.write_text(textwrap.dedent(text))
-    return f"{file}:Task"
 
 
 @pytest.mark.parametrize("victim", ["supervisor", "worker", "both"])
