@@ -238,7 +238,9 @@ def _function(name: str, operation: Operation, arguments: list[Bounds]) -> Bound
     if name in ("max", "min"):
         return _extreme(name, a, arguments[1])
     if name in ("lt", "le", "eq", "ne", "and", "or"):
-        return Bounds(_truth(name, a.value, arguments[1].value), ZERO, UNKNOWN)
+        found = _truth(name, a.value, arguments[1].value)
+        # Either of two values is a jump, whatever it is at the ends.
+        return Bounds(found, ZERO if found.low == found.high else UNKNOWN, UNKNOWN)
     if name in ("swish", "gelu"):
         factor = _step(Operation("sigmoid" if name == "swish" else "ndtr", (0,)), [a])
         return _step(Operation("mul", (0, 1)), [a, factor])

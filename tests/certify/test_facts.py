@@ -68,3 +68,10 @@ def test_a_change_of_sign_is_a_zero_although_no_number_is_exactly_one() -> None:
     assert [zero["known"] for zero in found] == ["a change of sign"]
     low, high = found[0]["between"]
     assert low < 1.0986122886681098 < high < low + 1e-6
+
+
+def test_a_condition_that_holds_in_the_middle_alone_is_not_decided_by_its_ends() -> None:
+    found = facts(flat_program(parse("where(abs(x) <= 1/2, 0, x)")))
+    assert [piece["direction"] for piece in found["monotonicity"]] == ["increasing", "constant", "increasing"]
+    assert [turn["kind"] for turn in found["turning_points"]] == ["break", "break"]
+    assert [turn["x"] for turn in found["turning_points"]] == [-0.5, 0.5]
