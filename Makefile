@@ -11,7 +11,7 @@ TORCH  ?= default
 TIMEOUT ?= 1800
 
 PIP    := $(BIN)/python -m pip install --disable-pip-version-check --progress-bar on
-CPU    := --index-url https://download.pytorch.org/whl/cpu
+CPU    := --index-url https://download.pytorch.org/whl/cpu 'torch>=2.4,<3' torchvision
 
 .PHONY: help search test docs lint clean
 
@@ -30,7 +30,7 @@ $(BIN)/python:
 $(VENV)/torch: | $(BIN)/python
 	@echo "Installing PyTorch and what symact needs into $(VENV): about 6.2 GB on Linux with the CUDA wheels of PyPI,"
 	@echo "under 2 GB with the CPU wheels (TORCH=cpu). Now: TORCH=$(TORCH)."
-	$(if $(filter cpu,$(TORCH)),$(PIP) $(CPU) 'torch>=2.4,<3' torchvision)
+	$(if $(filter cpu,$(TORCH)),$(PIP) $(CPU))
 	touch $@
 
 $(VENV)/installed: setup.cfg pyproject.toml | $(VENV)/torch
