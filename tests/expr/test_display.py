@@ -93,6 +93,7 @@ def test_canonical_is_idempotent(text: str) -> None:
 
 @example("sigmoid(x)", "((x + 3)/3)", "x")
 @example("(2 - x)", "(2*(2 - x))", "x")
+@example("(elu(x)**2)", "(elu(x)**2)", "(elu(x)**2)")
 @settings(max_examples=150, deadline=None)
 @given(FORMULAS, FORMULAS, FORMULAS)
 def test_commuting_reassociating_and_distributing_share_a_form(u: str, v: str, w: str) -> None:

@@ -15,13 +15,13 @@ from symact.program.loading import load_grammar, shipped
 # Grammar, expression of its largest space, the function that it is before training.
 CHAMPIONS = [
     ("inr", "sine(x)", "sin(4*x)"),
-    ("inr", "sinc(x)", "sin(4*x)/(4*x)"),
+    ("inr", "sinc_wave(x)", "sin(4*x)/(4*x)"),
     ("inr", "gaussian(x)", "exp(-16*x**2)"),
     ("inr", "mul(cosine(x),gaussian(x))", "cos(4*x)*exp(-16*x**2)"),
     ("inr", "sine(stretch(x))", "sin(4*(abs(x) + 1)*x)"),
     ("inr", "sine(sinh(x))", "sin(4*(exp(x) - exp(-x))/2)"),
     ("pinn", "tanh(scale(x))", "tanh(x)"),
-    ("pinn", "sin(x)", "sin(x)"),
+    ("pinn", "sine(x)", "sin(x)"),
     ("pinn", "mul(x,sigmoid(scale(x)))", "x/(1 + exp(-x))"),
     ("modern", "squared_relu(x)", "max(x, 0)**2"),
     ("modern", "gate(x,scale(x))", "x/(1 + exp(-x))"),
