@@ -22,9 +22,9 @@ from typing import Any, NoReturn, TypeAlias
 import sympy
 
 from symact.errors import FormulaError, GrammarError, InputError
-from symact.expr import formula, functions
+from symact.expr import formula, functions, grammar_limits
 from symact.expr.operators import Limits, Operator, Parameter, Vocabulary
-from symact.expr.shape import MAXIMUM_DEPTH, parse_shape
+from symact.expr.shape import parse_shape
 from symact.expr.space import Space
 from symact.expr.toml_spans import Places
 
@@ -39,7 +39,6 @@ _VARIABLES = {"unary": ("x",), "binary": ("a", "b")}
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 # Whether an operator has a finite value somewhere on an interval (low, high).
 Tried: TypeAlias = Callable[[Operator, tuple[float, float]], bool]
-_NESTING = re.compile(r"\s*([A-Za-z_]\w*)\s*\(\s*([A-Za-z_]\w*)\s*\)\s*")
 
 
 @dataclass(frozen=True, eq=False)
@@ -367,33 +366,8 @@ class _Reader:
 
     def _limits(self) -> Limits:
         table = self.data.get("limits", {})
-        self._known(table, ("max_depth", "max_size", "forbid"), ("limits",), "key")
-        most: dict[str, int | None] = {}
-        for key in ("max_depth", "max_size"):
-            value = most[key] = table.get(key)
-            if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < 1):
-                self.fail("expected a whole number of operators, 1 or more", "limits", key)
-        if most["max_depth"] is not None and most["max_depth"] > MAXIMUM_DEPTH:
-            self.fail(
-                f"expected at most {MAXIMUM_DEPTH}, the depth to which expressions are read", "limits", "max_depth"
-            )
-        forbid = table.get("forbid", [])
-        if not isinstance(forbid, list) or not all(isinstance(pair, str) for pair in forbid):
-            self.fail('expected a list of outer(inner), as in ["exp(exp)"]', "limits", "forbid")
-        pairs = frozenset(self._pair(index, pair) for index, pair in enumerate(forbid))
-        return Limits(most["max_depth"], most["max_size"], pairs)
-
-    def _pair(self, index: int, text: str) -> tuple[str, str]:
-        here = ("limits", "forbid", index)
-        match = _NESTING.fullmatch(text)
-        if match is None:
-            self.fail("expected outer(inner), two operator names, as in exp(exp)", *here)
-        for group in (1, 2):
-            if match[group] not in self.operators:
-                close = difflib.get_close_matches(match[group], self.operators, 1)
-                hint = f"; did you mean {close[0]!r}?" if close else ""
-                self.fail(f"unknown operator {match[group]!r}{hint}", *here, part=match.span(group))
-        return match[1], match[2]
+        self._known(table, grammar_limits.KEYS, ("limits",), "key")
+        return grammar_limits.read_limits(table, self.operators, self.fail)
 
     def _interval(self) -> tuple[float, float]:
         table = self.data.get("identity", {})

@@ -6,9 +6,11 @@ the spaces need; `grammar.py` reads it from a file.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from functools import cached_property
+from typing import Any, NamedTuple
 
 import sympy
 
@@ -101,11 +103,30 @@ class Limits:
         max_depth: operators on the longest path, or None.
         max_size: operators in all, or None.
         forbid: pairs (outer, inner) of operator names that may not be directly nested.
+        forbid_below: pairs (outer, inner) where `inner` may stand nowhere below `outer`.
+        argument_size: operator name -> operators that each of its arguments may have; one number stands for all.
     """
 
     max_depth: int | None = None
     max_size: int | None = None
     forbid: frozenset[tuple[str, str]] = frozenset()
+    forbid_below: frozenset[tuple[str, str]] = frozenset()
+    argument_size: Mapping[str, tuple[int, ...]] = field(default_factory=dict, hash=False)
+
+
+class Place(NamedTuple):
+    """Which operators may not stand at a place of an expression, because of those around it.
+
+    Attributes:
+        here: names that may not stand there.
+        below: those of them that may stand nowhere below it either.
+    """
+
+    here: frozenset[str] = frozenset()
+    below: frozenset[str] = frozenset()
+
+
+ROOT = Place()
 
 
 @dataclass(frozen=True, eq=False)
@@ -134,9 +155,35 @@ class Vocabulary:
         """The operators of one kind (`unary`, `binary`, `nary`), in file order."""
         return tuple(operator for operator in self.operators.values() if operator.kind == kind)
 
-    def allows(self, outer: str, inner: str) -> bool:
-        """Whether the operator `inner` may be a direct argument of the operator `outer`."""
-        return (outer, inner) not in self.limits.forbid
+    def inside(self, outer: str, place: Place = ROOT) -> Place:
+        """The place of the arguments of the operator `outer`, which stands at `place`."""
+        direct, deep = self._forbidden.get(outer, _NOTHING)
+        if not deep <= place.below:
+            place = Place(place.here, place.below | deep)
+        return Place(place.below | direct, place.below)
+
+    def argument_room(self, operator: Operator, count: int) -> tuple[float, ...]:
+        """How many operators each of `count` arguments of an operator may have."""
+        most = self.limits.argument_size.get(operator.name)
+        if most is None:
+            return (math.inf,) * count
+        return most if len(most) == count else most[:1] * count
+
+    def takes(self, operator: Operator, sizes: Sequence[int]) -> bool:
+        """Whether an operator may have arguments of these sizes."""
+        if operator.name not in self.limits.argument_size:
+            return True
+        return all(size <= most for size, most in zip(sizes, self.argument_room(operator, len(sizes)), strict=True))
+
+    @cached_property
+    def _forbidden(self) -> dict[str, tuple[frozenset[str], frozenset[str]]]:
+        """Per outer operator, what may not be its argument, and what may stand nowhere below it."""
+        direct, deep = self.limits.forbid, self.limits.forbid_below
+        return {
+            outer: (frozenset(i for o, i in direct if o == outer), frozenset(i for o, i in deep if o == outer))
+            for outer in {o for o, _ in direct | deep}
+        }
 
 
+_NOTHING: tuple[frozenset[str], frozenset[str]] = (frozenset(), frozenset())
 NO_GRAMMAR = Vocabulary()

@@ -6,7 +6,8 @@ without enumerating, enumerates in the documented order, draws uniformly and kno
 
 Counting and drawing rest on one recursion. A *state* is a set of trees: a shape, or the trees of at
 most some depth and of some size. Each state is a list of choices, an operator with one state per
-argument, so its count is a sum of products, and a random index unfolds into a tree digit by digit.
+argument, so its count is a sum of products, and a random index unfolds into a tree digit by digit. What
+the operators around a state forbid in it is a `Place`; states are counted once per place.
 """
 
 from __future__ import annotations
@@ -20,12 +21,12 @@ from typing import TypeAlias
 import numpy as np
 
 from symact.errors import InputError
-from symact.expr.operators import KINDS, VARIABLE, Limits, Operator, Vocabulary
+from symact.expr.operators import KINDS, ROOT, VARIABLE, Operator, Place, Vocabulary
 from symact.expr.shape import TREE, Shape, parse_shape
+from symact.expr.slot_rules import slot_rules
+from symact.expr.space_checks import check_shapes
 from symact.expr.tree import X_LEAF, Expr
 
-MAXIMUM_TREE_DEPTH = 8
-MAXIMUM_TREE_SIZE = 100
 __all__ = ["Shape", "Space", "below", "parse_shape"]
 
 _CHUNK = 4096
@@ -67,21 +68,17 @@ class Space:
 
     Raises:
         InputError: no shape, one twice, `tree(x)` beside what it holds already, a tree without limits,
-            or no expression at all.
+            too much forbidden at any depth to be counted, or no expression at all.
     """
 
     def __init__(self, grammar: Vocabulary, name: str, shapes: Sequence[Shape], affine: bool = False):
         self.grammar, self.name, self.shapes, self.affine = grammar, name, tuple(shapes), affine
-        limits = grammar.limits
         self._operators: Mapping[str, tuple[Operator, ...]] = {kind: grammar.of_kind(kind) for kind in KINDS}
-        self._forbidden = {
-            outer: frozenset(i for o, i in limits.forbid if o == outer) for outer in {o for o, _ in limits.forbid}
-        }
-        self._cache: dict[tuple[_State, str], _Choices] = {}
+        self._cache: dict[tuple[_State, Place], _Choices] = {}
         self._tables: dict[Shape, list[Expr]] = {}
         self._states: list[_State] | None = None
         self._cumulative: list[int] = []
-        _check(self.shapes, limits)
+        check_shapes(self.shapes, grammar)
         if all(self._first(shape) is None for shape in self.shapes):
             raise InputError(f"the space is empty: {self._why_empty()}")
 
@@ -116,7 +113,7 @@ class Space:
         assert self._states is not None
         index = below(self._cumulative[-1], generator)
         at = bisect_right(self._cumulative, index)
-        return self._unrank(self._states[at], "", index - (self._cumulative[at - 1] if at else 0))
+        return self._unrank(self._states[at], ROOT, index - (self._cumulative[at - 1] if at else 0))
 
     def __iter__(self) -> Iterator[Expr]:
         """Every expression once, in the documented order.
@@ -129,7 +126,7 @@ class Space:
         for shape in self.shapes:
             if shape.kind == "tree":
                 for state in self._by_size():
-                    yield from self._trees(state, "")
+                    yield from self._trees(state, ROOT)
             elif self._within(shape):
                 yield from self._filled(shape)
 
@@ -147,19 +144,21 @@ class Space:
         return found if found is not None and self.permits(expr) else None
 
     def permits(self, expr: Expr) -> bool:
-        """Whether all its operators are the grammar's own and no nesting in it is forbidden."""
-        known, forbidden = self.grammar.operators, self._forbidden
-        for node in expr.walk():
+        """Whether all its operators are the grammar's own, and [limits] forbid no nesting and no argument in it."""
+        grammar = self.grammar
+        left = [(expr, ROOT)]
+        while left:
+            node, place = left.pop()
             operator = node.operator
             if operator is VARIABLE:
                 continue
-            own = known.get(operator.name)
-            if own is not operator and own != operator:
+            own = grammar.operators.get(operator.name)
+            if (own is not operator and own != operator) or operator.name in place.here:
                 return False
-            if operator.name in forbidden and any(
-                argument.operator.name in forbidden[operator.name] for argument in node.arguments
-            ):
+            if not grammar.takes(operator, [argument.size for argument in node.arguments]):
                 return False
+            inner = grammar.inside(operator.name, place)
+            left.extend((argument, inner) for argument in node.arguments)
         return True
 
     # Counting and drawing.
@@ -175,7 +174,7 @@ class Space:
                 states += self._by_size() if limits.max_size is not None else [TREE]
             elif self._within(shape):
                 states.append(shape)
-        counts = [self._choices(state, "").total for state in states]
+        counts = [self._choices(state, ROOT).total for state in states]
         self._cumulative = list(itertools.accumulate(counts))
         self._states = states
 
@@ -193,27 +192,26 @@ class Space:
             limits.max_size is None or shape.size <= limits.max_size
         )
 
-    def _choices(self, state: _State, outer: str) -> _Choices:
-        """The choices of a state as an argument of the operator `outer` (`""`: of none)."""
-        outer = outer if outer in self._forbidden else ""
-        found = self._cache.get((state, outer))
+    def _choices(self, state: _State, place: Place) -> _Choices:
+        """The choices of a state at a place."""
+        found = self._cache.get((state, place))
         if found is not None:
             return found
-        forbidden = self._forbidden.get(outer, frozenset())
         choices = _Choices([], [], [])
         total = 0
         for operator, parts in self._options(state):
-            if operator.name in forbidden:
+            if operator.name in place.here:
                 continue
+            inner = self.grammar.inside(operator.name, place)
             count = 1
             for part in parts:
-                count *= self._choices(part, operator.name).total if count else 0
+                count *= self._choices(part, inner).total if count else 0
             if count:
                 total += count
                 choices.operators.append(operator)
                 choices.parts.append(parts)
                 choices.cumulative.append(total)
-        self._cache[state, outer] = choices
+        self._cache[state, place] = choices
         return choices
 
     def _options(self, state: _State) -> Iterator[tuple[Operator, tuple[_State, ...]]]:
@@ -225,43 +223,50 @@ class Space:
                 depth = self.grammar.limits.max_depth
                 yield from (o for o in self._options(_Trees(depth, None)) if o[0] is not VARIABLE)
             else:
-                yield from ((operator, state.children) for operator in self._operators[state.kind])
+                sizes = [child.size for child in state.children]
+                operators = (o for o in self._operators[state.kind] if self.grammar.takes(o, sizes))
+                yield from ((operator, state.children) for operator in operators)
             return
         if not state.size:
             yield VARIABLE, ()
         if state.depth == 0 or state.size == 0:
             return
         for kind in ("unary", "binary"):
-            splits = list(_splits(state, 1 if kind == "unary" else 2))
+            splits: dict[tuple[float, ...], list[tuple[_Trees, ...]]] = {}
             for operator in self._operators[kind]:
-                yield from ((operator, parts) for parts in splits)
+                room = self.grammar.argument_room(operator, 1 if kind == "unary" else 2)
+                if room not in splits:
+                    splits[room] = list(_splits(state, room))
+                yield from ((operator, parts) for parts in splits[room])
 
-    def _unrank(self, state: _State, outer: str, index: int) -> Expr:
-        choices = self._choices(state, outer)
+    def _unrank(self, state: _State, place: Place, index: int) -> Expr:
+        choices = self._choices(state, place)
         at = bisect_right(choices.cumulative, index)
         operator, parts = choices.operators[at], choices.parts[at]
         if operator is VARIABLE:
             return X_LEAF
         if at:
             index -= choices.cumulative[at - 1]
+        inner = self.grammar.inside(operator.name, place)
         arguments = []
         for part in parts:
-            index, digit = divmod(index, self._choices(part, operator.name).total)
-            arguments.append(self._unrank(part, operator.name, digit))
+            index, digit = divmod(index, self._choices(part, inner).total)
+            arguments.append(self._unrank(part, inner, digit))
         return Expr(operator, tuple(arguments))
 
     # Enumeration.
 
-    def _trees(self, state: _State, outer: str) -> Iterator[Expr]:
-        choices = self._choices(state, outer)
+    def _trees(self, state: _State, place: Place) -> Iterator[Expr]:
+        choices = self._choices(state, place)
         for operator, parts in zip(choices.operators, choices.parts, strict=True):
+            inner = self.grammar.inside(operator.name, place)
             if operator is VARIABLE:
                 yield X_LEAF
             elif len(parts) == 1:
-                yield from (Expr(operator, (argument,)) for argument in self._trees(parts[0], operator.name))
+                yield from (Expr(operator, (argument,)) for argument in self._trees(parts[0], inner))
             else:
-                for first in self._trees(parts[0], operator.name):
-                    yield from (Expr(operator, (first, second)) for second in self._trees(parts[1], operator.name))
+                for first in self._trees(parts[0], inner):
+                    yield from (Expr(operator, (first, second)) for second in self._trees(parts[1], inner))
 
     def _filled(self, shape: Shape) -> Iterator[Expr]:
         """The expressions of one fixed shape: leading slots one by one, trailing ones as arrays."""
@@ -282,40 +287,17 @@ class Space:
         digits: list[np.ndarray] = [np.zeros(width, dtype=np.int64)] * len(slots)
         for position, axis in zip(order[lead:], grid, strict=True):
             digits[position] = axis
-        edges = self._forbidden_edges(shape)
+        rules = slot_rules(self.grammar, shape)
         for leading in itertools.product(*map(range, counts[:lead])):
             for position, digit in zip(order[:lead], leading, strict=True):
                 digits[position] = np.full(width, digit, dtype=np.int64)
             kept = digits
-            if edges:
+            if rules:
                 allowed = np.ones(width, dtype=bool)
-                for outer, inner, table in edges:
-                    allowed &= table[digits[outer], digits[inner]]
+                for rule in rules:
+                    allowed &= rule.allowed[tuple(digits[slot] for slot in rule.slots)]
                 kept = [digit[allowed] for digit in digits]
             yield from self._grown(shape, 0, kept)
-
-    def _forbidden_edges(self, shape: Shape) -> list[tuple[int, int, np.ndarray]]:
-        """(outer slot, inner slot, table of what is allowed) for the nestings that some pair forbids."""
-        edges: list[tuple[int, int, np.ndarray]] = []
-
-        def visit(part: Shape, position: int) -> int:
-            after = position + 1
-            for child in part.children:
-                if child.kind == "x":
-                    continue
-                table = np.array(
-                    [
-                        [self.grammar.allows(outer.name, inner.name) for inner in self._operators[child.kind]]
-                        for outer in self._operators[part.kind]
-                    ]
-                )
-                if not table.all():
-                    edges.append((position, after, table))
-                after = visit(child, after)
-            return after
-
-        visit(shape, 0)
-        return edges
 
     def _grown(self, shape: Shape, position: int, digits: list[np.ndarray]) -> list[Expr]:
         """The trees of `shape`, whose root is the slot at `position`, for columns of operator numbers."""
@@ -360,7 +342,7 @@ class Space:
     def _first(self, shape: Shape) -> object | None:
         if shape.kind == "tree":
             return next((o for kind in ("unary", "binary") for o in self._operators[kind]), None)
-        return (self._choices(shape, "").total or None) if self._within(shape) else None
+        return (self._choices(shape, ROOT).total or None) if self._within(shape) else None
 
     def _why_empty(self) -> str:
         for shape in self.shapes:
@@ -370,10 +352,12 @@ class Space:
                     return f"{shape} needs operators, and the grammar has no [{slot.kind}] section with any"
             if not self._within(shape):
                 return f"{shape} has {shape.size} operators, {shape.depth} deep, more than [limits] allows"
-        return "[limits] forbid leaves nothing"
+        both = bool(self.grammar.limits.argument_size)
+        return "[limits] forbid and max_argument_size leave nothing" if both else "[limits] forbid leaves nothing"
 
 
-def _splits(state: _Trees, count: int) -> Iterator[tuple[_Trees, ...]]:
+def _splits(state: _Trees, room: tuple[float, ...]) -> Iterator[tuple[_Trees, ...]]:
+    """The states of the arguments of an operator that has `room` for so many operators in each."""
     depth = None if state.depth is None else state.depth - 1
 
     def part(size: int | None) -> _Trees:
@@ -381,30 +365,18 @@ def _splits(state: _Trees, count: int) -> Iterator[tuple[_Trees, ...]]:
         return _Trees(depth if size is None or depth is None or depth < size else size, size)
 
     if state.size is None:
-        yield (part(None),) * count
-    elif count == 1:
-        yield (part(state.size - 1),)
+        assert depth is not None
+        largest = 2**depth - 1
+        choices = [[part(None)] if most >= largest else [part(size) for size in range(int(most) + 1)] for most in room]
+        yield from itertools.product(*choices)
+    elif len(room) == 1:
+        if state.size - 1 <= room[0]:
+            yield (part(state.size - 1),)
     else:
-        yield from ((part(size), part(state.size - 1 - size)) for size in range(state.size))
-
-
-def _check(shapes: tuple[Shape, ...], limits: Limits) -> None:
-    if not shapes:
-        raise InputError('the space is empty: it has no shape; expected one or more, such as ["unary(x)"]')
-    for index, shape in enumerate(shapes):
-        if shape in shapes[:index]:
-            raise InputError(f"the shape {shape} stands twice")
-    if TREE not in shapes:
-        return
-    inside = [
-        shape for shape in shapes if shape.kind not in ("tree", "x") and all(s.kind != "nary" for s in shape.slots())
-    ]
-    if inside:
-        raise InputError(f"tree(x) already holds {inside[0]}; leave one of them out")
-    if limits.max_size is None and (limits.max_depth is None or limits.max_depth > MAXIMUM_TREE_DEPTH):
-        raise InputError(f"tree(x) needs [limits] max_size, or max_depth of at most {MAXIMUM_TREE_DEPTH}")
-    if limits.max_size is not None and limits.max_size > MAXIMUM_TREE_SIZE:
-        raise InputError(f"tree(x) needs [limits] max_size of at most {MAXIMUM_TREE_SIZE}")
+        for size in range(state.size):
+            rest = state.size - 1 - size
+            if size <= room[0] and rest <= room[1]:
+                yield part(size), part(rest)
 
 
 def below(limit: int, generator: np.random.Generator) -> int:

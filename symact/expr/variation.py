@@ -13,7 +13,7 @@ from typing import NamedTuple, TypeAlias, TypeVar
 
 import numpy as np
 
-from symact.expr.operators import VARIABLE, Operator
+from symact.expr.operators import ROOT, VARIABLE, Operator, Place
 from symact.expr.shape import Shape
 from symact.expr.space import Space
 from symact.expr.tree import X_LEAF, Expr
@@ -25,11 +25,11 @@ _TRIES = 16
 
 
 class _Edge(NamedTuple):
-    """A sub-expression with what it hangs on: its prefix position and the operator above (`""`: none)."""
+    """A sub-expression, its prefix position, and its place, which says what may not stand there."""
 
     position: int
     node: Expr
-    outer: str
+    place: Place
 
 
 def mutate(expr: Expr, space: Space, generator: np.random.Generator) -> Expr:
@@ -55,7 +55,7 @@ def crossover(a: Expr, b: Expr, space: Space, generator: np.random.Generator) ->
     random one first.
     """
     a, b = (parent if parent in space else space.sample(generator) for parent in (a, b))
-    ours, theirs = _edges(a), _edges(b)
+    ours, theirs = _edges(a, space), _edges(b, space)
     room = space.grammar.limits.max_size
     for _ in range(_TRIES):
         mine = _pick(ours, generator)
@@ -96,7 +96,7 @@ def remove(expr: Expr, space: Space, generator: np.random.Generator) -> Expr | N
     """Take a random operator out; one of its arguments takes its place."""
 
     def once() -> Expr | None:
-        edge = _pick([edge for edge in _edges(expr) if edge.node.size], generator)
+        edge = _pick([edge for edge in _edges(expr, space) if edge.node.size], generator)
         return expr.replaced(edge.position, _pick(edge.node.arguments, generator))
 
     return _try(once, expr, space) if expr.size > 1 else None
@@ -106,8 +106,8 @@ def change(expr: Expr, space: Space, generator: np.random.Generator) -> Expr | N
     """Exchange a random operator for another of its kind."""
 
     def once() -> Expr | None:
-        edge = _pick([edge for edge in _edges(expr) if edge.node.size], generator)
-        others = _fitting(space, edge.node.operator.kind, edge.outer, edge.node.arguments)
+        edge = _pick([edge for edge in _edges(expr, space) if edge.node.size], generator)
+        others = _fitting(space, edge.node.operator.kind, edge.place, edge.node.arguments)
         others = [operator for operator in others if operator != edge.node.operator]
         if not others:
             return None
@@ -119,18 +119,20 @@ def change(expr: Expr, space: Space, generator: np.random.Generator) -> Expr | N
 def regenerate(expr: Expr, space: Space, generator: np.random.Generator) -> Expr | None:
     """Draw every operator anew; the form stays."""
 
-    def grow(node: Expr, outer: str) -> Expr | None:
+    def grow(node: Expr, place: Place) -> Expr | None:
         if node.operator is VARIABLE:
             return X_LEAF
-        operators = _fitting(space, node.operator.kind, outer, ())
+        sizes = [argument.size for argument in node.arguments]
+        operators = [o for o in _fitting(space, node.operator.kind, place, ()) if space.grammar.takes(o, sizes)]
         if not operators:
             return None
         operator = _pick(operators, generator)
-        arguments = [grow(argument, operator.name) for argument in node.arguments]
+        inner = space.grammar.inside(operator.name, place)
+        arguments = [grow(argument, inner) for argument in node.arguments]
         kept = tuple(argument for argument in arguments if argument is not None)
         return Expr(operator, kept) if len(kept) == len(arguments) else None
 
-    return _try(lambda: grow(expr, ""), expr, space)
+    return _try(lambda: grow(expr, ROOT), expr, space)
 
 
 def reshape(expr: Expr, space: Space, generator: np.random.Generator) -> Expr | None:
@@ -144,7 +146,7 @@ def reshape(expr: Expr, space: Space, generator: np.random.Generator) -> Expr | 
         left: dict[str, list[Operator]] = {}
         for node in expr.walk():
             left.setdefault(node.operator.kind, []).append(node.operator)
-        return _poured(_pick(shapes, generator), "", left, space, generator)
+        return _poured(_pick(shapes, generator), ROOT, left, space, generator)
 
     return _try(once, expr, space)
 
@@ -160,16 +162,17 @@ MUTATIONS: dict[str, Mutation] = {
 
 
 def _poured(
-    shape: Shape, outer: str, left: dict[str, list[Operator]], space: Space, generator: np.random.Generator
+    shape: Shape, place: Place, left: dict[str, list[Operator]], space: Space, generator: np.random.Generator
 ) -> Expr | None:
     if shape.kind == "x":
         return X_LEAF
     waiting = left.get(shape.kind, [])
-    operators = [waiting.pop(0)] if waiting else _fitting(space, shape.kind, outer, ())
+    operators = [waiting.pop(0)] if waiting else _fitting(space, shape.kind, place, ())
     if not operators:
         return None
     operator = _pick(operators, generator)
-    arguments = [_poured(child, operator.name, left, space, generator) for child in shape.children]
+    inner = space.grammar.inside(operator.name, place)
+    arguments = [_poured(child, inner, left, space, generator) for child in shape.children]
     kept = tuple(argument for argument in arguments if argument is not None)
     return Expr(operator, kept) if len(kept) == len(arguments) else None
 
@@ -177,8 +180,8 @@ def _poured(
 def _inserted(
     expr: Expr, space: Space, generator: np.random.Generator, kinds: tuple[str, ...], learnable: bool
 ) -> Expr | None:
-    edge = _pick(_edges(expr), generator)
-    operators = [operator for kind in kinds for operator in _fitting(space, kind, edge.outer, (edge.node,))]
+    edge = _pick(_edges(expr, space), generator)
+    operators = [operator for kind in kinds for operator in _fitting(space, kind, edge.place, (edge.node,))]
     if learnable:
         operators = [operator for operator in operators if operator.parameters]
     if not operators:
@@ -187,7 +190,7 @@ def _inserted(
     arguments: tuple[Expr, ...] = (edge.node,)
     if operator.kind == "binary":
         second = X_LEAF
-        unary = _fitting(space, "unary", operator.name, ())
+        unary = _fitting(space, "unary", space.grammar.inside(operator.name, edge.place), ())
         if unary and _has_size(space, expr.size + 2) and generator.integers(2):
             second = Expr(_pick(unary, generator), (X_LEAF,))
         arguments = (edge.node, second) if generator.integers(2) else (second, edge.node)
@@ -206,29 +209,27 @@ def _pick(items: Sequence[Item], generator: np.random.Generator) -> Item:
     return items[int(generator.integers(len(items)))]
 
 
-def _edges(expr: Expr) -> list[_Edge]:
+def _edges(expr: Expr, space: Space) -> list[_Edge]:
+    inside = space.grammar.inside
     edges: list[_Edge] = []
 
-    def visit(node: Expr, outer: str) -> None:
-        edges.append(_Edge(len(edges), node, outer))
+    def visit(node: Expr, place: Place) -> None:
+        edges.append(_Edge(len(edges), node, place))
         for argument in node.arguments:
-            visit(argument, node.operator.name)
+            visit(argument, inside(node.operator.name, place))
 
-    visit(expr, "")
+    visit(expr, ROOT)
     return edges
 
 
-def _fitting(space: Space, kind: str, outer: str, arguments: tuple[Expr, ...]) -> list[Operator]:
-    """The operators of a kind that may stand inside `outer` and around the arguments."""
+def _fitting(space: Space, kind: str, place: Place, arguments: tuple[Expr, ...]) -> list[Operator]:
+    """The operators of a kind that may stand at a place and directly around the arguments."""
     grammar = space.grammar
-    operators = grammar.of_kind(kind)
-    if not grammar.limits.forbid:
-        return list(operators)
+    names = {argument.operator.name for argument in arguments}
     return [
         operator
-        for operator in operators
-        if grammar.allows(outer, operator.name)
-        and all(grammar.allows(operator.name, argument.operator.name) for argument in arguments)
+        for operator in grammar.of_kind(kind)
+        if operator.name not in place.here and names.isdisjoint(grammar.inside(operator.name).here)
     ]
 
 

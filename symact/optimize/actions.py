@@ -8,16 +8,36 @@ order; an open-ended `tree(x)` also emits `x`. Every allowed choice can be finis
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import numpy as np
 
-from symact.expr.operators import VARIABLE, Operator
+from symact.expr.operators import ROOT, VARIABLE, Operator, Place
 from symact.expr.shape import Shape
 from symact.expr.space import Space
 from symact.expr.tree import X_LEAF, Expr
 
 START = 0  # what stands before the first token, and above the root
+
+
+class _Opening(NamedTuple):
+    """A place that an operator or `x` will fill.
+
+    Attributes:
+        shape: what may stand there.
+        parent: token of the operator around it.
+        depth: operators around it.
+        place: what those forbid.
+        rooms: numbers into `Partial.rooms`, of the arguments of limited size that it is in.
+    """
+
+    shape: Shape
+    parent: int
+    depth: int
+    place: Place
+    rooms: tuple[int, ...]
 
 
 @dataclass
@@ -34,8 +54,10 @@ class Partial:
     parents: list[int] = field(default_factory=list)
     masks: list[np.ndarray] = field(default_factory=list)
     size: int = 0
-    # Open places, the next one last: (shape, token of the operator around it, depth so far).
-    open: list[tuple[Shape, int, int]] = field(default_factory=list)
+    # Open places, the next one last.
+    open: list[_Opening] = field(default_factory=list)
+    # How many operators each argument of limited size may still get.
+    rooms: list[float] = field(default_factory=list)
     started: bool = False
 
     @property
@@ -61,8 +83,8 @@ class ActionSpace:
         self._token = {operator.name: i for i, operator in enumerate(self._operators) if operator is not None}
         self._variable = 1 + len(self.shapes)
         self.tokens = len(self._operators)
-        self._masks: dict[tuple[Shape, int, bool, bool], np.ndarray] = {}
-        self._feasible: dict[tuple[Shape, str], bool] = {}
+        self._masks: dict[tuple[Shape, Place, bool, bool], np.ndarray] = {}
+        self._feasible: dict[tuple[Shape, Place], bool] = {}
 
     def _within(self, shape: Shape) -> bool:
         return (self._depth is None or shape.depth <= self._depth) and (self._size is None or shape.size <= self._size)
@@ -79,21 +101,21 @@ class ActionSpace:
         if not partial.started:
             mask = np.zeros(self.tokens, dtype=bool)
             for index, shape in enumerate(self.shapes):
-                mask[1 + index] = shape.kind in ("tree", "x") or self._can_finish(shape, "")
+                mask[1 + index] = shape.kind in ("tree", "x") or self._can_finish(shape, ROOT)
             return mask
-        shape, parent, depth = partial.open[-1]
+        shape, _, depth, place, rooms = partial.open[-1]
         tree = shape.kind == "tree"
         grow = not tree or (
-            (self._depth is None or depth < self._depth) and (self._size is None or partial.size < self._size)
+            (self._depth is None or depth < self._depth)
+            and (self._size is None or partial.size < self._size)
+            and all(partial.rooms[room] > 0 for room in rooms)
         )
-        return self._mask(shape, parent, grow, tree and depth == 0)
+        return self._mask(shape, place, grow, tree and depth == 0)
 
-    def _mask(self, shape: Shape, parent: int, grow: bool, root: bool) -> np.ndarray:
-        key = (shape, parent, grow, root)
+    def _mask(self, shape: Shape, place: Place, grow: bool, root: bool) -> np.ndarray:
+        key = (shape, place, grow, root)
         if key not in self._masks:
             mask = np.zeros(self.tokens, dtype=bool)
-            around = self._operators[parent]
-            outer = around.name if around is not None else ""
             for token, operator in enumerate(self._operators):
                 if operator is None:
                     continue
@@ -101,22 +123,24 @@ class ActionSpace:
                     mask[token] = shape.kind == "tree" and not root
                 elif shape.kind == "tree":
                     inner = operator.kind in ("unary", "binary")
-                    mask[token] = grow and inner and self.space.grammar.allows(outer, operator.name)
+                    mask[token] = grow and inner and operator.name not in place.here
                 else:
-                    mask[token] = operator.kind == shape.kind and self._may(shape, outer, operator)
+                    mask[token] = operator.kind == shape.kind and self._may(shape, place, operator)
             self._masks[key] = mask
         return self._masks[key]
 
-    def _may(self, shape: Shape, outer: str, operator: Operator) -> bool:
-        return self.space.grammar.allows(outer, operator.name) and all(
-            child.kind == "x" or self._can_finish(child, operator.name) for child in shape.children
-        )
+    def _may(self, shape: Shape, place: Place, operator: Operator) -> bool:
+        grammar = self.space.grammar
+        if operator.name in place.here or not grammar.takes(operator, [child.size for child in shape.children]):
+            return False
+        inner = grammar.inside(operator.name, place)
+        return all(child.kind == "x" or self._can_finish(child, inner) for child in shape.children)
 
-    def _can_finish(self, shape: Shape, outer: str) -> bool:
-        key = (shape, outer)
+    def _can_finish(self, shape: Shape, place: Place) -> bool:
+        key = (shape, place)
         if key not in self._feasible:
             self._feasible[key] = any(
-                self._may(shape, outer, operator) for operator in self.space.grammar.of_kind(shape.kind)
+                self._may(shape, place, operator) for operator in self.space.grammar.of_kind(shape.kind)
             )
         return self._feasible[key]
 
@@ -128,23 +152,33 @@ class ActionSpace:
             partial.parents.append(START)
             self._start(partial, token - 1)
             return
-        shape, parent, depth = partial.open.pop()
+        shape, parent, depth, place, rooms = partial.open.pop()
         partial.parents.append(parent)
         operator = self._operators[token]
         if operator is None or operator is VARIABLE:
             return
         partial.size += 1
-        if shape.kind == "tree":
-            partial.open.extend([(shape, token, depth + 1)] * (operator.arity or 1))
-        else:
-            inner = [(child, token, depth + 1) for child in shape.children if child.kind != "x"]
-            partial.open.extend(reversed(inner))
+        for room in rooms:
+            partial.rooms[room] -= 1
+        inner = self.space.grammar.inside(operator.name, place)
+        if shape.kind != "tree":  # Sizes are fixed, and `_may` has compared them.
+            openings = [_Opening(child, token, depth + 1, inner, ()) for child in shape.children if child.kind != "x"]
+            partial.open.extend(reversed(openings))
+            return
+        openings = []
+        for most in self.space.grammar.argument_room(operator, operator.arity or 1):
+            own = rooms
+            if most < math.inf:
+                own = (*rooms, len(partial.rooms))
+                partial.rooms.append(most)
+            openings.append(_Opening(shape, token, depth + 1, inner, own))
+        partial.open.extend(reversed(openings))
 
     def _start(self, partial: Partial, index: int) -> None:
         partial.started = True
         shape = self.shapes[index]
         if shape.kind != "x":
-            partial.open.append((shape, START, 0))
+            partial.open.append(_Opening(shape, START, 0, ROOT, ()))
 
     def expression(self, partial: Partial) -> Expr:
         """The expression that a finished sequence stands for."""

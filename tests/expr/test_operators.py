@@ -71,8 +71,9 @@ def test_an_operator_that_does_not_mention_its_argument_is_total():
 
 
 def test_limits_forbid_in_one_order_alone():
-    assert not GRAMMAR.allows("act", "act")
-    assert GRAMMAR.allows("act", "zero")
+    assert GRAMMAR.inside("act").here == {"act"}
+    assert GRAMMAR.inside("zero").here == frozenset()
+    assert GRAMMAR.inside("zero", GRAMMAR.inside("act")).here == frozenset(), "only direct nesting"
     assert [operator.name for operator in GRAMMAR.of_kind("unary")] == ["act", "zero"]
 
 

@@ -177,7 +177,8 @@ def _small_grammar() -> str:
     return (
         'name = "small"\n[parameters]\nbeta = { init = 1.0, share = false, range = [-1, 1] }\n[constants]\nc = 1e-7\n'
         '[unary]\nf = "beta*x"\n[binary]\nadd = "a + b"\n[nary]\nsum = "add"\n[spaces]\nmain = ["unary(x)"]\n'
-        '[identity]\ninterval = [-5, 5]\n[limits]\nmax_depth = 3\nforbid = ["f(f)"]\n'
+        '[identity]\ninterval = [-5, 5]\n[limits]\nmax_depth = 3\nforbid = ["f(f)", "f(...add)"]\n'
+        "max_argument_size = { f = 2, add = [1, 2] }\n"
     )
 
 
@@ -187,7 +188,8 @@ _WORDS = {
         sigmoid( max( min( exp( log( sqrt( relu( erf( i0e( heaviside( 1e308 1e-400 0x1f 1_0 2**10**10 9999999999
         lambda: __class__ if else (((((((( )))))))) --------""",
     "grammar": """name source [parameters] [constants] [unary] [binary] [nary] [spaces] [identity] [limits] init per
-        positive share range interval max_depth max_size forbid true false nan inf "layer" channel tree(x) [ ] { } = " '
+        positive share range interval max_depth max_size max_argument_size forbid true false nan inf "layer" channel
+        tree(x) ... [ ] { } = " '
         , . # [[spaces]] \"\"\" 1e400 0x10 1979-05-27 "\\u001b[2J" [a.b] "x" "a+b" beta unary(""",
     "shape": "x unary binary nary n-ary tree ( ) ,",
     "candidate": """{ } [ ] : , null true false NaN 1e400 -0 "expressions" "parameters" "grammar" "name" "init" "range"

@@ -14,6 +14,7 @@ from symact.equivalence.table.expression_column import enumeration_axes
 from symact.equivalence.terms import ArgumentProduct
 from symact.expr.operators import Vocabulary
 from symact.expr.shape import Shape
+from symact.expr.slot_rules import slot_rules
 
 _SMALLEST, _LARGEST = 1e-37, 3.4e38
 _FLOOR = 2.0**-26
@@ -47,26 +48,14 @@ def expressions_of(grammar: Vocabulary, shape: Shape) -> ShapeExpressions:
 
 
 def _allowed(grammar: Vocabulary, shape: Shape, counts: list[int]) -> Array | None:
-    """Which operator choices break no `forbid`, one axis per slot; None where nothing is forbidden."""
+    """Which operator choices are within [limits], one axis per slot; None where all are."""
     allowed: Array | None = None
-
-    def visit(part: Shape, position: int) -> int:
-        nonlocal allowed
-        after = position + 1
-        for child in part.children:
-            if child.kind == "x":
-                continue
-            outer, inner = grammar.of_kind(part.kind), grammar.of_kind(child.kind)
-            table = np.array([[grammar.allows(o.name, i.name) for i in inner] for o in outer])
-            if not table.all():
-                lengths = [1] * len(counts)
-                lengths[position], lengths[after] = table.shape
-                allowed = np.ones(counts, bool) if allowed is None else allowed
-                allowed &= table.reshape(lengths)
-            after = visit(child, after)
-        return after
-
-    visit(shape, 0)
+    for rule in slot_rules(grammar, shape):
+        lengths = [1] * len(counts)
+        for slot in rule.slots:
+            lengths[slot] = counts[slot]
+        allowed = np.ones(counts, bool) if allowed is None else allowed
+        allowed &= rule.allowed.reshape(lengths)
     return allowed
 
 
