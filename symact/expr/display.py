@@ -233,8 +233,8 @@ class _Evaluation:
         if bits and size * bits > MAXIMUM_BITS:
             return self._stand(sympy.Pow(base, exponent, evaluate=False))
         if isinstance(base, sympy.Piecewise) and exponent not in (0, 1):
-            # In a product SymPy takes such a power apart; so it is taken apart everywhere, but not by SymPy, which would
-            # evaluate conditions and compare what cannot be compared.
+            # In a product SymPy takes such a power apart; so it is taken apart everywhere, but not by SymPy, which
+            # would evaluate conditions and compare what cannot be compared.
             return self._where(
                 functions.piecewise(*[(sympy.Pow(value, exponent, evaluate=False), c) for value, c in base.args])
             )
