@@ -48,7 +48,7 @@ def suggest_function(trial: Any, space: Space, name: str = NAME) -> Expr:
     return parse(trial.suggest_categorical(name, function_choices(space)), space.grammar)
 
 
-class SymactSampler(BaseSampler):  # type: ignore[misc]
+class SymactSampler(BaseSampler):
     """Samples the function by an optimizer of symact, and every other parameter by another sampler.
 
     Args:
