@@ -122,7 +122,8 @@ def _begin(
 
     folder = run if run is not None else fresh_folder(what, task)
     with console.bar("trying the task once"):
-        study = begin(functions, task, grammar=grammar, run=folder, preflight=True, **options)
+        study = begin(functions, task, grammar=grammar, run=folder, **options)
+        study.prepare()
     if not as_json and not quiet:
         console.say(f"{len(study.settings.given)} functions on {task}, {study.settings.repeats} seeds each -> {folder}")
     finish(study, folder, as_json, quiet)

@@ -60,7 +60,8 @@ def start(
     chosen = load_grammar(grammar).space(space).keeping_affine(affine)
     folder = run if run is not None else fresh_folder(optimizer, task)
     with console.bar("trying the task once"):
-        study = Study(chosen, task, optimizer, run=folder, preflight=True, **options, **settings)
+        study = Study(chosen, task, optimizer, run=folder, **options, **settings)
+        study.prepare()
     if not as_json and not quiet:
         console.say(
             f"{optimizer} on {task}: {evaluations} functions of {chosen.grammar.name}/{chosen.name} -> {folder}"

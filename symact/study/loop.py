@@ -52,7 +52,7 @@ class Study:
         space: where candidates come from.
         task: name of a task, `FILE.py:Class`, or an object with `evaluate` (trained in this process).
         optimizer: name of an optimizer, or its class.
-        run: folder to keep the study in; None keeps it in memory.
+        run: folder to keep the study in, made when it begins (see `prepare`); None keeps it in memory.
         seed: fixes all candidates and training seeds.
         repeats: trainings per function, on paired seeds.
         batch: candidates that are asked for at a time.
@@ -74,7 +74,6 @@ class Study:
         given: candidates to compare, instead of a search; see `symact.compare`. `optimizer` is then `given`.
         against: the reference of a comparison.
         each_site: each of the given candidates differs from the reference at one activation site.
-        preflight: train a baseline before the folder is made, so that a task that cannot work leaves nothing behind.
         settings: of the optimizer.
 
     Raises:
@@ -106,7 +105,6 @@ class Study:
         asynchronous: bool = False,
         confirm: int = 5,
         confirm_best: int = 5,
-        preflight: bool = False,
         given: Sequence[Candidate] = (),
         against: str = "",
         each_site: bool = False,
@@ -143,14 +141,9 @@ class Study:
             created=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         )
         where = ExecutorSettings(executor, workers, ray_address, cpus, gpus, fresh_workers)
-
-        def make() -> Store:
-            if preflight:
-                self._evaluator.preflight()
-            return Store.create(run, made)
-
         check_new(run)
-        self._begin(space, made, loaded, file, optimizer, where, make)
+        self._folder, self._begun = run, False
+        self._begin(space, made, loaded, file, optimizer, where, lambda: Store.create(None, made))
 
     @classmethod
     def resume(
@@ -190,6 +183,7 @@ class Study:
         """
         store = Store.open(run, readonly=False)
         study = cls.__new__(cls)
+        study._folder, study._begun = run, True
         try:
             made = store.settings if data is None else store.settings.model_copy(update={"data": str(data)})
             task, file = setup.same_task(store, task)
@@ -256,9 +250,38 @@ class Study:
             members, random = lambda _: None, lambda: GivenCandidates((), functions.index.key)
         self._proposer = Proposer(space, settings, self._ledger, self.optimizer, random, members)
 
+    def prepare(self) -> None:
+        """Try the task with a baseline, then make the run folder; the first `run` does so where it was not done.
+
+        So a task that cannot work is told at once and leaves nothing behind. The baseline is not trained again.
+        A study that has begun, also by `ask`, is left as it is.
+
+        Raises:
+            InputError: the task says that it cannot work, or `run` holds a study by now.
+            SymactError: the task does not work.
+        """
+        if self._begun:
+            return
+        try:
+            self._evaluator.preflight()
+            self._make_folder()
+        except BaseException:
+            self._evaluator.close()
+            raise
+
+    def _make_folder(self) -> None:
+        """Begin: what was in memory until now, and is empty, gets its folder."""
+        if self._folder is not None:
+            store = Store.create(self._folder, self.settings)
+            self.store.close()
+            self.store, self._features = store, None
+            self._recall()
+        self._begun = True
+
     def run(self, evaluations: int, progress: Report | None = None, callbacks: Sequence[Callback] = ()) -> list[Trial]:
         """Go on until that many distinct functions are evaluated, baselines and failures included.
 
+        The first run begins with `prepare`: a task that does not work is told before the folder is made.
         Afterwards the best functions and ReLU are trained on fresh seeds. However this ends, what has
         finished is stored, and the next `run` or `Study.resume` goes on from there.
 
@@ -272,9 +295,10 @@ class Study:
 
         Raises:
             InputError: another process runs this study, or the task says that it cannot work.
-            SymactError: the disk is full, or workers cannot be started.
+            SymactError: the task does not work, the disk is full, or workers cannot be started.
         """
         setup.check_goal(evaluations)
+        self.prepare()
         with self._writing(), listening(self, callbacks, progress) as report:
             watch = Watch(self._ledger, evaluations, report)
             try:
@@ -300,6 +324,8 @@ class Study:
         What ends the block early (Ctrl-C, a full disk) may have come between a record and its place in
         memory. The store knows what is true, and is asked when the study goes on.
         """
+        if not self._begun:
+            self._make_folder()
         self.store.acquire()
         if self._torn:
             self.optimizer = self._make_optimizer()

@@ -48,7 +48,8 @@ def test_a_stored_optimizer_that_is_nobodys_is_told_with_its_remedy(task, tmp_pa
     class Mine(OPTIMIZERS["random"]):
         name = "mine"
 
-    Study(load_grammar(tiny).space(), task, Mine, run=tmp_path / "run", confirm=0).close()
+    with Study(load_grammar(tiny).space(), task, Mine, run=tmp_path / "run", confirm=0) as study:
+        study.prepare()
     with pytest.raises(InputError, match=r"an optimizer of its own, 'mine' .* Study\.resume\(run, optimizer="):
         Study.resume(tmp_path / "run", task=task)
     assert Study.resume(tmp_path / "run", 9, task, optimizer=Mine).evaluations == 9

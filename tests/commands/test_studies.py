@@ -74,7 +74,8 @@ def test_without_a_study_or_a_finished_function_there_is_no_winner(tmp_path, sym
     from symact.study import Study
     from tests.execute import stub_tasks
 
-    Study(load_grammar(tiny).space(), stub_tasks.Quick(), "random", tmp_path / "empty", confirm=0).close()
+    with Study(load_grammar(tiny).space(), stub_tasks.Quick(), "random", tmp_path / "empty", confirm=0) as study:
+        study.prepare()
     with pytest.raises(SymactError, match="no function has finished"):
         studies.best_row(tmp_path / "empty")
 
