@@ -157,7 +157,10 @@ class Vocabulary:
 
     def inside(self, outer: str, place: Place = ROOT) -> Place:
         """The place of the arguments of the operator `outer`, which stands at `place`."""
-        direct, deep = self._forbidden.get(outer, _NOTHING)
+        found = self._forbidden.get(outer)
+        if found is None:  # most operators of most grammars: nothing is added, and nothing new is made
+            return place if place.here is place.below else Place(place.below, place.below)
+        direct, deep = found
         if not deep <= place.below:
             place = Place(place.here, place.below | deep)
         return Place(place.below | direct, place.below)
@@ -185,5 +188,4 @@ class Vocabulary:
         }
 
 
-_NOTHING: tuple[frozenset[str], frozenset[str]] = (frozenset(), frozenset())
 NO_GRAMMAR = Vocabulary()

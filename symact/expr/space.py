@@ -145,7 +145,7 @@ class Space:
 
     def permits(self, expr: Expr) -> bool:
         """Whether all its operators are the grammar's own, and [limits] forbid no nesting and no argument in it."""
-        grammar = self.grammar
+        grammar, sized = self.grammar, self.grammar.limits.argument_size
         left = [(expr, ROOT)]
         while left:
             node, place = left.pop()
@@ -155,7 +155,7 @@ class Space:
             own = grammar.operators.get(operator.name)
             if (own is not operator and own != operator) or operator.name in place.here:
                 return False
-            if not grammar.takes(operator, [argument.size for argument in node.arguments]):
+            if operator.name in sized and not grammar.takes(operator, [argument.size for argument in node.arguments]):
                 return False
             inner = grammar.inside(operator.name, place)
             left.extend((argument, inner) for argument in node.arguments)
