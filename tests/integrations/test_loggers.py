@@ -32,6 +32,13 @@ def study():
     return Study(parse_grammar(stub_tasks.grammar_text()).space("main"), Loss(), "random", confirm=2)
 
 
+def reported(study, count, callback):
+    """The trials of a run in the order of their reports, which begin with the baseline that was tried."""
+    reports = []
+    study.run(count, reports.append, callbacks=[callback])
+    return [report.trial for report in reports if report.trial is not None]
+
+
 def best_so_far(trials):
     found, lowest = [], None
     for trial in trials:
@@ -84,7 +91,7 @@ def test_tensorboard_has_the_scores_and_the_best_so_far(study, tmp_path):
 
     from symact.integrations import TensorBoard
 
-    trials = study.run(20, callbacks=[TensorBoard(tmp_path)])
+    trials = reported(study, 20, TensorBoard(tmp_path))
     events = EventAccumulator(str(tmp_path), size_guidance={"tensors": 0}).Reload()
     scores = {event.step: event.value for event in events.Scalars("score")}
     expected = {n: t.score for n, t in enumerate(trials, 1) if t.score is not None}
@@ -110,7 +117,7 @@ def test_mlflow_has_parameters_metrics_and_the_leaderboard(study, tmp_path, monk
     except Exception:
         uri = tmp_path.as_uri()
         logger = MLflow("activations", uri)
-    trials = study.run(20, callbacks=[logger])
+    trials = reported(study, 20, logger)
     client = mlflow.MlflowClient(uri)
     (run,) = client.search_runs([client.get_experiment_by_name("activations").experiment_id])
     assert run.info.status == "FINISHED"
@@ -137,11 +144,11 @@ def test_weights_and_biases_is_told_the_same(study, monkeypatch):
     monkeypatch.setitem(sys.modules, "wandb", fake)
     from symact.integrations import WeightsAndBiases
 
-    trials = study.run(15, callbacks=[WeightsAndBiases("activations", mode="offline")])
+    trials = reported(study, 15, WeightsAndBiases("activations", mode="offline"))
     assert begun[0]["project"] == "activations"
     assert begun[0]["mode"] == "offline"
     assert begun[0]["config"]["metric"] == "RMSE"
-    assert sorted(row["function"] for _, row in Run.rows) == sorted(str(t.candidate) for t in trials)
+    assert [row["function"] for _, row in Run.rows] == [str(t.candidate) for t in trials]
     assert [step for step, _ in Run.rows] == list(range(1, 16))
     assert Run.finished
 
