@@ -45,6 +45,8 @@ def _page(known: Index) -> Iterator[str]:
     yield (
         "This page is made by `python tools/atlas.py` from `symact/catalog/data`. A row's source is the paper or "
         "library that defines the function, or the survey that lists it (arXiv:2402.09092, whose references lead on). "
+        "Formulas were compared with the libraries that have them; most citations come from those libraries and the "
+        "survey, and were not checked against the papers. "
         "A year that is left out is not known to us; where the survey is the source it is 2023 or earlier. "
         "Functions are compared on [-30, 30] by the rules of "
         "[identity.md](identity.md)."
