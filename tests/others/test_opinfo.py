@@ -5,15 +5,16 @@ from __future__ import annotations
 from collections import Counter
 
 import pytest
+import torch
 
 from tests.others import opinfo
 
 pytest.importorskip("expecttest", reason="PyTorch's OpInfo needs the package expecttest")
-OPERATORS = [
-    operator
-    for operator in pytest.importorskip("torch.testing._internal.common_methods_invocations").op_db
-    if operator.name in opinfo.FORMULAS
-]
+with pytest.MonkeyPatch.context() as patch:
+    # It would forbid this whole process to set flags of PyTorch's back ends, which other tests do.
+    patch.setattr(torch.backends, "disable_global_flags", lambda: None)
+    invocations = pytest.importorskip("torch.testing._internal.common_methods_invocations")
+OPERATORS = [operator for operator in invocations.op_db if operator.name in opinfo.FORMULAS]
 # What is known to be outside, of all samples: operator -> how many of one dtype.
 KNOWN = {
     ("value", "lgamma"): 2,  # beside a pole
