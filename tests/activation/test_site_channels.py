@@ -56,8 +56,9 @@ def test_a_known_number_of_channels_decides_or_is_refused(shape: tuple[int, ...]
 
 @pytest.mark.parametrize("vocabulary", [PER_LAYER, None])
 def test_one_value_for_all_needs_no_dimension(vocabulary: Vocabulary | None) -> None:
-    symact.Activation(TEXT if vocabulary else "x*sigmoid(x)", vocabulary)(torch.zeros(EQUAL))
-    symact.Activation(TEXT, PER_LAYER, channels=1)(torch.zeros(EQUAL))
+    module = symact.Activation(TEXT if vocabulary else "x*sigmoid(x)", vocabulary)
+    assert module(torch.zeros(EQUAL)).shape == EQUAL
+    assert symact.Activation(TEXT, PER_LAYER, channels=1)(torch.zeros(EQUAL)).shape == EQUAL
 
 
 class Block(nn.Module):

@@ -39,6 +39,21 @@ main = ["binary(unary(x), unary(x))"]
 wide = ["binary(binary(unary(unary(x)), unary(x)), unary(unary(x)))"]
 """
 
+PAIRS = """
+name = "pairs"
+[unary]
+tanh = "tanh(x)"
+sin = "sin(x)"
+relu = "relu(x)"
+swish = "swish(x)"
+erf = "erf(x)"
+[binary]
+add = "a + b"
+mul = "a*b"
+[spaces]
+pair = ["binary(unary(x), unary(x))"]
+"""
+
 MODES = ("hang", "segfault", "exit", "raises", "memory", "memoryerror", "killed", "bomb", "quits", "garbage", "nan")
 
 

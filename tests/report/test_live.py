@@ -16,24 +16,12 @@ from symact.study import Study
 from tests.execute import stub_tasks
 from tests.report.browser import Visit, chromium
 
-GRAMMAR = """name = "live"
-[unary]
-tanh = "tanh(x)"
-sin = "sin(x)"
-relu = "relu(x)"
-swish = "swish(x)"
-erf = "erf(x)"
-[binary]
-add = "a + b"
-mul = "a*b"
-[spaces]
-pair = ["binary(unary(x), unary(x))"]
-"""
-
 
 @pytest.fixture
 def study(tmp_path: Path):
-    with Study(parse_grammar(GRAMMAR).space(), stub_tasks.Quick(), "random", tmp_path / "run", confirm=0) as made:
+    with Study(
+        parse_grammar(stub_tasks.PAIRS).space(), stub_tasks.Quick(), "random", tmp_path / "run", confirm=0
+    ) as made:
         made.run(10)
         yield made
 

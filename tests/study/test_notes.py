@@ -13,24 +13,10 @@ from symact.store import Store
 from symact.study import Study
 from tests.execute import stub_tasks
 
-GRAMMAR = """name = "notes"
-[unary]
-tanh = "tanh(x)"
-sin = "sin(x)"
-relu = "relu(x)"
-swish = "swish(x)"
-erf = "erf(x)"
-[binary]
-add = "a + b"
-mul = "a*b"
-[spaces]
-pair = ["binary(unary(x), unary(x))"]
-"""
-
 
 def run(optimizer: object, folder: Path, evaluations: int = 30) -> Store:
     settings = {"initial": 6} if optimizer in ("evolution", "surrogate") else {}
-    space = parse_grammar(GRAMMAR).space()
+    space = parse_grammar(stub_tasks.PAIRS).space()
     with Study(space, stub_tasks.Quick(), optimizer, folder, confirm=0, **settings) as study:
         study.run(evaluations)
     return Store.open(folder)

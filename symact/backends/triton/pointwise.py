@@ -12,8 +12,8 @@ from symact.backends.torch_source import execute
 from symact.backends.triton.source import (
     BLOCK,
     DTYPES,
+    ELEMENTS,
     HEADER,
-    WORKING,
     assembled,
     available,
     device,
@@ -77,12 +77,7 @@ def source(program: Program) -> str:
     names = ["x", *(f"t{number}" for number in range(1, len(program.inputs)))]
     results = [f"r{number}" for number in range(len(program.outputs))]
     lines = [
-        WORKING,
-        "program = tl.program_id(0)",
-        "if WIDE:",
-        "    program = program.to(tl.int64)",
-        "offset = program * BLOCK + tl.arange(0, BLOCK)",
-        "inside = offset < count",
+        *ELEMENTS,
         *(f"{n} = tl.load({n}_pointer + offset, mask=inside, other=0.0).to(dtype)" for n in names),
         f"{', '.join(results)} = values({', '.join(names)})",
         *(f"tl.store({r}_pointer + offset, {r}, mask=inside)" for r in results),

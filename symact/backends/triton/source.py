@@ -336,6 +336,15 @@ def _signature(name: str, pointers: list[str], names: list[str], partial: list[s
 
 
 WORKING = "dtype: tl.constexpr = tl.float64 if COMPUTE else tl.float32"
+# How a kernel that goes through a tensor in storage order begins: the elements of its block.
+ELEMENTS = (
+    WORKING,
+    "program = tl.program_id(0)",
+    "if WIDE:",
+    "    program = program.to(tl.int64)",
+    "offset = program * BLOCK + tl.arange(0, BLOCK)",
+    "inside = offset < count",
+)
 
 
 def _forward_kernel(names: list[str]) -> str:
@@ -348,12 +357,7 @@ def _forward_kernel(names: list[str]) -> str:
         parameters = ["if CHANNELWISE:", "    channel = (offset // inner) % channels", *indented(load_channel)]
         parameters += ["else:", *indented(load_whole)]
     lines = [
-        WORKING,
-        "program = tl.program_id(0)",
-        "if WIDE:",
-        "    program = program.to(tl.int64)",
-        "offset = program * BLOCK + tl.arange(0, BLOCK)",
-        "inside = offset < count",
+        *ELEMENTS,
         "x = tl.load(x_pointer + offset, mask=inside, other=0.0).to(dtype)",
         *parameters,
         f"tl.store(result_pointer + offset, forward_values({', '.join(['x', *names])}), mask=inside)",
