@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from symact.errors import FormulaError
 from symact.expr.display import canonical, latex
 from symact.expr.functions import FUNCTIONS
+from symact.expr.grammar import Grammar
 from symact.expr.operators import Operator
 from symact.expr.tree import Expr, parse, to_sympy
 from symact.program.loading import load_grammar, shipped
@@ -195,17 +196,16 @@ def test_every_function_has_the_value_and_slope_of_mathematics(name: str) -> Non
                 assert mpmath.almosteq(slope, mpmath.diff(reference, x), 1e-12, 1e-12)
 
 
-def _operators() -> list[Operator]:
-    return [o for name in shipped() for o in load_grammar(name).operators.values() if o.kind == "unary"]
+def _operators() -> dict[tuple[object, ...], tuple[Grammar, Operator]]:
+    """Every formula of the shipped grammars once, with its grammar."""
+    grammars = map(load_grammar, shipped())
+    pairs = [(g, o) for g in grammars for o in g.operators.values() if o.kind == "unary"]
+    return {(o.formula, o.parameters): (g, o) for g, o in pairs if all(p.share for p in o.parameters)}
 
 
-@pytest.mark.parametrize("operator", _operators(), ids=lambda o: o.name)
-def test_an_operator_and_its_formula_share_a_form(operator: Operator) -> None:
-    grammar = next(g for g in map(load_grammar, shipped()) if g.operators.get(operator.name) == operator)
-    tree = parse(f"{operator.name}(x)", grammar)
-    names = {p.name: p for p in operator.parameters}
-    if all(p.share for p in names.values()):
-        assert canonical(tree) == canonical(parse(operator.text, grammar))
+@pytest.mark.parametrize(("grammar", "operator"), _operators().values(), ids=lambda value: value.name)
+def test_an_operator_and_its_formula_share_a_form(grammar: Grammar, operator: Operator) -> None:
+    assert canonical(parse(f"{operator.name}(x)", grammar)) == canonical(parse(operator.text, grammar))
 
 
 HOSTILE = [

@@ -14,10 +14,10 @@ SPACES = [pytest.param(s, id=f"{n}-{s.name}") for n in shipped() for s in load_g
 
 
 @pytest.mark.parametrize("space", SPACES)
-def test_ten_thousand_mutations_and_crossovers_are_members(space: Space) -> None:
+def test_mutations_and_crossovers_are_members(space: Space) -> None:
     generator = np.random.default_rng(5)
     one, other = space.sample(generator), space.sample(generator)
-    for step in range(10_000):
+    for step in range(2_000):
         if step % 2:
             one, other = variation.crossover(one, other, space, generator)
             assert other in space
