@@ -121,7 +121,7 @@ def due(study, eta):
     return left
 
 
-@settings(max_examples=30, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=15, deadline=None, suppress_health_check=list(HealthCheck))
 @given(
     goals=st.lists(st.integers(1, 45), min_size=1, max_size=3, unique=True).map(sorted),
     batch=st.integers(1, 11),
