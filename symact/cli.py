@@ -128,8 +128,12 @@ def compile_(
     show: Annotated[Stage | None, typer.Option("--show", help="Print one stage of the compiler.")] = None,
     check: Annotated[bool, typer.Option("--check", help="Compare with high precision.")] = False,
     certify: Annotated[
-        bool, typer.Option("--certify", help="Every 16-bit input, value and slope; --output FILE.json.")
+        bool, typer.Option("--certify", help="Every input, value and slope; --output FILE.json.")
     ] = False,
+    dtype: Annotated[
+        str | None, typer.Option("--dtype", help="To certify: float32 (minutes); else bfloat16 and float16.")
+    ] = None,
+    device: Annotated[str | None, typer.Option("--device", metavar="cpu|cuda", help="To certify on.")] = None,
     plot: Annotated[
         Path | None, typer.Option("--plot", help="Draw function and derivative (.png, .svg, .pdf).")
     ] = None,
@@ -143,6 +147,7 @@ def compile_(
     if compiled.is_grammar(target):
         _refuse(
             *(("--show", show), ("--check", check), ("--certify", certify), ("--plot", plot), ("--grammar", grammar)),
+            *(("--dtype", dtype), ("--device", device)),
             of="a grammar",
         )
         compiled.show_grammar(target, space, equivalence.value, output, as_json)
@@ -152,7 +157,8 @@ def compile_(
             from symact.commands import certifying
 
             _refuse(("--show", show), ("--check", check), ("--plot", plot), of="--certify")
-            return certifying.show_certificate(target, grammar, output, as_json)
+            return certifying.show_certificate(target, grammar, dtype, device or "cpu", output, as_json)
+        _refuse(("--dtype", dtype), ("--device", device), of="compile without --certify")
         compiled.show_expression(target, grammar, show and show.value, check, plot, output, as_json)
 
 

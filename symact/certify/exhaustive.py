@@ -1,27 +1,23 @@
 """What a compiled function gives for every number of a type of 16 bits, beside the truth.
 
-In: an expression and a type. Out: a document of counts, worst errors and places. The function is called as a
-user calls it, values and gradient, on every back end that a CPU has; the first of them is the one that a call takes.
+In: an expression and a type. Out: a document of counts, worst errors and places. The function is called as a user
+calls it, values and gradient, on every back end that a device has (`backends`); the first is what a call takes.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from contextlib import nullcontext
 from typing import Any
 
 import numpy as np
 import torch
 
-from symact.activation.module import compile as compile_expression
-from symact.activation.plan import plan
 from symact.arrays import Array
-from symact.backends.select import SELECTOR
+from symact.certify.backends import backend, backends_of
 from symact.certify.formats import Format
 from symact.certify.reference import Reference, Truth
 from symact.expr.tree import Expr
-from symact.program.pipeline import lower
 
 # What is asked of a 16-bit type: a result is the rounded truth, or its neighbour where the truth is all but halfway.
 WITHIN = 0.51
@@ -29,7 +25,11 @@ _LISTED = 8
 
 
 def every_input(
-    expr: Expr, reference: Reference, kind: Format, progress: Callable[[int, int], None] | None = None
+    expr: Expr,
+    reference: Reference,
+    kind: Format,
+    progress: Callable[[int, int], None] | None = None,
+    device: str = "cpu",
 ) -> dict[str, Any]:
     """The document of one type.
 
@@ -38,6 +38,7 @@ def every_input(
         reference: of it.
         kind: a type of 16 bits.
         progress: told how many inputs are done, of how many.
+        device: where it runs.
     """
     x = kind.every()
     numbers = x.double().numpy()
@@ -45,7 +46,8 @@ def every_input(
     # In ascending order, so that neighbours are neighbours.
     finite = finite[np.argsort(numbers[finite], kind="stable")]
     truth = reference.at(numbers[finite], progress)
-    backends = {name: _measured(expr, kind, x, finite, truth, name) for name in backends_of(expr)}
+    names = backends_of(expr, device)
+    backends = {name: _measured(expr, kind, x, finite, truth, name, device) for name in names}
     name, chosen = next(iter(backends.items()))
     return {
         "inputs": len(numbers),
@@ -60,27 +62,21 @@ def every_input(
     }
 
 
-def backends_of(expr: Expr) -> list[str]:
-    """The back ends that run an expression on a CPU, the one that a call takes first."""
-    return ["cpu", "torch"] if plan(lower(expr)).narrow is not None else ["torch"]
+def outputs(expr: Expr, x: torch.Tensor, name: str, device: str = "cpu") -> tuple[Array, Array]:
+    """Values and slopes (of a gradient of ones) of a back end at `x`, as float64."""
+    values, slopes = backend(expr, name, device)(x)
+    return values.double().numpy(), slopes.double().numpy()
 
 
-def outputs(expr: Expr, x: torch.Tensor, backend: str) -> tuple[Array, Array]:
-    """Values and slopes (of a gradient of ones) at `x`, as float64."""
-    with SELECTOR.only_plain() if backend == "torch" else nullcontext():
-        leaf = x.clone().requires_grad_()
-        values = compile_expression(expr)(leaf)
-        (slopes,) = torch.autograd.grad(values, leaf, torch.ones_like(values))
-    return values.detach().double().numpy(), slopes.double().numpy()
-
-
-def _measured(expr: Expr, kind: Format, x: torch.Tensor, finite: Array, truth: Truth, backend: str) -> dict[str, Any]:
-    values, slopes = outputs(expr, x, backend)
+def _measured(
+    expr: Expr, kind: Format, x: torch.Tensor, finite: Array, truth: Truth, name: str, device: str
+) -> dict[str, Any]:
+    values, slopes = outputs(expr, x, name, device)
     numbers = x.double().numpy()
     at = numbers[finite]
     of_values = _errors(kind, at, values[finite], truth.values)
     of_slopes = _errors(kind, at, slopes[finite], truth.slopes)
-    again = zip(outputs(expr, x, backend), (values, slopes), strict=True)
+    again = zip(outputs(expr, x, name, device), (values, slopes), strict=True)
     special = {label: int(np.flatnonzero(_is(numbers, label))[0]) for label in ("-inf", "inf", "nan")}
     undefined = np.isnan(truth.values)
     return {

@@ -51,15 +51,21 @@ def _errors(found: dict[str, Any]) -> str:
         return "nowhere defined"
     text = f"{_number(found['worst'])} ulp at {_number(found['at'])}: "
     text += f"{_number(found['found'])} for {_number(found['exact'])}"
+    further = {float(step): count for step, count in found.get("further_than_ulp", {}).items()}
+    if further:
+        shares = [f"{count / found['counted']:.2%} > {step:g}" for step, count in further.items() if step in (1, 2, 4)]
+        text += f"; ulp: {', '.join(shares)}"
     if found["beyond"]:
         places = ", ".join(map(_number, found["beyond_at"]))
-        text += f"; {found['beyond']} beyond, at {places}" + (
+        text += f"; {found['beyond']:,} beyond, at {places}" + (
             ", ..." if found["beyond"] > len(found["beyond_at"]) else ""
         )
     return text
 
 
 def _ranges(found: dict[str, Any]) -> str:
+    if "first" not in found:
+        return f"{found['inputs']:,} inputs"
     parts = [
         _number(low) if low == high else f"{_number(low)} to {_number(high)}" for low, high in found["first"][:_SHOWN]
     ]
@@ -70,11 +76,15 @@ def _ranges(found: dict[str, Any]) -> str:
 
 def _of_type(name: str, found: dict[str, Any]) -> Iterator[str]:
     yield from _filled(
-        "", f"{name}: all {found['inputs']:,} inputs ({found['finite']:,} finite), {found['backend']} kernel"
+        "",
+        f"{name}: {'' if 'between' in found else 'all '}{found['inputs']:,} inputs ({found['finite']:,} finite), "
+        f"{found['backend']} kernel",
     )
+    if "between" in found:
+        yield from _row("between", " and ".join(map(_number, found["between"])))
     yield from _row("worst value", _errors(found["values"]))
     yield from _row("worst slope", _errors(found["slopes"]))
-    for label, other in found["other_backends"].items():
+    for label, other in found.get("other_backends", {}).items():
         beyond = other["values"]["beyond"], other["slopes"]["beyond"]
         text = f"value {_number(other['worst_value_ulp'])} ulp, slope {_number(other['worst_slope_ulp'])} ulp"
         yield from _row(
@@ -86,11 +96,17 @@ def _of_type(name: str, found: dict[str, Any]) -> Iterator[str]:
         f"{special['-inf']['value']}, {special['inf']['value']} (slopes {special['-inf']['slope']}, "
         f"{special['inf']['slope']}); at nan {special['nan']['value']}",
     )
+    if found.get("nan_inputs", {}).get("inputs"):
+        nans = found["nan_inputs"]
+        yield from _row("NaN", f"{nans['give_nan']:,} of {nans['inputs']:,} NaNs give NaN, as value and as slope")
+    truth = found.get("truth", {})
     if found["undefined"]:
         counts = ", ".join(f"{count:,} {what}" for what, count in found["at_undefined_inputs"].items() if count)
-        yield from _row("undefined at", f"{_ranges(found['truth']['undefined'])}; the kernel gives {counts}")
+        places = _ranges(truth.get("undefined", {"inputs": found["undefined"]}))
+        yield from _row("undefined at", f"{places}; the kernel gives {counts}")
     if found["without_derivative"]:
-        yield from _row("no derivative", _ranges(found["truth"]["no_derivative"]))
+        places = _ranges(truth.get("no_derivative", {"inputs": found["without_derivative"]}))
+        yield from _row("no derivative", places)
     reversed_ = found["order_kept"]["reversed"]
     yield from _row("order", f"{reversed_ or 'no'} neighbours of {found['order_kept']['neighbours']:,} are reversed")
     extent = found["range"]

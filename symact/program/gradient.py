@@ -19,7 +19,7 @@ from symact.program.builder import Emitter, Value, call
 from symact.program.continuation import continued
 from symact.program.derivatives import DIFFERENTIABLE, derivative
 from symact.program.instructions import INSTRUCTIONS
-from symact.program.program import Program
+from symact.program.program import Operation, Program
 
 Row = Callable[..., tuple[Value | Adjoint | None, ...]]
 
@@ -205,7 +205,7 @@ def backward(program: Program) -> Program:
     numbers = builder.copy(program)
     values = [Value(builder, number) for number in numbers]
     adjoints: list[list[Adjoint]] = [[] for _ in values]
-    powers, sech_squares = _half_powers(program), _sech_squares(program)
+    powers, sech_squares, bounded = _half_powers(program), _sech_squares(program), _bounded_quotients(program)
     for output, grad in zip(program.outputs, inputs[len(program.inputs) :], strict=True):
         adjoints[output].append(Adjoint(grad))
     active = _depends_on_inputs(program)
@@ -225,6 +225,12 @@ def backward(program: Program) -> Program:
         if number in sech_squares:
             inner = sech_squares[number]
             adjoints[inner].append(scaled(total, -2.0 * (call("tanh", values[inner]) * values[number])))
+            continue
+        if number in bounded:
+            numerator, constant = bounded[number]
+            divisor = values[operation.arguments[1]]
+            slope = Value(builder, builder.const(constant)) / divisor / divisor
+            adjoints[numerator].append(scaled(total, slope))
             continue
         terms = _terms(operation.name, total, values[number], [values[a] for a in operation.arguments])
         for argument, term in zip(operation.arguments, terms, strict=True):
@@ -247,6 +253,30 @@ def _sech_squares(program: Program) -> dict[int, int]:
         one, below = (program.operations[a - first] for a in ratio.arguments)
         if one.name == "const" and one.value == 1.0 and below.name == "cosh":
             found[number] = below.arguments[0]
+    return found
+
+
+def _bounded_quotients(program: Program) -> dict[int, tuple[int, float]]:
+    """Quotients `u/(c + abs(u))` as value number -> (u, c): their slope is `c/(c + abs(u))**2`.
+
+    The rule of quotients subtracts two numbers that are all but the same where `u` is large.
+    """
+    first, found = len(program.inputs), dict[int, tuple[int, float]]()
+
+    def operation(number: int) -> Operation | None:
+        return program.operations[number - first] if number >= first else None
+
+    for number, quotient in enumerate(program.operations, first):
+        divisor = operation(quotient.arguments[1]) if quotient.name == "div" else None
+        if divisor is None or divisor.name != "add":
+            continue
+        above = quotient.arguments[0]
+        for one, other in (divisor.arguments, divisor.arguments[::-1]):
+            constant, size = operation(one), operation(other)
+            if constant is None or constant.name != "const" or size is None or size.name != "abs":
+                continue
+            if above in (other, size.arguments[0]):
+                found[number] = above, constant.number
     return found
 
 

@@ -9,12 +9,15 @@ import numpy as np
 import pytest
 import torch
 
+from symact.backends.triton.source import available
 from symact.certify import exhaustive
+from symact.certify.backends import INTERPRETED
 from symact.certify.certificate import certify
 from symact.certify.exhaustive import every_input
 from symact.certify.formats import FORMATS
 from symact.certify.page import WIDTH, page
 from symact.certify.reference import Reference
+from symact.errors import InputError
 from symact.expr.tree import parse
 
 
@@ -38,8 +41,8 @@ def test_all_inputs_of_both_types_are_measured(swish: dict[str, Any]) -> None:
 def test_a_wrong_bit_at_one_input_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     right = exhaustive.outputs
 
-    def wrong(expr: Any, x: torch.Tensor, backend: str) -> tuple[Any, Any]:
-        values, slopes = right(expr, x, backend)
+    def wrong(expr: Any, x: torch.Tensor, name: str, device: str = "cpu") -> tuple[Any, Any]:
+        values, slopes = right(expr, x, name, device)
         place = int(np.flatnonzero(x.double().numpy() == 1.5)[0])
         values = values.copy()
         values[place] += 2.0**-9
@@ -73,3 +76,30 @@ def test_a_page_fits_eighty_columns_and_the_document_is_json(text: str) -> None:
     assert max(map(len, lines)) <= WIDTH
     assert 15 < len(lines) < 70
     assert json.loads(json.dumps(document, allow_nan=False)) == document
+
+
+def test_slopes_of_softsign_keep_their_digits_far_out() -> None:
+    expr = parse("softsign(x)")
+    for kind in ("bfloat16", "float16"):
+        found = every_input(expr, Reference(expr), FORMATS[kind])
+        for each in (found, found["other_backends"]["torch"]):
+            assert each["within"], (kind, each["slopes"])
+
+
+@pytest.mark.skipif(not available(), reason="Triton is not installed")
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")
+@pytest.mark.parametrize("kind", ["bfloat16", "float16"])
+def test_kernels_of_triton_are_certified_in_its_interpreter(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TRITON_INTERPRET", "1")
+    expr = parse("hardtanh(x)*x")
+    found = every_input(expr, Reference(expr), FORMATS[kind])
+    assert found["backend"] == "cpu"
+    assert set(found["other_backends"]) == {"torch", INTERPRETED}
+    assert found["other_backends"][INTERPRETED]["within"]
+
+
+def test_a_device_or_a_type_that_is_not_there_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    for options in ({"device": "cuda"}, {"device": "tpu"}, {"types": ("float8",)}):
+        with pytest.raises(InputError):
+            certify(parse("tanh(x)"), **options)
