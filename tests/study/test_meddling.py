@@ -44,7 +44,7 @@ def expected():
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("workers", [1, 2, 4])
+@pytest.mark.parametrize("workers", [1, 4])
 def test_a_task_that_changes_all_it_can_makes_the_same_rows_with_any_number_of_workers(expected, workers):
     assert rows("MeddlingStudy", workers, 64) == expected
 
@@ -53,4 +53,4 @@ def test_a_task_that_changes_all_it_can_makes_the_same_rows_with_any_number_of_w
 @pytest.mark.parametrize("workers", [1, 4])
 def test_a_task_that_forks_and_leaves_things_behind_makes_the_same_rows(expected, workers):
     """The first candidates are the same; fewer, for each worker that is replaced imports PyTorch."""
-    assert rows("ForkingStudy", workers, 24) == expected[:24]
+    assert rows("ForkingStudy", workers, 10) == expected[:10]
