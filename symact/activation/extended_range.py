@@ -46,8 +46,8 @@ _ROOT_HALF = math.sqrt(0.5)
 class _Builder(Emitter):
     """An `Emitter` that knows the type its Program is for."""
 
-    def __init__(self, inputs: tuple[str, ...], range_: Range):
-        super().__init__(inputs, stable=False)
+    def __init__(self, program: Program, range_: Range):
+        super().__init__(program.inputs, False, program.variables)
         self.range = range_
 
 
@@ -311,7 +311,7 @@ _ROWS: dict[str, Callable[..., Pair]] = {
 @lru_cache(maxsize=4096)
 def extended(program: Program, range_: Range = DOUBLE) -> Program:
     """The same function, to be run in a type of this range."""
-    builder = _Builder(program.inputs, range_)
+    builder = _Builder(program, range_)
     pairs = [Pair(value) for value in builder.inputs_as_values()]
     for operation in program.operations:
         if operation.name == "const":

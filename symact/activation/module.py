@@ -20,7 +20,7 @@ from symact.backends import torch_source
 from symact.errors import InputError, SymactError
 from symact.expr.formula_text import formula_text
 from symact.expr.operators import Parameter, Vocabulary
-from symact.expr.tree import Expr, parse
+from symact.expr.tree import Expr, of_x_alone, parse
 from symact.program.pipeline import lower
 
 # The smallest value of a parameter that is declared positive.
@@ -41,7 +41,7 @@ class CompiledFunction:
     """
 
     def __init__(self, expr: Expr):
-        self.expr = expr
+        self.expr = of_x_alone(expr, "symact.compile")
         self.program = lower(expr)
         self.parameters: tuple[Parameter, ...] = expr.parameters
         self._runner = shared_runner(self.program)
@@ -144,7 +144,7 @@ class Activation(nn.Module):
         channel_dim: int | None = None,
     ):
         super().__init__()
-        self.expr = _expression(expr, grammar)
+        self.expr = of_x_alone(_expression(expr, grammar), "an activation")
         self.channels, self.inplace, self.channel_dim = channels, inplace, channel_dim
         self._declared: tuple[Parameter, ...] = self.expr.parameters
         self._names = []

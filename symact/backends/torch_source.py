@@ -95,8 +95,8 @@ class _Writer:
         self.program, self.inputs = program, inputs
         self.operations: list[Operation | None] = [None] * len(inputs) + list(program.operations)
         self.names = list(inputs)
-        # x and the gradients have the full shape, parameters need not.
-        self._full = [i == 0 or name.startswith("grad") for i, name in enumerate(program.inputs)]
+        # Variables and gradients have the full shape, parameters need not.
+        self._full = [i < program.variables or name.startswith("grad") for i, name in enumerate(program.inputs)]
         for operation in program.operations:
             self._full.append(any(self._full[argument] for argument in operation.arguments))
 

@@ -25,7 +25,7 @@ from symact.equivalence.index.function_index import FunctionIndex
 from symact.expr.formula_text import formula_text
 from symact.expr.operators import Vocabulary
 from symact.expr.published import Published, published
-from symact.expr.tree import Expr, parse
+from symact.expr.tree import Expr, of_x_alone, parse
 
 # Curves this near may be one function; the engine decides. Of the others so many are named, and so many fitted.
 _SAME, _NEAREST, _FITTED = 1e-6, 5, 100
@@ -82,7 +82,8 @@ def identify(expression: Expr | str, grammar: Vocabulary | None = None) -> list[
     Raises:
         FormulaError: the expression cannot be read.
     """
-    expr = _fixed(parse(expression, grammar) if isinstance(expression, str) else expression)
+    given = parse(expression, grammar) if isinstance(expression, str) else expression
+    expr = _fixed(of_x_alone(given, "the catalogue"))
     values = curves([expr], NORMAL)[0]
     exact = [*_exact(expr, values)]
     same = {match.row.key for match in exact}
@@ -96,7 +97,7 @@ def identify(expression: Expr | str, grammar: Vocabulary | None = None) -> list[
 
 def name_of(expression: Expr) -> Published | None:
     """The row that was published first of those that an expression is exactly, or None. Without parameters only."""
-    return None if expression.parameters else _name_of(expression)
+    return None if expression.parameters or len(expression.inputs) > 1 else _name_of(expression)
 
 
 @cache

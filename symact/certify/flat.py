@@ -14,8 +14,7 @@ import sympy
 
 from symact.expr import functions
 from symact.expr.formula import applied
-from symact.expr.operators import VARIABLE
-from symact.expr.tree import Expr
+from symact.expr.tree import Expr, of_x_alone
 from symact.program.builder import Builder
 from symact.program.from_sympy import program_of
 from symact.program.pipeline import exact_program
@@ -34,12 +33,13 @@ def flat_program(expr: Expr, parameters: Mapping[str, float] | None = None) -> P
         expr: an expression.
         parameters: values of its parameters, by name; else their initial ones, in float32.
     """
+    of_x_alone(expr, "a certificate")
     builder = Builder(("x",))
     known = {**parameter_values(expr), **(parameters or {})}
     remaining = iter(expr.bindings())
 
     def emit(node: Expr) -> int:
-        if node.operator is VARIABLE:
+        if node.operator.is_variable:
             return 0
         uses = next(remaining).parameters
         own = [builder.exact(sympy.Rational(known[uses[p.name].name])) for p in node.operator.parameters]

@@ -16,8 +16,8 @@ import numpy as np
 
 from symact.arrays import Array
 from symact.expr.functions import FUNCTIONS
-from symact.expr.operators import VARIABLE, Operator, Parameter, Vocabulary
-from symact.expr.tree import Expr
+from symact.expr.operators import Operator, Parameter, Vocabulary
+from symact.expr.tree import Expr, of_x_alone
 from symact.program import signs
 from symact.program.instructions import COMMUTATIVE
 from symact.program.pipeline import exact_program
@@ -247,10 +247,10 @@ class TermGraph:
 
     def term_of(self, expr: Expr, slots: Slots) -> int:
         """The term of an expression whose parameters are those slots, by name."""
-        bindings = iter(expr.bindings())
+        bindings = iter(of_x_alone(expr, "identity").bindings())
 
         def walk(node: Expr) -> int:
-            if node.operator is VARIABLE:
+            if node.operator.is_variable:
                 return 0
             uses = next(bindings).parameters
             own = tuple(slots[uses[p.name].name] for p in node.operator.parameters)

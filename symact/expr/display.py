@@ -19,7 +19,6 @@ import sympy
 
 from symact.expr import display_domain, functions
 from symact.expr.formula import Measure, expand_definition
-from symact.expr.operators import VARIABLE
 from symact.expr.tree import Expr, substituted, to_sympy
 
 MAXIMUM_NODES = 1_500
@@ -104,8 +103,8 @@ def _is_guarded(value: sympy.Basic) -> bool:
 
 def _as_written(expr: Expr) -> sympy.Expr:
     """The last resort: operators of the grammar as functions; a formula as one symbol."""
-    if expr.operator is VARIABLE:
-        return functions.X
+    if expr.operator.is_variable:
+        return functions.SYMBOLS[expr.operator.name]
     if expr.is_formula:
         return sympy.Symbol(str(expr), real=True)
     return sympy.Function(expr.operator.name, real=True)(*map(_as_written, expr.arguments))

@@ -19,7 +19,7 @@ import sympy
 
 from symact.errors import FormulaError
 from symact.expr import functions, notation, published, spelling
-from symact.expr.functions import A, B, X
+from symact.expr.functions import SYMBOLS
 
 MAXIMUM_LENGTH = 20_000
 MAXIMUM_DEPTH = 100
@@ -103,13 +103,13 @@ def parse_formula(text: str, names: Names | None = None, calls: Calls | None = N
 
     Args:
         text: ordinary mathematics, as in the grammar format.
-        names: name -> symbol or number; asked first. Without it only `x`, `a`, `b` are known.
+        names: name -> symbol or number; asked first. Without it only `x`, `g`, `a` and `b` are known.
         calls: (name, number of arguments) -> builder, or None; asked before the built-in table.
 
     Raises:
         FormulaError: with the column of the offending part.
     """
-    return FormulaBuilder(text, names or {"x": X, "a": A, "b": B}.get, calls).build(read(text))
+    return FormulaBuilder(text, names or SYMBOLS.get, calls).build(read(text))
 
 
 class Measure:

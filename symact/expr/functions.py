@@ -26,8 +26,11 @@ from sympy.functions.elementary.piecewise import ExprCondPair
 from symact.expr.spelling import spellings
 
 X = sympy.Symbol("x", real=True)
+G = sympy.Symbol("g", real=True)
 A = sympy.Symbol("a", real=True)
 B = sympy.Symbol("b", real=True)
+# What formulas may be functions of: the inputs of an expression, the arguments of an operator.
+SYMBOLS = {symbol.name: symbol for symbol in (X, G, A, B)}
 
 
 @dataclass(frozen=True)

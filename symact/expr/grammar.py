@@ -23,7 +23,7 @@ import sympy
 
 from symact.errors import FormulaError, GrammarError, InputError
 from symact.expr import formula, functions, grammar_limits
-from symact.expr.operators import Limits, Operator, Parameter, Vocabulary
+from symact.expr.operators import INPUTS, VARIABLES, Limits, Operator, Parameter, Vocabulary
 from symact.expr.shape import parse_shape
 from symact.expr.space import Space
 from symact.expr.toml_spans import Places
@@ -31,11 +31,10 @@ from symact.expr.toml_spans import Places
 MAXIMUM_LENGTH = 1_000_000
 DEFAULT_INTERVAL = (-100.0, 100.0)
 
-_SECTIONS = ("name", "source", "parameters", "constants", "unary", "binary", "nary", "spaces", "identity", "limits")
-_TABLES = _SECTIONS[2:]
+_TABLES = ("parameters", "constants", "unary", "binary", "nary", "spaces", "identity", "limits")
+_SECTIONS = ("name", "source", "inputs", *_TABLES)
 _PARAMETER_KEYS = ("init", "per", "positive", "share", "range")
 _RESERVED = {"x", "a", "b", "pi", "e", "where"}
-_VARIABLES = {"unary": ("x",), "binary": ("a", "b")}
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 # Whether an operator has a finite value somewhere on an interval (low, high).
 Tried: TypeAlias = Callable[[Operator, tuple[float, float]], bool]
@@ -98,6 +97,7 @@ class _Reader:
         self.parameters: dict[str, Parameter] = {}
         self.constants: dict[str, sympy.Rational] = {}
         self.operators: dict[str, Operator] = {}
+        self.inputs: tuple[str, ...] = INPUTS[:1]
 
     def read(self) -> Grammar:
         self.data = self._toml()
@@ -107,6 +107,7 @@ class _Reader:
             raise GrammarError(
                 'the grammar is empty; expected operators, as in [unary] with relu = "max(x, 0)"', self.path
             )
+        self.inputs = self._inputs()
         for section in _TABLES:
             if not isinstance(self.data.get(section, {}), dict):
                 self.fail(f"expected a section, [{section}]", section)
@@ -127,6 +128,7 @@ class _Reader:
             constants=self.constants,
             limits=self._limits(),
             interval=interval,
+            inputs=self.inputs,
             text=self.text,
             source=source,
             path=self.path,
@@ -205,6 +207,12 @@ class _Reader:
             self.fail(f'expected text, as in {key} = "..."', key)
         return value
 
+    def _inputs(self) -> tuple[str, ...]:
+        value = self.data.get("inputs", list(INPUTS[:1]))
+        if value not in (list(INPUTS[:1]), list(INPUTS)):
+            self.fail('expected inputs = ["x"], or ["x", "g"] for functions of two inputs', "inputs")
+        return tuple(value)
+
     def _number(self, value: Any, *keys: str | int) -> float:
         try:
             if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
@@ -232,7 +240,7 @@ class _Reader:
     def _new_name(self, section: str, name: str) -> None:
         if not _NAME.fullmatch(name):
             self.fail(f"{name!r} is not a name; expected letters, digits and _", section, name, key=True)
-        if name in _RESERVED or keyword.iskeyword(name):
+        if name in _RESERVED or name in self.inputs or keyword.iskeyword(name):
             self.fail(f"the name {name!r} is reserved; choose another", section, name, key=True)
         if len(name) > 64:
             self.fail("a name has at most 64 characters", section, name, key=True)
@@ -303,9 +311,7 @@ class _Reader:
         return Operator(name, "nary", text, step.parameters, step.formula, step.total)
 
     def _primitive(self, kind: str, name: str, text: str) -> Operator:
-        variables = dict(
-            zip(_VARIABLES[kind], (functions.X,) if kind == "unary" else (functions.A, functions.B), strict=True)
-        )
+        variables = {letter: functions.SYMBOLS[letter] for letter in VARIABLES[kind]}
         mentioned: dict[str, Parameter] = {}
 
         def names(word: str) -> sympy.Expr | None:
@@ -356,7 +362,7 @@ class _Reader:
         shapes = []
         for index, text in enumerate(value):
             try:
-                shapes.append(parse_shape(text))
+                shapes.append(parse_shape(text, self.inputs))
             except FormulaError as error:
                 self.fail(error.reason, *here, index, part=(error.column or 0, error.end))
         try:

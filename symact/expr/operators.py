@@ -17,6 +17,8 @@ import sympy
 from symact.expr.functions import packed, unpacked
 
 KINDS = ("nary", "binary", "unary")
+# The inputs that a function may have, in order: `x`, and where it is a gate also `g`.
+INPUTS = ("x", "g")
 
 
 @dataclass(frozen=True)
@@ -59,8 +61,10 @@ class Operator:
         kind: `unary`, `binary`, `nary`, `formula` or `variable`.
         text: its formula; for `nary` the name of the binary operator that is folded.
         parameters: the learnable parameters that it mentions, in order of first mention.
-        formula: unevaluated SymPy in `x`, or in `a` and `b` (a fold step for `nary`); constants are numbers in it.
+        formula: unevaluated SymPy in `variables` (a fold step for `nary`); constants are numbers in it.
         total: it does not mention its arguments, so it is defined wherever they are not.
+        variables: the names in `formula` that stand for its arguments; by kind, but for a user's formula, which may
+            be one of two inputs.
     """
 
     name: str
@@ -69,30 +73,54 @@ class Operator:
     parameters: tuple[Parameter, ...] = ()
     formula: sympy.Expr = field(default=sympy.Symbol("x", real=True), repr=False)
     total: bool = False
+    variables: tuple[str, ...] = ()
     _hash: int = field(default=0, init=False, compare=False, repr=False)
 
     def __post_init__(self) -> None:
+        if not self.variables:
+            object.__setattr__(self, "variables", VARIABLES[self.kind])
         object.__setattr__(self, "_hash", hash((self.name, self.text, self.parameters, self.formula)))
 
     def __hash__(self) -> int:
         return self._hash
 
     def __reduce__(self) -> Any:
-        return _operator, (self.name, self.kind, self.text, self.parameters, packed(self.formula), self.total)
+        if self.kind == "variable":
+            return variable, (self.name,)
+        formula = packed(self.formula)
+        return _operator, (self.name, self.kind, self.text, self.parameters, formula, self.total, self.variables)
 
     @property
     def arity(self) -> int | None:
         """Number of arguments; None for any number."""
-        return {"variable": 0, "unary": 1, "formula": 1, "binary": 2}.get(self.kind)
+        return None if self.kind == "nary" else len(self.variables)
+
+    @property
+    def is_variable(self) -> bool:
+        """Whether it is an input, which stands at a leaf."""
+        return self.kind == "variable"
 
 
-VARIABLE = Operator("x", "variable", "x")
+# What the formula of an operator is a function of, by kind.
+VARIABLES = {"unary": ("x",), "formula": ("x",), "binary": ("a", "b"), "nary": ("a", "b"), "variable": ()}
+_INPUTS = {name: Operator(name, "variable", name) for name in INPUTS}
+
+
+def variable(name: str) -> Operator:
+    """The operator that an input is."""
+    return _INPUTS[name]
 
 
 def _operator(
-    name: str, kind: str, text: str, parameters: tuple[Parameter, ...], formula: Any, total: bool
+    name: str,
+    kind: str,
+    text: str,
+    parameters: tuple[Parameter, ...],
+    formula: Any,
+    total: bool,
+    variables: tuple[str, ...],
 ) -> Operator:
-    return VARIABLE if kind == "variable" else Operator(name, kind, text, parameters, unpacked(formula), total)
+    return Operator(name, kind, text, parameters, unpacked(formula), total, variables)
 
 
 @dataclass(frozen=True)
@@ -139,7 +167,8 @@ class Vocabulary:
         parameters: parameter name -> `Parameter`.
         constants: constant name -> exact number.
         limits: what no expression may exceed.
-        interval: (low, high), where functions are compared.
+        interval: (low, high), where functions are compared, in every input.
+        inputs: what expressions are functions of: `x`, or `x` and `g`.
         text: the grammar file as read; what a store keeps.
     """
 
@@ -149,6 +178,7 @@ class Vocabulary:
     constants: Mapping[str, sympy.Rational] = field(default_factory=dict)
     limits: Limits = Limits()
     interval: tuple[float, float] = (-100.0, 100.0)
+    inputs: tuple[str, ...] = INPUTS[:1]
     text: str = field(default="", repr=False)
 
     def of_kind(self, kind: str) -> tuple[Operator, ...]:
@@ -188,4 +218,5 @@ class Vocabulary:
         }
 
 
-NO_GRAMMAR = Vocabulary()
+# Without a grammar both inputs are understood: a formula is a function of those that it names.
+NO_GRAMMAR = Vocabulary(inputs=INPUTS)

@@ -9,8 +9,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from symact.errors import FormulaError
-from symact.expr.operators import Operator
-from symact.expr.tree import X_LEAF, Expr
+from symact.expr.operators import INPUTS, Operator
+from symact.expr.tree import Expr, leaf
 
 MAXIMUM_DEPTH = 100
 
@@ -20,27 +20,30 @@ class Shape:
     """The form of a set of expressions.
 
     Attributes:
-        kind: `unary`, `binary`, `nary`, `x`, or `tree` for any tree of unary and binary operators.
-        children: the shapes of the arguments, left to right; none for `x` and `tree`.
+        kind: `unary`, `binary` or `nary`; an input, `x` or `g`; or `tree` for any tree of unary and binary operators.
+        children: the shapes of the arguments, left to right; none for an input; for a `tree` what its leaves may be.
     """
 
     kind: str
     children: tuple[Shape, ...] = ()
 
     def __str__(self) -> str:
-        if self.kind in ("x", "tree"):
-            return {"x": "x", "tree": "tree(x)"}[self.kind]
-        return f"{self.kind}({', '.join(map(str, self.children))})"
+        return f"{self.kind}({', '.join(map(str, self.children))})" if self.children else self.kind
+
+    @property
+    def is_leaf(self) -> bool:
+        """Whether it is an input."""
+        return self.kind in INPUTS
 
     @property
     def size(self) -> int:
         """Operators in it; of a `tree`, 1, the least that it has."""
-        return sum(child.size for child in self.children) + (self.kind != "x")
+        return sum(child.size for child in self.children) + (not self.is_leaf)
 
     @property
     def depth(self) -> int:
         """Operators on its longest path; of a `tree`, 1, the least that it has."""
-        return max((child.depth for child in self.children), default=0) + (self.kind != "x")
+        return max((child.depth for child in self.children), default=0) + (not self.is_leaf)
 
     def walk(self) -> Iterator[Shape]:
         """Every part in prefix order, itself first, leaves included."""
@@ -50,42 +53,50 @@ class Shape:
 
     def slots(self) -> tuple[Shape, ...]:
         """The operator slots in prefix order; a `tree`, whose slots are not fixed, is one."""
-        return tuple(part for part in self.walk() if part.kind != "x")
+        return tuple(part for part in self.walk() if not part.is_leaf)
 
     def build(self, operators: Sequence[Operator]) -> Expr:
         """The expression with these operators in the slots, in prefix order."""
         remaining = iter(operators)
 
         def fill(shape: Shape) -> Expr:
-            if shape.kind == "x":
-                return X_LEAF
+            if shape.is_leaf:
+                return leaf(shape.kind)
             operator = next(remaining)
             return Expr(operator, tuple(fill(child) for child in shape.children))
 
         return fill(self)
 
 
-X_SHAPE = Shape("x")
-TREE = Shape("tree")
+X_SHAPE, G_SHAPE = map(Shape, INPUTS)
+TREE = Shape("tree", (X_SHAPE,))
 
 
-def parse_shape(text: str) -> Shape:
+def parse_shape(text: str, inputs: tuple[str, ...] = INPUTS[:1]) -> Shape:
     """Read a shape such as `binary(unary(x), unary(x))`; `n-ary(...)` is read as `nary(...)`.
+
+    Args:
+        text: one shape.
+        inputs: what may stand at its leaves.
 
     Raises:
         FormulaError: with the column of the offending part.
     """
-    return _ShapeReader(text).read()
+    return _ShapeReader(text, inputs).read()
 
 
 class _ShapeReader:
     """A recursive descent over one line: kind, parenthesis, arguments."""
 
-    arity = {"unary": 1, "binary": 2, "nary": None, "tree": 1}
-    expected = "expected x, unary(...), binary(..., ...), nary(..., ...) or tree(x)"
+    arity = {"unary": 1, "binary": 2, "nary": None, "tree": None}
 
-    def __init__(self, text: str):
-        self.text, self.at = text, 0
+    def __init__(self, text: str, inputs: tuple[str, ...]):
+        self.text, self.at, self.inputs = text, 0, inputs
+        self.expected = f"expected {', '.join(inputs)}, unary(...), binary(..., ...), nary(..., ...) or {self.tree}"
+
+    @property
+    def tree(self) -> str:
+        return f"tree({', '.join(self.inputs)})"
 
     def read(self) -> Shape:
         if len(self.text) > 10_000:
@@ -94,7 +105,9 @@ class _ShapeReader:
         if self._peek():
             raise self._error("the shape ends before this")
         if any(part.kind == "tree" for child in shape.children for part in child.walk()):
-            raise FormulaError("tree(x) stands alone, not inside another shape", self.text, self.text.index("tree"))
+            raise FormulaError(
+                f"{self.tree} stands alone, not inside another shape", self.text, self.text.index("tree")
+            )
         return shape
 
     def _error(self, reason: str, start: int | None = None) -> FormulaError:
@@ -119,11 +132,12 @@ class _ShapeReader:
         while self.at < len(self.text) and (self.text[self.at].isalnum() or self.text[self.at] in "_-"):
             self.at += 1
         word = self.text[start : self.at]
-        if word == "x":
-            return X_SHAPE
+        if word in self.inputs:
+            return Shape(word)
         kind = "nary" if word == "n-ary" else word
         if kind not in self.arity:
-            raise self._error(f"unknown kind {word!r}; {self.expected}" if word else self.expected, start)
+            hint = '; g is an input where the grammar says inputs = ["x", "g"]' if word in INPUTS else ""
+            raise self._error(f"unknown kind {word!r}; {self.expected}{hint}" if word else self.expected, start)
         self._take("(")
         children = [self._shape(depth + 1)]
         while self._peek() == ",":
@@ -133,8 +147,6 @@ class _ShapeReader:
         wanted = self.arity[kind]
         if wanted is not None and len(children) != wanted:
             raise self._error(f"{kind} takes {wanted} argument{'s' * (wanted > 1)}, got {len(children)}", start)
-        if kind == "tree":
-            if children != [X_SHAPE]:
-                raise self._error("tree is written tree(x)", start)
-            return TREE
+        if kind == "tree" and children not in ([X_SHAPE], list(map(Shape, self.inputs))):
+            raise self._error(f"tree is written {' or '.join(dict.fromkeys((str(TREE), self.tree)))}", start)
         return Shape(kind, tuple(children))

@@ -45,10 +45,10 @@ def slot_rules(grammar: Vocabulary, shape: Shape) -> list[SlotRule]:
             keep((at, position), np.array([[o.name not in names for o in operators] for names in banned], bool))
         after = position + 1
         for child in part.children:
-            if child.kind != "x":
+            if not child.is_leaf:
                 after = visit(child, after, [*around, (position, part)])
         return after
 
-    if shape.kind != "x":
+    if not shape.is_leaf:
         visit(shape, 0, [])
     return rules

@@ -1,7 +1,8 @@
 """`Space`: the expressions of one or more shapes over a grammar, within the grammar's limits.
 
 A shape such as `binary(unary(x), unary(x))` has operator slots that any operator of their kind may
-fill; `tree(x)` is every tree of unary and binary operators that the limits allow. A space counts
+fill; `tree(x)` is every tree of unary and binary operators that the limits allow (`tree(x, g)`, with
+both inputs at its leaves). A space counts
 without enumerating, enumerates in the documented order, draws uniformly and knows its members.
 
 Counting and drawing rest on one recursion. A *state* is a set of trees: a shape, or the trees of at
@@ -21,11 +22,11 @@ from typing import TypeAlias
 import numpy as np
 
 from symact.errors import InputError
-from symact.expr.operators import KINDS, ROOT, VARIABLE, Operator, Place, Vocabulary
-from symact.expr.shape import TREE, Shape, parse_shape
+from symact.expr.operators import KINDS, ROOT, Operator, Place, Vocabulary, variable
+from symact.expr.shape import Shape, parse_shape
 from symact.expr.slot_rules import slot_rules
 from symact.expr.space_checks import check_shapes
-from symact.expr.tree import X_LEAF, Expr
+from symact.expr.tree import Expr, leaf
 
 __all__ = ["Shape", "Space", "below", "parse_shape"]
 
@@ -66,6 +67,9 @@ class Space:
         shapes: one or more, each once; enumerated in this order.
         affine: searches and benchmark tables keep functions of the form a*x + b, with which a network is a linear one.
 
+    Attributes:
+        leaves: what the leaves of its trees may be; none where it holds no `tree(...)`.
+
     Raises:
         InputError: no shape, one twice, `tree(x)` beside what it holds already, a tree without limits,
             too much forbidden at any depth to be counted, or no expression at all.
@@ -76,6 +80,8 @@ class Space:
         self._operators: Mapping[str, tuple[Operator, ...]] = {kind: grammar.of_kind(kind) for kind in KINDS}
         self._cache: dict[tuple[_State, Place], _Choices] = {}
         self._tables: dict[Shape, list[Expr]] = {}
+        trees = [shape for shape in self.shapes if shape.kind == "tree"]
+        self.leaves = tuple(variable(child.kind) for shape in trees for child in shape.children)
         self._states: list[_State] | None = None
         self._cumulative: list[int] = []
         check_shapes(self.shapes, grammar)
@@ -91,8 +97,8 @@ class Space:
 
     @property
     def is_open(self) -> bool:
-        """Whether it holds `tree(x)`, every tree within the limits."""
-        return TREE in self.shapes
+        """Whether it holds `tree(x)` or `tree(x, g)`, every tree within the limits."""
+        return bool(self.leaves)
 
     @property
     def numbered_by_slots(self) -> bool:
@@ -150,7 +156,7 @@ class Space:
         while left:
             node, place = left.pop()
             operator = node.operator
-            if operator is VARIABLE:
+            if operator.is_variable:
                 continue
             own = grammar.operators.get(operator.name)
             if (own is not operator and own != operator) or operator.name in place.here:
@@ -171,7 +177,7 @@ class Space:
             if shape.kind == "tree":
                 limits = self.grammar.limits
                 # Without a limit on the size, the depth alone counts, and faster; see `_options` for the leaf.
-                states += self._by_size() if limits.max_size is not None else [TREE]
+                states += self._by_size() if limits.max_size is not None else [shape]
             elif self._within(shape):
                 states.append(shape)
         counts = [self._choices(state, ROOT).total for state in states]
@@ -216,19 +222,19 @@ class Space:
 
     def _options(self, state: _State) -> Iterator[tuple[Operator, tuple[_State, ...]]]:
         if isinstance(state, Shape):
-            if state.kind == "x":
-                yield VARIABLE, ()
+            if state.is_leaf:
+                yield variable(state.kind), ()
             elif state.kind == "tree":
-                # Every tree of the allowed depth but the bare x.
+                # Every tree of the allowed depth but a bare input.
                 depth = self.grammar.limits.max_depth
-                yield from (o for o in self._options(_Trees(depth, None)) if o[0] is not VARIABLE)
+                yield from (o for o in self._options(_Trees(depth, None)) if not o[0].is_variable)
             else:
                 sizes = [child.size for child in state.children]
                 operators = (o for o in self._operators[state.kind] if self.grammar.takes(o, sizes))
                 yield from ((operator, state.children) for operator in operators)
             return
         if not state.size:
-            yield VARIABLE, ()
+            yield from ((operator, ()) for operator in self.leaves)
         if state.depth == 0 or state.size == 0:
             return
         for kind in ("unary", "binary"):
@@ -243,8 +249,8 @@ class Space:
         choices = self._choices(state, place)
         at = bisect_right(choices.cumulative, index)
         operator, parts = choices.operators[at], choices.parts[at]
-        if operator is VARIABLE:
-            return X_LEAF
+        if operator.is_variable:
+            return leaf(operator.name)
         if at:
             index -= choices.cumulative[at - 1]
         inner = self.grammar.inside(operator.name, place)
@@ -260,8 +266,8 @@ class Space:
         choices = self._choices(state, place)
         for operator, parts in zip(choices.operators, choices.parts, strict=True):
             inner = self.grammar.inside(operator.name, place)
-            if operator is VARIABLE:
-                yield X_LEAF
+            if operator.is_variable:
+                yield leaf(operator.name)
             elif len(parts) == 1:
                 yield from (Expr(operator, (argument,)) for argument in self._trees(parts[0], inner))
             else:
@@ -272,7 +278,7 @@ class Space:
         """The expressions of one fixed shape: leading slots one by one, trailing ones as arrays."""
         slots = shape.slots()
         if not slots:
-            yield X_LEAF
+            yield leaf(shape.kind)
             return
         order = [i for kind in KINDS for i, slot in enumerate(slots) if slot.kind == kind]
         counts = [len(self._operators[slots[i].kind]) for i in order]
@@ -306,8 +312,8 @@ class Space:
         after = position + 1
         width = len(digits[position])
         for child in shape.children:
-            if child.kind == "x":
-                columns.append([X_LEAF] * width)
+            if child.is_leaf:
+                columns.append([leaf(child.kind)] * width)
                 continue
             columns.append(self._subtrees(child, after, digits))
             after += len(child.slots())
@@ -330,9 +336,10 @@ class Space:
 
     def _fits(self, expr: Expr, shape: Shape) -> bool:
         if shape.kind == "tree":
-            return expr.size > 0 and all(n.operator.kind in ("unary", "binary", "variable") for n in expr.walk())
-        if shape.kind == "x":
-            return expr.operator is VARIABLE
+            own = ("unary", "binary")
+            return expr.size > 0 and all(n.operator.kind in own or n.operator in self.leaves for n in expr.walk())
+        if shape.is_leaf:
+            return expr.operator is variable(shape.kind)
         return (
             expr.operator.kind == shape.kind
             and len(expr.arguments) == len(shape.children)

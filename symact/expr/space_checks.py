@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from symact.errors import InputError
 from symact.expr.operators import ROOT, Limits, Vocabulary
-from symact.expr.shape import TREE, Shape
+from symact.expr.shape import Shape
 
 MAXIMUM_TREE_DEPTH = 8
 MAXIMUM_TREE_SIZE = 100
@@ -28,26 +28,31 @@ def check_shapes(shapes: tuple[Shape, ...], grammar: Vocabulary) -> None:
     for index, shape in enumerate(shapes):
         if shape in shapes[:index]:
             raise InputError(f"the shape {shape} stands twice")
-    if TREE in shapes:
+    if any(shape.kind == "tree" for shape in shapes):
         _check_tree(shapes, limits)
     _check_bans(shapes, grammar)
 
 
 def _check_tree(shapes: tuple[Shape, ...], limits: Limits) -> None:
+    tree = max((shape for shape in shapes if shape.kind == "tree"), key=lambda shape: len(shape.children))
     inside = [
-        shape for shape in shapes if shape.kind not in ("tree", "x") and all(s.kind != "nary" for s in shape.slots())
+        shape
+        for shape in shapes
+        if shape != tree
+        and not shape.is_leaf
+        and all(part.kind != "nary" and (not part.is_leaf or part in tree.children) for part in shape.walk())
     ]
     if inside:
-        raise InputError(f"tree(x) already holds {inside[0]}; leave one of them out")
+        raise InputError(f"{tree} already holds {inside[0]}; leave one of them out")
     if limits.max_size is None and (limits.max_depth is None or limits.max_depth > MAXIMUM_TREE_DEPTH):
-        raise InputError(f"tree(x) needs [limits] max_size, or max_depth of at most {MAXIMUM_TREE_DEPTH}")
+        raise InputError(f"{tree} needs [limits] max_size, or max_depth of at most {MAXIMUM_TREE_DEPTH}")
     if limits.max_size is not None and limits.max_size > MAXIMUM_TREE_SIZE:
-        raise InputError(f"tree(x) needs [limits] max_size of at most {MAXIMUM_TREE_SIZE}")
+        raise InputError(f"{tree} needs [limits] max_size of at most {MAXIMUM_TREE_SIZE}")
 
 
 def _check_bans(shapes: tuple[Shape, ...], grammar: Vocabulary) -> None:
     """Refuse limits that forbid so much at any depth, operator by operator, that counting would not end."""
-    limits, is_open = grammar.limits, TREE in shapes
+    limits, is_open = grammar.limits, any(shape.kind == "tree" for shape in shapes)
     depths = [shape.depth for shape in shapes]
     if is_open:
         depths.append(min(most for most in (limits.max_depth, limits.max_size) if most is not None))

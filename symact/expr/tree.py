@@ -16,10 +16,10 @@ from typing import Any, NamedTuple, TypeAlias
 
 import sympy
 
-from symact.errors import FormulaError
+from symact.errors import FormulaError, InputError
 from symact.expr import formula, functions
-from symact.expr.functions import A, B, X, piecewise
-from symact.expr.operators import NO_GRAMMAR, VARIABLE, Operator, Parameter, Vocabulary
+from symact.expr.functions import SYMBOLS, A, B, piecewise
+from symact.expr.operators import INPUTS, NO_GRAMMAR, Operator, Parameter, Vocabulary, variable
 from symact.expr.spelling import spellings
 
 
@@ -27,10 +27,10 @@ class Expr:
     """An immutable expression tree.
 
     Attributes:
-        operator: the operator at the root; `VARIABLE` for the leaf `x`.
+        operator: the operator at the root; at a leaf an input, `x` or `g`.
         arguments: the argument trees, left to right.
-        size: operators in the tree; 0 for `x`.
-        depth: operators on the longest path; 0 for `x`.
+        size: operators in the tree; 0 for a leaf.
+        depth: operators on the longest path; 0 for a leaf.
     """
 
     __slots__ = ("__weakref__", "_hash", "arguments", "depth", "operator", "size")
@@ -45,7 +45,7 @@ class Expr:
         arity = operator.arity
         if (arity is None and not arguments) or (arity is not None and len(arguments) != arity):
             raise ValueError(f"{operator.name} takes {arity or 'one or more'} arguments, got {len(arguments)}")
-        leaf = operator is VARIABLE
+        leaf = operator.kind == "variable"
         size, depth = (0, 0) if leaf else (1, 0)
         for argument in arguments:
             size += argument.size
@@ -84,7 +84,7 @@ class Expr:
         return f"${sympy.latex(to_sympy(self), order='none')}$"
 
     def __reduce__(self) -> Any:
-        return (_leaf, ()) if self.operator is VARIABLE else (Expr, (self.operator, self.arguments))
+        return (leaf, (self.operator.name,)) if self.operator.is_variable else (Expr, (self.operator, self.arguments))
 
     def __copy__(self) -> Expr:
         return self
@@ -96,6 +96,11 @@ class Expr:
     def is_formula(self) -> bool:
         """Whether it is one user's formula rather than a tree of grammar operators."""
         return self.operator.kind == "formula"
+
+    @property
+    def inputs(self) -> tuple[str, ...]:
+        """What it is a function of: `x`, or `x` and `g`."""
+        return INPUTS if any(node is G_LEAF for node in self.walk()) else INPUTS[:1]
 
     def walk(self) -> Iterator[Expr]:
         """Every sub-expression in prefix order, this one first, leaves included."""
@@ -128,7 +133,7 @@ class Expr:
         counts: dict[str, int] = {}
         bound: list[Binding] = []
         for node in self.walk():
-            if node.operator is VARIABLE:
+            if node.operator.is_variable:
                 continue
             uses: dict[str, Parameter] = {}
             for parameter in node.operator.parameters:
@@ -154,11 +159,28 @@ class Binding(NamedTuple):
     parameters: dict[str, Parameter]
 
 
-X_LEAF = Expr(VARIABLE)
+X_LEAF, G_LEAF = (Expr(variable(name)) for name in INPUTS)
+_LEAVES = {"x": X_LEAF, "g": G_LEAF}
 
 
-def _leaf() -> Expr:
-    return X_LEAF
+def leaf(name: str) -> Expr:
+    """The expression that an input is; of each there is one."""
+    return _LEAVES[name]
+
+
+def of_x_alone(expr: Expr, taker: str) -> Expr:
+    """The expression, where it is a function of one input.
+
+    Args:
+        expr: the expression.
+        taker: who takes no other, for the message.
+
+    Raises:
+        InputError: it is a function of `x` and `g`.
+    """
+    if len(expr.inputs) > 1:
+        raise InputError(f"{expr} is a function of {' and '.join(expr.inputs)}; {taker} takes functions of x alone")
+    return expr
 
 
 # What is evaluated: one expression, or one for each activation site.
@@ -241,7 +263,7 @@ def _parameter(document: Any) -> Parameter:
 def parse(text: str, grammar: Vocabulary | None = None) -> Expr:
     """Read an expression, in operators of the grammar or as a formula.
 
-    A text that uses nothing but `x` and calls of the grammar's operators becomes a tree of them;
+    A text that uses nothing but inputs and calls of the grammar's operators becomes a tree of them;
     every other text becomes a formula, in which the grammar's operators, parameters and constants
     may be named as well (they come before built-in functions of the same name).
 
@@ -256,8 +278,8 @@ def parse(text: str, grammar: Vocabulary | None = None) -> Expr:
 
 def _in_operators(text: str, node: ast.expr, vocabulary: Vocabulary, depth: int) -> Expr | None:
     match node:
-        case ast.Name(id="x"):
-            return X_LEAF
+        case ast.Name(id=name) if name in vocabulary.inputs and name not in vocabulary.parameters:
+            return leaf(name)
         case ast.Call(func=ast.Name(id=name), args=arguments, keywords=[]) if operator := _meant(name, vocabulary):
             if depth > formula.MAXIMUM_DEPTH:
                 raise FormulaError(f"nested more than {formula.MAXIMUM_DEPTH} deep", text, node.col_offset)
@@ -301,10 +323,10 @@ class _Mentions:
         return parameter.symbol
 
     def name(self, name: str) -> sympy.Expr | None:
-        if name == "x":
-            return X
         if name in self.vocabulary.parameters:
             return self.mention(self.vocabulary.parameters[name])
+        if name in self.vocabulary.inputs:
+            return SYMBOLS[name]
         return self.vocabulary.constants.get(name)
 
     def call(self, name: str, count: int) -> Callable[..., sympy.Expr] | None:
@@ -316,10 +338,22 @@ class _Mentions:
 
 def _as_formula(text: str, syntax: ast.expr, vocabulary: Vocabulary) -> Expr:
     mentions = _Mentions(vocabulary, {}, {})
-    built = formula.FormulaBuilder(text, mentions.name, mentions.call).build(syntax)
-    written = text.strip()
-    operator = Operator(written, "formula", written, tuple(mentions.found.values()), built, X not in built.free_symbols)
-    return Expr(operator, (X_LEAF,))
+    built = formula.FormulaBuilder(text, mentions.name, mentions.call, _expected(syntax, vocabulary)).build(syntax)
+    written, named = text.strip(), built.free_symbols
+    gated = SYMBOLS["g"] in named and "g" not in mentions.found
+    inputs = INPUTS if gated else INPUTS[:1]
+    total = not named.intersection(SYMBOLS[name] for name in inputs)
+    operator = Operator(written, "formula", written, tuple(mentions.found.values()), built, total, inputs)
+    return Expr(operator, tuple(map(leaf, inputs)))
+
+
+def _expected(syntax: ast.expr, vocabulary: Vocabulary) -> str:
+    """What a name may be, for the message about one that is not known."""
+    expected = f"{', '.join(vocabulary.inputs)}, pi, e, or a parameter or constant of the grammar"
+    named = any(isinstance(node, ast.Name) and node.id == INPUTS[1] for node in ast.walk(syntax))
+    if named and vocabulary.inputs != INPUTS:
+        expected += f'; {INPUTS[1]} is an input where the grammar says inputs = ["x", "g"]'
+    return expected
 
 
 def substituted(expression: sympy.Basic, values: dict[sympy.Basic, sympy.Basic]) -> sympy.Basic:
@@ -350,7 +384,7 @@ def apply_operator(
     """
     values: dict[Any, Any] = {p.symbol: mention(p) for p in operator.parameters}
     if operator.kind != "nary":
-        values.update(zip((X,) if operator.arity == 1 else (A, B), arguments, strict=True))
+        values.update(zip((SYMBOLS[name] for name in operator.variables), arguments, strict=True))
         return substituted(operator.formula, values)
     result = arguments[0]
     for argument in arguments[1:]:
@@ -359,7 +393,7 @@ def apply_operator(
 
 
 def to_sympy(expr: Expr) -> sympy.Expr:
-    """An expression as one unevaluated SymPy expression in `x` and its parameters.
+    """An expression as one unevaluated SymPy expression in its inputs and parameters.
 
     Raises:
         FormulaError: it is too large to be written out.
@@ -368,8 +402,8 @@ def to_sympy(expr: Expr) -> sympy.Expr:
     measure = formula.Measure()
 
     def build(node: Expr) -> sympy.Expr:
-        if node.operator is VARIABLE:
-            return X
+        if node.operator.is_variable:
+            return SYMBOLS[node.operator.name]
         uses = next(bindings).parameters
         arguments = tuple(build(argument) for argument in node.arguments)
         built = apply_operator(node.operator, arguments, lambda parameter: uses[parameter.name].symbol)

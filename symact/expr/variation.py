@@ -13,10 +13,10 @@ from typing import NamedTuple, TypeAlias, TypeVar
 
 import numpy as np
 
-from symact.expr.operators import ROOT, VARIABLE, Operator, Place
+from symact.expr.operators import ROOT, Operator, Place
 from symact.expr.shape import Shape
 from symact.expr.space import Space
-from symact.expr.tree import X_LEAF, Expr
+from symact.expr.tree import Expr, leaf
 
 Mutation: TypeAlias = Callable[[Expr, Space, np.random.Generator], "Expr | None"]
 Item = TypeVar("Item")
@@ -79,7 +79,7 @@ def crossover(a: Expr, b: Expr, space: Space, generator: np.random.Generator) ->
 
 
 def insert(expr: Expr, space: Space, generator: np.random.Generator) -> Expr | None:
-    """Put an operator on a random edge; the second argument of a binary one is `x` or a unary operator of it."""
+    """Put an operator on a random edge; the second argument of a binary one is an input or a unary operator of it."""
     if not _has_size(space, expr.size + 1) and not _has_size(space, expr.size + 2):
         return None
     return _try(lambda: _inserted(expr, space, generator, ("unary", "binary"), False), expr, space)
@@ -103,10 +103,14 @@ def remove(expr: Expr, space: Space, generator: np.random.Generator) -> Expr | N
 
 
 def change(expr: Expr, space: Space, generator: np.random.Generator) -> Expr | None:
-    """Exchange a random operator for another of its kind."""
+    """Exchange a random operator for another of its kind, or in an open space of two inputs a leaf for the other."""
+    leaves = space.is_open and len(space.grammar.inputs) > 1
 
     def once() -> Expr | None:
-        edge = _pick([edge for edge in _edges(expr, space) if edge.node.size], generator)
+        edge = _pick([edge for edge in _edges(expr, space) if edge.node.size or leaves], generator)
+        if not edge.node.size:
+            inputs = [name for name in space.grammar.inputs if name != edge.node.operator.name]
+            return expr.replaced(edge.position, leaf(_pick(inputs, generator)))
         others = _fitting(space, edge.node.operator.kind, edge.place, edge.node.arguments)
         others = [operator for operator in others if operator != edge.node.operator]
         if not others:
@@ -120,8 +124,8 @@ def regenerate(expr: Expr, space: Space, generator: np.random.Generator) -> Expr
     """Draw every operator anew; the form stays."""
 
     def grow(node: Expr, place: Place) -> Expr | None:
-        if node.operator is VARIABLE:
-            return X_LEAF
+        if node.operator.is_variable:
+            return node
         sizes = [argument.size for argument in node.arguments]
         operators = [o for o in _fitting(space, node.operator.kind, place, ()) if space.grammar.takes(o, sizes)]
         if not operators:
@@ -138,7 +142,7 @@ def regenerate(expr: Expr, space: Space, generator: np.random.Generator) -> Expr
 def reshape(expr: Expr, space: Space, generator: np.random.Generator) -> Expr | None:
     """Pour the operators into another shape of the space, in order; slots that stay empty are drawn."""
     current = space.shape_of(expr)
-    shapes = [shape for shape in space.shapes if shape != current and shape.kind not in ("tree", "x")]
+    shapes = [shape for shape in space.shapes if shape != current and shape.kind != "tree" and not shape.is_leaf]
     if not shapes:
         return None
 
@@ -164,8 +168,8 @@ MUTATIONS: dict[str, Mutation] = {
 def _poured(
     shape: Shape, place: Place, left: dict[str, list[Operator]], space: Space, generator: np.random.Generator
 ) -> Expr | None:
-    if shape.kind == "x":
-        return X_LEAF
+    if shape.is_leaf:
+        return leaf(shape.kind)
     waiting = left.get(shape.kind, [])
     operators = [waiting.pop(0)] if waiting else _fitting(space, shape.kind, place, ())
     if not operators:
@@ -189,10 +193,11 @@ def _inserted(
     operator = _pick(operators, generator)
     arguments: tuple[Expr, ...] = (edge.node,)
     if operator.kind == "binary":
-        second = X_LEAF
+        inputs = space.grammar.inputs
+        second = leaf(inputs[0] if len(inputs) == 1 else _pick(inputs, generator))
         unary = _fitting(space, "unary", space.grammar.inside(operator.name, edge.place), ())
         if unary and _has_size(space, expr.size + 2) and generator.integers(2):
-            second = Expr(_pick(unary, generator), (X_LEAF,))
+            second = Expr(_pick(unary, generator), (second,))
         arguments = (edge.node, second) if generator.integers(2) else (second, edge.node)
     return expr.replaced(edge.position, Expr(operator, arguments))
 

@@ -1,9 +1,9 @@
 """Candidates as sequences of choices: the grammar's mask for a controller that emits slot by slot.
 
-In: a space. Out: `ActionSpace`: the tokens (shapes, operators, `x`), which of them may come next in a
+In: a space. Out: `ActionSpace`: the tokens (shapes, operators, inputs), which of them may come next in a
 partial candidate, the expression that a finished sequence stands for, and the sequence of an
 expression. The first token picks a shape (when there are several), then come the operators in prefix
-order; an open-ended `tree(x)` also emits `x`. Every allowed choice can be finished.
+order; an open-ended `tree(x)` also emits inputs. Every allowed choice can be finished.
 """
 
 from __future__ import annotations
@@ -14,16 +14,16 @@ from typing import NamedTuple
 
 import numpy as np
 
-from symact.expr.operators import ROOT, VARIABLE, Operator, Place
+from symact.expr.operators import ROOT, Operator, Place, variable
 from symact.expr.shape import Shape
 from symact.expr.space import Space
-from symact.expr.tree import X_LEAF, Expr
+from symact.expr.tree import Expr, leaf
 
 START = 0  # what stands before the first token, and above the root
 
 
 class _Opening(NamedTuple):
-    """A place that an operator or `x` will fill.
+    """A place that an operator or an input will fill.
 
     Attributes:
         shape: what may stand there.
@@ -79,9 +79,12 @@ class ActionSpace:
         self._depth, self._size = limits.max_depth, limits.max_size
         self.shapes = [shape for shape in space.shapes if self._within(shape)]
         operators = [operator for kind in ("nary", "binary", "unary") for operator in space.grammar.of_kind(kind)]
-        self._operators: list[Operator | None] = [None] * (1 + len(self.shapes)) + [VARIABLE, *operators]
+        self._operators: list[Operator | None] = [
+            *[None] * (1 + len(self.shapes)),
+            *map(variable, space.grammar.inputs),
+            *operators,
+        ]
         self._token = {operator.name: i for i, operator in enumerate(self._operators) if operator is not None}
-        self._variable = 1 + len(self.shapes)
         self.tokens = len(self._operators)
         self._masks: dict[tuple[Shape, Place, bool, bool], np.ndarray] = {}
         self._feasible: dict[tuple[Shape, Place], bool] = {}
@@ -101,7 +104,7 @@ class ActionSpace:
         if not partial.started:
             mask = np.zeros(self.tokens, dtype=bool)
             for index, shape in enumerate(self.shapes):
-                mask[1 + index] = shape.kind in ("tree", "x") or self._can_finish(shape, ROOT)
+                mask[1 + index] = shape.kind == "tree" or shape.is_leaf or self._can_finish(shape, ROOT)
             return mask
         shape, _, depth, place, rooms = partial.open[-1]
         tree = shape.kind == "tree"
@@ -119,8 +122,8 @@ class ActionSpace:
             for token, operator in enumerate(self._operators):
                 if operator is None:
                     continue
-                if operator is VARIABLE:
-                    mask[token] = shape.kind == "tree" and not root
+                if operator.is_variable:
+                    mask[token] = operator in self.space.leaves and shape.kind == "tree" and not root
                 elif shape.kind == "tree":
                     inner = operator.kind in ("unary", "binary")
                     mask[token] = grow and inner and operator.name not in place.here
@@ -134,7 +137,7 @@ class ActionSpace:
         if operator.name in place.here or not grammar.takes(operator, [child.size for child in shape.children]):
             return False
         inner = grammar.inside(operator.name, place)
-        return all(child.kind == "x" or self._can_finish(child, inner) for child in shape.children)
+        return all(child.is_leaf or self._can_finish(child, inner) for child in shape.children)
 
     def _can_finish(self, shape: Shape, place: Place) -> bool:
         key = (shape, place)
@@ -155,14 +158,14 @@ class ActionSpace:
         shape, parent, depth, place, rooms = partial.open.pop()
         partial.parents.append(parent)
         operator = self._operators[token]
-        if operator is None or operator is VARIABLE:
+        if operator is None or operator.is_variable:
             return
         partial.size += 1
         for room in rooms:
             partial.rooms[room] -= 1
         inner = self.space.grammar.inside(operator.name, place)
         if shape.kind != "tree":  # Sizes are fixed, and `_may` has compared them.
-            openings = [_Opening(child, token, depth + 1, inner, ()) for child in shape.children if child.kind != "x"]
+            openings = [_Opening(child, token, depth + 1, inner, ()) for child in shape.children if not child.is_leaf]
             partial.open.extend(reversed(openings))
             return
         openings = []
@@ -177,7 +180,7 @@ class ActionSpace:
     def _start(self, partial: Partial, index: int) -> None:
         partial.started = True
         shape = self.shapes[index]
-        if shape.kind != "x":
+        if not shape.is_leaf:
             partial.open.append(_Opening(shape, START, 0, ROOT, ()))
 
     def expression(self, partial: Partial) -> Expr:
@@ -186,12 +189,12 @@ class ActionSpace:
         shape = self.shapes[next(tokens) - 1] if len(self.shapes) > 1 else self.shapes[0]
 
         def build(part: Shape) -> Expr:
-            if part.kind == "x":
-                return X_LEAF
+            if part.is_leaf:
+                return leaf(part.kind)
             operator = self._operators[next(tokens)]
             assert operator is not None
-            if operator is VARIABLE:
-                return X_LEAF
+            if operator.is_variable:
+                return leaf(operator.name)
             children = part.children if part.kind != "tree" else (part,) * (operator.arity or 1)
             return Expr(operator, tuple(build(child) for child in children))
 
@@ -206,7 +209,7 @@ class ActionSpace:
         if not partial.started:
             self.push(partial, 1 + self.shapes.index(shape))
         for node in expression.walk():
-            if node.operator is VARIABLE and shape.kind != "tree":
+            if node.operator.is_variable and shape.kind != "tree":
                 continue
-            self.push(partial, self._token[node.operator.name] if node.operator is not VARIABLE else self._variable)
+            self.push(partial, self._token[node.operator.name])
         return partial

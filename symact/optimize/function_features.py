@@ -23,8 +23,7 @@ from scipy.spatial.distance import cdist
 from scipy.special import ndtri
 
 from symact.equivalence.numeric import float32
-from symact.expr.operators import VARIABLE
-from symact.expr.tree import Expr
+from symact.expr.tree import Expr, of_x_alone
 
 VIEWS = ("outputs", "fisher", "shape")
 CLIP = 10.0
@@ -40,7 +39,7 @@ def outputs(expressions: Sequence[Expr], points: np.ndarray = POINTS) -> np.ndar
     known: dict[Expr, np.ndarray] = {}
 
     def value(node: Expr) -> np.ndarray:
-        if node.operator is VARIABLE:
+        if node.operator.is_variable:
             return points[None, :]
         if node in known:
             return known[node]
@@ -52,7 +51,7 @@ def outputs(expressions: Sequence[Expr], points: np.ndarray = POINTS) -> np.ndar
         return result
 
     with np.errstate(all="ignore"):
-        rows = [value(expression)[0] for expression in expressions]
+        rows = [value(of_x_alone(expression, "a search"))[0] for expression in expressions]
     return np.array(rows, dtype=np.float32).reshape(len(rows), len(points))
 
 

@@ -63,8 +63,8 @@ def cell(shape: Shape, choices: Choices, vocabulary: Vocabulary, bound: float, i
     names: list[str] = []
 
     def write(part: Shape) -> str:
-        if part.kind == "x":
-            return "x"
+        if part.is_leaf:
+            return part.kind
         slot = next(slots)
         arguments = ", ".join([write(child) for child in part.children])
         if len(choices[slot]) == 1:

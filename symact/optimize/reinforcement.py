@@ -18,7 +18,6 @@ from typing import Any
 import numpy as np
 import torch
 
-from symact.expr.operators import VARIABLE
 from symact.expr.space import Space
 from symact.expr.tree import Candidate, Expr
 from symact.optimize.actions import ActionSpace, Partial
@@ -129,7 +128,7 @@ class Reinforcement(Optimizer):
                 part.operator.name
                 for partial in self._drawn[0]
                 for part in self.actions.expression(partial).walk()
-                if part.operator is not VARIABLE
+                if not part.operator.is_variable
             )
             notes[0]["operators"] = {name: round(count / names.total(), 4) for name, count in names.most_common()}
         return notes

@@ -25,10 +25,11 @@ class Builder:
 
     Args:
         inputs: names of the inputs.
+        variables: how many of them, from the first on, are variables.
     """
 
-    def __init__(self, inputs: tuple[str, ...]):
-        self.inputs = inputs
+    def __init__(self, inputs: tuple[str, ...], variables: int = 1):
+        self.inputs, self.variables = inputs, variables
         self.operations: list[Operation] = []
         self._known: dict[tuple[str, tuple[int, ...], Hashable], int] = {}
 
@@ -65,13 +66,15 @@ class Builder:
     def build(self, *outputs: int) -> Program:
         """The Program that back ends run, verified, without operations that no output needs."""
         operations, renumbered = self._needed(outputs)
-        return verify(Program(self.inputs, operations, tuple([renumbered[output] for output in outputs])))
+        numbers = tuple([renumbered[output] for output in outputs])
+        return verify(Program(self.inputs, operations, numbers, variables=self.variables))
 
     def build_exact(self, output: int, breakpoints: tuple[int, ...], total: bool) -> Program:
         """The exact Program, verified, without operations that neither the output nor a breakpoint needs."""
         operations, renumbered = self._needed((output, *breakpoints))
         ends = tuple([renumbered[value] for value in breakpoints])
-        return verify(Program(self.inputs, operations, (renumbered[output],), ends, total), exact=True)
+        numbers = (renumbered[output],)
+        return verify(Program(self.inputs, operations, numbers, ends, total, self.variables), exact=True)
 
     def _needed(self, outputs: tuple[int, ...]) -> tuple[tuple[Operation, ...], list[int]]:
         offset, operations = len(self.inputs), self.operations
@@ -138,8 +141,8 @@ class Emitter(Builder):
         stable: whether the table of rewrites is applied; constants fold in any case.
     """
 
-    def __init__(self, inputs: tuple[str, ...], stable: bool = True):
-        super().__init__(inputs)
+    def __init__(self, inputs: tuple[str, ...], stable: bool = True, variables: int = 1):
+        super().__init__(inputs, variables)
         self.stable = stable
         self._depth = 0
         self._simplified: dict[tuple[str, tuple[int, ...]], int] = {}
@@ -155,9 +158,8 @@ class Emitter(Builder):
         return operation.number if operation is not None and operation.name == "const" else None
 
     def is_parameter(self, number: int) -> bool:
-        """Whether an input is a parameter, and neither an argument nor a gradient."""
-        name = self.inputs[number]
-        return name not in ("x", "a", "b") and not name.startswith("grad")
+        """Whether an input is a parameter, and neither a variable nor a gradient."""
+        return number >= self.variables and not self.inputs[number].startswith("grad")
 
     def negated_product(self, number: int) -> tuple[int, bool] | None:
         """For a product with a constant: minus it, and whether the constant is negative; else None."""

@@ -40,7 +40,7 @@ class _Compensation:
 
     def __init__(self, program: Program, double: bool):
         self.program, self.double, self.used = program, double, False
-        self.builder = Emitter(program.inputs, stable=False)
+        self.builder = Emitter(program.inputs, False, program.variables)
         self.values = [Value(self.builder, number) for number in range(len(program.inputs))]
         self._rests: dict[int, Value | None] = {}
         self._polynomial = self._polynomials()

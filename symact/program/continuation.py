@@ -295,7 +295,7 @@ def _continuous(program: Program, center: float, sample: tuple[float, ...]) -> b
 
 
 def _patched(slopes: Program, center: float, mended: set[int], choices: list[int | float | None]) -> Program:
-    builder = Emitter(slopes.inputs)
+    builder = Emitter(slopes.inputs, variables=slopes.variables)
     numbers = builder.copy(slopes)
     point = builder.const(center)
     limits = [point, *range(1, len(slopes.inputs))]
@@ -359,7 +359,7 @@ def _joined(program: Program, position: int, center: float) -> Program | None:
             pairs = [[pairs[0][0], at(extended, center)[0]]]
     if not all(_close([wanted], [there])[0] for wanted, there in pairs):
         return None
-    builder = Emitter(program.inputs)
+    builder = Emitter(program.inputs, variables=program.variables)
     numbers = list(range(len(program.inputs)))
     for place, operation in enumerate(program.operations):
         if place == position:
@@ -373,7 +373,7 @@ def _joined(program: Program, position: int, center: float) -> Program | None:
 
 
 def _part(program: Program, number: int) -> Program:
-    builder = Emitter(program.inputs)
+    builder = Emitter(program.inputs, variables=program.variables)
     return builder.build(builder.copy(program)[number])
 
 
@@ -381,5 +381,5 @@ def _moved(program: Program | None, by: float) -> Program | None:
     """A Program of x at `x + by`."""
     if program is None or by == 0.0:
         return program
-    builder = Emitter(program.inputs)
+    builder = Emitter(program.inputs, variables=program.variables)
     return builder.build(*builder.inline(program, (builder.emit("add", 0, builder.const(by)),)))

@@ -11,7 +11,7 @@ from symact.program.program import Operation, Program
 
 def expand(program: Program) -> Program:
     """An exact Program over the instructions that back ends run."""
-    builder = Emitter(program.inputs)
+    builder = Emitter(program.inputs, variables=program.variables)
     numbers = list(range(len(program.inputs)))
     for operation in program.value_operations:
         numbers.append(_emit(builder, operation, [numbers[a] for a in operation.arguments]))

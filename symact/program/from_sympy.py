@@ -16,7 +16,6 @@ from sympy.core.relational import Relational
 
 from symact.expr import functions
 from symact.expr.formula import applied, expand_definition
-from symact.expr.functions import A, B, X
 from symact.program.builder import Builder
 from symact.program.instructions import EXACT
 from symact.program.program import Program
@@ -41,17 +40,17 @@ def program_of(formula: sympy.Expr, arguments: tuple[str, ...], parameters: tupl
     Raises:
         ValueError: the formula holds something that is no instruction.
     """
-    walker = _Walker(arguments + parameters)
+    walker = _Walker(arguments + parameters, len(arguments))
     output = walker(formula)
     # They are emitted after the result, so that values alone can skip them.
     ends = dict.fromkeys(breakpoint() for breakpoint in [*walker.breakpoints])
-    used = {symbol.name for symbol in formula.free_symbols if symbol in (X, A, B)}
+    used = {symbol.name for symbol in formula.free_symbols}
     return walker.builder.build_exact(output, tuple(ends), not used.intersection(arguments))
 
 
 class _Walker:
-    def __init__(self, inputs: tuple[str, ...]):
-        self.builder = Builder(inputs)
+    def __init__(self, inputs: tuple[str, ...], variables: int):
+        self.builder = Builder(inputs, variables)
         self.breakpoints: list[Callable[[], int]] = []
         self._done: dict[sympy.Basic, int] = {}
 

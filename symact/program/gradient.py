@@ -200,7 +200,7 @@ def backward(program: Program) -> Program:
     """
     count = len(program.outputs)
     grads = ("grad",) if count == 1 else tuple(f"grad_{i}" for i in range(count))
-    builder = Emitter((*program.inputs, *grads))
+    builder = Emitter((*program.inputs, *grads), variables=program.variables)
     inputs = builder.inputs_as_values()
     numbers = builder.copy(program)
     values = [Value(builder, number) for number in numbers]
@@ -329,7 +329,8 @@ def pushforward(program: Program, active: tuple[int, ...]) -> Program:
     if len(program.inputs) == len(program.outputs) == 1:
         return backward(program)
     first = len(program.inputs)
-    builder = Emitter((*program.inputs, *(f"tangent_{program.inputs[position]}" for position in active)), stable=False)
+    tangents_in = (f"tangent_{program.inputs[position]}" for position in active)
+    builder = Emitter((*program.inputs, *tangents_in), False, program.variables)
     tangents = []
     for output in program.outputs:
         slopes = backward(replace(program, outputs=(output,)))

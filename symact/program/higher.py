@@ -35,7 +35,7 @@ def slopes(program: Program, order: int) -> tuple[Program, ...]:
     if order == 0:
         return (program,)
     lower = slopes(program, order - 1)
-    builder = Emitter(program.inputs)
+    builder = Emitter(program.inputs, variables=program.variables)
     inputs = tuple(range(len(program.inputs)))
     return *lower, builder.build(builder.inline(backward(lower[-1]), (*inputs, builder.const(1.0)))[0])
 
@@ -43,7 +43,7 @@ def slopes(program: Program, order: int) -> tuple[Program, ...]:
 def joined(programs: Iterable[Program]) -> Program:
     """Programs of the same inputs as one, with the outputs of all; what several compute is computed once."""
     programs = tuple(programs)
-    builder = Emitter(programs[0].inputs, stable=False)
+    builder = Emitter(programs[0].inputs, False, programs[0].variables)
     inputs = tuple(range(len(builder.inputs)))
     return builder.build(*[number for program in programs for number in builder.inline(program, inputs)])
 

@@ -76,7 +76,7 @@ def finite_somewhere(operator: Operator, interval: tuple[float, float]) -> bool:
     start = tuple(parameter.init for parameter in operator.parameters)
     low, high = interval
     line = [low * (1 - fraction) + high * fraction for fraction in _FRACTIONS]
-    if operator.arity == 1:
+    if len(operator.variables) == 1:
         points: Iterable[tuple[float, ...]] = zip(line, strict=True)
     elif program.length < _SMALL:
         points = itertools.product(line, repeat=2)

@@ -46,7 +46,7 @@ class Values(Protocol):
         """The value of a constant, or None."""
 
     def is_parameter(self, number: int) -> bool:
-        """Whether an input is a parameter, and neither an argument nor a gradient."""
+        """Whether an input is a parameter, and neither a variable nor a gradient."""
 
     def negated_product(self, number: int) -> tuple[int, bool] | None:
         """For a product with a constant: minus it, and whether the constant is negative; else None."""

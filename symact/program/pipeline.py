@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from functools import lru_cache
 
-from symact.expr.operators import VARIABLE, Operator
+from symact.expr.operators import INPUTS, Operator
 from symact.expr.tree import Expr
 from symact.program.builder import Emitter
 from symact.program.continuation import without_points
@@ -26,8 +26,7 @@ from symact.program.program import Program
 @lru_cache(maxsize=65536)
 def exact_program(operator: Operator) -> Program:
     """The exact Program of one operator; of `nary` it is the fold step in `a` and `b`."""
-    arguments = ("x",) if operator.arity == 1 else ("a", "b")
-    return program_of(operator.formula, arguments, tuple(parameter.name for parameter in operator.parameters))
+    return program_of(operator.formula, operator.variables, tuple(parameter.name for parameter in operator.parameters))
 
 
 @lru_cache(maxsize=65536)
@@ -37,17 +36,23 @@ def operator_program(operator: Operator) -> Program:
 
 
 @lru_cache(maxsize=65536)
-def lower(expr: Expr) -> Program:
-    """The forward Program of an expression: inputs `x`, then its parameters; one output."""
+def lower(expr: Expr, variables: int = 1) -> Program:
+    """The forward Program of an expression: inputs `x`, or `x` and `g`, then its parameters; one output.
+
+    Args:
+        expr: the expression.
+        variables: of how many inputs it is a function at least; it is one of two where it mentions `g`.
+    """
     bindings = expr.bindings()
     names = tuple({p.name: None for binding in bindings for p in binding.parameters.values()})
-    builder = Emitter(("x", *names))
+    inputs = INPUTS[: max(variables, len(expr.inputs))]
+    builder = Emitter((*inputs, *names), variables=len(inputs))
     number = {name: position for position, name in enumerate(builder.inputs)}
     remaining = iter(bindings)
 
     def emit(node: Expr) -> int:
-        if node.operator is VARIABLE:
-            return 0
+        if node.operator.is_variable:
+            return number[node.operator.name]
         uses = next(remaining).parameters
         own = tuple(number[uses[parameter.name].name] for parameter in node.operator.parameters)
         arguments = [emit(argument) for argument in node.arguments]

@@ -1,8 +1,8 @@
 """`Program`: a short list of elementwise operations in SSA form; the narrow waist of symact.
 
 Everything before it makes Programs, identity and every back end read them, nothing else crosses. Value
-numbers: the inputs come first (`x`, or `a` and `b`, then the parameters, then `grad` in a backward program),
-then one value per operation. An operation only reads smaller numbers.
+numbers: the inputs come first (the variables `x`, `x` and `g`, or `a` and `b`; then the parameters, then `grad` in a
+backward program), then one value per operation. An operation only reads smaller numbers.
 
 There are two kinds. An *exact* Program is a formula as it is written: its constants are exact numbers, it may
 hold macros, and it lists the formula's breakpoints. What back ends run has float constants and instructions
@@ -48,13 +48,15 @@ class Program:
     """Elementwise operations in SSA form.
 
     Attributes:
-        inputs: names of the inputs: `x` (or `a` and `b`), then parameter names; a backward program adds `grad` last.
+        inputs: names of the inputs: the variables, then parameters; a backward program adds `grad` last.
         operations: operation i defines the value number `len(inputs) + i`.
         outputs: value numbers; a forward program has one, a backward program one per
-            differentiable input (`x`, then each parameter).
+            differentiable input (the variables, then each parameter).
         breakpoints: of an exact Program: values at whose sign changes the function may pass from one analytic piece
             to another. What only they need comes after what the outputs need.
         total: of an exact Program: it does not mention its arguments, so it is defined where they are not.
+        variables: how many inputs, from the first on, are what it is a function of: `x`; `x` and `g`; `a` and `b`.
+            A variable is a tensor of the full shape, a parameter a number (or one per channel) that is broadcast.
     """
 
     inputs: tuple[str, ...]
@@ -62,6 +64,7 @@ class Program:
     outputs: tuple[int, ...]
     breakpoints: tuple[int, ...] = ()
     total: bool = False
+    variables: int = 1
     _hash: int = field(default=0, init=False, compare=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -69,6 +72,11 @@ class Program:
 
     def __hash__(self) -> int:
         return self._hash
+
+    @property
+    def parameters(self) -> tuple[str, ...]:
+        """The names of the inputs that are neither variables nor gradients."""
+        return tuple([name for name in self.inputs[self.variables :] if not name.startswith("grad")])
 
     @property
     def output(self) -> int:
@@ -141,6 +149,8 @@ def verify(program: Program, exact: bool = False) -> Program:
             wanted = "an exact number" if exact else "a float"
             raise ValueError(f"%{defined}: a constant is {wanted}, not {operation.value!r}")
         defined += 1
+    if not 1 <= program.variables <= len(program.inputs):
+        raise ValueError(f"{program.variables} of {len(program.inputs)} inputs cannot be variables")
     if any(not 0 <= output < defined for output in (*program.outputs, *program.breakpoints)):
         raise ValueError("an output is not defined")
     return program

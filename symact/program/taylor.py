@@ -161,7 +161,7 @@ def extended_to_zero(program: Program) -> Program | None:
 
 
 def _with_series(program: Program, expansion: _Expansion, but_at_zero: bool) -> Program:
-    builder = Emitter(program.inputs, stable=False)
+    builder = Emitter(program.inputs, False, program.variables)
     inputs = builder.inputs_as_values()
     x = inputs[0]
     near = call("max", call("min", x, expansion.radius), -expansion.radius)

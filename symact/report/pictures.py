@@ -16,6 +16,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from symact.errors import printable
+from symact.expr.operators import INPUTS
 from symact.expr.tree import Expr, candidate_text
 from symact.records import Direction, Trial
 from symact.report.curves import samples, training_curves
@@ -192,7 +193,7 @@ def expression_graph(expr: Expr) -> Figure | None:
     def visit(node: Expr, depth: int) -> int:
         children = [visit(argument, depth + 1) for argument in node.arguments]
         number = len(names)
-        names[number] = "x" if node.operator.kind == "variable" else node.operator.name
+        names[number] = node.operator.name
         across = float(np.mean([place[child][0] for child in children])) if children else float(next(leaves))
         place[number] = (across, -float(depth))
         graph.add_node(number)
@@ -206,7 +207,7 @@ def expression_graph(expr: Expr) -> Figure | None:
         axes = figure.add_subplot()
         networkx.draw_networkx_edges(graph, place, ax=axes, edge_color=GREY, node_size=1100, arrowsize=12)
         for number, (across, height) in place.items():
-            colour = "#eef3f8" if names[number] != "x" else "#fff4e5"
+            colour = "#fff4e5" if names[number] in INPUTS else "#eef3f8"
             box = {"boxstyle": "round,pad=0.35", "facecolor": colour, "edgecolor": "#6b7177"}
             axes.text(across, height, names[number], ha="center", va="center", bbox=box)
         axes.margins(0.25)

@@ -7,7 +7,7 @@ from typing import Any
 
 from symact.expr.operators import Operator
 from symact.expr.shape import Shape
-from symact.expr.tree import X_LEAF, Expr, parse
+from symact.expr.tree import Expr, leaf, parse
 from symact.optimize.pool import Pool
 
 # The functions that every study begins with, and a replay where the table has them.
@@ -63,8 +63,8 @@ class MemberSearch:
         return self._solved[place]
 
     def _proposals(self, shape: Shape, target: Any) -> Iterator[Expr]:
-        if shape.kind == "x":
-            yield X_LEAF
+        if shape.is_leaf:
+            yield leaf(shape.kind)
         elif shape.kind == "unary":
             (child,) = shape.children
             for operator in self._operators("unary"):

@@ -189,7 +189,8 @@ class Study:
             task, file = setup.same_task(store, task)
             loaded = task if made.task.kind == "object" else tasks.load(made.task, file, made.data)
             setup.check_direction(store, loaded)
-            space = Space(store.grammar, made.space, [parse_shape(text) for text in made.shapes], made.affine)
+            shapes = [parse_shape(text, store.grammar.inputs) for text in made.shapes]
+            space = Space(store.grammar, made.space, shapes, made.affine)
             where = ExecutorSettings(executor, workers, ray_address, cpus, gpus, fresh_workers)
             study._begin(space, made, loaded, file, optimizer or made.optimizer, where, lambda: store, resumed=True)
         except BaseException:

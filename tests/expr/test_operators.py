@@ -7,7 +7,7 @@ import pickle
 
 import pytest
 
-from symact.expr.operators import NO_GRAMMAR, VARIABLE, Parameter
+from symact.expr.operators import INPUTS, NO_GRAMMAR, Parameter, variable
 from symact.expr.tree import parse
 from symact.program.loading import parse_grammar
 
@@ -53,17 +53,17 @@ def test_an_operator_read_again_is_the_same():
 
 
 @pytest.mark.parametrize("travel", [copy.copy, copy.deepcopy, lambda o: pickle.loads(pickle.dumps(o))])
-def test_a_copy_is_equal_and_the_variable_stays_itself(travel):
+def test_a_copy_is_equal_and_an_input_stays_itself(travel):
     operator = GRAMMAR.operators["act"]
     assert travel(operator) == operator
     assert travel(operator).formula == operator.formula
-    assert travel(VARIABLE) is VARIABLE
+    assert all(travel(variable(name)) is variable(name) for name in INPUTS)
 
 
 def test_arity_follows_the_kind():
     found = {name: operator.arity for name, operator in GRAMMAR.operators.items()}
     assert found == {"act": 1, "zero": 1, "add": 2, "sum_n": None}
-    assert VARIABLE.arity == 0
+    assert [variable(name).arity for name in INPUTS] == [0, 0]
 
 
 def test_an_operator_that_does_not_mention_its_argument_is_total():

@@ -136,7 +136,7 @@ def test_hostile_text_is_refused(text: str) -> None:
         ("x*sigmod(x)", ["unknown function 'sigmod'; did you mean 'sigmoid'?", "    x*sigmod(x)", "      ^^^^^^"]),
         ("  x%2", ["expected a number, a name, a call, or one of + - * / **", "      x%2", "      ^^^"]),
         ("sin(x, x)", ["sin takes 1 argument, got 2", "    sin(x, x)", "    ^^^^^^^^^"]),
-        ("gamma*x", ["unknown name 'gamma'; expected x, pi, e, or a parameter or constant of the grammar"]),
+        ("gamma*x", ["unknown name 'gamma'; expected x, g, pi, e, or a parameter or constant of the grammar"]),
     ],
 )
 def test_an_error_points_at_the_place(text: str, lines: list[str]) -> None:

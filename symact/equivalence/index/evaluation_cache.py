@@ -14,8 +14,8 @@ from symact.arrays import Array
 from symact.equivalence.numeric.fingerprints import Fingerprints, fingerprint
 from symact.equivalence.numeric.samples import SampleGrid, sample_points
 from symact.equivalence.terms import ParameterSlot, TermGraph
-from symact.expr.operators import VARIABLE, Parameter
-from symact.expr.tree import Expr
+from symact.expr.operators import Parameter
+from symact.expr.tree import Expr, of_x_alone
 
 _MOST_VALUES, _MOST_TERMS = 24_000, 400_000
 _BATCH = 256
@@ -53,7 +53,8 @@ class EvaluationCache:
         """The term of an expression whose parameters of one kind are all one."""
         found = self._numbers.get(expr)
         if found is None:
-            if expr.operator is VARIABLE:
+            if expr.operator.is_variable:
+                of_x_alone(expr, "identity")
                 return 0
             arguments = [self.term(argument) for argument in expr.arguments]
             slots = tuple([self._common(parameter) for parameter in expr.operator.parameters])

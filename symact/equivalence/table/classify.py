@@ -88,6 +88,8 @@ def enumerate_classes(
         raise InputError(f"enumerate_classes needs a grammar, or its path or name, not {type(grammar).__name__}")
     if equivalence not in EQUIVALENCES:
         raise InputError(f"unknown equivalence {equivalence!r}; expected {', '.join(EQUIVALENCES)}")
+    if len(grammar.inputs) > 1:
+        raise InputError("spaces of functions of two inputs cannot be classified yet")
     chosen = _space(grammar, space)
     check_size(chosen)
     keep_freed_memory()

@@ -99,7 +99,7 @@ class ShapeEnumerator:
 
     def terms(self, shape: Shape) -> Array:
         """Term numbers of a shape that is an argument of another; its functions become terms of the graph."""
-        if shape.kind == "x":
+        if shape.is_leaf:
             return np.zeros((), np.int64)
         if shape not in self._inner:
             new = NewTerms()
@@ -195,7 +195,7 @@ class ShapeEnumerator:
 
     def float32(self, shape: Shape) -> Array:
         """Plain float32 values ``(expressions in prefix order, points)`` of a shape at the probes."""
-        if shape.kind == "x":
+        if shape.is_leaf:
             return self.probes.x.astype(np.float32)[None]
         if shape not in self._float32:
             children = [self.float32(child) for child in shape.children]

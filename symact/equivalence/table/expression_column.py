@@ -29,8 +29,8 @@ def expression_texts(grammar: Vocabulary, shape: Shape) -> pa.Array:
 
 
 def _prefix_texts(grammar: Vocabulary, shape: Shape, known: dict[Shape, pa.Array]) -> pa.Array:
-    if shape.kind == "x":
-        return pa.array(["x"])
+    if shape.is_leaf:
+        return pa.array([shape.kind])
     if shape not in known:
         inner = _arguments([_prefix_texts(grammar, child, known) for child in shape.children])
         names = [operator.name + "(" for operator in grammar.of_kind(shape.kind)]

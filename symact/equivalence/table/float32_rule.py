@@ -94,7 +94,7 @@ class _Float32Enumerator:
 
     def values(self, shape: Shape) -> tuple[Array, Array]:
         """Distinct outputs ``(outputs, points)`` of a shape, and which of them each expression (prefix order) has."""
-        if shape.kind == "x":
+        if shape.is_leaf:
             return self.x[None], np.zeros(1, np.int64)
         if shape not in self._values:
             parts, positions = [], []

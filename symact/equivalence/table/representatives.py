@@ -127,7 +127,7 @@ def way_of_computing(enumerator: ShapeEnumerator, shape: Shape) -> Array:
     known: dict[Shape, Array] = {}
 
     def visit(part: Shape) -> Array:
-        if part.kind == "x":
+        if part.is_leaf:
             return np.ones((), np.uint64)
         if part not in known:
             children = [visit(child) for child in part.children]
@@ -220,7 +220,7 @@ def _truth(enumerator: ShapeEnumerator, labels: Array, terms: TermColumns, indic
 def _values32(enumerator: ShapeEnumerator, found: ShapeExpressions, numbers: Array) -> Array:
     """Plain float32 values of some members of one shape, each computed as it is written."""
     shape = found.shape
-    if shape.kind == "x":
+    if shape.is_leaf:
         return np.repeat(enumerator.float32(shape), len(numbers), axis=0)
     children = [enumerator.float32(child) for child in shape.children]
     digits = np.unravel_index(found.prefix[numbers], (len(enumerator.symbols[shape.kind]), *map(len, children)))

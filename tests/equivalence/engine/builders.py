@@ -9,7 +9,6 @@ import numpy as np
 from symact.equivalence.engine.classes import ClassBuilder
 from symact.equivalence.engine.term_columns import TermColumns
 from symact.equivalence.terms import Slots, numbered_slots
-from symact.expr.operators import VARIABLE
 from symact.expr.tree import Expr, parse
 from symact.program.loading import load_grammar
 
@@ -21,7 +20,7 @@ def number_of(builder: ClassBuilder, expr: Expr, slots: Slots | None = None) -> 
     own = numbered_slots(expr.parameters) if slots is None else slots
 
     def walk(node: Expr) -> int:
-        if node.operator is VARIABLE:
+        if node.operator.is_variable:
             return 0
         symbol = builder.graph.symbol(node.operator, tuple(own[p.name] for p in node.operator.parameters))
         result, *others = [walk(argument) for argument in node.arguments]
