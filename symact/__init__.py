@@ -15,6 +15,7 @@ __all__, __getattr__, __dir__ = lazy(
     {
         "Activation": "symact.activation.module",
         "CompiledFunction": "symact.activation.module",
+        "Gate": "symact.activation.gate",
         "compile": "symact.activation.module",
         "compile_many": "symact.activation.module",
         "jet": "symact.activation.jets",

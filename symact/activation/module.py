@@ -1,5 +1,7 @@
 """`Activation`: a formula as an `nn.Module`; `compile`: a formula as a function of tensors.
 
+A function of two inputs is a `Gate` (`gate.py`); what it shares with an activation is a `FormulaModule`.
+
 Both take an expression or its text, in a grammar's operators or as a formula.
 """
 
@@ -27,12 +29,13 @@ from symact.program.pipeline import lower
 POSITIVE_FLOOR = 1e-6
 
 
-def _expression(expr: Expr | str, grammar: Vocabulary | None) -> Expr:
+def expression_of(expr: Expr | str, grammar: Vocabulary | None) -> Expr:
+    """An expression, read where it is text."""
     return parse(expr, grammar) if isinstance(expr, str) else expr
 
 
 class CompiledFunction:
-    """A differentiable function of a tensor.
+    """A differentiable function of a tensor, or of two.
 
     Attributes:
         expr: the expression.
@@ -41,28 +44,37 @@ class CompiledFunction:
     """
 
     def __init__(self, expr: Expr):
-        self.expr = of_x_alone(expr, "symact.compile")
+        self.expr = expr
         self.program = lower(expr)
         self.parameters: tuple[Parameter, ...] = expr.parameters
         self._runner = shared_runner(self.program)
+        # Whether it takes one tensor and nothing else.
+        self._of_x = not self.parameters and self.program.variables == 1
 
-    def __call__(self, x: Tensor, **parameters: Tensor | float) -> Tensor:
-        """The function at `x`, of any shape and floating dtype.
+    def __call__(self, x: Tensor, *second: Tensor, **parameters: Tensor | float) -> Tensor:
+        """The function at `x`, of any shape and floating dtype; of two inputs, at `x` and `g`.
 
         Args:
             x: where.
+            second: of a function of two inputs, `g`; shape and dtype go with those of `x` as for `torch.mul`.
             parameters: name -> value, a number or a tensor of shape `()` or `(C,)`; else its `init`.
 
         Raises:
-            InputError: `x` is no real tensor, or a name is unknown.
+            InputError: an input is no real tensor, there are more or fewer than it takes, or a name is unknown.
         """
-        if not parameters and not self.parameters:
+        if not parameters and not second and self._of_x:
             return self._runner(x)
+        if len(second) != self.program.variables - 1:
+            inputs = " and ".join(self.program.inputs[: self.program.variables])
+            raise InputError(f"{self.expr} is a function of {inputs}; got {1 + len(second)} tensors")
         x = checked(x)
+        if second:
+            return self._runner.of_two(x, second[0], self._values(x, parameters))
         return self._runner(x, self._values(x, parameters))
 
     def jet(self, x: Tensor, order: int, **parameters: Tensor | float) -> tuple[Tensor, ...]:
         """The function at `x` and its derivatives in `x` up to an order, in one pass; see `symact.jet`."""
+        of_x_alone(self.expr, "symact.jet")
         x = checked(x)
         return self._runner.jet(x, self._values(x, parameters), order)
 
@@ -85,7 +97,7 @@ class CompiledFunction:
         return self.expr._repr_latex_()
 
     def _repr_html_(self) -> str:
-        return shown(self.expr, self)
+        return shown(self.expr, self if self.program.variables == 1 else None)
 
 
 def compile(expr: Expr | str, grammar: Vocabulary | None = None) -> CompiledFunction:
@@ -94,7 +106,7 @@ def compile(expr: Expr | str, grammar: Vocabulary | None = None) -> CompiledFunc
     Raises:
         FormulaError: the text cannot be read.
     """
-    return CompiledFunction(_expression(expr, grammar))
+    return CompiledFunction(expression_of(expr, grammar))
 
 
 def compile_many(exprs: Iterable[Expr | str], grammar: Vocabulary | None = None) -> list[CompiledFunction]:
@@ -115,37 +127,29 @@ def compile_many(exprs: Iterable[Expr | str], grammar: Vocabulary | None = None)
             gc.enable()
 
 
-class Activation(nn.Module):
-    """A formula as a drop-in activation module.
+class FormulaModule(nn.Module):
+    """A formula as a module: its learnable parameters, and the way back to a formula.
 
-    Its learnable parameters are `nn.Parameter`s under the names that the grammar gives them, of shape
+    The parameters are `nn.Parameter`s under the names that the grammar gives them, of shape
     `()`, or `(channels,)` with one value per channel. A parameter that is declared
     positive enters the formula as `max(abs(value), 1e-6)`, so that no step of training makes it
     negative or zero; `constants()` and `expression()` give the value that enters.
 
     Args:
-        expr: an expression or its text.
-        grammar: the grammar whose operators and parameters it names.
+        expr: the expression.
+        variables: how many tensors it is a function of.
         channels: number of channels; then every parameter has one value per channel. 1 gives one value for
             all, in shape `(1,)`, as FSDP2's `fully_shard` asks for. Without it, a parameter with
             `per = "channel"` takes its shape at the first call (as in `nn.LazyLinear`): call the model once
             before its parameters are given to an optimizer.
-        inplace: accepted for the sake of `nn.ReLU(inplace=True)`; the result is a new tensor.
-        channel_dim: the dimension that counts channels: 1 after convolutions, -1 after `nn.Linear`. Without it, 1; a
-            tensor of three dimensions, which both layers make, is then taken only if its sizes tell.
+        channel_dim: the dimension that counts channels.
     """
 
-    def __init__(
-        self,
-        expr: Expr | str,
-        grammar: Vocabulary | None = None,
-        channels: int | None = None,
-        inplace: bool = False,
-        channel_dim: int | None = None,
-    ):
+    _usual_dim = 1
+
+    def __init__(self, expr: Expr, variables: int, channels: int | None, channel_dim: int | None):
         super().__init__()
-        self.expr = of_x_alone(_expression(expr, grammar), "an activation")
-        self.channels, self.inplace, self.channel_dim = channels, inplace, channel_dim
+        self.expr, self.channels, self.channel_dim = expr, channels, channel_dim
         self._declared: tuple[Parameter, ...] = self.expr.parameters
         self._names = []
         for parameter in self._declared:
@@ -156,7 +160,7 @@ class Activation(nn.Module):
             else:
                 self.register_parameter(name, nn.Parameter(torch.empty(() if channels is None else (channels,))))
         self._waiting = self._uninitialized()
-        self._runner = shared_runner(lower(self.expr))
+        self._runner = shared_runner(lower(expr, variables))
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
@@ -190,15 +194,12 @@ class Activation(nn.Module):
             values.append(torch.clamp(torch.abs(value), min=POSITIVE_FLOOR) if declared.positive else value)
         return tuple(values)
 
-    def forward(self, x: Tensor) -> Tensor:
-        """The activation at `x`: any shape, floating dtype and layout."""
-        if type(x) is not Tensor and isinstance(x, Proxy):
-            return self._as_leaf(x)
-        if self._waiting:
-            x = checked(x)
-            place = place_of_channels(x, self._dimension(x))
-            self._initialize(torch.Size([x.shape[place] if x.dim() else 1]))
-        return self._runner(x, self._values(), self._dimension(x)) if self._names else self._runner(x)
+    def _meet(self, x: Tensor) -> Tensor:
+        """The first tensor of a module that waits for its channels says how many there are."""
+        x = checked(x)
+        place = place_of_channels(x, self._dimension(x))
+        self._initialize(torch.Size([x.shape[place] if x.dim() else 1]))
+        return x
 
     def _dimension(self, x: Tensor) -> int:
         """The dimension of `x` that counts channels."""
@@ -217,18 +218,12 @@ class Activation(nn.Module):
         """Whether parameters per channel have no shape yet."""
         return self._waiting
 
-    def jet(self, x: Tensor, order: int) -> tuple[Tensor, ...]:
-        """The activation at `x` and its derivatives in `x` up to an order, in one pass; see `symact.jet`."""
-        if self._waiting:
-            self(x)
-        return self._runner.jet(x, self._values(), order, self._dimension(x))
-
-    def _as_leaf(self, x: Proxy) -> Any:
+    def _as_leaf(self, *tensors: Proxy) -> Any:
         """One node of a torch.fx graph, as PyTorch's own modules are; operations where this module is all of it."""
-        tracer = x.tracer
+        tracer = tensors[0].tracer
         if isinstance(tracer, Tracer) and tracer.root is not self:
-            return tracer.create_proxy("call_module", tracer.path_of_module(self), (x,), {})
-        return self._runner.symbolically(x, self._values())
+            return tracer.create_proxy("call_module", tracer.path_of_module(self), tensors, {})
+        return self._runner.symbolically(tensors, self._values())
 
     def mixture_parameters(self) -> list[nn.Parameter]:
         """The parameters that weigh a mixture, which a schedule may train apart from the rest."""
@@ -259,7 +254,7 @@ class Activation(nn.Module):
 
     def _repr_html_(self) -> str:
         names = ", ".join(f"{name} = {value}" for name, value in self.constants().items())
-        return shown(self.expr, self._drawn(), names)
+        return shown(self.expr, self._drawn() if len(self.expr.inputs) == 1 else None, names)
 
     def _drawn(self) -> CompiledFunction:
         """The function with the constants that it has now, for a curve; those per channel have their initial values."""
@@ -271,4 +266,47 @@ class Activation(nn.Module):
     def extra_repr(self) -> str:
         """What `print(module)` shows."""
         shown = str(self.expr) + (f", channels={self.channels}" if self.channels is not None else "")
-        return shown + (f", channel_dim={self.channel_dim}" if self.channel_dim not in (None, 1) else "")
+        return shown + (f", channel_dim={self.channel_dim}" if self.channel_dim not in (None, self._usual_dim) else "")
+
+
+class Activation(FormulaModule):
+    """A formula as a drop-in activation module; its learnable parameters are those of a `FormulaModule`.
+
+    Args:
+        expr: an expression or its text.
+        grammar: the grammar whose operators and parameters it names.
+        channels: number of channels, for one value of every parameter per channel.
+        inplace: accepted for the sake of `nn.ReLU(inplace=True)`; the result is a new tensor.
+        channel_dim: the dimension that counts channels: 1 after convolutions, -1 after `nn.Linear`. Without it, 1; a
+            tensor of three dimensions, which both layers make, is then taken only if its sizes tell.
+
+    Raises:
+        FormulaError: the text cannot be read.
+        InputError: it is a function of two inputs, a `Gate`.
+    """
+
+    def __init__(
+        self,
+        expr: Expr | str,
+        grammar: Vocabulary | None = None,
+        channels: int | None = None,
+        inplace: bool = False,
+        channel_dim: int | None = None,
+    ):
+        given = of_x_alone(expression_of(expr, grammar), "an activation (symact.Gate takes it)")
+        super().__init__(given, 1, channels, channel_dim)
+        self.inplace = inplace
+
+    def forward(self, x: Tensor) -> Tensor:
+        """The activation at `x`: any shape, floating dtype and layout."""
+        if type(x) is not Tensor and isinstance(x, Proxy):
+            return self._as_leaf(x)
+        if self._waiting:
+            x = self._meet(x)
+        return self._runner(x, self._values(), self._dimension(x)) if self._names else self._runner(x)
+
+    def jet(self, x: Tensor, order: int) -> tuple[Tensor, ...]:
+        """The activation at `x` and its derivatives in `x` up to an order, in one pass; see `symact.jet`."""
+        if self._waiting:
+            self(x)
+        return self._runner.jet(x, self._values(), order, self._dimension(x))

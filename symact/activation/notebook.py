@@ -17,14 +17,14 @@ LARGEST = 6.0  # of the values that are drawn, in either direction
 COLOURS = ("#4477aa", "#ee6677")  # the function, its derivative; Tol's bright scheme, apart for all eyes
 
 
-def shown(expr: Expr, function: Callable[[Tensor], Tensor], below: str = "") -> str:
-    """HTML without scripts: mathematics, curves, and a line of text."""
+def shown(expr: Expr, function: Callable[[Tensor], Tensor] | None, below: str = "") -> str:
+    """HTML without scripts: mathematics, curves where there is a function of one tensor, and a line of text."""
     tree = mathml(expr)
     formula = f"<code>{html.escape(str(expr))}</code>"
     if tree is not None:
         formula = f'<math display="block">{mathml_text(tree)}</math>'
     text = f"<div><small>{html.escape(below)}</small></div>" if below else ""
-    return f"<div>{formula}{_curves(function)}{text}</div>"
+    return f"<div>{formula}{'' if function is None else _curves(function)}{text}</div>"
 
 
 def _curves(function: Callable[[Tensor], Tensor]) -> str:

@@ -56,6 +56,19 @@ def run(program: Program, *inputs: Tensor) -> Any:
     return _Plain.apply(program, *inputs)
 
 
+def _together(x: Tensor, g: Tensor) -> tuple[Tensor, Tensor]:
+    """Two tensors of one dtype and shape."""
+    if x.dtype != g.dtype:
+        dtype = torch.promote_types(x.dtype, g.dtype)
+        x, g = x.to(dtype), g.to(dtype)
+    if not x.is_nested and x.shape != g.shape:
+        try:
+            x, g = torch.broadcast_tensors(x, g)
+        except RuntimeError:
+            raise InputError(f"tensors of shapes {tuple(x.shape)} and {tuple(g.shape)} do not broadcast") from None
+    return x, g
+
+
 def _as_tuple(outputs: Any) -> tuple[Tensor, ...]:
     return outputs if isinstance(outputs, tuple) else (outputs,)
 
@@ -181,8 +194,19 @@ class Runner:
             if _saved_tensors_hooks(True) is None and not x.is_nested:
                 return _apply_small(self, kernel, x, address)
         if isinstance(x, Proxy):
-            return self.symbolically(x, parameters)
+            return self.symbolically((x,), parameters)
         return self._by_kernel(checked(x), parameters, channel_dim)
+
+    def of_two(self, x: Tensor, g: Tensor, parameters: tuple[Tensor, ...] = (), channel_dim: int = -1) -> Tensor:
+        """The values of a function of two tensors, whose shapes and dtypes go together as for `torch.mul`.
+
+        Raises:
+            InputError: one of them is no real dense tensor, or a parameter has another number of channels.
+        """
+        x, g = _together(checked(x), checked(g))
+        if _is_compiling():
+            return self._compiled(x, (g, *parameters), channel_dim)[0]
+        return self._by_operations(x, (g, *parameters), channel_dim)
 
     def plan(self, device: str, double: bool = False) -> Plan:
         """How the Program runs on tensors of a device type, of float64 or else of a smaller type."""
@@ -194,11 +218,11 @@ class Runner:
 
     def gradients(self, inputs: tuple[Tensor, ...], grad: Tensor) -> tuple[Tensor, ...]:
         """The gradients of `x` and the parameters (channels along dimension 1), differentiable themselves."""
-        x, *parameters = inputs
-        if not parameters and (found := self.fused_chain(GRADIENT, (x, grad))) is not None:
+        x, *others = inputs
+        if not others and (found := self.fused_chain(GRADIENT, (x, grad))) is not None:
             return found
-        terms = _gradients(self.forward, (x, *[channelwise(p, x) for p in parameters]), (grad,))
-        return (terms[0], *[term.reshape(p.shape) for term, p in zip(terms[1:], parameters, strict=True)])
+        terms = _gradients(self.forward, self._inputs(x, tuple(others), 1), (grad,))
+        return (terms[0], *[term.reshape(p.shape) for term, p in zip(terms[1:], others, strict=True)])
 
     def jet(self, x: Tensor, parameters: tuple[Tensor, ...], order: int, channel_dim: int = 1) -> tuple[Tensor, ...]:
         """The values at `x` and the derivatives in `x` up to an order, differentiable in all inputs.
@@ -267,23 +291,26 @@ class Runner:
             result = self._by_operations(x, parameters, channel_dim)
         return result
 
-    def _by_operations(self, x: Tensor, parameters: tuple[Tensor, ...], channel_dim: int) -> Tensor:
-        inputs = (x, *[channelwise(p, x, channel_dim) for p in parameters])
+    def _by_operations(self, x: Tensor, others: tuple[Tensor, ...], channel_dim: int) -> Tensor:
+        inputs = self._inputs(x, others, channel_dim)
         # TorchScript records operations, not Functions.
         result: Tensor = _evaluate(self.forward, inputs) if _tracing() else _Plain.apply(self.forward, *inputs)
         return result
 
-    def symbolically(self, x: Proxy, parameters: tuple[Tensor, ...]) -> Any:
+    def _inputs(self, x: Tensor, others: tuple[Tensor, ...], channel_dim: int) -> tuple[Tensor, ...]:
+        """All inputs of the Program, as they broadcast: behind the variables, parameters are along the channels."""
+        variables = self.forward.variables - 1
+        return (x, *others[:variables], *[channelwise(p, x, channel_dim) for p in others[variables:]])
+
+    def symbolically(self, tensors: tuple[Proxy, ...], parameters: tuple[Tensor, ...]) -> Any:
         """The operations, for torch.fx: what it traces has no shape, so parameters cannot be per channel."""
         if any(isinstance(p, Tensor) and p.numel() != 1 for p in parameters):
             raise InputError("torch.fx traces parameters per channel in a symact.Activation that is part of a module")
-        return torch_source.function(self.forward)(x, *parameters)
+        return torch_source.function(self.forward)(*tensors, *parameters)
 
-    def _compiled(
-        self, x: Tensor, parameters: tuple[Tensor, ...], channel_dim: int, order: int = 0
-    ) -> tuple[Tensor, ...]:
+    def _compiled(self, x: Tensor, others: tuple[Tensor, ...], channel_dim: int, order: int = 0) -> tuple[Tensor, ...]:
         self._prepare(order)
-        return self._in_graph[order](x, *[channelwise(p, x, channel_dim) for p in parameters])
+        return self._in_graph[order](*self._inputs(x, others, channel_dim))
 
     @torch.compiler.assume_constant_result  # type: ignore[untyped-decorator]
     def _prepare(self, order: int) -> None:
