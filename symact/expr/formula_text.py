@@ -10,9 +10,9 @@ from collections.abc import Mapping
 
 import sympy
 
-from symact.errors import InputError
+from symact.errors import FormulaError, InputError
 from symact.expr import functions
-from symact.expr.tree import Expr, to_sympy
+from symact.expr.tree import Expr, parse, to_sympy
 
 _RELATIONS: dict[type, str] = {
     sympy.StrictLessThan: "<",
@@ -27,6 +27,8 @@ _RELATIONS: dict[type, str] = {
 def formula_text(expr: Expr, constants: Mapping[str, float | list[float]]) -> str:
     """An expression as one formula, with numbers for its parameters.
 
+    Without any it stays as it is written, unless its words mean something in its grammar alone.
+
     Raises:
         InputError: a parameter has one value per channel, which no single formula holds.
     """
@@ -35,11 +37,27 @@ def formula_text(expr: Expr, constants: Mapping[str, float | list[float]]) -> st
             raise InputError(
                 f"{name} has {len(value)} values, one per channel; no single formula holds them: read constants()"
             )
-    if not constants:
+    if not constants and _needs_no_grammar(expr):
         return str(expr)
-    return _Printer({name: float(value) for name, value in constants.items() if not isinstance(value, list)})(
-        to_sympy(expr)
-    )
+    values = {name: float(value) for name, value in constants.items() if not isinstance(value, list)}
+    return _bare(_Printer(values)(to_sympy(expr)))
+
+
+def _needs_no_grammar(expr: Expr) -> bool:
+    try:
+        return to_sympy(parse(str(expr))) == to_sympy(expr)
+    except FormulaError:
+        return False
+
+
+def _bare(text: str) -> str:
+    """The text without parentheses round all of it."""
+    depth = 0
+    for place, character in enumerate(text):
+        depth += (character == "(") - (character == ")")
+        if depth == 0:
+            return text[1:-1] if place > 0 and place == len(text) - 1 and text[0] == "(" else text
+    return text
 
 
 class _Printer:
@@ -75,7 +93,7 @@ class _Printer:
         if type(node) in _RELATIONS:
             left, right = node.args
             return f"{self(left)} {_RELATIONS[type(node)]} {self(right)}"
-        return f"{functions.HEADS[type(node)].name}({', '.join(map(self, node.args))})"
+        return f"{functions.HEADS[type(node)].name}({', '.join(_bare(self(argument)) for argument in node.args)})"
 
     def _number(self, value: float) -> str:
         text = repr(value)
@@ -86,19 +104,24 @@ class _Printer:
         for term in terms[1:]:
             if isinstance(term, sympy.Mul) and term.args[0] == -1:
                 text += f" - {self._product(term.args[1:])}"
+            elif isinstance(term, sympy.Rational) and term < 0:
+                text += f" - {self(-term)}"
             else:
                 text += f" + {self(term)}"
         return f"({text})"
 
     def _product(self, factors: tuple[sympy.Basic, ...]) -> str:
         first, *others = factors
-        text = "-1" if first == -1 and others else self(first)
+        if first == -1 and others and not _is_reciprocal(others[0]):
+            text, others = f"-{self(others[0])}", others[1:]
+        else:
+            text = self(first)
         for factor in others:
-            if isinstance(factor, sympy.Pow) and factor.args[1] == -1:
+            if _is_reciprocal(factor):
                 text += f"/{self(factor.args[0])}"
             else:
                 text += f"*{self(factor)}"
-        return f"({text})" if others else text
+        return f"({text})" if len(factors) > 1 else text
 
     def _piecewise(self, node: sympy.Piecewise) -> str:
         *guarded, last = node.args
@@ -106,3 +129,7 @@ class _Printer:
         for case in reversed(guarded):
             text = f"where({self(case.args[1])}, {self(case.args[0])}, {text})"
         return text
+
+
+def _is_reciprocal(node: sympy.Basic) -> bool:
+    return isinstance(node, sympy.Pow) and node.args[1] == -1

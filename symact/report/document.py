@@ -1,7 +1,7 @@
 """Studies -> the one JSON document that the page draws: every text in it is data, none of it markup.
 
-Heavy parts are kept in proportion: the best `EXACT` functions bring exact slopes, mathematics and training
-curves; the others bring a small curve, and what is missing is computed by the page or by `symact compile`.
+Every row has all that the page shows when it is opened: curve and slope with the constants that were learned, LaTeX,
+training curves per seed.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
+from functools import lru_cache
 from statistics import median
 from typing import Any, TypeAlias
 
@@ -25,12 +26,13 @@ from symact.report import curves
 from symact.report.function_map import places
 from symact.report.leaderboard import Difference, Row, is_relu, leaderboard, winner
 from symact.report.learned import panels
+from symact.report.snippet import snippet
 from symact.report.view import StudyView
 
 Document: TypeAlias = dict[str, Any]
 Locate: TypeAlias = Callable[[Sequence[Expr], int], np.ndarray]
 
-EXACT = 300
+MOST_SITES = 12  # formulas of a candidate with one function per site
 
 
 def document(views: Sequence[StudyView], maps: Sequence[Locate] | None = None) -> Document:
@@ -54,24 +56,21 @@ def study(view: StudyView, locate: Locate = places) -> Document:
     rows = leaderboard(view.trials, view.confirmations)
     best = winner(rows)
     relu = next((row for row in rows if is_relu(row.trial) and row.trial.status is Status.finished), None)
-    first = [curves.first_site(row.trial.candidate) for row in rows]
-    small = curves.small_curves(first)
-    where = locate(first, view.seed)
+    where = locate([curves.first_site(row.trial.candidate) for row in rows], view.seed)
     listed = []
     for place, row in enumerate(rows):
-        line = {**row.document(), "rank": place + 1, "curve": small[place], "seconds": _seconds(row.trial)}
+        line = {**row.document(), "rank": place + 1, "seconds": _seconds(row.trial)}
+        for name in ("versus_relu", "versus_best_baseline"):
+            line[name] = line[name] and _rounded(line[name])
         line["at"] = [round(float(c), 4) for c in where[place]] if where[place][0] == where[place][0] else None
         line["parents"] = list(view.notes.get(row.trial.number, {}).get("parents", ()))
         line["how"] = str(view.notes.get(row.trial.number, {}).get("operation", ""))
-        if place < EXACT or row.confirmation is not None:
-            line |= _exact(row)
-        listed.append(line)
+        listed.append(line | _details(row, view))
     return {
         "label": view.label,
         "optimizer": view.optimizer,
         "task": view.task,
         "metric": asdict(view.metric) | {"heading": view.metric.heading},
-        "grammar": view.grammar,
         "counts": dict(Counter(row.trial.status.value for row in rows)),
         "evaluated": len(rows),
         "goal": view.goal,
@@ -82,19 +81,32 @@ def study(view: StudyView, locate: Locate = places) -> Document:
     }
 
 
-def _exact(row: Row) -> Document:
-    """What only the best have: the curve and slope with learned constants, mathematics, training curves."""
-    candidate, found = row.trial.candidate, dict[str, Any]()
-    if row.trial.status is Status.finished:
-        curve, slope = curves.small_samples(curves.first_site(candidate), curves.learned(row.trial))
-        found |= {"slope": slope} | ({"curve": curve} if curve else {})
-    if isinstance(candidate, Expr) and not is_mixture(candidate):
-        found["latex"] = latex(candidate)
-    training = curves.training_curves(row.trial)
-    fresh = curves.training_curves(row.confirmation) if row.confirmation is not None else []
-    constants = [dict(c) for outcome in row.trial.outcomes[:1] for c in outcome.constants]
-    kept: dict[str, list[Any]] = {"training": training, "freshTraining": fresh, "constants": constants}
-    return found | {name: value for name, value in kept.items() if any(value)}
+def _details(row: Row, view: StudyView) -> Document:
+    """What a row shows when it is opened; what there is not is left out."""
+    candidate, confirmed = row.trial.candidate, row.confirmation
+    constants = curves.learned(row.trial) if row.trial.status is Status.finished else {}
+    curve, slope = curves.small_curves(curves.first_site(candidate), constants)
+    training, epochs = curves.thinned(curves.training_curves(row.trial))
+    fresh, fresh_epochs = curves.thinned(curves.training_curves(confirmed) if confirmed is not None else [])
+    kept: Document = {
+        "curve": curve,
+        "slope": slope,
+        "latex": "" if is_mixture(candidate) else "\n".join(map(_latex, sites(candidate)[:MOST_SITES])),
+        "code": snippet(candidate, view.grammar),
+        "training": training,
+        "epochs": epochs,
+        "freshTraining": fresh,
+        "freshEpochs": fresh_epochs,
+        "constants": [c for outcome in row.trial.outcomes[:1] if any(outcome.constants) for c in outcome.constants],
+    }
+    return {name: value for name, value in kept.items() if value}
+
+
+_latex = lru_cache(maxsize=1 << 15)(latex)
+
+
+def _rounded(values: Document) -> Document:
+    return {name: float(f"{value:.6g}") if isinstance(value, float) else value for name, value in values.items()}
 
 
 def _seconds(trial: Trial) -> float | None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from symact.program.loading import shipped
 from symact.records import Metric, Trial
 from symact.store import Settings, Store
 
@@ -22,7 +23,7 @@ class StudyView:
         facts: (name, value) pairs: task, optimizer, grammar, seeds, versions, ...
         optimizer: its name; `""` where unknown.
         task: its name.
-        grammar: name of the grammar.
+        grammar: what `load_grammar` takes for it: the name if symact ships it, else that of a file.
         functions: what a `sum` of the mixture optimizer mixed first; empty for its own choice.
         seed: of the study.
         notes: number of a trial -> what its optimizer said when it asked for it.
@@ -65,13 +66,19 @@ def read_view(run: Path) -> StudyView:
             facts=facts,
             optimizer=settings.optimizer,
             task=settings.task.name,
-            grammar=grammar,
+            grammar=_grammar_file(store.grammar),
             functions=tuple(map(str, mixed)) if isinstance(mixed, list) else (),
             seed=settings.seed,
             metric=settings.metric,
             notes=store.notes(),
             goal=store.goal(),
         )
+
+
+def _grammar_file(grammar: Any) -> str:
+    name, text = str(getattr(grammar, "name", "")), getattr(grammar, "text", "")
+    own = shipped().get(name)
+    return name if own is not None and own.read_text(encoding="utf-8") == text else f"{name or 'grammar'}.toml"
 
 
 def _facts(settings: Settings, grammar: str) -> list[tuple[str, str]]:

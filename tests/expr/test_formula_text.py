@@ -36,8 +36,12 @@ def test_the_text_has_the_values_of_the_expression_with_its_constants(text, beta
     assert found == pytest.approx(expected, rel=1e-12, abs=1e-12) or (math.isnan(found) and math.isnan(expected))
 
 
-def test_without_constants_it_is_the_expression_as_written():
-    assert formula_text(parse("minus(x,tanh(x))", GRAMMAR), {}) == "minus(x,tanh(x))"
+def test_a_formula_without_constants_stays_as_it_is_written():
+    assert formula_text(parse("2*(x - tanh(x))", GRAMMAR), {}) == "2*(x - tanh(x))"
+
+
+def test_operators_of_a_grammar_become_mathematics_that_needs_no_grammar():
+    assert formula_text(parse("minus(x,tanh(x))", GRAMMAR), {}) == "x - (tanh(x) - 1)"
 
 
 def test_one_value_per_channel_is_no_formula():

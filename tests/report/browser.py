@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import base64
+import gzip
+import json
+import re
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -66,3 +70,10 @@ class Visit:
 def address(path: Path) -> str:
     """Where the browser finds a file."""
     return path.resolve().as_uri()
+
+
+def stored(text: str) -> dict[str, Any]:
+    """The document in the text of a page."""
+    found = re.search(r'<script type="text/plain" id="data">([A-Za-z0-9+/=]*)</script>', text)
+    assert found is not None
+    return json.loads(gzip.decompress(base64.b64decode(found[1])))

@@ -13,7 +13,7 @@ import pytest
 
 from symact.report import page
 from symact.report.document import document
-from tests.report.browser import Visit, address, chromium
+from tests.report.browser import Visit, address, chromium, stored
 from tests.report.studies import EVIL, view
 
 
@@ -122,7 +122,7 @@ def test_a_row_opens_its_curve_training_latex_and_code(visit):
     detail = page.locator("tr.detail")
     assert detail.locator("canvas").count() == 2
     assert r"\frac{x}{1 + e^{- x}}" in detail.inner_text()
-    assert 'symact.Activation("mul(identity(x),sigmoid(x))", grammar="first")' in detail.inner_text()
+    assert 'activation = symact.Activation("x*(1/(1 + exp(-x)))")' in detail.inner_text()
     page.keyboard.press("Enter")
     assert page.locator("tr.detail").count() == 0
 
@@ -155,9 +155,7 @@ def test_pointing_at_the_map_shows_a_function_and_a_click_pins_it(visit):
     over = page.locator("section.map .u-over")
     over.scroll_into_view_if_needed()
     box = over.bounding_box()
-    places = page.evaluate(
-        "JSON.parse(document.getElementById('data').textContent).studies[0].rows.map((row) => row.at)"
-    )
+    places = [row["at"] for row in stored(page.content())["studies"][0]["rows"]]
     x, y = places[0]
     xs, ys = [p[0] for p in places if p], [p[1] for p in places if p]
     across = (x - min(xs) + 0.03 * (max(xs) - min(xs))) / (1.06 * (max(xs) - min(xs)))

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import base64
 import json
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from symact.expr.tree import Expr, parse
 from symact.program.loading import load_grammar
@@ -18,8 +19,24 @@ from tests.report.studies import failure, finished, view
 
 
 def unpacked(text: str) -> np.ndarray:
-    steps = np.frombuffer(base64.b64decode(text), "<u2").astype(float)
+    """What the page makes of a small curve."""
+    bends, number, weight = [], 0, 1
+    for letter in text:
+        digit = curves.DIGITS.index(letter)
+        number, weight = number + digit % 32 * weight, 32 * weight
+        if digit < 32:
+            bends.append(-(number + 1) // 2 if number % 2 else number // 2)
+            number, weight = 0, 1
+    steps = np.cumsum(np.cumsum(bends)).astype(float)
     return np.where(steps > 0, (steps - 1) / 65534 * 2 * curves.LARGEST - curves.LARGEST, np.nan)
+
+
+@given(st.lists(st.floats(allow_nan=True, allow_infinity=True) | st.floats(-20, 20), min_size=1, max_size=101))
+def test_a_small_curve_is_read_back_whatever_its_values_are(values: list[float]):
+    given, found = np.array(values), unpacked(curves.packed(np.array(values)))
+    drawn = np.abs(given) <= curves.LARGEST
+    np.testing.assert_allclose(found[drawn], given[drawn], atol=4e-4)
+    assert np.isnan(found[~drawn]).all()
 
 
 def test_a_document_is_json_without_any_number_that_is_none():
@@ -38,20 +55,49 @@ def test_rows_stand_in_the_order_of_the_leaderboard_and_the_winner_is_the_first(
     assert study["counts"] == {"finished": 6, "crashed": 1}
 
 
-@pytest.mark.parametrize("text", ["tanh(x)", "x*sigmoid(x)", "1/x", "log(x)", "heaviside(x)", "exp(x)"])
+SMALL = ["tanh(x)", "x*sigmoid(x)", "1/x", "log(x)", "heaviside(x)", "exp(x)", "x*tanh(exp(exp(x)))", "0*x + 2"]
+
+
+@pytest.mark.parametrize("text", SMALL)
 def test_small_curves_hold_the_function_and_its_slope(text: str):
     expr = parse(text)
-    _, y, slope = curves.samples(expr, curves.LOW, curves.HIGH, {}, curves.POINTS)
-    packed, steep = curves.small_samples(expr, {})
-    for values, found in (
-        (y, unpacked(packed)),
-        (slope, unpacked(steep)),
-        (y, unpacked(curves.small_curves([expr])[0])),
-    ):
-        known = np.isfinite(values) & (np.abs(values) <= curves.LARGEST - 0.01)
+    _, *expected = curves.samples(expr, curves.LOW, curves.HIGH, {}, curves.POINTS)
+    for values, packed in zip(expected, curves.small_curves(expr, {}), strict=True):
+        found, known = unpacked(packed), np.isfinite(values) & (np.abs(values) <= curves.LARGEST - 0.01)
         assert np.isnan(found[np.isnan(values)]).all()
         assert np.isnan(found[np.abs(values) > curves.LARGEST + 0.01]).all()
         np.testing.assert_allclose(found[known], values[known], atol=5e-4)
+
+
+def test_every_row_has_what_it_shows_when_it_is_opened():
+    grammar = load_grammar("first")
+    others = tuple(
+        finished(text, 0.01, 0.02, 0.03, number=100 + place)
+        for place, text in enumerate(f"tanh({factor}*x)" for factor in range(1, 400))
+    )
+    nowhere = lambda functions, seed: np.full((len(functions), 2), np.nan)
+    rows = document([view(extra=others)], [nowhere])["studies"][0]["rows"]
+    assert len(rows) > 400
+    for row in rows:
+        assert {"curve", "slope", "latex", "code"} <= set(row)
+        assert ("training" in row) == (row["status"] == "finished")
+    assert parse(rows[0]["expression"], grammar)
+
+
+def test_long_training_curves_are_thinned_and_the_page_can_tell_which_epochs_are_left():
+    long, short = [float(i) for i in range(1, 1001)], [float(i) for i in range(1, 301)]
+    kept, epochs = curves.thinned([long, short])
+    assert (len(kept[0]), epochs) == (curves.MOST_EPOCHS, 1000)
+    assert (kept[0][0], kept[0][-1]) == (1.0, 1000.0)
+    assert kept[0] == [i * 999 // 99 + 1 for i in range(100)]
+    assert kept[1] == [epoch for epoch in kept[0] if epoch <= 300]
+    assert curves.thinned([short[:50]]) == ([short[:50]], 50)
+
+
+def test_learned_constants_enter_the_small_curve():
+    beta = parse("beta(x)", load_grammar("ramachandran"))
+    assert unpacked(curves.small_curves(beta, {"beta": 2.5})[0])[50] == pytest.approx(2.5, abs=5e-4)
+    assert unpacked(curves.small_curves(beta, {"beta": [1.0, 2.0]})[0])[50] == pytest.approx(1.0, abs=5e-4)
 
 
 def test_learned_constants_enter_the_curve():

@@ -3,12 +3,23 @@
 const SVG = 'http://www.w3.org/2000/svg', MATH = 'http://www.w3.org/1998/Math/MathML';
 const ELEMENTS = new Set(['mrow', 'mi', 'mn', 'mo', 'mtext', 'msub', 'msup', 'msqrt', 'mfrac', 'mtable', 'mtr', 'mtd']);
 
+const DIGITS = new Map([...'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_'].map((letter, value) => [letter, value]));
+
+// What `curves.packed` in Python wrote: second differences of steps from -largest to largest.
 function unpacked(text, grid) {
   if (!text) return null;
-  const bytes = atob(text), found = [];
-  for (let i = 0; i + 1 < bytes.length; i += 2) {
-    const step = bytes.charCodeAt(i) + 256 * bytes.charCodeAt(i + 1);
+  const found = [];
+  let slope = 0, step = 0, number = 0, weight = 1;
+  for (const letter of text) {
+    const digit = DIGITS.get(letter);
+    number += (digit % 32) * weight;
+    weight *= 32;
+    if (digit >= 32) continue;
+    slope += number % 2 ? -(number + 1) / 2 : number / 2;
+    step += slope;
     found.push(step ? ((step - 1) / 65534) * 2 * grid.largest - grid.largest : null);
+    number = 0;
+    weight = 1;
   }
   return found;
 }
@@ -27,18 +38,13 @@ function broken(values) {
   return values.map((value, i) => (i && value !== null && values[i - 1] !== null && Math.abs(value - values[i - 1]) > 40 * usual + 0.4 ? null : value));
 }
 
-function differences(values, grid) {
-  const step = (grid.high - grid.low) / (grid.points - 1);
-  return values.map((_, i) => (i && i + 1 < values.length && values[i - 1] !== null && values[i + 1] !== null ? (values[i + 1] - values[i - 1]) / (2 * step) : null));
-}
-
-function smallCurve(text, grid, slope) {
+function smallCurve(row, grid, withSlope) {
   const svg = document.createElementNS(SVG, 'svg');
   svg.setAttribute('class', 'curve');
   svg.setAttribute('viewBox', '0 0 100 56');
   svg.setAttribute('preserveAspectRatio', 'none');
   svg.setAttribute('aria-hidden', 'true');
-  const values = unpacked(text, grid);
+  const values = unpacked(row.curve, grid);
   if (!values) return svg;
   const inside = values.filter((value) => value !== null && Math.abs(value) <= 5);
   if (!inside.length) return svg;
@@ -65,7 +71,7 @@ function smallCurve(text, grid, slope) {
     if (kind) made.setAttribute('class', kind);
     svg.append(made);
   };
-  if (slope) path(unpacked(slope, grid) || differences(values, grid), 'slope');
+  if (withSlope) path(unpacked(row.slope, grid), 'slope');
   path(values, '');
   return svg;
 }

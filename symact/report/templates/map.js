@@ -19,7 +19,7 @@ function shares(scores) {
 }
 
 function card(row, grid) {
-  const parts = [expression(row.shown), smallCurve(row.curve, grid, row.slope || ' ')];
+  const parts = [expression(row.shown), smallCurve(row, grid, true)];
   const score = finished(row) ? `score ${number(row.score)}` : row.status.replaceAll('_', ' ');
   parts.push(el('div', { class: 'soft' }, `${score}${fresh(row) === null ? '' : `, fresh seeds ${number(fresh(row))}`} (${row.origin})`));
   return parts;

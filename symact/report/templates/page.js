@@ -64,7 +64,7 @@ function overview(all, open) {
     const best = study.rows[0] && study.best ? study.rows[0] : null;
     const made = el('tr', { class: 'row' },
       el('td', { class: 'function' }, el('button', { type: 'button' }, study.label)),
-      el('td', {}, best ? smallCurve(best.curve, grid) : ''),
+      el('td', {}, best ? smallCurve(best, grid) : ''),
       el('td', {}, best ? expression(best.shown) : 'nothing finished'),
       el('td', { class: 'number' }, best ? number(fresh(best) ?? best.score) : ''),
       el('td', { class: 'number far' }, best ? versusCell(best.versus_relu) : ''),
@@ -150,8 +150,15 @@ async function listen(all) {
   }
 }
 
-function start() {
-  const all = JSON.parse(document.getElementById('data').textContent);
+async function start() {
+  const bytes = Uint8Array.from(atob(document.getElementById('data').textContent), (letter) => letter.charCodeAt(0));
+  let all;
+  try {
+    all = await new Response(new Blob([bytes]).stream().pipeThrough(new DecompressionStream('gzip'))).json();
+  } catch {
+    document.getElementById('page').replaceChildren(el('p', {}, 'This page cannot be unpacked: it is damaged, or the browser is older than 2023.'));
+    return;
+  }
   render(all);
   if (all.live) listen(all);
 }

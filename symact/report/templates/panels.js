@@ -25,7 +25,7 @@ const CHARTS = {
       const node = chart.nodes[place], row = rows.get(node.number), again = seen.has(place);
       seen.add(place);
       const label = el('span', {}, expression(node.text), ' ', el('span', { class: 'soft small' }, node.score === null ? 'failed' : number(node.score)), ' ', el('span', { class: 'how' }, node.how || node.origin), again && node.parents.length ? el('span', { class: 'soft small' }, ' (parents above)') : null);
-      const item = el('li', {}, el('div', { class: 'node' }, row ? smallCurve(row.curve, grid) : null, label));
+      const item = el('li', {}, el('div', { class: 'node' }, row ? smallCurve(row, grid) : null, label));
       if (!again && node.parents.length) item.append(el('ul', { class: 'tree' }, ...node.parents.map(branch)));
       return item;
     };

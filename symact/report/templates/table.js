@@ -16,7 +16,7 @@ const fresh = (row) => (row.confirmed && row.confirmed.score !== null ? row.conf
 // Heading, what is sorted by, what is shown, classes, and whether it is worth a column. Smaller ranks are better.
 const COLUMNS = [
   { key: 'rank', label: '#', value: (row) => row.rank, cell: (row) => (finished(row) ? String(row.rank) : ''), css: 'number', up: true },
-  { key: 'curve', label: '', cell: (row, grid) => smallCurve(row.curve, grid), css: '' },
+  { key: 'curve', label: '', cell: (row, grid) => smallCurve(row, grid), css: '' },
   { key: 'expression', label: 'function', value: (row) => row.shown, cell: (row) => el('button', { type: 'button', 'aria-label': `details of ${row.shown}` }, expression(row.shown), row.name ? el('div', { class: 'between' }, row.name) : null), css: 'function', up: true },
   { key: 'fresh', label: 'fresh seeds', value: fresh, cell: (row) => number(fresh(row)), css: 'number', worth: (rows) => rows.some((row) => fresh(row) !== null) },
   { key: 'score', label: 'search score', value: (row) => row.score, cell: (row) => (finished(row) ? number(row.score) : el('span', { class: 'bad small' }, row.status)), css: 'number' },
@@ -140,21 +140,21 @@ function copyable(text) {
   return el('div', { class: 'copy' }, shown, button);
 }
 
-function code(row, study) {
-  const text = JSON.stringify(row.expression), grammar = study.grammar ? `, grammar=${JSON.stringify(study.grammar)}` : '';
-  return `import symact\n\nactivation = symact.Activation(${text}${grammar})  # an nn.Module`;
-}
+// The epochs that are drawn; of a long training `curves.thinned` in Python keeps these.
+const epochsOf = (total, kept) => Array.from({ length: kept }, (_, i) => (total > kept ? Math.floor((i * (total - 1)) / (kept - 1)) : i) + 1);
 
 function details(row, study, grid) {
   const left = el('div', {}), right = el('div', {});
   const values = unpacked(row.curve, grid);
-  if (values) left.append(el('h3', {}, 'Function and derivative'), curveChart(gridX(grid), values, unpacked(row.slope, grid) || differences(values, grid), [], 220));
-  for (const [name, title] of [['training', 'Training, per seed'], ['freshTraining', 'Training on the fresh seeds']]) {
+  if (values && values.some((value) => value !== null)) left.append(el('h3', {}, 'Function and derivative'), curveChart(gridX(grid), values, unpacked(row.slope, grid), [], 220));
+  else left.append(el('h3', {}, 'Function and derivative'), el('p', { class: 'soft small' }, `Nothing to draw: between ${short(grid.low)} and ${short(grid.high)} it is not finite, or beyond \u00b1${grid.largest}.`));
+  for (const [name, total, title] of [['training', 'epochs', 'Training, per seed'], ['freshTraining', 'freshEpochs', 'Training on the fresh seeds']]) {
     if (!row[name]) continue;
     const length = Math.max(...row[name].map((curve) => curve.length));
     const series = row[name].map((y, index) => ({ name: `seed ${index + 1}`, y: Array.from({ length }, (_, i) => y[i] ?? null) }));
-    right.append(lineChart({ title, x: Array.from({ length }, (_, i) => i + 1), series, across: 'epoch', up: '', height: 200 }));
+    right.append(lineChart({ title, x: epochsOf(row[total], length), series, across: 'epoch', up: '', height: 200 }));
   }
+  if (finished(row) && !row.training && !row.freshTraining) right.append(el('h3', {}, 'Training'), el('p', { class: 'soft small' }, 'The task returned no training curve. It may: a list `curve` among the metrics of its outcome.'));
   const facts = el('dl', {});
   const fact = (name, value) => { if (value || value === 0) facts.append(el('dt', {}, name), el('dd', {}, value)); };
   fact('published as', row.name);
@@ -173,7 +173,7 @@ function details(row, study, grid) {
   }
   const how = el('div', {}, facts);
   if (row.latex) how.append(el('h3', {}, 'LaTeX'), copyable(row.latex));
-  how.append(el('h3', {}, 'Python'), copyable(code(row, study)));
+  how.append(el('h3', {}, 'Python'), copyable(row.code));
   return el('div', { class: 'detail' }, el('div', { class: 'grid' }, left, right.childNodes.length ? right : '', how));
 }
 
@@ -203,7 +203,7 @@ function csv(rows) {
 }
 
 function json(study, rows) {
-  const dropped = new Set(['curve', 'slope', 'at', 'mathml']);
+  const dropped = new Set(['curve', 'slope', 'at']);
   const trials = rows.map((row) => Object.fromEntries(Object.entries(row).filter(([name]) => !dropped.has(name))));
   return JSON.stringify({ study: study.label, facts: Object.fromEntries(study.facts), trials }, null, 2);
 }
