@@ -92,6 +92,7 @@ def _details(row: Row, view: StudyView) -> Document:
         "curve": curve,
         "slope": slope,
         "latex": "" if is_mixture(candidate) else "\n".join(map(_latex, sites(candidate)[:MOST_SITES])),
+        "gate": len(curves.first_site(candidate).inputs) > 1,
         "code": snippet(candidate, view.grammar),
         "training": training,
         "epochs": epochs,

@@ -36,10 +36,11 @@ def snippet(candidate: Candidate, grammar: str) -> str:
 
 @lru_cache(maxsize=1 << 15)
 def _activation(expression: Expr) -> str:
+    kind = "Gate" if len(expression.inputs) > 1 else "Activation"
     if expression.parameters:
-        return f"symact.Activation({json.dumps(str(expression))}, grammar)"
+        return f"symact.{kind}({json.dumps(str(expression))}, grammar)"
     try:
         text = formula_text(expression, {})
     except (SymactError, KeyError):
         text = str(expression)
-    return f"symact.Activation({json.dumps(text)})"
+    return f"symact.{kind}({json.dumps(text)})"

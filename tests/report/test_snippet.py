@@ -32,6 +32,13 @@ def test_a_function_with_parameters_keeps_them_learnable():
     assert [name for name, _ in names["activation"].named_parameters()] == ["beta"]
 
 
+def test_a_function_of_two_inputs_is_a_gate():
+    grammar = parse_grammar('name = "two"\ninputs = ["x", "g"]\n[unary]\nbent = "x + 1"\n[binary]\nless = "a - b"')
+    names: dict = {}
+    exec(snippet(parse("less(bent(x),g)", grammar), "two.toml"), names)
+    torch.testing.assert_close(names["activation"](X, X / 2), X / 2 + 1)
+
+
 def test_several_sites_have_a_module_each():
     names: dict = {}
     exec(snippet((parse("bent(x)", OWN), parse("relu(x)")), "own.toml"), names)

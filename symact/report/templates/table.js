@@ -146,8 +146,9 @@ const epochsOf = (total, kept) => Array.from({ length: kept }, (_, i) => (total 
 function details(row, study, grid) {
   const left = el('div', {}), right = el('div', {});
   const values = unpacked(row.curve, grid);
-  if (values && values.some((value) => value !== null)) left.append(el('h3', {}, 'Function and derivative'), curveChart(gridX(grid), values, unpacked(row.slope, grid), [], 220));
-  else left.append(el('h3', {}, 'Function and derivative'), el('p', { class: 'soft small' }, `Nothing to draw: between ${short(grid.low)} and ${short(grid.high)} it is not finite, or beyond \u00b1${grid.largest}.`));
+  const title = row.gate ? 'Function and derivative in x, where g is 1' : 'Function and derivative';
+  if (values && values.some((value) => value !== null)) left.append(el('h3', {}, title), curveChart(gridX(grid), values, unpacked(row.slope, grid), [], 220));
+  else left.append(el('h3', {}, title), el('p', { class: 'soft small' }, `Nothing to draw: between ${short(grid.low)} and ${short(grid.high)} it is not finite, or beyond \u00b1${grid.largest}.`));
   for (const [name, total, title] of [['training', 'epochs', 'Training, per seed'], ['freshTraining', 'freshEpochs', 'Training on the fresh seeds']]) {
     if (!row[name]) continue;
     const length = Math.max(...row[name].map((curve) => curve.length));
