@@ -45,7 +45,7 @@ def formula_text(expr: Expr, constants: Mapping[str, float | list[float]]) -> st
 
 def _needs_no_grammar(expr: Expr) -> bool:
     try:
-        return to_sympy(parse(str(expr))) == to_sympy(expr)
+        return bool(to_sympy(parse(str(expr))) == to_sympy(expr))
     except FormulaError:
         return False
 
