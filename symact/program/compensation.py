@@ -2,7 +2,9 @@
 
 In: a Program, and for which precision. Out: the same function, in which the angle of a sine, cosine or tangent that is
 a polynomial of the inputs comes with what rounding took from it: `product_rest` and `sum_rest` are exact, and constants
-bring what float32, or float64, cannot hold of them. Derivatives are taken before this, since a rest has none.
+bring what float32, or float64, cannot hold of them. A multiple of pi by a whole number (or that by a power of two)
+loses its whole turns first, which is exact: `sin(pi*x)` is 0 at 1e30. Derivatives are taken before this, since a rest
+has none.
 """
 
 from __future__ import annotations
@@ -10,6 +12,7 @@ from __future__ import annotations
 import math
 from fractions import Fraction
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 from mpmath import mp, mpf
@@ -80,14 +83,16 @@ class _Compensation:
         if constant is not None:
             return Value(self.builder, self.builder.const(constant))
         arguments = [self.values[a] for a in self._arguments(number)]
-        rest = self._rest(self._arguments(number)[0]) if name in _CIRCULAR else None
+        if name not in _CIRCULAR:
+            return call(name, *arguments)
+        turned, rest = self._turned(self._arguments(number)[0])
         if rest is None:
             return call(name, *arguments)
         self.used = True
         angle = arguments[0]
         if name in ("sin", "cos"):
-            return call(f"{name}_sum", angle, rest)
-        sine, cosine = call("sin_sum", angle, rest), call("cos_sum", angle, rest)
+            return call(f"{name}_sum", turned, rest)
+        sine, cosine = call("sin_sum", turned, rest), call("cos_sum", turned, rest)
         if name == "tan":
             return sine / cosine
         small = call("lt", call("abs", angle), 2.0)
@@ -95,6 +100,38 @@ class _Compensation:
         divisor = call("where", small, 2.0, angle)
         far = sine / divisor
         return call("where", small, near, far if name == "sinc" else (cosine - far) / divisor)
+
+    def _turned(self, number: int) -> tuple[Value, Value | None]:
+        """A value but for whole turns, and what rounding takes from that."""
+        name, arguments = self._name(number), self._arguments(number) if self._name(number) else ()
+        if not self._polynomial[number]:
+            return self.values[number], None
+        match name:
+            case "neg":
+                value, rest = self._turned(arguments[0])
+                return -value, None if rest is None else -rest
+            case "max" | "min":
+                return self._turned(next(a for a in arguments if self._constant(a) is None))
+            case "add" | "sub":
+                (first, one), (second, other) = map(self._turned, arguments)
+                if name == "sub":
+                    second, other = -second, None if other is None else -other
+                return first + second, _total([call("sum_rest", first, second), one, other])
+            case "mul":
+                for constant, factor in (arguments, arguments[::-1]):
+                    known = self._constant(constant)
+                    turn = None if known is None else _turn(known)
+                    if turn is not None:
+                        value = self.values[factor]
+                        value = value - turn * call("floor", value * (1.0 / turn) + 0.5)
+                        return self._times(constant, factor, value)
+        return self.values[number], self._rest(number)
+
+    def _times(self, constant: int, factor: int, value: Value) -> tuple[Value, Value | None]:
+        """A constant times a value that stands for a factor, and what rounding takes from that."""
+        number, rest, left = self.values[constant], self._rest(constant), self._rest(factor)
+        parts = [None if rest is None else rest * value, None if left is None else left * number]
+        return number * value, _total([call("product_rest", number, value), *parts])
 
     def _rest(self, number: int) -> Value | None:
         """What rounding took from a value; None for nothing, and where the value is no polynomial."""
@@ -138,24 +175,52 @@ def _total(parts: list[Value | None]) -> Value | None:
     return total
 
 
+@lru_cache(maxsize=4096)
+def _turn(constant: float) -> float | None:
+    """The period of `sin(constant*u)` in `u`, where that is a power of two; else None."""
+    ratio = constant / math.pi
+    if not 1e-6 < abs(ratio) < 1e6:
+        return None
+    near = Fraction(ratio).limit_denominator(1024)
+    if not _same(float(near), ratio) or not _power_of_two(float(near.denominator)):
+        return None
+    whole = near.numerator
+    return float(2 * near.denominator / (whole & -whole))
+
+
 def _power_of_two(value: float) -> bool:
     return math.isfinite(value) and abs(math.frexp(value)[0]) == 0.5
 
 
 @lru_cache(maxsize=4096)
 def remainder(value: float, double: bool) -> float:
-    """What a precision does not hold of the number that is meant: a part of pi, a short decimal, or a ratio."""
+    """What a precision does not hold of the number that is meant."""
     if not math.isfinite(value) or not 1e-30 < abs(value) < 1e30:
         return 0.0
     held = value if double else float(np.float32(value))
     with mp.workprec(300):
-        ratio = Fraction(value / math.pi).limit_denominator(64)
-        turns = mp.pi * ratio.numerator / ratio.denominator
-        if ratio and _same(float(turns), value):
-            return float(turns - mpf(held))
-    text, ratio = repr(value), Fraction(value).limit_denominator(1000)
-    meant = Fraction(text) if len(text) <= 13 else ratio if _same(float(ratio), value) else Fraction(value)
-    return float(meant - Fraction(held))
+        return float(_meant(value) - mpf(held))
+
+
+def _meant(value: float) -> Any:
+    """A part of pi, a root of a ratio or of that, a short decimal, a ratio, or else just the number."""
+    text = repr(value)
+    if len(text) <= 13:
+        return _quotient(Fraction(text))
+    for unit, most in ((mpf(1), 1000), (mp.pi, 64)):
+        ratio = Fraction(float(value / unit)).limit_denominator(most)
+        if ratio and _same(float(_quotient(ratio) * unit), value):
+            return _quotient(ratio) * unit
+    for unit in (mpf(1), mp.pi, mp.pi**2, 1 / mp.pi):
+        ratio = Fraction(float(mpf(value) ** 2 / unit)).limit_denominator(64)
+        root = mp.sqrt(_quotient(ratio) * unit) * (1 if value > 0 else -1)
+        if ratio and _same(float(root), value):
+            return root
+    return mpf(value)
+
+
+def _quotient(ratio: Fraction) -> Any:
+    return mpf(ratio.numerator) / ratio.denominator
 
 
 def _same(a: float, b: float) -> bool:

@@ -29,6 +29,12 @@ def invertible(values: Values, found: dict[str, int]) -> bool:
     return 1e-30 < abs(_number(values, found["c"])) < 1e30
 
 
+def huge(values: Values, found: dict[str, int]) -> bool:
+    """c is so large that a product with it overflows before a sum does, and d about as large."""
+    c, d = _number(values, found["c"]), _number(values, found["d"])
+    return abs(c) > 1e100 and 1e-10 < abs(d / c) < 1e10
+
+
 def positive(values: Values, found: dict[str, int]) -> bool:
     """c is above zero."""
     return _number(values, found["c"]) > 0

@@ -13,6 +13,7 @@ from symact.program.conditions import (
     Condition,
     falling_factor,
     half_turn,
+    huge,
     inverse,
     invertible,
     minus_half_turn,
@@ -65,6 +66,10 @@ _SOFTPLUS_DIFFERENCE = (
     " where(0 < min(u, v), 0, softplus(u)) - softplus(v))"
 )
 
+# Of u + c and u: where u is large, their ratio is close to 1.
+_LOG_RATIO = (
+    "where(2*abs(c) < abs(u), log1p(where(2*abs(c) < abs(u), c/u, 1)), log(where(2*abs(c) < abs(u), 1, (u + c)/u)))"
+)
 # Signs and constants move to one place, so that the rows below meet one form of each pattern.
 _NORMAL = (
     _row(f"abs(u + c) - abs(u + d) -> abs({_CLIPPED} + c) - abs({_CLIPPED} + d)", near),
@@ -151,6 +156,8 @@ _EXPONENTIALS = (
     _row("pow(ndtr(u), v) -> exp(v*log_ndtr(u))"),
     _row("cosh(u) - 0.5*exp(u) -> 0.5*exp(-u)"),
     _row("sinh(u) - 0.5*exp(u) -> -0.5*exp(-u)"),
+    _row("exp(u + c) - exp(u) -> exp(u)*(exp(c) - 1)"),
+    _row("exp(u) - exp(u + c) -> exp(u)*(1 - exp(c))"),
     _row("exp(u) - expm1(u) -> 1"),
     _row("expm1(u) - exp(u) -> -1"),
     _row("where(w, u, v) - u*sigmoid(u) -> where(w, u*sigmoid(-u), v - u*sigmoid(u))"),
@@ -178,6 +185,16 @@ _LOGARITHMS = (
     _row("log1p(u) - log(u) -> where(1 < u, log1p(1/u), where(1 < u, 0, log1p(u)) - log(u))"),
     _row("log(u) - log1p(u) -> -(log1p(u) - log(u))"),
     _row("(u + 1)*log1p(u) - u*log(u) -> u*(log1p(u) - log(u)) + log1p(u)"),
+    _row("u*log(u) - (u + 1)*log1p(u) -> -((u + 1)*log1p(u) - u*log(u))"),
+    _row("(u + c)*log(u + c) - u*log(u) -> u*(log(u + c) - log(u)) + c*log(u + c)"),
+    _row("u*log(u) - (u + c)*log(u + c) -> -(u*(log(u + c) - log(u)) + c*log(u + c))"),
+    _row(
+        "log(u + c) - log(u) -> where(2*abs(c) < u, log1p(c/u), where(2*abs(c) < u, 0, log(u + c)) - log(u))",
+        unbounded,
+    ),
+    _row("log(u) - log(u + c) -> -(log(u + c) - log(u))", unbounded),
+    _row(f"log((u + c)/u) -> {_LOG_RATIO}"),
+    _row(f"log(u/(u + c)) -> -{_LOG_RATIO}"),
     _row("log1p(expm1(u)) -> u"),
     _row("log((u + 1)/(1 - u)) -> log1p(u) - log1p(-u)"),
     _row("log((1 - u)/(u + 1)) -> log1p(-u) - log1p(u)"),
@@ -347,9 +364,32 @@ _ROOTS = (
         "sqrt(u*u + v) - u -> where(0 < u, v/(where(0 < u, sqrt(u*u + v), 1) + u), where(0 < u, 0, sqrt(u*u + v)) - u)"
     ),
     _row("u - sqrt(u*u + v) -> -(sqrt(u*u + v) - u)"),
+    _row(
+        "sqrt((u + c)*(u + d)) - u"
+        " -> where(0 < u, (c*d)/(where(0 < u, sqrt((u + c)*(u + d)), 1) + u),"
+        " where(0 < u, 0, sqrt((u + c)*(u + d))) - u)",
+        opposite,
+    ),
+    _row(
+        "sqrt((u + c)*(u + d)) + u"
+        " -> where(u < 0, (c*d)/(where(u < 0, sqrt((u + c)*(u + d)), 1) - u),"
+        " where(u < 0, 0, sqrt((u + c)*(u + d))) + u)",
+        opposite,
+    ),
+    _row("u - sqrt((u + c)*(u + d)) -> -(sqrt((u + c)*(u + d)) - u)", opposite),
 )
 
+
+def _power_differences(power: str, shifted: str) -> tuple[Rewrite, Rewrite]:
+    """Two powers whose bases differ by a constant: where the bases are large, by their ratio."""
+    far = "2*abs(c) < abs(u)"
+    text = f"where({far}, {power}*expm1(v*log1p(where({far}, c/u, 1))), where({far}, 0, {shifted}) - {power})"
+    return _row(f"{shifted} - {power} -> {text}"), _row(f"{power} - {shifted} -> -{text}")
+
+
 _POWERS = (
+    *_power_differences("pow(u, v)", "pow(u + c, v)"),
+    *_power_differences("sign(u)*pow(abs(u), v)", "sign(u + c)*pow(abs(u + c), v)"),
     _row("pow(u*u, v) -> pow(abs(u), 2*v)"),
     _row("pow(1/u, v) -> pow(u, -v)"),
     _row(
@@ -422,6 +462,10 @@ _QUOTIENTS = (
     _row("c*u - c*(u + d) -> -(c*d)", total),
     _row("c*(u + d) - c*u -> c*d", total),
     _row("1 - u/(abs(u) + 1) -> ((abs(u) - u) + 1)/(abs(u) + 1)"),
+    _row("u/(abs(u) + 1) + 1 -> ((abs(u) + u) + 1)/(abs(u) + 1)"),
+    _row("c*(u/(abs(u) + 1)) + c -> c*(u/(abs(u) + 1) + 1)"),
+    _row("c - c*(u/(abs(u) + 1)) -> c*(1 - u/(abs(u) + 1))"),
+    _row("c*u + d -> c*(u + d/c)", huge),
     _row("u - u*v -> u*(1 - v)"),
     _row("u*v - u -> u*(v - 1)"),
     _row("v*u - u -> u*(v - 1)"),  # A product is matched in the order that fits its first variable.

@@ -14,7 +14,7 @@ from symact.backends.select import SELECTOR
 from symact.expr.operators import Parameter, Vocabulary
 from symact.expr.tree import parse, to_sympy
 
-SIZES = (1e-12, 1e-4, 0.03, 0.7, 1.0002041, 1.5, 6.0, 20.0, 30.0, 100.0, 1000.0, 1e6)
+SIZES = (1e-12, 1e-4, 0.03, 0.7, 1.0002041, 1.5, 6.0, 20.0, 30.0, 100.0, 1000.0, 1e6, 4e15)
 EVERYWHERE = tuple(sign * size for size in SIZES for sign in (1.0, -1.0))
 FORMULAS = [
     # logarithms
@@ -33,6 +33,11 @@ FORMULAS = [
     "log(abs(x*sigmoid(x)))",
     "log(x + sqrt(x*x - 1))",
     "log(x)/(x - 1)",
+    "(x + 3)*log(x + 3) - x*log(x)",
+    "x*log(x) - (x + 1)*log(x + 1)",
+    "x*log((x + 1)/x)",
+    "log(x/(x - 3))",
+    "log(x) - log(x + 5)",
     # roots and quotients
     "x*(1 + x/sqrt(1 + x**2))/2",
     "1 - x/sqrt(x**2 + 1)",
@@ -42,9 +47,16 @@ FORMULAS = [
     "sqrt(1 + x) - 1",
     "10/(1 - x*x)",
     "1/(x*x - 4)",
+    "x - sqrt(x*x - 1)",
+    "sqrt(x**2 - 9) + x",
+    "cbrt(x + 1) - cbrt(x)",
+    "x**0.25 - (x + 2)**0.25",
+    "(1.7e308*x - 1.7e308)/1e308",
     # saturation
     "x*(atan(x)/pi + 1/2)",
     "1 - 2*atan(x)/pi",
+    "x*(0.5 + 0.5*x/(1 + abs(x)))",
+    "exp(x) - exp(x - 1)",
     "x*tanh(exp(x))",
     "x*erf(0.75*exp(0.75*x))",
     "x*log(2 - exp(-exp(x)))",

@@ -75,6 +75,12 @@ def test_no_float64_is_needed_for_ordinary_inputs(text: str) -> None:
         ("log(tan(pi/4 + x/2))", -1739898355712.0),
         ("cos(pi*x/3)", 1e15),
         ("sin(30*x)", 1e20),
+        ("x*sin(pi*x)", -1.1443366552561254e18),
+        ("cos(3*pi*x/4 - 1)", 1e30),
+        ("tan(pi/2*(x + 0.5))", 1e30),
+        ("sinc(2*pi*x)", 123456.78),
+        ("sin(sqrt(2)*x)", 1e15),
+        ("cos(sqrt(2*pi/3)*x)", 1e15),
     ],
 )
 def test_angles_beyond_the_precision_are_reduced_as_they_are_meant(text: str, x: float) -> None:
