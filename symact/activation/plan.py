@@ -43,6 +43,7 @@ class Plan:
         wide: the kernel that computes in float64 what float32 is not enough for.
         bound: the largest |x| up to which `narrow` is right for a tensor of float32 or less: inf where it
             always is, and negative where it never is.
+        seen: whether the values of parameters can be looked at; then `narrow` is for those of ordinary size alone.
         small: `narrow`, where small tensors may take their own path.
     """
 
@@ -51,10 +52,13 @@ class Plan:
     narrow: Kernel | None = None
     wide: Kernel | None = None
     bound: float = math.inf
+    seen: bool = False
     small: NativeKernel | None = None
 
-    def exceeds(self, x: Tensor) -> bool:
-        """Whether `x` has values at which float32 is not enough."""
+    def exceeds(self, x: Tensor, parameters: tuple[Tensor, ...] = ()) -> bool:
+        """Whether `x` or the parameters have values at which float32 is not enough."""
+        if self.seen and x.dtype != torch.float64 and not all(map(_ordinary, parameters)):
+            return True
         if self.bound == math.inf or x.dtype == torch.float64 or not x.numel():
             return False
         if self.bound < 0:
@@ -102,13 +106,15 @@ def plan(program: Program, device: str = "cpu", double: bool = False) -> Plan:
         small = len(program.inputs) == 1
         if found.limit == math.inf:
             kernel = SELECTOR.kernel(device, *forms)
-            return Plan(generation, forms, kernel, small=kernel if small and isinstance(kernel, NativeKernel) else None)
+            exact = None if small else SELECTOR.kernel(device, wide(program), wide(backward(program)))
+            native = kernel if small and isinstance(kernel, NativeKernel) else None
+            return Plan(generation, forms, kernel, exact, seen=exact is not None, small=native)
         kernel = SELECTOR.kernel(device, *forms) or kernel
         exact = SELECTOR.kernel(device, wide(program), wide(backward(program))) or kernel
         mended = _mended(forms, exact, found)
     if mended is not None:
-        return Plan(generation, forms, mended, exact, small=mended if small else None)
-    return Plan(generation, forms, kernel, exact, found.limit)
+        return Plan(generation, forms, mended, exact, seen=not small, small=mended if small else None)
+    return Plan(generation, forms, kernel, exact, found.limit, seen=not small)
 
 
 def _unseen_plan(program: Program, device: str, kernel: Kernel) -> Plan:
@@ -202,6 +208,18 @@ def undisturbed() -> Iterator[None]:
             yield
     finally:
         set_tracing(tracing)
+
+
+# What a parameter may be, beside 0, so that float32 is as good as for those that were examined.
+_SMALLEST, _GREATEST = 1e-6, 100.0
+
+
+def _ordinary(parameter: Tensor) -> bool:
+    if parameter.dim() == 0:
+        size = abs(parameter.item())
+        return size == 0.0 or _SMALLEST <= size <= _GREATEST
+    sizes = parameter.detach().abs()
+    return bool((((sizes >= _SMALLEST) & (sizes <= _GREATEST)) | (sizes == 0.0)).all())
 
 
 def _double(tensors: tuple[Tensor, ...]) -> tuple[Tensor, ...]:

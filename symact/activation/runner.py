@@ -272,7 +272,7 @@ class Runner:
                 return self._by_kernel(_channels_second(x, channel_dim), parameters, 1).reshape(x.shape)
         if not plan.narrow.supports(x, parameters):
             return self._by_operations(x, parameters, channel_dim)
-        exceeds = plan.exceeds(x)
+        exceeds = plan.exceeds(x, parameters)
         if torch.is_grad_enabled() and (x.requires_grad or any(p.requires_grad for p in parameters)):
             result: Tensor = _apply_fused(self, plan, exceeds, x, *parameters)
             return result

@@ -105,6 +105,12 @@ WITH_PARAMETERS = [
     ("sin(p*x)", 1234.5, 17.3),
     ("x*tanh(exp(p*x))", 900.0, 1.7),
     ("log(1 + exp(p*x))/p", 2000.0, 3.0),
+    # parameters of other sizes than float32 was examined for
+    ("sqrt(x*x + p*p)", 1.88786, 2.72557e19),
+    ("9*x**4 - p**4 + 2*(p*p)", -5.4e7, -9.4e8),
+    ("(x*x - 4*p*p)/(x*x + 4*p*p)", -831225.0, 9.08549e20),
+    ("x*p/(((x + p)*(x + p))*((x + p) + 1))", 9683220032.0, -5.81191e20),
+    ("cbrt(x/(2*p))", 5.6e16, 1.7e-26),
 ]
 
 
