@@ -13,17 +13,15 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from scipy.special import stdtr
-
 from symact.equivalence.index.function_index import FunctionIndex
 from symact.expr.tree import Candidate, Expr, candidate_text, from_document, sites
 from symact.records import Direction, Metric, Status, Trial
 from symact.report.frames import frame, table_html
 from symact.report.leaderboard import MINIMUM_PAIRS, Difference, leaderboard, paired_difference
 from symact.report.naming import known_name, shown
+from symact.report.paired import SIGNIFICANCE, holm, paired_p
 from symact.store import Store
 
-SIGNIFICANCE = 0.05
 NAMED = 8  # functions that share the first place, in the note below the table
 
 
@@ -263,26 +261,6 @@ class Comparison:
                 notes.append(f"not told apart from the first place: {', '.join(tied[:NAMED])}{more}")
         notes += [f"{row.expression}: the same function as {row.same_as}" for row in self.rows if row.same_as]
         return notes
-
-
-def holm(values: Sequence[float]) -> list[float]:
-    """p values corrected for their number by Holm's step-down method."""
-    order = sorted(range(len(values)), key=values.__getitem__)
-    corrected, largest = [0.0] * len(values), 0.0
-    for rank, position in enumerate(order):
-        largest = max(largest, min(1.0, (len(values) - rank) * values[position]))
-        corrected[position] = largest
-    return corrected
-
-
-def paired_p(scores: Sequence[float], reference: Sequence[float]) -> float:
-    """The two-sided p value of the paired t test; 1 where no pair differs, 0 where all differ by the same."""
-    pairs = [a - b for a, b in zip(scores, reference, strict=True)]
-    mean = math.fsum(pairs) / len(pairs)
-    error = math.sqrt(math.fsum((pair - mean) ** 2 for pair in pairs) / (len(pairs) - 1) / len(pairs))
-    if error == 0:
-        return 1.0 if mean == 0 else 0.0
-    return float(2 * stdtr(len(pairs) - 1, -abs(mean) / error))
 
 
 def _site(candidate: Candidate, settings: Any) -> int | None:

@@ -26,6 +26,7 @@ from symact.report import curves
 from symact.report.function_map import places
 from symact.report.leaderboard import Difference, Row, is_relu, leaderboard, winner
 from symact.report.learned import panels
+from symact.report.paired import SIGNIFICANCE
 from symact.report.snippet import snippet
 from symact.report.view import StudyView
 
@@ -187,14 +188,20 @@ def confidence(row: Row) -> str:
     for name, versus in named:
         groups.setdefault(_verdict(versus), []).append(name)
     said = ", and ".join(verdict.format(" and ".join(names)) for verdict, names in groups.items())
-    return f"On {named[0][1].pairs} {seeds}, it {said}."
+    tests = max(versus.tests for _, versus in named)
+    corrected = f" (p below {SIGNIFICANCE} after Holm's correction for the {tests} differences that were tested)"
+    return f"On {named[0][1].pairs} {seeds}, it {said}{corrected * any(v.better for _, v in named)}."
 
 
 def _verdict(versus: Difference) -> str:
     if versus.better:
         return "beats {} by more than chance explains"
     apart = versus.low > 0 or versus.high < 0
-    return "is worse than {}" if apart else "cannot be told from {}: the interval contains zero"
+    if not apart:
+        return "cannot be told from {}: the interval contains zero"
+    if versus.p >= SIGNIFICANCE:
+        return f"cannot be told from {{}}: with {versus.tests} differences tested, one like this comes by chance"
+    return "is worse than {}"
 
 
 def best_so_far(trials: Sequence[Trial]) -> list[float | None]:

@@ -3,7 +3,8 @@
 In: the trials of a study and their confirmations (the best few and ReLU, trained again on common
 fresh seeds). Out: frozen rows, best first, then what failed. A difference to ReLU is the mean of
 the paired differences per seed with its 95 % t interval; fresh seeds are used where there are any,
-since the seeds that a search saw flatter its winner.
+since the seeds that a search saw flatter its winner. All differences on the same seeds are tested together: what is
+called better has a p value below 0.05 after Holm's correction for their number.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from scipy.special import stdtrit
 from symact.expr.tree import Expr, candidate_text, is_mixture
 from symact.records import Direction, Status, Trial
 from symact.report.naming import known_name, shown
+from symact.report.paired import SIGNIFICANCE, holm, paired_p
 
 MINIMUM_PAIRS = 3
 CONFIDENCE = 0.95
@@ -33,7 +35,9 @@ class Difference:
         low: lower end of the 95 % interval.
         high: upper end.
         pairs: number of pairs.
-        better: the whole interval is on the better side of 0.
+        better: it is an improvement, and its p value, Holm-corrected for `tests`, is below 0.05.
+        p: of the paired t test, Holm-corrected for `tests`.
+        tests: how many were made on the same seeds.
     """
 
     difference: float
@@ -41,6 +45,8 @@ class Difference:
     high: float
     pairs: int
     better: bool = False
+    p: float = 1.0
+    tests: int = 1
 
 
 @dataclass(frozen=True)
@@ -122,7 +128,8 @@ def paired_difference(
     quantile = float(stdtrit(len(pairs) - 1, (1 + CONFIDENCE) / 2))
     half = quantile * math.sqrt(variance / len(pairs))
     low, high = mean - half, mean + half
-    return Difference(mean, low, high, len(pairs), high < 0 if direction is Direction.minimize else low > 0)
+    p = paired_p(scores, reference)
+    return Difference(mean, low, high, len(pairs), p < SIGNIFICANCE and direction.merit(mean) > 0, p)
 
 
 def is_relu(trial: Trial) -> bool:
@@ -148,7 +155,25 @@ def leaderboard(trials: Iterable[Trial], confirmations: Iterable[Trial] = ()) ->
     rows = sorted((Row(trial, confirmed.get(trial.candidate)) for trial in best.values()), key=_order)
     relu = next((row for row in rows if is_relu(row.trial)), None)
     baseline = next((row for row in rows if row.trial.origin == "baseline"), None)
-    return [replace(row, versus_relu=_versus(row, relu), versus_best_baseline=_versus(row, baseline)) for row in rows]
+    rows = [replace(row, versus_relu=_versus(row, relu), versus_best_baseline=_versus(row, baseline)) for row in rows]
+    return _tested_together(_tested_together(rows, relu is baseline, True), relu is baseline, False)
+
+
+def _tested_together(rows: list[Row], one_reference: bool, fresh: bool) -> list[Row]:
+    """The rows with the p values of those that were, or were not, trained on fresh seeds corrected for their number."""
+    names = ("versus_relu",) if one_reference else ("versus_relu", "versus_best_baseline")
+    made = [
+        (place, name, difference)
+        for place, row in enumerate(rows)
+        for name in names
+        if (row.confirmation is not None) == fresh and (difference := getattr(row, name)) is not None
+    ]
+    corrected = list(rows)
+    for (place, name, found), p in zip(made, holm([found.p for _, _, found in made]), strict=True):
+        told = replace(found, p=p, tests=len(made), better=found.better and p < SIGNIFICANCE)
+        both = {"versus_relu": told, "versus_best_baseline": told} if one_reference else {name: told}
+        corrected[place] = replace(corrected[place], **both)
+    return corrected
 
 
 def winner(rows: Sequence[Row]) -> Row | None:

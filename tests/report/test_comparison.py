@@ -10,7 +10,8 @@ from scipy import stats
 
 from symact.errors import InputError
 from symact.records import Outcome, Status
-from symact.report.comparison import Comparison, holm, paired_p
+from symact.report.comparison import Comparison
+from symact.report.paired import holm, paired_p
 from symact.study.comparing import begin, goal, read
 from symact.study.comparing import finished as finished_table
 

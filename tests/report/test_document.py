@@ -117,12 +117,17 @@ def test_a_candidate_with_one_function_per_site_is_shown_by_its_first():
 
 
 VERDICTS = {
-    "beats ReLU and the best known function": (
-        Difference(0.1, 0.05, 0.15, 5, True),
-        Difference(0.1, 0.02, 0.2, 5, True),
+    "beats ReLU and the best known function by more than chance explains (p below 0.05 after Holm's correction for the "
+    "10 differences that were tested)": (
+        Difference(0.1, 0.05, 0.15, 5, True, 0.01, 10),
+        Difference(0.1, 0.02, 0.2, 5, True, 0.03, 10),
     ),
     "cannot be told from ReLU and the best known": (Difference(0.1, -0.05, 0.15, 5), Difference(0.1, -0.02, 0.2, 5)),
-    "is worse than ReLU": (Difference(-0.1, -0.15, -0.05, 5), None),
+    "cannot be told from ReLU: with 10 differences tested, one like this": (
+        Difference(0.1, 0.01, 0.19, 5, False, 0.3, 10),
+        None,
+    ),
+    "is worse than ReLU": (Difference(-0.1, -0.15, -0.05, 5, False, 0.01), None),
 }
 
 
