@@ -49,14 +49,16 @@ class Registry(Mapping[str, Any]):
         Raises:
             UnknownNameError: there is no such name.
         """
-        module, attribute = self._place(name)
-        spec = importlib.util.find_spec(module)
-        if spec is None or spec.loader is None:
-            return ""
-        source = spec.loader.get_source(module) or ""  # type: ignore[attr-defined]
-        classes = (node for node in ast.parse(source).body if isinstance(node, ast.ClassDef))
-        found = next((node for node in classes if node.name == attribute), None)
-        return ((ast.get_docstring(found) if found else None) or "").split("\n")[0]
+        found = _defined(*self._place(name))
+        return ((ast.get_docstring(found[1]) if found else None) or "").split("\n")[0]
+
+    def declared(self, name: str, attribute: str) -> Any:
+        """The value of an attribute that the class, or one it inherits from, gives as a literal; or None.
+
+        Raises:
+            UnknownNameError: there is no such name.
+        """
+        return _literal(*self._place(name), attribute)
 
     def checked(self, name: str) -> str:
         """The name itself; imports nothing.
@@ -86,6 +88,46 @@ class Registry(Mapping[str, Any]):
 
     def __repr__(self) -> str:
         return f"{self.kind}s: {', '.join(self._classes)}"
+
+
+def _defined(module: str, name: str) -> tuple[ast.Module, ast.ClassDef] | None:
+    """The source of a module and that of a class in it; None where there is none."""
+    spec = importlib.util.find_spec(module)
+    if spec is None or spec.loader is None:
+        return None
+    source = ast.parse(spec.loader.get_source(module) or "")  # type: ignore[attr-defined]
+    classes = (node for node in source.body if isinstance(node, ast.ClassDef) and node.name == name)
+    return next(((source, node) for node in classes), None)
+
+
+def _literal(module: str, name: str, attribute: str) -> Any:
+    found = _defined(module, name)
+    if found is None:
+        return None
+    source, defined = found
+    for node in defined.body:
+        pairs: list[tuple[ast.expr, ast.expr]] = []
+        if isinstance(node, ast.AnnAssign) and node.value is not None:
+            pairs = [(node.target, node.value)]
+        elif isinstance(node, ast.Assign):
+            target, value = node.targets[0], node.value
+            both = isinstance(target, ast.Tuple) and isinstance(value, ast.Tuple)
+            pairs = list(zip(target.elts, value.elts, strict=True)) if both else [(target, value)]  # type: ignore[attr-defined]
+        for target, value in pairs:
+            if isinstance(target, ast.Name) and target.id == attribute:
+                return value.value if isinstance(value, ast.Constant) else None
+    origin = {
+        alias.asname or alias.name: node.module
+        for node in source.body
+        if isinstance(node, ast.ImportFrom) and node.module
+        for alias in node.names
+    }
+    for base in defined.bases:
+        if isinstance(base, ast.Name):
+            inherited = _literal(origin.get(base.id, module), base.id, attribute)
+            if inherited is not None:
+                return inherited
+    return None
 
 
 def lazy(

@@ -6,14 +6,28 @@ from symact.report import console
 
 
 def show_tasks(as_json: bool) -> None:
-    """List the built-in tasks with the first line of what they say of themselves."""
+    """List the built-in tasks with what their score is and the first line of what they say of themselves."""
     from symact.tasks import TASKS
 
-    rows = [(name, TASKS.summary(name)) for name in TASKS]
+    rows = [
+        {
+            "name": name,
+            "metric": TASKS.declared(name, "metric") or "score",
+            "unit": TASKS.declared(name, "unit") or "",
+            "direction": TASKS.declared(name, "direction") or "maximize",
+            "description": TASKS.summary(name),
+        }
+        for name in TASKS
+    ]
     if as_json:
-        console.document({"tasks": [{"name": name, "description": text} for name, text in rows]})
-    else:
-        console.listing(rows, ("task", "what it is"))
+        console.document({"tasks": rows})
+        return
+    shown = []
+    for row in rows:
+        better = "lower" if row["direction"] == "minimize" else "higher"
+        metric = f"{row['metric']} ({row['unit']})" if row["unit"] else row["metric"]
+        shown.append((row["name"], metric, better, row["description"]))
+    console.listing(shown, ("task", "score", "better", "what it is"))
 
 
 def show_grammars(as_json: bool) -> None:

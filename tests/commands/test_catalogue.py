@@ -7,6 +7,7 @@ import json
 from symact.expr.functions import FUNCTIONS
 from symact.program.loading import load_grammar, shipped
 from symact.tasks import TASKS
+from symact.tasks.declaration import metric_of
 
 
 def test_every_task_is_listed_with_what_it_is(symact):
@@ -18,6 +19,15 @@ def test_every_task_is_listed_with_what_it_is(symact):
     code, out, _ = symact("tasks")
     assert code == 0
     assert all(name in out for name in TASKS)
+
+
+def test_tasks_are_listed_with_the_metric_that_they_declare(symact):
+    rows = json.loads(symact("tasks", "--json")[1])["tasks"]
+    for row in rows:
+        metric = metric_of(TASKS[row["name"]])
+        assert (row["metric"], row["unit"], row["direction"]) == (metric.name, metric.unit, metric.direction.value)
+    assert {row["direction"] for row in rows} == {"maximize", "minimize"}
+    assert "lower" in symact("tasks")[1]
 
 
 def test_every_grammar_is_listed_with_its_spaces(symact):
