@@ -1,6 +1,7 @@
 """Certify the standard functions: one JSON document and one page each, and the table of this folder's README.
 
 python runs/certificates/certify.py [FOLDER]
+python runs/certificates/certify.py float32 [FOLDER]     # all 2^32 inputs; goes on where it was stopped
 """
 
 from __future__ import annotations
@@ -13,6 +14,8 @@ from pathlib import Path
 from symact import parse
 from symact.certify import certify
 from symact.certify.page import page
+from symact.certify.reference import Reference
+from symact.certify.singles import Singles
 
 FUNCTIONS = {
     "relu": "max(x, 0)",
@@ -53,5 +56,28 @@ def main(folder: Path) -> None:
             print(f"| {name} | {kind} | {' | '.join(cells)} | {seconds:.1f} |", flush=True)
 
 
+def every_float(folder: Path) -> None:
+    """The same for all numbers of float32: one document each."""
+    for name, formula in FUNCTIONS.items():
+        expr = parse(formula)
+        singles = Singles(expr, Reference(expr))
+        found = singles.run(folder / f"{name}.float32.state")
+        (folder / f"{name}.float32.json").write_text(json.dumps(found, indent=1, allow_nan=False) + "\n")
+        cells = [
+            *(f"{float(found[key]):.4g}" for key in ("worst_value_ulp", "worst_slope_ulp")),
+            *(
+                f"{found[which]['further_than_ulp'][step] / found[which]['counted']:.3%}"
+                for which in ("values", "slopes")
+                for step in ("1", "4")
+            ),
+            f"{found['values']['beyond']}, {found['slopes']['beyond']}",
+            f"{found['coverage']['polynomials']:,}, {found['coverage']['truth_by_balls']:,}",
+        ]
+        print(f"| {name} | {' | '.join(cells)} |", flush=True)
+
+
 if __name__ == "__main__":
-    main(Path(sys.argv[1]) if len(sys.argv) > 1 else Path(__file__).parent)
+    if sys.argv[1:2] == ["float32"]:
+        every_float(Path(sys.argv[2]) if len(sys.argv) > 2 else Path(__file__).parent)
+    else:
+        main(Path(sys.argv[1]) if len(sys.argv) > 1 else Path(__file__).parent)
