@@ -203,10 +203,13 @@ def remainder(value: float, double: bool) -> float:
 
 
 def _meant(value: float) -> Any:
-    """A part of pi, a root of a ratio or of that, a short decimal, a ratio, or else just the number."""
+    """A short decimal, also of degrees, a ratio, a part of pi, a root of those, or else just the number."""
     text = repr(value)
     if len(text) <= 13:
         return _quotient(Fraction(text))
+    degrees = repr(value * 180.0)
+    if len(degrees) <= 13 and _same(float(degrees) / 180.0, value):
+        return _quotient(Fraction(degrees) / 180)
     for unit, most in ((mpf(1), 1000), (mp.pi, 64)):
         ratio = Fraction(float(value / unit)).limit_denominator(most)
         if ratio and _same(float(_quotient(ratio) * unit), value):

@@ -446,6 +446,8 @@ _QUOTIENTS = (
     _row("where(w, u*v, z)/u -> where(w, v, z/u)", total),
     _row(f"1/tanh(u) - 1/u -> where(abs(u) < 1, {_LANGEVIN}, (1 - tanh(u)/u)/tanh(u))"),
     _row(f"tanh(softplus(u)) -> ({_MISH})/({_MISH} + 2)"),
+    _row("tan(u)/sin(u) -> 1/cos(u)"),
+    _row("u/(1 - v) - u -> u*(v/(1 - v))"),
     _row("sin(u)/u -> sinc(u)"),
     _row("sin(c*u)/u -> c*sinc(c*u)"),
     _row("(u*u)/(v*v) -> (u/v)*(u/v)"),

@@ -12,12 +12,9 @@ KNOWN_OF_ONE = {
     "((((((1 + (0.1049934947*(x*x)))": (4, 4),  # products of 1e30 to the twelfth
     "where((((abs((x - sqrt(((x*x) + 1)))": (4, 4),  # a sum of 0 and 1e-300 that nobody can tell from 0
     "acos(((1 - (5*(x*x)))/((x*x) - 1)))": (1, 40),  # an arc cosine close to its end
-    "(((x + 1))**((1/3))) - ((x)**((1/3)))": (0, 20),  # neighbours of 1e13
-    "cbrt((x + 1)) - cbrt(x)": (0, 10),
     "(x + 1.0) - (((min(x, 0.0))**(2.0))": (0, 40),  # squares of 1e200
-    "(1.7e308*x) - 1.7e308": (2, 115),  # constants beyond the range of the type, a product beyond that of float64
 }
-SHARE_OF_TWO = 0.006
+SHARE_OF_TWO = 0.005
 
 
 def test_the_list_has_the_expressions_of_both_suites() -> None:

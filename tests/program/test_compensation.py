@@ -80,6 +80,7 @@ def test_no_float64_is_needed_for_ordinary_inputs(text: str) -> None:
         ("tan(pi/2*(x + 0.5))", 1e30),
         ("sinc(2*pi*x)", 123456.78),
         ("sin(sqrt(2)*x)", 1e15),
+        ("sin(x*(3.14159265359/180))", 1e20),
         ("cos(sqrt(2*pi/3)*x)", 1e15),
     ],
 )
