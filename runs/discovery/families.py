@@ -1,0 +1,56 @@
+"""The champions of each family of tasks: a formula with a gap per frequency or slope, and the values that are tried.
+
+`omega` and `slope` are learned per layer, as in the grammars, so that a found function with a learned frequency
+meets rivals that have one too.
+"""
+
+from __future__ import annotations
+
+# First word of a task's name -> grammar.
+GRAMMARS = {"pinn": "pinn", "image": "inr", "ood": "modern"}
+
+# First word of a task's name -> family -> (formula, one list of values per gap of the formula).
+FAMILIES: dict[str, dict[str, tuple[str, list[list[float]]]]] = {
+    "image": {
+        "ReLU": ("relu({}*x)", [[1, 2, 4, 8]]),
+        "tanh": ("tanh({}*x)", [[1, 2, 4, 8, 12, 16]]),
+        "SIREN's sine": ("sin({}*x)", [[2, 3, 4, 5, 6, 7, 8, 10]]),
+        "sine, frequency learned": ("sin({}*omega*x)", [[0.75, 1, 1.25, 1.5, 2]]),
+        "Gauss": ("exp(-({}*x)**2)", [[3, 4, 5, 6, 7, 8, 10, 12]]),
+        "Gauss, width learned": ("exp(-({}*sigma*x)**2)", [[0.75, 1, 1.25, 1.5, 2]]),
+        "FINER": ("sin({}*(abs(x) + 1)*x)", [[1, 1.5, 2, 2.5, 3, 4, 5, 6]]),
+        "sinc": ("sinc({}*x)", [[4, 6, 8, 10, 12, 14, 16, 20]]),
+        "WIRE, real": ("cos({}*x)*exp(-({}*x)**2)", [[2, 4, 6, 8], [1, 2, 3]]),
+        "WIRE, real, learned": ("cos({}*omega*x)*exp(-({}*sigma*x)**2)", [[1, 1.5], [0.5, 1]]),
+    },
+    "pinn": {
+        "tanh": ("tanh({}*x)", [[0.5, 1, 1.5, 2, 3, 4]]),
+        "adaptive tanh": ("tanh({}*slope*x)", [[0.5, 1, 2, 3]]),
+        "Stan": ("tanh({}*x)*(1 + slope*x)", [[0.5, 1, 2, 4]]),
+        "sine": ("sin({}*x)", [[0.5, 1, 1.5, 2, 3, 4, 5, 6]]),
+        "sine, frequency learned": ("sin({}*omega*x)", [[0.5, 1, 2, 3, 4, 6]]),
+        "Gauss": ("exp(-({}*x)**2)", [[0.5, 1, 1.5, 2, 3, 4]]),
+        "Swish": ("x*sigmoid({}*x)", [[0.5, 1, 2, 4]]),
+        "GELU": ("gelu({}*x)", [[1, 2, 4]]),
+        "Snake": ("x + sin({0}*x)**2/{0}", [[1, 2, 4]]),
+        "FINER": ("sin({}*(abs(x) + 1)*x)", [[0.5, 1, 2, 3]]),
+        "WIRE, real": ("cos({}*x)*exp(-({}*x)**2)", [[1, 1.5, 2, 3, 4], [0.25, 0.5, 1]]),
+    },
+    "ood": {
+        "ReLU": ("relu({}*x)", [[0.5, 1, 2]]),
+        "ELU": ("elu({}*x)", [[0.5, 1, 2]]),
+        "GELU": ("gelu({}*x)", [[0.5, 1, 2, 4]]),
+        "Swish": ("x*sigmoid({}*x)", [[0.25, 0.5, 1, 2, 4]]),
+        "Swish, learned": ("x*sigmoid({}*beta*x)", [[0.5, 1, 2]]),
+        "tanh": ("tanh({}*x)", [[0.25, 0.5, 1]]),
+        "sine": ("sin({}*x)", [[0.25, 0.5, 1, 2]]),
+        "Snake": ("x + sin({0}*x)**2/{0}", [[0.25, 0.5, 1, 2]]),
+        "square": ("({}*x)**2", [[0.25, 0.5, 1]]),
+        "line and square": ("x + {}*x**2", [[0.05, 0.1, 0.25, 0.5]]),
+        "squared ReLU": ("relu({}*x)**2", [[0.25, 0.5, 1]]),
+        "GELUSine": ("gelu({0}*x) + 0.1*sin({0}*x)", [[0.5, 1, 2]]),
+        "GELU and sinc, product": ("gelu({0}*x)*(1 + 0.5*sinc({0}*x))", [[0.5, 1, 2]]),
+        "GELU and sinc, sum": ("gelu({0}*x) + 0.5*sinc({0}*x)", [[0.5, 1, 2]]),
+        "GMTU": ("tanh({0}*1.5*x)*exp(-0.2*({0}*x)**2) + {0}*0.2*x", [[0.25, 0.5, 1]]),
+    },
+}

@@ -1,0 +1,41 @@
+"""Each row of docs/results.md links to a page that is there, and gives a command whose script is there."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+TEXT = (ROOT / "docs" / "results.md").read_text()
+ROWS = [line.strip("| ").split(" | ") for line in TEXT.splitlines() if line.startswith("| ")][1:]
+
+
+def test_every_row_has_all_columns_and_says_how_many_seeds() -> None:
+    assert len(ROWS) > 8
+    assert {len(row) for row in ROWS} == {6}
+    assert all(row[3].strip() for row in ROWS)
+
+
+def test_every_row_links_to_a_page_that_is_there() -> None:
+    for claim, *_ in ROWS:
+        (target,) = re.findall(r"\]\(([^)]+)\)", claim)
+        assert (ROOT / "docs" / target).resolve().is_file(), claim
+
+
+def test_every_command_runs_a_script_that_is_there() -> None:
+    for row in ROWS:
+        words = [word for word in shlex.split(row[-1].strip("`")) if word != "python"]
+        assert (ROOT / words[0]).is_file(), row[-1]
+
+
+def test_the_figures_of_the_finals_are_those_that_were_recorded() -> None:
+    import json
+
+    document = json.loads((ROOT / "runs" / "discovery" / "ood-feynman" / "results.json").read_text())
+    assert document["seeds"] == 20
+    shown = []
+    for problem in ("search", "test"):
+        found = document[problem]["differences"]["average(swish(elu(x)),hardswish(x))"]
+        shown.append("{:+.3f} [{:.3f}, {:.3f}]".format(*found[:3]))
+    assert all(text in TEXT for text in shown), shown
