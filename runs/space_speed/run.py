@@ -97,7 +97,8 @@ def one_by_one(count: int) -> tuple[float, int]:
 
     from symact.equivalence.numeric import float32
     from symact.equivalence.table.float32_rule import normal_points
-    from symact.expr.tree import VARIABLE, Expr
+    from symact.expr.operators import VARIABLE
+    from symact.expr.tree import Expr
     from symact.program.loading import load_grammar
 
     x = normal_points()[None]
