@@ -97,8 +97,7 @@ def one_by_one(count: int) -> tuple[float, int]:
 
     from symact.equivalence.numeric import float32
     from symact.equivalence.table.float32_rule import normal_points
-    from symact.expr.operators import VARIABLE
-    from symact.expr.tree import Expr
+    from symact.expr.tree import VARIABLE, Expr
     from symact.program.loading import load_grammar
 
     x = normal_points()[None]
