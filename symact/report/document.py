@@ -189,7 +189,7 @@ def confidence(row: Row) -> str:
         groups.setdefault(_verdict(versus), []).append(name)
     said = ", and ".join(verdict.format(" and ".join(names)) for verdict, names in groups.items())
     tests = max(versus.tests for _, versus in named)
-    corrected = f" (p below {SIGNIFICANCE} after Holm's correction for the {tests} differences that were tested)"
+    corrected = f" (p below {SIGNIFICANCE} after Holm's correction for {tests} difference{'s' * (tests > 1)} tested)"
     return f"On {named[0][1].pairs} {seeds}, it {said}{corrected * any(v.better for _, v in named)}."
 
 

@@ -117,8 +117,8 @@ def test_a_candidate_with_one_function_per_site_is_shown_by_its_first():
 
 
 VERDICTS = {
-    "beats ReLU and the best known function by more than chance explains (p below 0.05 after Holm's correction for the "
-    "10 differences that were tested)": (
+    "beats ReLU and the best known function by more than chance explains (p below 0.05 after Holm's correction for "
+    "10 differences tested)": (
         Difference(0.1, 0.05, 0.15, 5, True, 0.01, 10),
         Difference(0.1, 0.02, 0.2, 5, True, 0.03, 10),
     ),
