@@ -1,8 +1,9 @@
 """Fit the polynomials of the Triton device functions: writes `symact/backends/triton/polynomials.py`.
 
-Every row is interpolated at Chebyshev points in 50 digits, for float32 and for float64, with the lowest
-degree whose truncation error is below a small part of the format's rounding error. Run it as
-`python tools/fit_triton_polynomials.py`; it takes about ten seconds and gives the same file each time.
+Every row is interpolated at Chebyshev points in 50 digits, once per precision, with the lowest degree whose truncation
+error is below a small part of what the precision asks for: 2e-17 of the function in double, 1.2e-8 in single, 4e-7 in
+half (bfloat16 and float16, computed in float32). Run it as `python tools/fit_triton_polynomials.py`; it takes a few
+seconds and gives the same file each time.
 """
 
 from __future__ import annotations
@@ -20,16 +21,33 @@ FAR = mpf(10) ** 14
 TARGET = Path(__file__).parents[1] / "symact" / "backends" / "triton" / "polynomials.py"
 
 
+TOLERANCES = {"half": 4e-7, "single": 1.2e-8, "double": 2e-17}
+BOTH, ALL = ("single", "half"), ("double", "single", "half")
+
+
 @dataclass(frozen=True)
 class Fit:
-    """One function to fit: `function` on [low, high], a power series or a Chebyshev series."""
+    """One function to fit on [low, high].
+
+    Attributes:
+        name: of the row.
+        function: in mpmath.
+        low: where it begins;
+        high: and ends.
+        meaning: of the row, for its readers.
+        precisions: which need it.
+        chebyshev: those among them that take a Chebyshev series; the others take powers.
+        looser: how much larger its own error may be, since it is multiplied by a small number before it is added.
+    """
 
     name: str
     function: Callable[[mpf], mpf]
     low: mpf
     high: mpf
     meaning: str
-    chebyshev: bool = False
+    precisions: tuple[str, ...] = ALL
+    chebyshev: tuple[str, ...] = ()
+    looser: float = 1.0
 
 
 def erfcx(x: mpf) -> mpf:
@@ -82,34 +100,126 @@ def sinc_slope(z: mpf) -> mpf:
     return (mpmath.cos(x) - mpmath.sin(x) / x) / z
 
 
+def on_the_square(function: Callable[[mpf], mpf], order: int, limit: float) -> Callable[[mpf], mpf]:
+    """(function(x)/x - 1)/x**2 in z = x**2 if `order` is 3, function(x)/x if it is 1; with the limit at 0."""
+
+    def quotient(z: mpf) -> mpf:
+        x = ROOT(z)
+        return function(x) / x if order == 1 else (function(x) / x - 1) / z
+
+    return series(quotient, limit)
+
+
+def on_the_inverse(scale: str, function: Callable[[mpf], mpf]) -> Callable[[mpf], mpf]:
+    """`function` of x in [0, inf) as a function of t = 1/(1 + scale*x) in (0, 1]."""
+    return lambda t: function(min(FAR, (1 / max(t, mpf(10) ** -20) - 1) / mpf(scale)))
+
+
 HALF_LN2 = mpmath.log(2) / 2 + mpf("1e-6")
 ROOT = mpmath.sqrt
+TAIL, ERFCX = "0.3", "0.4"
 FITS = (
-    Fit("exp", series(lambda r: (mpmath.expm1(r) - r) / r**2, 0.5), -HALF_LN2, HALF_LN2, "(exp(r) - 1 - r)/r**2"),
-    Fit("log", series(atanh_rest, 2 / 3), mpf(0), mpf("0.02945"), "(log((1+s)/(1-s)) - 2s)/s**3 in z = s**2"),
+    Fit(
+        "exp",
+        series(lambda r: (mpmath.expm1(r) - r) / r**2, 0.5),
+        -HALF_LN2,
+        HALF_LN2,
+        "(exp(r) - 1 - r)/r**2",
+        looser=16.0,
+    ),
+    Fit(
+        "log",
+        series(atanh_rest, 2 / 3),
+        mpf(0),
+        mpf("0.02945"),
+        "(log((1+s)/(1-s)) - 2s)/s**3 in z = s**2",
+        ("double",),
+        looser=50.0,
+    ),
+    Fit(
+        "log",
+        series(atanh_rest, 2 / 3),
+        mpf(0),
+        mpf(1) / 9,
+        "(log((1+s)/(1-s)) - 2s)/s**3 in z = s**2",
+        BOTH,
+        looser=12.0,
+    ),
     Fit(
         "atan",
-        series(lambda z: (mpmath.atan(ROOT(z)) / ROOT(z) - 1) / z, -1 / 3),
+        on_the_square(mpmath.atan, 3, -1 / 3),
         mpf(0),
         mpf("0.1716"),
         "(atan(u)/u - 1)/u**2 in z = u**2",
+        ("double",),
+        looser=6.0,
+    ),
+    Fit(
+        "atan",
+        on_the_square(mpmath.atan, 3, -1 / 3),
+        mpf(0),
+        mpf(1),
+        "(atan(u)/u - 1)/u**2 in z = u**2",
+        BOTH,
+        looser=3.0,
+    ),
+    Fit(
+        "tanh",
+        on_the_square(mpmath.tanh, 3, -1 / 3),
+        mpf(0),
+        mpf("0.31"),
+        "(tanh(x)/x - 1)/x**2 in z = x**2",
+        BOTH,
+        looser=6.0,
     ),
     Fit(
         "sinh",
-        series(lambda z: (mpmath.sinh(ROOT(z)) / ROOT(z) - 1) / z, 1 / 6),
+        on_the_square(mpmath.sinh, 3, 1 / 6),
         mpf(0),
         mpf(1),
         "(sinh(x)/x - 1)/x**2 in z = x**2",
+        looser=6.0,
     ),
     Fit("sinc_grad", series(sinc_slope, -1 / 3), mpf(0), mpf(4), "sinc'(x)/x in z = x**2"),
     Fit(
         "erf",
-        series(lambda z: mpmath.erf(ROOT(z)) / ROOT(z), float(2 / ROOT(mp.pi))),
+        on_the_square(mpmath.erf, 1, float(2 / ROOT(mp.pi))),
         mpf(0),
         mpf(1),
         "erf(x)/x in z = x**2",
     ),
-    Fit("erfcx", halfline(3, lambda x: (1 + 2 * x) * erfcx(x)), mpf(-1), mpf(1), "(1+2x)*erfcx(x) in t = (x-3)/(x+3)"),
+    Fit(
+        "log2_erfc",
+        lambda a: mpmath.log(mpmath.erfc(a), 2),
+        mpf(1),
+        mpf(4),
+        "log2(erfc(a)) for 1 <= a <= 4",
+        BOTH,
+    ),
+    Fit(
+        "half_erfcx",
+        on_the_inverse(TAIL, lambda a: (1 + mpf(TAIL) * a) * erfcx(a / ROOT(2)) / 2),
+        1 / (1 + mpf(TAIL) * 15),
+        mpf(1),
+        f"(1 + {TAIL}*a)*erfcx(a/sqrt(2))/2 in t = 1/(1 + {TAIL}*a), 0 <= a <= 15",
+        BOTH,
+    ),
+    Fit(
+        "erfcx",
+        halfline(3, lambda x: (1 + 2 * x) * erfcx(x)),
+        mpf(-1),
+        mpf(1),
+        "(1+2x)*erfcx(x) in t = (x-3)/(x+3)",
+        ("double",),
+    ),
+    Fit(
+        "erfcx",
+        on_the_inverse(ERFCX, lambda x: (1 + mpf(ERFCX) * x) * erfcx(x)),
+        mpf(0),
+        mpf(1),
+        f"(1 + {ERFCX}*x)*erfcx(x) in t = 1/(1 + {ERFCX}*x)",
+        BOTH,
+    ),
     Fit(
         "erfcx_decline",
         halfline(3, lambda x: (1 + 2 * x) ** 2 * erfcx_decline(x)),
@@ -123,7 +233,7 @@ FITS = (
         mpf(-1),
         mpf(1),
         "i0e(x)*(x+2)**0.5 in t = (x-8)/(x+8)",
-        True,
+        chebyshev=("double",),
     ),
     Fit(
         "i1e_ratio",
@@ -131,7 +241,7 @@ FITS = (
         mpf(-1),
         mpf(1),
         "i1e(x)/x*(x+2)**1.5 in t = (x-8)/(x+8)",
-        True,
+        chebyshev=("double",),
     ),
     Fit(
         "bessel_difference",
@@ -139,7 +249,7 @@ FITS = (
         mpf(-1),
         mpf(1),
         "(i0e(x) - i1e(x))*(x+2)**1.5 in t = (x-8)/(x+8)",
-        True,
+        chebyshev=ALL,
     ),
 )
 
@@ -174,19 +284,25 @@ def power_series(coefficients: list[mpf], fit: Fit) -> list[mpf]:
     return total
 
 
-def fitted(fit: Fit, tolerance: float) -> tuple[float, ...]:
-    """Lowest degree whose truncation error, relative to the function's least value, is below `tolerance`."""
+def fitted(fit: Fit) -> dict[str, tuple[float, ...]]:
+    """By precision, the lowest degree whose truncation error, relative to the least value, is below its tolerance."""
     smallest = min(abs(fit.function(fit.low + (fit.high - fit.low) * mpf(k) / 40)) for k in range(1, 40))
     many = chebyshev_coefficients(fit, 56)
-    degree = next(d for d in range(55) if sum(abs(c) for c in many[d + 1 :]) < tolerance * smallest)
-    coefficients = chebyshev_coefficients(fit, degree + 1)
-    return tuple(float(c) for c in (coefficients if fit.chebyshev else power_series(coefficients, fit)))
+    found = {}
+    for precision in fit.precisions:
+        bound = TOLERANCES[precision] * fit.looser * smallest
+        degree = next(d for d in range(55) if sum(abs(c) for c in many[d + 1 :]) < bound)
+        coefficients = chebyshev_coefficients(fit, degree + 1)
+        found[precision] = tuple(
+            float(c) for c in (coefficients if precision in fit.chebyshev else power_series(coefficients, fit))
+        )
+    return found
 
 
-HEADER = '''"""Coefficients of the Triton device functions; written by `tools/fit_triton_polynomials.py`.
+HEADER = '''"""Coefficients of the polynomials of kernels; written by `tools/fit_triton_polynomials.py`.
 
-Rows give the function that the polynomial stands for, whether it is a power series (lowest power
-first) or a Chebyshev series, and the coefficients for float32 and for float64 arithmetic.
+By name and precision: the function that the polynomial stands for, whether it is a power series (lowest power first) or
+a Chebyshev series, and the coefficients.
 """
 
 from __future__ import annotations
@@ -195,39 +311,35 @@ from typing import NamedTuple
 
 
 class Polynomial(NamedTuple):
-    """What it approximates, the kind of series, and its coefficients per format."""
+    """What it approximates, the kind of series, and its coefficients."""
 
     meaning: str
     chebyshev: bool
-    float32: tuple[float, ...]
-    float64: tuple[float, ...]
+    coefficients: tuple[float, ...]
 
 
 # fmt: off
-POLYNOMIALS = {
+POLYNOMIALS: dict[str, dict[str, Polynomial]] = {
 '''
-
-# The rest terms of exp, log, atan and sinh are multiplied by a small number before they are added, so
-# their own error may be larger than that of the sum.
-LOOSER = {"exp": 16.0, "log": 50.0, "atan": 6.0, "sinh": 6.0}
 
 
 def numbers(values: tuple[float, ...]) -> str:
     lines = textwrap.wrap(", ".join(map(repr, values)), 104, break_on_hyphens=False)
-    return "(\n" + "".join(f"            {line.removesuffix(',')},\n" for line in lines) + "        )"
+    return "(\n" + "".join(f"                {line.removesuffix(',')},\n" for line in lines) + "            )"
 
 
 def main() -> None:
-    lines = [HEADER]
+    rows: dict[str, list[str]] = {}
     for fit in FITS:
-        looser = LOOSER.get(fit.name, 1.0)
-        single, double = fitted(fit, looser * 1.2e-8), fitted(fit, looser * 2e-17)
-        print(f"{fit.name:18s} degree {len(single) - 1:2d} (float32), {len(double) - 1:2d} (float64)")
-        lines.append(
-            f'    "{fit.name}": Polynomial(\n        "{fit.meaning}",\n        {fit.chebyshev},\n'
-            f"        {numbers(single)},\n        {numbers(double)},\n    ),\n"
-        )
-    TARGET.write_text("".join(lines) + "}\n")
+        found = fitted(fit)
+        print(f"{fit.name:18s} degrees", {precision: len(values) - 1 for precision, values in found.items()})
+        for precision, values in found.items():
+            rows.setdefault(fit.name, []).append(
+                f'        "{precision}": Polynomial(\n            "{fit.meaning}",\n'
+                f"            {precision in fit.chebyshev},\n            {numbers(values)},\n        ),\n"
+            )
+    lines = [f'    "{name}": {{\n{"".join(entries)}    }},\n' for name, entries in rows.items()]
+    TARGET.write_text(HEADER + "".join(lines) + "}\n")
 
 
 if __name__ == "__main__":

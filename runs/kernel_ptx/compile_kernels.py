@@ -1,8 +1,9 @@
-"""Compile the Triton kernels of 50 compositions ahead of time, with no GPU, and read the PTX.
+"""Compile the Triton kernels of 50 compositions ahead of time, with no GPU, and count instructions.
 
-`python runs/kernel_ptx/compile_kernels.py` writes `results.json` beside itself: per composition and
-architecture the number of PTX instructions forward and backward, and of float64 instructions, which a
-float32 kernel must not have outside the slow path of sin and cos.
+`python runs/kernel_ptx/compile_kernels.py` writes `results.json` beside itself. Per composition and architecture,
+forward and backward: PTX instructions per element, and of float64, which a float32 kernel must not have outside the
+slow path of sin and cos. For sm_90 also the machine instructions (SASS) that `ptxas` makes of them, and how many of
+those go to the special-function units. `budgets` has the same for functions that everybody uses, in three dtypes.
 """
 
 from __future__ import annotations
@@ -11,13 +12,18 @@ import json
 import platform
 import re
 import time
+from collections import Counter
 from pathlib import Path
 
 import numpy
 import torch
 import triton
 
-from symact.backends.triton.source import assemble
+from symact.backends.torch_source import execute
+from symact.backends.triton import launch
+from symact.backends.triton.assembly import assembled, instructions, per_element
+from symact.backends.triton.library import PRECISIONS
+from symact.backends.triton.source import source
 from symact.expr.tree import Expr, parse
 from symact.program.gradient import backward
 from symact.program.loading import load_grammar
@@ -35,9 +41,11 @@ NAMED = (
     "x*erfc(elu(x))",
     "sinc(x)*log_ndtr(x)",
 )
+BUDGETS = ("x*sigmoid(x)", "gelu(x)", "x*tanh(softplus(x))", "x*erfc(elu(x))", "tanh(x)", "elu(x)")
 SAMPLED = 40
 ARCHITECTURES = (80, 90)
-INSTRUCTION = re.compile(r"^\s+(?:@!?%p\d+ )?([a-z][a-z0-9_.]*)\s.*;$", re.M)
+# A line of SASS as Triton prints it: control codes, a tab, perhaps a predicate, the instruction.
+MACHINE = re.compile(r"^\S+\t(?:@!?U?P\w+ )?([A-Z][A-Z0-9_.]*)", re.M)
 
 
 def compositions() -> list[Expr]:
@@ -53,6 +61,23 @@ def compositions() -> list[Expr]:
     return list(found.values())
 
 
+def counted(expr: Expr, dtype: torch.dtype, architecture: int) -> dict[str, object]:
+    """What both kernels of a function take per element."""
+    forward, found = lower(expr), {}
+    names = execute(source(forward, backward(forward), PRECISIONS[dtype]), inspectable=True)
+    share = launch.block(2**24, dtype.itemsize) / (32 * launch.WARPS)
+    for direction in ("forward", "backward"):
+        texts = assembled(names[f"{direction}_kernel"], dtype, architecture).asm
+        float64 = sum(number for name, number in instructions(texts["ptx"]).items() if ".f64" in name)
+        found[direction] = {"ptx": round(per_element(texts["ptx"], dtype), 1), "float64": float64}
+        if architecture == ARCHITECTURES[-1]:
+            machine = Counter(MACHINE.findall(texts["sass"]))
+            special = sum(number for name, number in machine.items() if name.startswith("MUFU"))
+            found[direction] |= {"sass": round((machine.total() - machine["NOP"]) / share, 1)}
+            found[direction] |= {"special": round(special / share, 2)}
+    return found
+
+
 def measure(expr: Expr) -> dict[str, object]:
     """One composition on every architecture."""
     forward = lower(expr)
@@ -61,24 +86,22 @@ def measure(expr: Expr) -> dict[str, object]:
     row["trigonometric"] = bool(operations & {"sin", "cos", "tan", "sinc", "sinc_grad"})
     for architecture in ARCHITECTURES:
         start = time.perf_counter()
-        texts = assemble(forward, backward(forward), architecture, torch.float32)
-        counts = {direction: INSTRUCTION.findall(text) for direction, text in texts.items()}
-        row[f"sm_{architecture}"] = {
-            "forward": len(counts["forward"]),
-            "backward": len(counts["backward"]),
-            "float64": sum(".f64" in name for names in counts.values() for name in names),
-            "seconds": round(time.perf_counter() - start, 2),
-        }
+        found = counted(expr, torch.float32, architecture)
+        row[f"sm_{architecture}"] = {**found, "seconds": round(time.perf_counter() - start, 2)}
     return row
 
 
 def main() -> None:
+    budgets = {
+        text: {str(d).removeprefix("torch."): counted(parse(text), d, 90) for d in list(PRECISIONS)[1:]}
+        for text in BUDGETS
+    }
     rows = []
     for expr in compositions():
         rows.append(measure(expr))
         print(rows[-1], flush=True)
     found = {"python": platform.python_version(), "torch": torch.__version__, "triton": triton.__version__}
-    document = {"versions": found, "block": 1024, "rows": rows}
+    document = {"versions": found, "budgets": budgets, "rows": rows}
     Path(__file__).with_name("results.json").write_text(json.dumps(document, indent=1) + "\n")
 
 

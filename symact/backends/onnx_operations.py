@@ -79,8 +79,8 @@ def _log1p(x: Tensor) -> Tensor:
 
 def _series(name: str, t: Tensor) -> Tensor:
     """A row of `POLYNOMIALS`: Horner's rule, or Clenshaw's for a Chebyshev series."""
-    row = POLYNOMIALS[name]
-    coefficients = row.float32
+    row = POLYNOMIALS[name]["single"]
+    coefficients = row.coefficients
     if not row.chebyshev:
         total = torch.full_like(t, coefficients[-1])
         for coefficient in reversed(coefficients[:-1]):
@@ -93,7 +93,8 @@ def _series(name: str, t: Tensor) -> Tensor:
 
 
 def _erfcx_positive(a: Tensor) -> Tensor:
-    return _series("erfcx", 1.0 - 6.0 / (a + 3.0)) / (1.0 + 2.0 * a)
+    t = 1.0 / (1.0 + 0.4 * a)
+    return t * _series("erfcx", t)
 
 
 def _exp_square(a: Tensor, sign: float) -> Tensor:

@@ -16,11 +16,11 @@ from torch import Tensor
 
 from symact.program.program import Program
 
-BACKENDS: dict[str, str] = {"cpu": "symact.backends.cpu.kernel", "cuda": "symact.backends.triton.source"}
+BACKENDS: dict[str, str] = {"cpu": "symact.backends.cpu.kernel", "cuda": "symact.backends.triton.kernel"}
 
 
 # Device type -> the module with `pointwise(program) -> Pointwise | None`, for derivatives of derivatives.
-POINTWISE: dict[str, str] = {"cpu": BACKENDS["cpu"], "cuda": "symact.backends.triton.pointwise"}
+POINTWISE: dict[str, str] = {"cpu": BACKENDS["cpu"], "cuda": BACKENDS["cuda"]}
 
 
 class Kernel(Protocol):

@@ -18,7 +18,7 @@ import torch
 from symact.activation.module import compile as compile_expression
 from symact.activation.plan import plan
 from symact.backends.select import SELECTOR
-from symact.backends.triton.source import available, interpreted
+from symact.backends.triton.kernel import available, interpreted
 from symact.errors import InputError
 from symact.expr.tree import Expr
 from symact.program.pipeline import lower
@@ -75,11 +75,10 @@ def _planned(expr: Expr) -> Backend:
 
     def run(x: torch.Tensor) -> Results:
         parameters = tuple(torch.tensor(parameter.init) for parameter in expr.parameters)
-        inner = x.float() if x.dtype == torch.bfloat16 else x
-        exceeds = chosen.exceeds(inner)
+        exceeds = chosen.exceeds(x)
         with np.errstate(all="ignore"):
-            values = chosen.values(inner, parameters, exceeds)
-            slopes = chosen.slopes(torch.ones_like(inner), inner, parameters, exceeds)[0]
-        return values.to(x.dtype), slopes.to(x.dtype)
+            values = chosen.values(x, parameters, exceeds)
+            slopes = chosen.slopes(torch.ones_like(x), x, parameters, exceeds)[0]
+        return values, slopes
 
     return run

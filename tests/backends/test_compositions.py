@@ -89,12 +89,12 @@ def fused(expr: Expr, points: list[float]) -> tuple[list[float], list[float]]:
 def on_a_gpu(expr: Expr, points: list[float]) -> tuple[list[float], list[float]]:
     """The kernel that CUDA tensors get, in Triton's interpreter."""
     pytest.importorskip("triton")
-    from symact.backends.triton import source as triton_code
+    from symact.backends.triton.kernel import TritonKernel
 
     program = lower(expr)
     short = plan(program, "cuda").bound < 0
     forms = (wide(program), wide(backward(program))) if short else plan(program).forms
-    kernel = triton_code.TritonKernel(*forms)
+    kernel = TritonKernel(*forms)
     x = torch.tensor(points, dtype=torch.float64 if short else torch.float32)
     with np.errstate(all="ignore"):
         values, (slopes,) = kernel.forward(x, ()), kernel.backward(torch.ones_like(x), x, ())

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from symact.backends.triton.source import available
+from symact.backends.triton.kernel import available
 from symact.certify import exhaustive
 from symact.certify.backends import INTERPRETED
 from symact.certify.certificate import certify

@@ -14,7 +14,8 @@ from symact.program.pipeline import lower
 from symact.program.program import Program
 
 pytest.importorskip("triton", reason="triton is not installed: GPU kernels are NOT tested")
-from symact.backends.triton import pointwise
+from symact.backends.triton.assembly import assemble_pointwise
+from symact.backends.triton.kernel import pointwise
 
 TEXTS = ("tanh(x)", "sin(x)", "x*sigmoid(x)", "gelu(x)", "x*erfc(elu(x))")
 
@@ -36,7 +37,7 @@ def test_chains_in_the_interpreter_are_those_of_float64(text: str, dtype: torch.
     generator = torch.Generator().manual_seed(0)
     for chain in passes():
         program = program_of(text, chain)
-        kernel = pointwise.pointwise(program)
+        kernel = pointwise(program)
         assert kernel is not None
         tensors = tuple(torch.randn(3, 5, 7, generator=generator).to(dtype) for _ in range(chain.inputs))
         assert kernel.supports(tensors)
@@ -49,13 +50,13 @@ def test_chains_in_the_interpreter_are_those_of_float64(text: str, dtype: torch.
 
 def test_an_empty_tensor_needs_no_launch(monkeypatch) -> None:
     monkeypatch.setenv("TRITON_INTERPRET", "1")
-    kernel = pointwise.pointwise(program_of("tanh(x)", derivatives(1)))
+    kernel = pointwise(program_of("tanh(x)", derivatives(1)))
     assert [t.shape for t in kernel(torch.ones(0, 3))] == [(0, 3)] * 2
 
 
 @pytest.mark.parametrize("text", ["tanh(x)", "x*sigmoid(x)"])
 def test_chains_compile_to_ptx_without_float64(text: str) -> None:
     for chain in passes():
-        ptx = pointwise.assemble(program_of(text, chain), block=128)
+        ptx = assemble_pointwise(program_of(text, chain))
         assert ".target sm_90" in ptx
         assert not re.findall(r"\S*\.f64\S*", ptx)

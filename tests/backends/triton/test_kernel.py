@@ -1,10 +1,9 @@
-"""Triton kernels: values and gradients in Triton's interpreter, and PTX made ahead of time without a GPU."""
+"""Triton kernels: values and gradients in Triton's interpreter."""
 
 from __future__ import annotations
 
 import itertools
 import math
-import re
 
 import mpmath
 import numpy
@@ -18,18 +17,18 @@ from symact.program.builder import Builder
 from symact.program.compensation import compensated
 from symact.program.gradient import backward
 from symact.program.instructions import INSTRUCTIONS
-from symact.program.loading import load_grammar, shipped
 from symact.program.mpmath_values import MEANING
-from symact.program.pipeline import lower, operator_program
+from symact.program.pipeline import lower
 from symact.program.program import Operation, Program
 
 pytest.importorskip("triton", reason="triton is not installed: GPU kernels are NOT tested")
-from symact.backends.triton import source as triton_code
+from symact.backends.triton import kernel as triton_code
+from symact.backends.triton import launch
+from symact.backends.triton.values import TEMPLATES
 
 # NumPy warns about infinities and NaN in the interpreter, which are what is tested.
 pytestmark = pytest.mark.filterwarnings("ignore::RuntimeWarning")
 
-DOUBLE_PRECISION = re.compile(r"\S*\.f64\S*")
 COMPOSITIONS = (
     "x*sigmoid(x)",
     "x*tanh(softplus(x))",
@@ -63,10 +62,14 @@ LIMITS: dict[str, tuple[float, float]] = {
 }
 
 
+# How far from mpmath: in the interpreter, and with every approximation of the GPU as wrong as it may be, which is 1e-6.
+ULP, DISTURBED_ULP = 4.0, 8.4
+FURTHER = {"log_ndtr": 9.2}
+
+
 @pytest.fixture(autouse=True)
-def _interpreted(request, monkeypatch):
-    """Kernels run in Triton's interpreter, but where PTX is made."""
-    monkeypatch.setenv("TRITON_INTERPRET", "0" if "ptx" in request.node.name else "1")
+def _interpreted(monkeypatch):
+    monkeypatch.setenv("TRITON_INTERPRET", "1")
 
 
 def program_of(name: str) -> Program:
@@ -103,25 +106,32 @@ def error_in_ulp(value: float, exact: mpmath.mpf, dtype: torch.dtype) -> float:
 
 
 def test_every_instruction_has_a_row_and_every_row_is_an_instruction():
-    assert set(triton_code.TEMPLATES) == set(INSTRUCTIONS) - {"const"}
+    assert set(TEMPLATES) == set(INSTRUCTIONS) - {"const"}
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=["float32", "float64"])
 @pytest.mark.parametrize("name", [name for name, row in INSTRUCTIONS.items() if row.arity == 1])
-def test_values_of_an_instruction_are_within_a_few_ulp_of_mpmath(name, dtype):
+def test_values_of_an_instruction_are_within_a_few_ulp_of_mpmath(name, dtype, disturbed):
     x = unary_points(dtype)
     if name in ("sinc_grad", "tan", "sin", "cos") and dtype == torch.float32:
         x = x[x.abs() < 1e5]
-    values = run(program_of(name), x).tolist()
     with mpmath.workdps(60):
         exact = [MEANING[name](mpmath.mpf(point)) for point in x.tolist()]
-        # Close to the zeros of sinc' the terms cancel; an absolute error of 1e-7 is what is left there.
-        if name == "sinc_grad":
-            near_zero = 1e-7 if dtype == torch.float32 else 1e-15
-            exact = [mpmath.mpf(v) if abs(v - e) < near_zero else e for v, e in zip(values, exact, strict=True)]
-        errors = [error_in_ulp(v, e, dtype) for v, e in zip(values, exact, strict=True)]
-    worst = max(range(len(errors)), key=errors.__getitem__)
-    assert errors[worst] <= 6.0, f"{name}({x[worst].item()!r}) = {values[worst]!r}, {errors[worst]:.1f} ulp off"
+    further = FURTHER.get(name, DISTURBED_ULP)
+    for sign, limit in ((0, ULP if dtype == torch.float32 else 6.0), (1, further), (-1, further)):
+        disturbed(sign)
+        values = run(program_of(name), x).tolist()
+        with mpmath.workdps(60):
+            wanted = exact
+            # Close to the zeros of sinc' the terms cancel; an absolute error of 1e-7 is what is left there.
+            if name == "sinc_grad":
+                near_zero = 1e-7 if dtype == torch.float32 else 1e-15
+                wanted = [mpmath.mpf(v) if abs(v - e) < near_zero else e for v, e in zip(values, exact, strict=True)]
+            errors = [error_in_ulp(v, e, dtype) for v, e in zip(values, wanted, strict=True)]
+        worst = max(range(len(errors)), key=errors.__getitem__)
+        assert errors[worst] <= limit, f"{name}({x[worst].item()!r}) = {values[worst]!r}, {errors[worst]:.1f} ulp off"
+        if dtype == torch.float64:
+            break  # No approximations there.
 
 
 @pytest.mark.parametrize("text", ["sin(30*x)", "cos(1.7*x)", "sin(10*(abs(x) + 1)*x)", "sinc(10*x)"])
@@ -233,8 +243,8 @@ OTHERS = [(torch.float64, (3, 5, 4, 4)), (torch.float16, (600, 3)), (torch.float
 
 @pytest.mark.parametrize(("dtype", "shape"), [*((torch.float32, shape) for shape in SHAPES), *OTHERS], ids=str)
 def test_parameters_per_layer_and_per_channel_on_every_shape(dtype, shape, monkeypatch):
-    monkeypatch.setattr(triton_code, "BLOCK", 32)  # Many blocks, and ragged ones, of few elements.
-    monkeypatch.setattr(triton_code, "TILE_CHANNELS", 4)
+    monkeypatch.setattr(launch, "block", lambda count, itemsize: 32)  # Many blocks, and ragged ones, of few elements.
+    monkeypatch.setattr(launch, "TILE_COLUMNS", 4)
     forward = lower(parse("x*sigmoid(beta*x) + alpha*erfc(x)", PARAMETERS))
     working = torch.float64 if dtype == torch.float64 else torch.float32
     channels = shape[min(1, len(shape) - 1)] if shape else 0
@@ -248,7 +258,7 @@ def test_parameters_per_layer_and_per_channel_on_every_shape(dtype, shape, monke
 
 
 def test_offsets_beyond_32_bits_use_wide_integers(monkeypatch):
-    monkeypatch.setattr(triton_code, "WIDE_FROM", 0)
+    monkeypatch.setattr(launch, "WIDE_FROM", 0)
     forward = lower(parse("x*sigmoid(beta*x)", PARAMETERS))
     for parameter in (torch.tensor(1.5), torch.linspace(1, 2, 5)):
         gradients_agree(forward, torch.linspace(-3, 3, 240).reshape(3, 5, 16), (parameter,))
@@ -297,64 +307,3 @@ def test_tensors_that_a_kernel_cannot_take_are_refused():
     assert not kernel.supports(x.int(), (one,))
     assert not kernel.supports(x, (torch.ones(2),))
     assert not kernel.supports(x, ())
-
-
-def grammar_operators() -> list[Program]:
-    """Every operator of every shipped grammar that is a formula, once; `atlas` has too many for one kernel."""
-    found = {}
-    for name in sorted({*shipped()} - {"atlas"}):
-        for operator in load_grammar(name).operators.values():
-            if operator.kind in ("unary", "binary"):
-                program = operator_program(operator)
-                found[program] = program
-    return list(found)
-
-
-def summed(programs: list[Program]) -> tuple[Program, Program]:
-    """One Program that adds the results of all, and one that adds all their derivatives."""
-    parameters = sorted({name for p in programs for name in p.inputs if name not in ("x", "a", "b")})
-    position = {name: number for number, name in enumerate(["x", "b", *parameters, "grad"])} | {"a": 0}
-    joined = []
-    for derivative in (False, True):
-        builder = Builder(("x", "b", *parameters, "grad")[: len(parameters) + 2 + derivative])
-        totals = [builder.const(0.0)] * (len(parameters) + 2)
-        for program in programs:
-            step = backward(program) if derivative else program
-            outputs = builder.inline(step, tuple(position[name] for name in step.inputs))
-            for name, output in zip(program.inputs, outputs, strict=False):
-                totals[position[name]] = builder.emit("add", totals[position[name]], output)
-        joined.append(builder.build(*(totals if derivative else totals[:1])))
-    # A forward Program has one output: operators of a first argument `a` or `x` all add to the first total.
-    return joined[0], joined[1]
-
-
-@pytest.mark.parametrize("capability", [80, 90])
-def test_every_operator_of_every_grammar_compiles_to_ptx(capability):
-    trigonometric = {"sin", "cos", "tan", "sinc", "sinc_grad"}
-    programs = grammar_operators()
-    assert len(programs) > 45
-    plain = [p for p in programs if not trigonometric & {operation.name for operation in p.operations}]
-    for text in triton_code.assemble(*summed(plain), capability, block=128).values():
-        assert f".target sm_{capability}" in text
-        assert ".entry" in text
-        assert not DOUBLE_PRECISION.findall(text), "a float32 kernel computes in float64"
-    rest = [p for p in programs if p not in plain]
-    for text in triton_code.assemble(*summed(rest), capability, block=128).values():
-        # The slow path of sin and cos, for |x| > 1e5, reduces its argument by one float64 product.
-        assert set(DOUBLE_PRECISION.findall(text)) <= {"cvt.rn.f64.s64", "mul.f64", "cvt.rn.f32.f64"}
-
-
-@pytest.mark.parametrize("capability", [80, 90])
-def test_compositions_compile_to_ptx_without_float64(capability):
-    for text in COMPOSITIONS:
-        forward = lower(parse(text, PARAMETERS))
-        for assembled in triton_code.assemble(forward, backward(forward), capability, block=128).values():
-            assert f".target sm_{capability}" in assembled
-            assert not DOUBLE_PRECISION.findall(assembled), text
-
-
-@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16, torch.float64])
-def test_other_dtypes_and_parameters_per_channel_compile_to_ptx(dtype):
-    forward = lower(parse("x*sigmoid(beta*x)", PARAMETERS))
-    texts = triton_code.assemble(forward, backward(forward), 80, dtype, channelwise=True, block=128)
-    assert all(bool(DOUBLE_PRECISION.findall(text)) == (dtype == torch.float64) for text in texts.values())

@@ -1,17 +1,13 @@
 # ruff: noqa: F821
 # mypy: ignore-errors
-"""Mathematics for Triton kernels in `tl` operations alone, for float32 and float64.
+"""Mathematics of Triton kernels in float64: source text, from which `library` copies what a kernel needs.
 
-This file is source text: `triton_code` copies the functions that a kernel needs, with `polynomial_NAME`
-written out from `polynomials`, so that a kernel is one self-contained module. `libdevice` is not
-used because it does not exist in Triton's interpreter, and `tl.exp` is not because on the GPU it is only
-as good as `ex2.approx`. So what the interpreter computes in the tests is what the GPU computes, but for
-fused multiply-adds: products that an error term relies on are exact, so that fusing changes nothing.
+Made of `tl` operations alone, so what the interpreter computes in the tests is what the GPU computes, but for fused
+multiply-adds: products that an error term relies on are exact, so that fusing changes nothing.
 
-Branches on `x.dtype` are decided when a kernel is compiled. All constants take the type of the tensor
-that they meet. Sources of the methods: W. J. Cody and W. Waite, Software Manual for the Elementary
-Functions (1980), for the reductions; Sun's fdlibm for log and log1p; M. M. Shepherd and J. G. Laframboise,
-Math. Comp. 36 (1981) 249, for erfcx on the half line; T. J. Dekker, Numer. Math. 18 (1971) 224, for
+All constants take the type of the tensor that they meet. Sources of the methods: W. J. Cody and W. Waite, Software
+Manual for the Elementary Functions (1980), for the reductions; Sun's fdlibm for log and log1p; M. M. Shepherd and J. G.
+Laframboise, Math. Comp. 36 (1981) 249, for erfcx on the half line; T. J. Dekker, Numer. Math. 18 (1971) 224, for
 numbers in two words.
 """
 
@@ -21,19 +17,12 @@ import triton.language as tl
 
 @triton.jit
 def quotient(a, b):
-    """Correctly rounded a/b; a plain float32 division is only good to 2 ulp on the GPU."""
-    if a.dtype == tl.float64:
-        return a / b
-    else:
-        return tl.math.div_rn(a, b)
+    return a / b
 
 
 @triton.jit
 def square_root(x):
-    if x.dtype == tl.float64:
-        return tl.sqrt(x)
-    else:
-        return tl.math.sqrt_rn(x)
+    return tl.sqrt(x)
 
 
 @triton.jit
@@ -61,25 +50,16 @@ def sign(x):
 @triton.jit
 def high_part(x):
     """x with the lower half of its significand cleared: products of two high parts are exact."""
-    if x.dtype == tl.float64:
-        return (x.to(tl.int64, bitcast=True) & -134217728).to(tl.float64, bitcast=True)
-    else:
-        return (x.to(tl.int32, bitcast=True) & -4096).to(tl.float32, bitcast=True)
+    return (x.to(tl.int64, bitcast=True) & -134217728).to(tl.float64, bitcast=True)
 
 
 @triton.jit
 def scaled(y, n):
     """y*2**n for whole n; in two steps, so that overflow and subnormal results come out right."""
-    if y.dtype == tl.float64:
-        whole = n.to(tl.int64)
-        half = whole >> 1
-        first = ((half + 1023) << 52).to(tl.float64, bitcast=True)
-        second = ((whole - half + 1023) << 52).to(tl.float64, bitcast=True)
-    else:
-        whole = n.to(tl.int32)
-        half = whole >> 1
-        first = ((half + 127) << 23).to(tl.float32, bitcast=True)
-        second = ((whole - half + 127) << 23).to(tl.float32, bitcast=True)
+    whole = n.to(tl.int64)
+    half = whole >> 1
+    first = ((half + 1023) << 52).to(tl.float64, bitcast=True)
+    second = ((whole - half + 1023) << 52).to(tl.float64, bitcast=True)
     return y * first * second
 
 
@@ -87,20 +67,14 @@ def scaled(y, n):
 def reduced(x):
     """Whole n and r with x = n*log(2) + r, |r| <= log(2)/2, in two steps with a short first constant."""
     n = tl.floor(x * 1.4426950408889634 + 0.5)
-    if x.dtype == tl.float64:
-        r = (x - n * 0.6931471803691238) - n * 1.9082149292705877e-10
-    else:
-        r = (x - n * 0.693359375) + n * 2.1219444005469058e-4
+    r = (x - n * 0.6931471803691238) - n * 1.9082149292705877e-10
     return tl.where(x == x, n, 0.0), r
 
 
 @triton.jit
 def exp_product(x, rest, factor, shift):
     """factor * exp(x + rest) * 2**shift for a small rest. The argument is clamped, never the exponent."""
-    if x.dtype == tl.float64:
-        x = tl.where(x > 711.0, 711.0, tl.where(x < -750.0, -750.0, x))
-    else:
-        x = tl.where(x > 90.0, 90.0, tl.where(x < -110.0, -110.0, x))
+    x = tl.where(x > 711.0, 711.0, tl.where(x < -750.0, -750.0, x))
     n, r = reduced(x)
     r += rest
     return scaled((1.0 + (r + r * r * polynomial_exp(r))) * factor, n + shift)
@@ -113,10 +87,7 @@ def exp(x):
 
 @triton.jit
 def expm1(x):
-    if x.dtype == tl.float64:
-        x = tl.where(x > 709.9, 709.9, tl.where(x < -40.0, -40.0, x))
-    else:
-        x = tl.where(x > 89.0, 89.0, tl.where(x < -20.0, -20.0, x))
+    x = tl.where(x > 709.9, 709.9, tl.where(x < -40.0, -40.0, x))
     n, r = reduced(x)
     half = scaled(tl.full(x.shape, 0.5, x.dtype), n)
     return (half * (r + r * r * polynomial_exp(r)) + (half - 0.5)) * 2.0
@@ -125,18 +96,11 @@ def expm1(x):
 @triton.jit
 def exponent_and_fraction(x):
     """k and m with x = m * 2**k, sqrt(1/2) <= m < sqrt(2), for a positive finite x, subnormal or not."""
-    if x.dtype == tl.float64:
-        small = x < 2.2250738585072014e-308
-        bits = tl.where(small, x * 18014398509481984.0, x).to(tl.int64, bitcast=True) + 2638149301829632
-        k = (bits >> 52) - 1023
-        m = ((bits & 4503599627370495) + 4604544269498187776).to(tl.float64, bitcast=True)
-        k = k.to(tl.float64) - tl.where(small, 54.0, x * 0.0)
-    else:
-        small = x < 1.1754943508222875e-38
-        bits = tl.where(small, x * 33554432.0, x).to(tl.int32, bitcast=True) + 4913933
-        k = (bits >> 23) - 127
-        m = ((bits & 8388607) + 1060439283).to(tl.float32, bitcast=True)
-        k = k.to(tl.float32) - tl.where(small, 25.0, x * 0.0)
+    small = x < 2.2250738585072014e-308
+    bits = tl.where(small, x * 18014398509481984.0, x).to(tl.int64, bitcast=True) + 2638149301829632
+    k = (bits >> 52) - 1023
+    m = ((bits & 4503599627370495) + 4604544269498187776).to(tl.float64, bitcast=True)
+    k = k.to(tl.float64) - tl.where(small, 54.0, x * 0.0)
     return k, m
 
 
@@ -146,12 +110,8 @@ def log_sum(k, f, rest):
     s = quotient(f, f + 2.0)
     z = s * s
     half_square = 0.5 * f * f
-    if f.dtype == tl.float64:
-        high = k * 0.6931471803691238
-        rest += k * 1.9082149292705877e-10
-    else:
-        high = k * 0.6931381225585938
-        rest += k * 9.058001351559413e-06
+    high = k * 0.6931471803691238
+    rest += k * 1.9082149292705877e-10
     return high + (f - (half_square - (s * (half_square + z * polynomial_log(z)) + rest)))
 
 
@@ -189,14 +149,9 @@ def power(a, b):
     s_high = high_part(s)
     s_low = quotient((n - s_high * d_high) - s_high * ((d - d_high) + (m - (d - 1.0))), d)
     z = s * s
-    if a.dtype == tl.float64:
-        large = k * 0.6931471803691238
-        low = k * 1.9082149292705877e-10
-        limit = 1500.0
-    else:
-        large = k * 0.693359375
-        low = k * -2.1219444005469058e-4
-        limit = 200.0
+    large = k * 0.6931471803691238
+    low = k * 1.9082149292705877e-10
+    limit = 1500.0
     first = large + 2.0 * s_high
     low = (2.0 * s_high - (first - large)) + (low + (2.0 * s_low + s * z * polynomial_log(z)))
     log_base = first + low
@@ -324,10 +279,7 @@ def atan(x):
     z = u * u
     zero = tl.full(x.shape, 0.0, x.dtype)
     angle = tl.where(large, 1.5707963267948966, tl.where(middle, 0.7853981633974483, zero))
-    if x.dtype == tl.float64:
-        rest = tl.where(large, 6.123233995736766e-17, tl.where(middle, 3.061616997868383e-17, zero))
-    else:
-        rest = tl.where(large, -4.371138828673793e-08, tl.where(middle, -2.1855694143368964e-08, zero))
+    rest = tl.where(large, 6.123233995736766e-17, tl.where(middle, 3.061616997868383e-17, zero))
     y = angle + (u + (u * z * polynomial_atan(z) + rest))
     return tl.where(x < 0.0, -y, y)
 
