@@ -97,13 +97,13 @@ def one_by_one(count: int) -> tuple[float, int]:
 
     from symact.equivalence.numeric import float32
     from symact.equivalence.table.float32_rule import normal_points
-    from symact.expr.tree import VARIABLE, Expr
+    from symact.expr.tree import Expr
     from symact.program.loading import load_grammar
 
     x = normal_points()[None]
 
     def value(node: Expr) -> Any:
-        if node.operator is VARIABLE:
+        if node.operator.is_variable:
             return x
         return float32.applied(node.operator, [value(argument) for argument in node.arguments], [])
 

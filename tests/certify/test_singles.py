@@ -66,7 +66,7 @@ def test_series_begin_with_value_and_derivative_and_hold_over_an_interval(text: 
             assert found.overlaps(evaluate(program, arb(high)).value)
 
 
-@settings(max_examples=60)
+@settings(max_examples=60, deadline=None)
 @given(
     text=st.sampled_from(FORMULAS), sign=st.sampled_from((1, -1)), at=st.integers(1, INFINITY - 5000), data=st.data()
 )
@@ -100,6 +100,7 @@ def test_the_parts_cover_every_finite_number_once() -> None:
     assert places == [k * BINADE for k in range(INFINITY // BINADE)]
 
 
+@settings(deadline=None)
 @given(st.floats(-3e38, 3e38, allow_subnormal=True))
 def test_units_by_bits_are_those_of_the_type(exact: float) -> None:
     kind = FORMATS["float32"]

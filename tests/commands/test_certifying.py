@@ -13,7 +13,7 @@ from symact.errors import InputError
 
 def test_a_certificate_is_printed_and_written(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     output = tmp_path / "relu.json"
-    show_certificate("relu(x)", None, output, as_json=True)
+    show_certificate("relu(x)", None, None, "cpu", output, as_json=True)
     printed = json.loads(capsys.readouterr().out)
     assert printed == json.loads(output.read_text())
     assert printed["dtypes"]["float16"]["worst_value_ulp"] == 0.0
@@ -22,4 +22,4 @@ def test_a_certificate_is_printed_and_written(tmp_path: Path, capsys: pytest.Cap
 
 def test_another_suffix_is_refused_before_the_work(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"must end in \.json or \.txt"):
-        show_certificate("relu(x)", None, tmp_path / "relu.py", as_json=False)
+        show_certificate("relu(x)", None, None, "cpu", tmp_path / "relu.py", as_json=False)
