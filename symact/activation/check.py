@@ -16,7 +16,7 @@ import torch
 from symact.activation.high_precision import evaluate
 from symact.activation.module import compile as compile_expression
 from symact.expr.operators import Vocabulary
-from symact.expr.tree import Expr, parse, to_sympy
+from symact.expr.tree import Expr, of_x_alone, parse, to_sympy
 
 _MIDDLE = (0.1, 0.25, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0, 4.0, 5.0, 7.5, 10.0, 15.0, 20.0, 30.0, 50.0, 88.0, 89.0, 100.0)
 _FAR = (1e3, 1e4, 1e5, 1e8, 1e15, 1e20, 1e30)
@@ -94,8 +94,9 @@ def check(
 
     Raises:
         FormulaError: the text cannot be read.
+        InputError: it is a function of two inputs.
     """
-    expression = parse(expr, grammar) if isinstance(expr, str) else expr
+    expression = of_x_alone(parse(expr, grammar) if isinstance(expr, str) else expr, "the check")
     formula = to_sympy(expression)
     constants = {p.name: p.init for p in expression.parameters}
     x = torch.tensor(sorted(points), dtype=dtype, requires_grad=True)

@@ -16,6 +16,7 @@ from symact.activation.module import CompiledFunction
 from symact.activation.module import compile as compile_expression
 from symact.backends.select import SELECTOR
 from symact.commands.compiled import stages
+from symact.errors import InputError
 from symact.expr.tree import parse, to_sympy
 from symact.program.gradient import backward
 from symact.program.loading import load_grammar
@@ -147,3 +148,8 @@ def test_a_report_has_a_verdict() -> None:
         assert not report.passed
     assert "gradient is wrong at x = 1: error inf" in Report(0.0, math.inf, 1.0, 40).verdict
     assert "defined at none" in Report(0.0, 0.0, 0.0, 0).verdict
+
+
+def test_a_function_of_two_inputs_is_refused() -> None:
+    with pytest.raises(InputError, match="is a function of x and g; the check takes functions of x alone"):
+        check("x*sigmoid(x)*g", load_grammar("gates"))
