@@ -157,7 +157,7 @@ def test_what_is_shown_names_both_inputs():
     assert "g" in latex(expr)
     assert "['mi', 'g']" in str(mathml(expr))
     learned = parse("beta*x*g", parse_grammar(HEAD + '[parameters]\nbeta = {}\n[unary]\nf = "x"'))
-    assert parse(formula_text(learned, {"beta": 0.5})) == parse("(0.5*x*g)")
+    assert parse(formula_text(learned, {"beta": 0.5})) == parse("0.5*x*g")
     assert to_sympy(parse("mul(g,tanh(x))", GATES)).free_symbols == {X, G}
 
 
