@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import itertools
 import shlex
 import time
 from collections.abc import Callable, Iterator
@@ -40,7 +41,10 @@ def fresh_folder(what: str, task: str) -> Path:
     """A run folder under `out/` that is named for what is done, the task and the time."""
     when = datetime.datetime.now().strftime("%Y%m%d-%H%M%S")
     name = "".join(c if c.isalnum() or c in "-_" else "-" for c in Path(task.partition(":")[0]).stem)[:60]
-    return Path("out") / f"{what}-{name}-{when}"
+    folder = Path("out") / f"{what}-{name}-{when}"
+    # A quick study can end within the second in which the next one begins.
+    numbered = (folder.with_name(f"{folder.name}-{number}") for number in itertools.count(2))
+    return next(path for path in itertools.chain([folder], numbered) if not path.exists())
 
 
 @contextmanager

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from symact.commands.watching import standing
+from symact.commands.watching import fresh_folder, standing
 from symact.expr.tree import parse
 from symact.records import Direction, Metric, Outcome, Trial
 from symact.study.progress import Progress
@@ -54,3 +54,14 @@ def test_the_pace_is_that_of_this_run(tmp_path):
     assert seen[0].per_minute is None, "what an earlier run did is no pace"
     done = [p for p in seen if p.per_minute is not None]
     assert done[-1].per_minute == pytest.approx(60 * 10 / done[-1].seconds, rel=0.5)
+
+
+def test_folders_of_one_second_differ(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    folders = set()
+    for _ in range(20):
+        folder = fresh_folder("compare", "mine.py:Task")
+        folder.mkdir(parents=True)
+        folders.add(folder.name)
+    assert len(folders) == 20
+    assert all(name.startswith("compare-mine-") for name in folders)
