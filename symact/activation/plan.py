@@ -8,7 +8,7 @@ asks for a plan and obeys it, so a call computes the same bits whatever ran befo
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
@@ -55,9 +55,13 @@ class Plan:
     seen: bool = False
     small: NativeKernel | None = None
 
-    def exceeds(self, x: Tensor, parameters: tuple[Tensor, ...] = ()) -> bool:
+    def allows(self, parameters: Iterable[Tensor]) -> bool:
+        """Whether the parameters have values for which `bound` was examined."""
+        return not self.seen or all(map(_ordinary, parameters))
+
+    def exceeds(self, x: Tensor, parameters: tuple[Tensor, ...]) -> bool:
         """Whether `x` or the parameters have values at which float32 is not enough."""
-        if self.seen and x.dtype != torch.float64 and not all(map(_ordinary, parameters)):
+        if x.dtype != torch.float64 and not self.allows(parameters):
             return True
         if self.bound == math.inf or x.dtype == torch.float64 or not x.numel():
             return False
@@ -67,7 +71,7 @@ class Plan:
         return bool(high > self.bound) or bool(low < -self.bound)
 
     def values(self, x: Tensor, parameters: tuple[Tensor, ...], exceeds: bool) -> Tensor:
-        """The function at `x`, in its dtype, by the kernel that `exceeds(x)` asks for."""
+        """The function at `x`, in its dtype, by the kernel that `exceeds` asks for."""
         assert self.narrow is not None
         if not exceeds:
             return self.narrow.forward(x, parameters)
@@ -75,7 +79,7 @@ class Plan:
         return self.wide.forward(x.double(), _double(parameters)).to(x.dtype)
 
     def slopes(self, grad: Tensor, x: Tensor, parameters: tuple[Tensor, ...], exceeds: bool) -> tuple[Tensor, ...]:
-        """The gradients of `x` and of the parameters, by the kernel that `exceeds(x)` asks for."""
+        """The gradients of `x` and of the parameters, by the kernel that `exceeds` asks for."""
         assert self.narrow is not None
         if not exceeds:
             return self.narrow.backward(grad, x, parameters)

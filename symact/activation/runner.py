@@ -59,7 +59,7 @@ def run(program: Program, *inputs: Tensor) -> Any:
 def _together(x: Tensor, g: Tensor) -> tuple[Tensor, Tensor]:
     """Two tensors of one dtype and shape."""
     if x.dtype != g.dtype:
-        dtype = torch.promote_types(x.dtype, g.dtype)
+        dtype = torch.result_type(x, g)
         x, g = x.to(dtype), g.to(dtype)
     if not x.is_nested and x.shape != g.shape:
         try:

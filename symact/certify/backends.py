@@ -75,7 +75,7 @@ def _planned(expr: Expr) -> Backend:
 
     def run(x: torch.Tensor) -> Results:
         parameters = tuple(torch.tensor(parameter.init) for parameter in expr.parameters)
-        exceeds = chosen.exceeds(x)
+        exceeds = chosen.exceeds(x, parameters)
         with np.errstate(all="ignore"):
             values = chosen.values(x, parameters, exceeds)
             slopes = chosen.slopes(torch.ones_like(x), x, parameters, exceeds)[0]

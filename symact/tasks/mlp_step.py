@@ -193,7 +193,7 @@ class _Activation(Link):
         self.plan = self.runner.plan("cpu")
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        self.x, self.exceeds = x, self.plan.exceeds(x)
+        self.x, self.exceeds = x, self.plan.exceeds(x, self.values)
         if self.plan.narrow is None:
             output: torch.Tensor = self.runner(x, self.values)
             return output if output.shape == x.shape else output.expand_as(x)

@@ -9,13 +9,15 @@ gradient, or its scores.
 from __future__ import annotations
 
 import ctypes
+import math
 from functools import lru_cache
-from typing import Any
+from typing import Any, TypeAlias
 
 import torch
 from torch import nn
 
 from symact.activation.module import Activation
+from symact.activation.plan import Plan
 from symact.activation.runner import shared_runner
 from symact.backends.cpu import library as cpu_library
 from symact.backends.cpu.kernel import NativeKernel
@@ -26,6 +28,9 @@ from symact.tasks.first_order import FlatParameters
 SMALL = 2**18
 
 _NO_MEMORY, _BAD_LABEL = 1, 2
+
+# A plan that holds for parameters of ordinary size alone, and the parameters.
+_Examined: TypeAlias = tuple[Plan, list[nn.Parameter]]
 
 
 class _Link(ctypes.Structure):
@@ -75,8 +80,17 @@ def _function() -> Any:
 class NativeChain:
     """As `chain.Chain`, in one native call; made by `of`."""
 
-    def __init__(self, function: Any, links: list[_Link], keep: list[Any], gradient: torch.Tensor, smoothing: float):
+    def __init__(
+        self,
+        function: Any,
+        links: list[_Link],
+        examined: dict[int, _Examined],
+        keep: list[Any],
+        gradient: torch.Tensor,
+        smoothing: float,
+    ):
         self._function, self._links, self._keep = function, (_Link * len(links))(*links), keep
+        self._examined = [(self._links[number], *found) for number, found in examined.items()]
         self._address, self._inputs, self._outputs = ctypes.addressof(self._links), links[0].inputs, links[-1].outputs
         self.gradient, self.smoothing = gradient, smoothing
 
@@ -93,6 +107,7 @@ class NativeChain:
         views = gradient_views(flat, gradient)
         keep: list[Any] = []
         links: list[_Link] = []
+        examined: dict[int, _Examined] = {}
         width = next(module.in_features for module in modules if isinstance(module, nn.Linear))
         for module in modules:
             if isinstance(module, nn.Linear):
@@ -102,13 +117,16 @@ class NativeChain:
                 links.append(_linear(module, views))
                 continue
             assert isinstance(module, Activation)
-            link = _activation(module, views, width, keep)
+            plan, parameters = shared_runner(lower(module.expr)).plan("cpu"), list(module.parameters())
+            link = _activation(plan, parameters, views, width, keep)
             if link is None:
                 return None
+            if plan.seen:
+                examined[len(links)] = plan, parameters
             links.append(link)
         # The addresses are those of the parameters' present data, which therefore must live as long.
         keep.extend(parameter.data for parameter in model.parameters())
-        return cls(function, links, keep, gradient, smoothing)
+        return cls(function, links, examined, keep, gradient, smoothing)
 
     def __call__(self, x: torch.Tensor, y: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Mean loss of the batch, and the flat gradient (overwritten by the next call).
@@ -142,6 +160,8 @@ class NativeChain:
             raise ValueError(
                 f"a chain of {self._inputs} inputs got {tuple(x.shape)}, labels {y if y is None else y.shape}"
             )
+        for link, plan, parameters in self._examined:
+            link.limit = plan.bound if plan.allows(parameters) else -math.inf
         x = x.contiguous()
         labels = None if y is None else y.data_ptr()
         failed = self._function(
@@ -164,8 +184,9 @@ def _linear(module: nn.Linear, views: dict[int, torch.Tensor]) -> _Link:
     return link
 
 
-def _activation(module: Activation, views: dict[int, torch.Tensor], width: int, keep: list[Any]) -> _Link | None:
-    plan, parameters = shared_runner(lower(module.expr)).plan("cpu"), list(module.parameters())
+def _activation(
+    plan: Plan, parameters: list[nn.Parameter], views: dict[int, torch.Tensor], width: int, keep: list[Any]
+) -> _Link | None:
     narrow, wide = plan.narrow, plan.wide or plan.narrow
     shapes = all(p.dtype == torch.float32 and p.dim() < 2 and p.numel() in (1, width) for p in parameters)
     if not isinstance(narrow, NativeKernel) or not isinstance(wide, NativeKernel) or not shapes:

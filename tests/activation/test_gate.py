@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import copy
 
 import pytest
@@ -70,7 +71,9 @@ def test_a_gate_of_x_alone_has_the_shape_of_both_and_no_gradient_in_g():
 
 def test_dtypes_are_promoted_and_whole_numbers_become_floats():
     gate = Gate("x*g")
-    assert gate(torch.ones(2).bfloat16(), torch.ones(2)).dtype == torch.float32
+    kinds = [torch.ones(shape, dtype=dtype) for shape in ((), (2,)) for dtype in (torch.bfloat16, torch.float64)]
+    for x, g in itertools.product([*kinds, torch.ones(2)], repeat=2):
+        assert gate(x, g).dtype == torch.mul(x, g).dtype
     assert gate(torch.arange(3), torch.ones(3)).dtype == torch.float32
 
 

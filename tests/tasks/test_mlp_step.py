@@ -157,6 +157,29 @@ def test_a_chain_takes_double_precision_when_the_module_does(way: Callable[..., 
 
 
 @pytest.mark.parametrize("way", [Chain, native])
+def test_a_chain_takes_double_precision_where_a_parameter_asks_for_it(way: Callable[..., Any]) -> None:
+    x, y = batch()
+    model = network("x*sigmoid(beta*x)")
+    runner = model[1]._runner
+    before = runner.plan("cpu")
+    assert before.seen
+    other = plan(lower(parse("3*x*sigmoid(beta*x)", LEARNED)))
+    runner._plans["cpu"] = replace(before, wide=other.narrow)
+    try:
+        flat = FlatParameters(list(model.parameters()))
+        step = way(model, flat, 0.0)
+        for beta in (0.7, 1e-8, 1e4, 0.0):
+            with torch.no_grad():
+                model[3].beta.fill_(beta)
+            expected = mean_loss(model(x), y)
+            loss, gradient = step(x, y)
+            torch.testing.assert_close(loss, expected.detach(), rtol=1e-5, atol=1e-6)
+            torch.testing.assert_close(gradient, flat.gradient(expected), rtol=1e-4, atol=1e-6)
+    finally:
+        runner._plans["cpu"] = before
+
+
+@pytest.mark.parametrize("way", [Chain, native])
 def test_what_single_precision_cannot_hold_is_trained_as_by_the_module(way: Callable[..., Any]) -> None:
     x, y = batch()
     model = network(NARROW)
