@@ -1,6 +1,6 @@
 """What kernels call: the mathematics of a precision as text, of which `functions_for` gives what a kernel needs.
 
-`blocks`, `math64`, `math32` and `math16` are source text, never imported: their functions are copied, so that a
+`blocks`, `math`, `math64`, `math32` and `math16` are source text, never imported: their functions are copied, so that a
 kernel is one self-contained module. Polynomials are written out from `polynomials`, instructions of the GPU from
 `intrinsics`.
 """
@@ -18,9 +18,9 @@ from symact.backends.triton.polynomials import POLYNOMIALS, Polynomial
 
 # Of a precision the files whose functions it has; a later one replaces functions of an earlier.
 FILES: dict[str, tuple[str, ...]] = {
-    "double": ("blocks.py", "math64.py"),
-    "single": ("blocks.py", "math32.py"),
-    "half": ("blocks.py", "math32.py", "math16.py"),
+    "double": ("blocks.py", "math.py", "math64.py"),
+    "single": ("blocks.py", "math.py", "math32.py"),
+    "half": ("blocks.py", "math.py", "math32.py", "math16.py"),
 }
 # In which precision tensors of a dtype are computed, and what Triton calls the dtype.
 PRECISIONS: dict[torch.dtype, str] = {

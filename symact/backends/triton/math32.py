@@ -30,22 +30,6 @@ def clamped(x, limit: tl.constexpr):
 
 
 @triton.jit
-def maximum(a, b):
-    return tl.maximum(a, b, propagate_nan=tl.PropagateNan.ALL)
-
-
-@triton.jit
-def minimum(a, b):
-    return tl.minimum(a, b, propagate_nan=tl.PropagateNan.ALL)
-
-
-@triton.jit
-def added(a, b):
-    """How partial sums are joined; `tl.sum` itself cannot be interpreted once it has been compiled."""
-    return a + b
-
-
-@triton.jit
 def sign(x):
     return tl.where(x > 0.0, 1.0, tl.where(x < 0.0, -1.0, x))
 
@@ -173,12 +157,6 @@ def tanh(x):
 
 
 @triton.jit
-def sinh_series(x):
-    z = x * x
-    return x + x * z * polynomial_sinh(z)
-
-
-@triton.jit
 def sinh(x):
     a = tl.abs(x)
     half = exp_half(minimum(a, 104.0))
@@ -231,18 +209,6 @@ def hypot1(x):
 
 
 @triton.jit
-def tan(x):
-    return quotient(tl.sin(x), tl.cos(x))
-
-
-@triton.jit
-def sinc(x):
-    small = tl.abs(x) < 1e-9
-    b = tl.where(small, 1.0, x)
-    return tl.where(small, 1.0, quotient(tl.sin(b), b))
-
-
-@triton.jit
 def sinc_grad(x):
     small = tl.abs(x) < 2.0
     c = tl.where(small, 2.0, x)
@@ -254,14 +220,6 @@ def product_rest(a, b):
     """What rounding takes from a*b."""
     rest = fused(a, b, -(a * b))
     return tl.where(tl.abs(rest) < 1e30, rest, 0.0)
-
-
-@triton.jit
-def sum_rest(a, b):
-    """What rounding takes from a + b."""
-    s = a + b
-    c = s - a
-    return (a - (s - c)) + (b - c)
 
 
 @triton.jit
@@ -280,12 +238,6 @@ def cosine_of_rest(b):
 def sin_sum(a, b):
     """sin(a + b) for |b| < 1, which holds for |a| < 1e7."""
     return tl.sin(a) * cosine_of_rest(b) + tl.cos(a) * sine_of_rest(b)
-
-
-@triton.jit
-def cos_sum(a, b):
-    """cos(a + b), likewise."""
-    return tl.cos(a) * cosine_of_rest(b) - tl.sin(a) * sine_of_rest(b)
 
 
 @triton.jit

@@ -26,22 +26,6 @@ def square_root(x):
 
 
 @triton.jit
-def added(a, b):
-    """How partial sums are joined; `tl.sum` itself cannot be interpreted once it has been compiled."""
-    return a + b
-
-
-@triton.jit
-def maximum(a, b):
-    return tl.maximum(a, b, propagate_nan=tl.PropagateNan.ALL)
-
-
-@triton.jit
-def minimum(a, b):
-    return tl.minimum(a, b, propagate_nan=tl.PropagateNan.ALL)
-
-
-@triton.jit
 def sign(x):
     one = tl.full(x.shape, 1.0, x.dtype)
     return tl.where(x > 0.0, one, tl.where(x < 0.0, -one, x))
@@ -174,12 +158,6 @@ def power(a, b):
 
 
 @triton.jit
-def sinh_series(x):
-    z = x * x
-    return x + x * z * polynomial_sinh(z)
-
-
-@triton.jit
 def sinh(x):
     a = tl.abs(x)
     half = exp_product(a, 0.0, 1.0, -1.0)
@@ -203,11 +181,6 @@ def tanh(x):
 
 
 @triton.jit
-def tan(x):
-    return quotient(tl.sin(x), tl.cos(x))
-
-
-@triton.jit
 def product_rest(a, b):
     """What rounding takes from a*b."""
     p = a * b
@@ -215,14 +188,6 @@ def product_rest(a, b):
     d = high_part(b)
     rest = ((c * d - p) + c * (b - d) + (a - c) * d) + (a - c) * (b - d)
     return tl.where(tl.abs(rest) < 1e30, rest, 0.0)
-
-
-@triton.jit
-def sum_rest(a, b):
-    """What rounding takes from a + b."""
-    s = a + b
-    c = s - a
-    return (a - (s - c)) + (b - c)
 
 
 @triton.jit
@@ -241,12 +206,6 @@ def cosine_of_rest(b):
 def sin_sum(a, b):
     """sin(a + b) for |b| < 1, which holds for |a| < 1e7 in float32."""
     return tl.sin(a) * cosine_of_rest(b) + tl.cos(a) * sine_of_rest(b)
-
-
-@triton.jit
-def cos_sum(a, b):
-    """cos(a + b), likewise."""
-    return tl.cos(a) * cosine_of_rest(b) - tl.sin(a) * sine_of_rest(b)
 
 
 @triton.jit
@@ -407,13 +366,6 @@ def i0e_minus_i1e(x):
     w = a + 2.0
     y = quotient(quotient(polynomial_bessel_difference(bessel_variable(a)), w), square_root(w))
     return tl.where(x < 0.0, i0e(a) + i1e(a), y)
-
-
-@triton.jit
-def sinc(x):
-    small = tl.abs(x) < 1e-9
-    b = tl.where(small, 1.0, x)
-    return tl.where(small, 1.0, quotient(tl.sin(b), b))
 
 
 @triton.jit
