@@ -1,8 +1,8 @@
 """Terms: distinct sub-expressions, each named by a function symbol and the numbers of its argument terms.
 
-In: operators and argument terms. Out: numbers of terms in a `TermGraph`; term 0 is `x`. What makes two applications one
-and the same at sight stands here and nowhere else: a symbol that gives an argument back, one that does not mention
-its arguments, arguments that commute.
+In: operators and argument terms. Out: numbers of terms in a `TermGraph`; the first are its inputs. What makes two
+applications one and the same at sight stands here and nowhere else: a symbol that gives an argument back, one that does
+not mention its arguments, arguments that commute.
 """
 
 from __future__ import annotations
@@ -16,16 +16,15 @@ import numpy as np
 
 from symact.arrays import Array
 from symact.expr.functions import FUNCTIONS
-from symact.expr.operators import Operator, Parameter, Vocabulary
+from symact.expr.operators import INPUTS, Operator, Parameter, Vocabulary
 from symact.expr.tree import Expr, of_x_alone
 from symact.program import signs
 from symact.program.instructions import COMMUTATIVE
 from symact.program.pipeline import exact_program
 from symact.program.program import Operation, Program
 
-# A symbol's number and its argument terms; x itself has a symbol that no operator has.
+# A symbol's number and its argument terms; an input has a symbol that no operator has: -1 is x, -2 is g.
 Term: TypeAlias = tuple[int, tuple[int, ...]]
-VARIABLE_SYMBOL = -1
 ParameterKind: TypeAlias = tuple[Any, ...]
 
 
@@ -160,21 +159,24 @@ class TermGraph:
 
     Terms come one by one, by `apply`, which knows what it has seen, or many at once, by `append`, from a caller who
     knows that they are new.
+
+    Args:
+        inputs: how many there are; they are the terms 0 and, where there are two, 1.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, inputs: int = 1) -> None:
         self.symbols: list[FunctionSymbol] = []
-        self.size = 1
+        self.inputs = self.size = inputs
         self._symbol_numbers: dict[tuple[Operator, tuple[ParameterSlot, ...]], int] = {}
         self._meanings: dict[tuple[Any, ...], int] = {}
         self._canonical: list[int] = []
-        self._symbol_of = np.full(64, VARIABLE_SYMBOL, np.int32)
+        self._symbol_of = -1 - np.arange(64, dtype=np.int32)
         self._arguments = np.zeros((64, _WIDTH), np.int64)
         self._numbers: dict[Term, int] = {}
 
     def __deepcopy__(self, memo: dict[int, Any]) -> TermGraph:
         # Only the containers ever change, not what is in them.
-        copied = memo[id(self)] = TermGraph()
+        copied = memo[id(self)] = TermGraph(self.inputs)
         copied.size = self.size
         copied.symbols, copied._symbol_numbers = [*self.symbols], {**self._symbol_numbers}
         copied._meanings, copied._canonical = {**self._meanings}, [*self._canonical]
@@ -247,11 +249,13 @@ class TermGraph:
 
     def term_of(self, expr: Expr, slots: Slots) -> int:
         """The term of an expression whose parameters are those slots, by name."""
-        bindings = iter(of_x_alone(expr, "identity").bindings())
+        if self.inputs == 1:
+            of_x_alone(expr, "a grammar of one input")
+        bindings = iter(expr.bindings())
 
         def walk(node: Expr) -> int:
             if node.operator.is_variable:
-                return 0
+                return INPUTS.index(node.operator.name)
             uses = next(bindings).parameters
             own = tuple(slots[uses[p.name].name] for p in node.operator.parameters)
             return self.apply_operator(node.operator, own, [walk(argument) for argument in node.arguments])
@@ -275,9 +279,14 @@ class TermGraph:
     def term(self, number: int) -> Term:
         """The symbol of a term and its argument terms."""
         symbol = int(self._symbol_of[number])
-        if symbol == VARIABLE_SYMBOL:
+        if symbol < 0:
             return symbol, ()
         return symbol, tuple(self._arguments[number, : self.symbols[symbol].arity].tolist())
+
+    def arguments_of(self, terms: Array) -> Array:
+        """The arguments ``(terms, width)`` of terms, unused places 0."""
+        found: Array = self._arguments[terms]
+        return found
 
     def batches(self, start: int) -> Iterator[tuple[int, Array, int]]:
         """(symbol, arguments, first term) of the terms from `start` on, in order.

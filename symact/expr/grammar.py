@@ -129,6 +129,7 @@ class _Reader:
             limits=self._limits(),
             interval=interval,
             inputs=self.inputs,
+            symmetric_inputs=self._symmetric(),
             text=self.text,
             source=source,
             path=self.path,
@@ -377,5 +378,11 @@ class _Reader:
 
     def _interval(self) -> tuple[float, float]:
         table = self.data.get("identity", {})
-        self._known(table, ("interval",), ("identity",), "key")
+        self._known(table, ("interval", "symmetric_inputs"), ("identity",), "key")
         return self._range(table["interval"], "identity", "interval") if "interval" in table else DEFAULT_INTERVAL
+
+    def _symmetric(self) -> bool:
+        symmetric = self._flag(self.data.get("identity", {}), "symmetric_inputs", False, "identity")
+        if symmetric and len(self.inputs) == 1:
+            self.fail('there is one input; two are inputs = ["x", "g"]', "identity", "symmetric_inputs")
+        return symmetric

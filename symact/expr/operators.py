@@ -169,6 +169,7 @@ class Vocabulary:
         limits: what no expression may exceed.
         interval: (low, high), where functions are compared, in every input.
         inputs: what expressions are functions of: `x`, or `x` and `g`.
+        symmetric_inputs: functions that differ by an exchange of the two inputs are one.
         text: the grammar file as read; what a store keeps.
     """
 
@@ -179,6 +180,7 @@ class Vocabulary:
     limits: Limits = Limits()
     interval: tuple[float, float] = (-100.0, 100.0)
     inputs: tuple[str, ...] = INPUTS[:1]
+    symmetric_inputs: bool = False
     text: str = field(default="", repr=False)
 
     def of_kind(self, kind: str) -> tuple[Operator, ...]:

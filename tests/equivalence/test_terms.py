@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 
 from symact.equivalence.terms import (
-    VARIABLE_SYMBOL,
     ArgumentProduct,
     FunctionSymbol,
     ParameterSlot,
@@ -110,7 +109,7 @@ def test_a_term_is_read_as_it_was_named():
     tanh, add = graph.symbol(GRAMMAR.operators["tanh"]), graph.symbol(GRAMMAR.operators["add"])
     inner = graph.apply(tanh, (0,))
     outer = graph.apply(add, (inner, 0))
-    assert graph.term(0) == (VARIABLE_SYMBOL, ())
+    assert graph.term(0) == (-1, ())
     assert graph.term(inner) == (tanh, (0,))
     assert graph.term(outer) == (add, (0, inner))
     assert graph.size == 3

@@ -54,14 +54,15 @@ class Breakpoints:
         x = np.concatenate([dense.x, ladder[(ladder > low) & (ladder < high)]])
         self.grid = self.at(np.sort(x))
         self._locations = np.full((64, _MOST), np.inf)
-        self._filled = 1
+        self._filled = graph.inputs
         # Where the values of terms of the graph change sign, as far as it was asked for.
         self._zeros = np.full((64, _MOST), np.inf)
         self._asked = np.zeros(64, bool)
 
     def at(self, x: Array) -> SampleGrid:
         """Other points of the same line."""
-        return SampleGrid(self.graph, x, self.dense.seed, doubled=False, fixed_parameters=self.dense.fixed_parameters)
+        dense = self.dense
+        return SampleGrid(self.graph, x, dense.seed, False, dense.fixed_parameters, dense.line)
 
     def unsampled(self, terms: TermColumns, members: Array, first: Array) -> tuple[Array, Array]:
         """Pieces without a point, of terms and of what they are compared with: (term number, x in the middle) of each.

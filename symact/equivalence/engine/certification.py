@@ -57,6 +57,7 @@ class Certification:
         tight: per term, a number that terms share whose float64 values agree to rounding; negative: not known well.
         distinct: so many of the first terms are known to be different functions.
         extra_points: term -> further points where it must be compared with the first of its group.
+        telling: term -> points where terms differ that it, or a term near it, is made of.
         differences: of two terms, some of the dense points where they seem to differ.
     """
 
@@ -69,10 +70,12 @@ class Certification:
         tight: Array,
         distinct: int,
         extra_points: dict[int, list[Point]],
+        telling: dict[int, list[Point]],
         differences: Callable[[int, int], list[Point]],
     ):
         self.comparison, self.base, self.terms, self.reliability = comparison, base, terms, reliability
-        self.tight, self.distinct, self.extra_points, self.differences = tight, distinct, extra_points, differences
+        self.tight, self.distinct, self.differences = tight, distinct, differences
+        self.extra_points, self.telling = extra_points, telling
         self._spread = [(base, int(m)) for m in MIDDLES]
 
     def certify(self, order: Array, starts: Array, ends: Array, labels: Array) -> None:
@@ -116,8 +119,9 @@ class Certification:
         piecewise = self.reliability.piecewise[members] | self.reliability.piecewise[members[first]]
         plain = np.where(piecewise, shown.all(axis=1), shown.any(axis=1)) & (tight == tight[first]) & (tight >= 0)
         plain &= members >= self.distinct
-        if self.extra_points:
-            plain &= ~np.isin(members, list(self.extra_points))
+        if self.extra_points or self.telling:
+            plain &= ~np.isin(members, [*self.extra_points, *self.telling])
+            plain &= ~np.isin(members[first], list(self.telling))
         hidden = np.where(piecewise, (~shown) @ (1 << np.arange(BLOCKS)), 0)
         moderate = np.zeros(len(members), np.int64)
         open_ones = np.flatnonzero(~plain & (np.arange(len(members)) != first))
@@ -161,7 +165,7 @@ class Certification:
         if left:
             together = np.array(members)
             hidden = np.flatnonzero(~self.reliability.informative[together].all(axis=0)).tolist()
-            extra = list(dict.fromkeys(p for n in [at, *left] for p in self.extra_points.get(members[n], ())))
+            extra = list(dict.fromkeys(p for n in [at, *left] for p in self._special(members[n])))
             order = self.reliability.magnitudes[together].max(axis=0).argsort()
             points = [self._spread[i] for i in order[:4]] + extra[:8] + self.ends(hidden)
             result[left] = self._separated(together[left], points)
@@ -174,8 +178,8 @@ class Certification:
         bits = group.hidden[number]
         if bits:
             points += self.ends([j for j in range(BLOCKS) if bits >> j & 1])
-        points += self.extra_points.get(member, ())
         first = group.members[group.first]
+        points += [*self._special(member), *self.telling.get(first, ())]
         if first in self.extra_points:
             points += [*self.extra_points[first], *self.differences(first, member)]
         if near < 0 or well < 0:
@@ -184,9 +188,15 @@ class Certification:
             points += self._spread + [(self.base, p) for p in range(0, POINTS, PER_BLOCK // 2)]
         return points
 
+    def _special(self, member: int) -> Iterator[Point]:
+        """Points where a member has to be compared, because of what it is."""
+        yield from self.extra_points.get(member, ())
+        yield from self.telling.get(member, ())
+
     def ends(self, blocks: list[int]) -> list[Point]:
-        """The first and the last sample point of some blocks."""
-        return [(self.base, p) for j in blocks for p in (j * PER_BLOCK, (j + 1) * PER_BLOCK - 1)]
+        """The first and the last sample point of some blocks; of two inputs all, since only x is in order."""
+        step = PER_BLOCK - 1 if self.base.graph.inputs == 1 else 1
+        return [(self.base, p) for j in blocks for p in range(j * PER_BLOCK, (j + 1) * PER_BLOCK, step)]
 
     def _lost(self, first: int, second: int) -> list[Point]:
         """Up to two points where float64 does not know both terms."""
@@ -231,7 +241,7 @@ class Certification:
         """Where two terms are compared that both left their group; what is costly to find comes last."""
         yield from points
         yield self.base, int(self.moderate_points(np.array([first]), np.array([second]))[0])
-        own = [point for term in (first, second) for point in self.extra_points.get(term, ())]
+        own = [point for term in (first, second) for point in self._special(term)]
         yield from dict.fromkeys([*own, *self.differences(first, second)])
 
     def _split(self, group: Array, point: Point) -> tuple[list[Array], list[int]]:

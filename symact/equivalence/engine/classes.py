@@ -18,6 +18,7 @@ from symact.arrays import Array
 from symact.equivalence.engine.certification import Certification
 from symact.equivalence.engine.dense_comparison import DenseComparison
 from symact.equivalence.engine.grouping import ALL, COMMON_BITS, COMMON_BLOCKS, group
+from symact.equivalence.engine.neighbours import Neighbours
 from symact.equivalence.engine.reliability import Reliability, ReliabilityAnalysis
 from symact.equivalence.engine.term_columns import TermColumns, spans
 from symact.equivalence.exact.comparison import BallComparison, Point
@@ -27,7 +28,7 @@ from symact.equivalence.parallel import in_threads, shares
 from symact.equivalence.rules.form import Form
 from symact.equivalence.rules.prover import Prover
 from symact.equivalence.rules.table_rules import TableRules
-from symact.equivalence.terms import VARIABLE_SYMBOL, TermGraph
+from symact.equivalence.terms import TermGraph
 
 # Batches of fewer terms than these are described together.
 _BATCH = 512
@@ -51,6 +52,7 @@ class ClassBuilder:
     Args:
         interval: (low, high), where functions are compared.
         certify: decide doubtful comparisons in ball arithmetic.
+        inputs: of the functions, each in the interval.
 
     Attributes:
         graph: of all functions.
@@ -58,25 +60,27 @@ class ClassBuilder:
         dense: what is between them.
         comparison: in balls.
         rules: what is known for sure of the terms of the graph.
-        variable: the term of x, described.
+        variables: the terms of the inputs, described.
     """
 
-    def __init__(self, interval: tuple[float, float], certify: bool = True):
+    def __init__(self, interval: tuple[float, float], certify: bool = True, inputs: int = 1):
         self.certify = certify
-        self.graph = TermGraph()
+        self.graph = TermGraph(inputs)
         low, high = float(interval[0]), float(interval[1])
         self.base = SampleGrid(self.graph, sample_points(low, high), seed=1, doubled=certify)
         self.dense = DenseComparison(self.base, (low, high))
         self.comparison = BallComparison(self.graph, self.base.x)
+        self._neighbours = Neighbours(self.base, self.dense, self.comparison)
         self._analysis = ReliabilityAnalysis(self.base)
         self._proof = np.zeros(64, np.int8)
         # Terms that float64 knows to be undefined where they are: no rounding made a root negative.
         self._sure = np.zeros(64, bool)
-        self._sure[0] = True
+        self._sure[:inputs] = True
         self.rules = TableRules(self.graph)
         self._prover: Prover | None = None
-        self.variable = self.describe(np.array([VARIABLE_SYMBOL]), np.zeros((1, 0), np.int64), self.base.values)
-        self.variable.numbers[:] = 0
+        numbers = np.arange(inputs)
+        self.variables = self.describe(-1 - numbers, np.zeros((inputs, 0), np.int64), self.base.values)
+        self.variables.numbers[:] = numbers
 
     def described(self, applications: Sequence[tuple[int, Array]]) -> TermColumns:
         """Describe terms, given as symbols with arguments ``(terms, arity)``, without keeping their values."""
@@ -104,7 +108,7 @@ class ClassBuilder:
         undefined = np.isnan(values[:, :POINTS]).sum(axis=1)
         proof = np.zeros(len(values), np.int8)
         if self.certify:
-            total = np.array([*[symbol.total for symbol in self.graph.symbols], False])
+            total = np.array([*[symbol.total for symbol in self.graph.symbols], *[False] * self.graph.inputs])
             for column in np.where(total[symbols][:, None], -1, arguments).T:
                 np.maximum(proof, np.where(column >= 0, self._proof[column], 0), out=proof)
         numbers = np.full(len(symbols), -1)
@@ -160,7 +164,8 @@ class ClassBuilder:
         It does where values are reliable, and what makes a value undefined is the sign of a reliable value, not of
         something within an operator's formula.
         """
-        simple = np.array([*[symbol.plain_domain for symbol in self.graph.symbols], True])[terms.symbols[members]]
+        plain = [*[symbol.plain_domain for symbol in self.graph.symbols], *[True] * self.graph.inputs]
+        simple = np.array(plain)[terms.symbols[members]]
         known = terms.arguments[members]
         arguments = (self._sure[np.maximum(known, 0)] | (known < 0)).all(axis=1)
         proved: Array = simple & arguments & (terms.fingerprints.reliable[members] == ALL)
@@ -218,14 +223,15 @@ class ClassBuilder:
             order, starts, ends, followers = self._proved(terms, order, starts, ends, distinct)
         extra_points = self.dense.extra_points(terms, order, starts, ends)
         members = spans(order, starts, ends)
+        telling = self._neighbours.points(terms, members, ends - starts)
         reliability = self._analysis.reliability(terms, members)
         mixed = np.concatenate([[0], np.cumsum((tight[order[1:]] != tight[order[:-1]]) | doubtful[order[1:]]), [0]])
         hard = (mixed[ends - 1] > mixed[starts]) | doubtful[order[starts]]
         hard |= order[np.minimum(starts + 1, len(order) - 1)] < distinct
         clear = ~hard & (not certify_all) & _informative(reliability, order, starts, ends)
-        if extra_points:
+        if extra_points or telling:
             offsets = np.cumsum(ends - starts) - (ends - starts)
-            clear &= ~np.logical_or.reduceat(np.isin(members, list(extra_points)), offsets)
+            clear &= ~np.logical_or.reduceat(np.isin(members, [*extra_points, *telling]), offsets)
         evidence[members] = np.maximum(evidence[members], np.repeat(np.where(clear, NUMERIC, CERTIFIED), ends - starts))
         known = np.where(doubtful, -np.arange(len(terms)) - 1, tight)
 
@@ -233,7 +239,7 @@ class ClassBuilder:
             return self.dense.differences(terms, first, second)
 
         certification = Certification(
-            self.comparison, self.base, terms, reliability, known, distinct, extra_points, differences
+            self.comparison, self.base, terms, reliability, known, distinct, extra_points, telling, differences
         )
         certification.certify(order, starts[~clear], ends[~clear], labels)
         if followers:

@@ -14,7 +14,7 @@ from symact.arrays import Array
 from symact.equivalence.engine.breakpoints import Breakpoints
 from symact.equivalence.engine.term_columns import TermColumns, spans
 from symact.equivalence.exact.comparison import Point
-from symact.equivalence.numeric.samples import SampleGrid, dense_points
+from symact.equivalence.numeric.samples import DENSE, Line, SampleGrid, dense_points, sample_points
 from symact.equivalence.parallel import in_threads, shares
 
 # Rounding stays below it; what differs by more is decided in balls.
@@ -22,6 +22,10 @@ _TOLERANCE = 1e-12
 _CHUNK, _BLOCK = 4096, 512
 # Parameters are held at as many values as there are seeds.
 _LINES = (11, 12)
+# In a box of two inputs: points scattered over it, and lines through it. On most of them one input is held, at so many
+# values; the slanted ones begin at a part of the interval of g and change over a part of it.
+_SCATTERED, _HELD = 1024, 12
+_SLANTED = ((0.113, 0.768), (0.934, -0.853))
 
 
 class DenseComparison:
@@ -33,12 +37,20 @@ class DenseComparison:
     """
 
     def __init__(self, base: SampleGrid, interval: tuple[float, float]):
-        self.graph, self._base = base.graph, base
-        self.grid = SampleGrid(base.graph, dense_points(*interval), seed=2, doubled=False)
+        self.graph, self._base, self._interval = base.graph, base, interval
+        count = DENSE if base.graph.inputs == 1 else _SCATTERED
+        self.grid = SampleGrid(base.graph, dense_points(*interval, count), seed=2, doubled=False)
         self._lines: list[Breakpoints] = []
 
     def grids(self) -> list[SampleGrid]:
-        """Dense points with all kinds of parameters, then lines of fixed ones; without parameters there is one line."""
+        """Dense points, then lines; without parameters the points of one input are one line.
+
+        The points have all kinds of parameters and are scattered over the box of two inputs, lines have fixed ones.
+        """
+        if self.graph.inputs > 1:
+            if not self._lines:
+                self._lines = [Breakpoints(self.graph, line, np.empty(0)) for line in self._through_the_box()]
+            return [self.grid, *(line.dense for line in self._lines)]
         if any(symbol.slots for symbol in self.graph.symbols):
             if not self._lines or not self._lines[0].dense.fixed_parameters:
                 lines = [SampleGrid(self.graph, self.grid.x, s, doubled=False, fixed_parameters=True) for s in _LINES]
@@ -47,6 +59,17 @@ class DenseComparison:
         if not self._lines:
             self._lines = [Breakpoints(self.graph, self.grid, self._base.x)]
         return [self.grid]
+
+    def _through_the_box(self) -> Iterator[SampleGrid]:
+        low, high = self._interval
+        width = high - low
+        held = sample_points(low, high, _HELD).tolist()
+        lines = [Line((0.0, 1.0), (value, 0.0)) for value in held]
+        lines += [Line((value, 0.0), (0.0, 1.0)) for value in held]
+        # g at the low end of x, and how it changes with x.
+        lines += [Line((0.0, 1.0), (low + start * width - change * low, change)) for start, change in _SLANTED]
+        for number, line in enumerate(lines):
+            yield SampleGrid(self.graph, dense_points(low, high), _LINES[number % len(_LINES)], False, True, line)
 
     def extend(self) -> None:
         """Find out now what comparing will ask of the terms that there are."""

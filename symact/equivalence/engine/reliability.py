@@ -73,8 +73,9 @@ class ReliabilityAnalysis:
         self._probing = Saturation(len(_PROBES), doubled=False)
         # Of the terms of the graph.
         self._known = Reliability.blank(64, BLOCKS)
-        self._known.informative[0] = True
-        self._known.magnitudes[0] = _powers(base.values[0, MIDDLES])
+        inputs = base.graph.inputs
+        self._known.informative[:inputs] = True
+        self._known.magnitudes[:inputs] = _powers(base.values[:inputs, MIDDLES])
 
     def add(self, chosen: TermColumns, terms: Array) -> None:
         """Remember the reliability of new terms of the graph."""

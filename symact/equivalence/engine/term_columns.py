@@ -17,7 +17,7 @@ class TermColumns:
     """Terms with what is needed to class them.
 
     Attributes:
-        symbols: ``(terms,)``; -1 is `x` itself.
+        symbols: ``(terms,)``; negative for an input.
         arguments: ``(terms, width)`` terms of the graph, unused places -1.
         fingerprints: their fingerprints.
         undefined: ``(terms,)`` number of sample points where it is undefined.

@@ -18,7 +18,7 @@ from flint import arb
 from symact.arrays import Array
 from symact.equivalence.exact import balls
 from symact.equivalence.numeric.samples import SampleGrid
-from symact.equivalence.terms import VARIABLE_SYMBOL, ParameterSlot, Term, TermGraph
+from symact.equivalence.terms import ParameterSlot, Term, TermGraph
 
 # A sample grid and the number of one of its points.
 Point: TypeAlias = tuple[SampleGrid, int]
@@ -35,33 +35,35 @@ class ReferenceTerm:
 
 
 class PointBalls:
-    """One value of x and of each parameter; per precision the balls of terms of the graph there.
+    """One value of each input and of each parameter; per precision the balls of terms of the graph there.
 
     Args:
-        x: the value.
+        inputs: their values.
         parameter: its values at that point.
     """
 
-    __slots__ = ("_known", "_parameter", "terms", "x")
+    __slots__ = ("_known", "_parameter", "inputs", "terms")
 
-    def __init__(self, x: arb, parameter: Callable[[ParameterSlot], float]):
-        self.x, self._parameter = x, parameter
+    def __init__(self, inputs: tuple[arb, ...], parameter: Callable[[ParameterSlot], float]):
+        self.inputs, self._parameter = inputs, parameter
         self._known: dict[ParameterSlot, arb] = {}
-        self.terms: dict[int, dict[int, Any]] = {bits: {0: x} for bits in (_GLANCE, *balls.PRECISIONS)}
+        start = dict(enumerate(inputs))
+        self.terms: dict[int, dict[int, Any]] = {bits: {**start} for bits in (_GLANCE, *balls.PRECISIONS)}
 
     @classmethod
     def of(cls, grid: SampleGrid, point: int) -> PointBalls:
         """Point number `point` of a grid."""
-        return cls(arb(float(grid.x[point])), lambda slot: float(grid.parameter(slot)[0, point]))
+        inputs = tuple(map(arb, grid.inputs[:, point].tolist()))
+        return cls(inputs, lambda slot: float(grid.parameter(slot)[0, point]))
 
     def beside(self, x: arb) -> PointBalls:
-        """Another x, the parameters being the same."""
-        return PointBalls(x, self._parameter)
+        """Another x, all else being the same."""
+        return PointBalls((x, *self.inputs[1:]), self._parameter)
 
     @property
-    def parameters(self) -> tuple[float, ...]:
-        """The parameters that were asked for."""
-        return tuple(map(float, self._known.values()))
+    def others(self) -> tuple[float, ...]:
+        """The inputs but x, and the parameters that were asked for."""
+        return tuple(map(float, (*self.inputs[1:], *self._known.values())))
 
     def parameter(self, slot: ParameterSlot) -> arb:
         """The ball of a parameter."""
@@ -98,7 +100,7 @@ class BallComparison:
         at = self._points.get((grid, point))
         if at is None:
             at = self._points[(grid, point)] = PointBalls.of(grid, point)
-        return at.x if term[0] == VARIABLE_SYMBOL else self._apply(term, at, bits)
+        return at.inputs[-1 - term[0]] if term[0] < 0 else self._apply(term, at, bits)
 
     def undefined(self, term: Term, grid: SampleGrid, point: int) -> bool | None:
         """Whether a term is undefined at a point; None where no precision tells."""
@@ -154,14 +156,14 @@ class BallComparison:
         signs = self._signs(term, at)
         if signs is None:
             return False
-        key = (term, signs, at.parameters)
+        key = (term, signs, at.others)
         if key not in self._undefined_pieces:
             self._undefined_pieces[key] = self._undefined_with(term, at, signs)
         return self._undefined_pieces[key]
 
     def _undefined_with(self, term: Term, at: PointBalls, signs: tuple[int, ...]) -> bool:
         """Whether a term is undefined at the nearest point with these signs where that can be told."""
-        here = float(at.x)
+        here = float(at.inputs[0])
         for x in self._x[np.argsort(np.abs(self._x - here), kind="stable")].tolist():
             there = at.beside(arb(x))
             if x == here or self._signs(term, there) != signs:
@@ -201,7 +203,7 @@ class BallComparison:
 
     def _below(self, term: Term) -> Iterator[Term]:
         """A term and every term that it is made of, each once."""
-        waiting, seen = [term], {0}
+        waiting, seen = [term], set(range(self.graph.inputs))
         while waiting:
             part = waiting.pop()
             yield part

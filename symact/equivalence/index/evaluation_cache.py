@@ -14,8 +14,8 @@ from symact.arrays import Array
 from symact.equivalence.numeric.fingerprints import Fingerprints, fingerprint
 from symact.equivalence.numeric.samples import SampleGrid, sample_points
 from symact.equivalence.terms import ParameterSlot, TermGraph
-from symact.expr.operators import Parameter
-from symact.expr.tree import Expr, of_x_alone
+from symact.expr.operators import INPUTS, Parameter
+from symact.expr.tree import Expr
 
 _MOST_VALUES, _MOST_TERMS = 24_000, 400_000
 _BATCH = 256
@@ -26,23 +26,26 @@ class EvaluationCache:
 
     Args:
         interval: (low, high), where functions are compared.
+        inputs: of the functions.
 
     Attributes:
         graph: names the terms; `forget` makes a new one.
     """
 
-    def __init__(self, interval: tuple[float, float]):
-        self._interval = float(interval[0]), float(interval[1])
+    def __init__(self, interval: tuple[float, float], inputs: int = 1):
+        self._interval, self._inputs = (float(interval[0]), float(interval[1])), inputs
         self._slots: dict[Parameter, ParameterSlot] = {}
         self.forget()
 
     def forget(self) -> None:
         """Begin anew; the numbers of terms lose their meaning."""
-        self.graph = TermGraph()
+        self.graph = TermGraph(self._inputs)
         self._grid = SampleGrid(self.graph, sample_points(*self._interval), seed=1)
         self._numbers: dict[Expr, int] = {}
         self._has_parameters: dict[Expr, bool] = {}
-        self._values: dict[int, Array] = {0: self._grid.values[:1]}
+        # Those of the inputs are never let go of.
+        self._first: dict[int, Array] = {n: self._grid.values[n : n + 1] for n in range(self._inputs)}
+        self._values: dict[int, Array] = {**self._first}
 
     @property
     def full(self) -> bool:
@@ -54,8 +57,7 @@ class EvaluationCache:
         found = self._numbers.get(expr)
         if found is None:
             if expr.operator.is_variable:
-                of_x_alone(expr, "identity")
-                return 0
+                return INPUTS.index(expr.operator.name)
             arguments = [self.term(argument) for argument in expr.arguments]
             slots = tuple([self._common(parameter) for parameter in expr.operator.parameters])
             found = self._numbers[expr] = self.graph.apply_operator(expr.operator, slots, arguments)
@@ -86,7 +88,7 @@ class EvaluationCache:
             inputs = [self.value(argument) for argument in arguments]
             found = self._evaluated(symbol, inputs, number)
             if len(self._values) >= _MOST_VALUES:
-                self._values = {0: self._values[0]}
+                self._values = {**self._first}
             self._values[number] = found
         return found
 
@@ -110,18 +112,19 @@ class EvaluationCache:
                 values = self._of_terms(part)
                 fingerprints = fingerprint(values, self._grid.bounds)
                 for index, term in enumerate(part):
-                    self._values[term] = values[index : index + 1].copy() if term else values[index : index + 1]
+                    if term >= self._inputs:
+                        self._values[term] = values[index : index + 1].copy()
                 chosen = [(index, number) for index, term in enumerate(part) for number in wanted.get(term, ())]
                 if chosen:
                     indices = np.array([index for index, _ in chosen])
                     yield np.array([number for _, number in chosen]), fingerprints[indices]
         if len(self._values) > _MOST_VALUES:
-            self._values = {0: self._values[0]}
+            self._values = {**self._first}
 
     def _of_terms(self, part: list[int]) -> Array:
         """Values of terms of one symbol."""
-        if not part[0]:
-            return self._values[0]
+        if part[0] < self._inputs:
+            return np.concatenate([self._first[term] for term in part])
         terms = [self.graph.term(number) for number in part]
         columns = zip(*[arguments for _, arguments in terms], strict=True)
         inputs = [np.concatenate([self._values[argument] for argument in column]) for column in columns]
@@ -130,7 +133,7 @@ class EvaluationCache:
 
 def _levels(graph: TermGraph, numbers: Sequence[int]) -> Iterator[list[int]]:
     """All terms below some terms, those of each level together; arguments come before what is made of them."""
-    depth: dict[int, int] = {0: 0}
+    depth: dict[int, int] = dict.fromkeys(range(graph.inputs), 0)
     stack = list(numbers)
     while stack:
         number = stack.pop()

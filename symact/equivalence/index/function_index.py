@@ -24,8 +24,8 @@ from symact.equivalence.numeric.samples import BLOCKS
 from symact.equivalence.rules.prover import Prover
 from symact.equivalence.terms import ParameterKind, ParameterSlot, Slots, numbered_slots
 from symact.errors import InputError
-from symact.expr.operators import Parameter, Vocabulary
-from symact.expr.tree import Candidate, Expr, sites
+from symact.expr.operators import INPUTS, Parameter, Vocabulary
+from symact.expr.tree import Candidate, Expr, leaf, of_x_alone, sites
 
 _MOST_RENAMINGS = 120
 _MOST_COMPARED = 20_000
@@ -82,7 +82,7 @@ class FunctionIndex:
             raise InputError(f"an index of functions knows 'exact' and 'sampled', not {equivalence!r}")
         self.grammar = grammar
         self._certify = equivalence == "exact"
-        self._cache = EvaluationCache(grammar.interval)
+        self._cache = EvaluationCache(grammar.interval, len(grammar.inputs))
         self._fingerprints = FingerprintIndex()
         self._numbers: dict[Expr, int] = {}
         self._functions: list[_IndexedFunction] = []
@@ -114,13 +114,14 @@ class FunctionIndex:
         self._prover = Prover(self._cache.graph)
         self._by_term: dict[int, int] = {}
         # Remembered term -> the same in the builder's graph.
-        self._compared: dict[int, int] = {0: 0}
+        self._compared: dict[int, int] = {n: n for n in range(len(self.grammar.inputs))}
 
     def _compare(self) -> None:
         """Begin with a new graph of terms that are compared."""
-        self._builder = ClassBuilder(self.grammar.interval, self._certify)
-        self._compared = {0: 0}
-        self._columns: dict[int, TermColumns] = {0: self._builder.variable}
+        inputs = len(self.grammar.inputs)
+        self._builder = ClassBuilder(self.grammar.interval, self._certify, inputs)
+        self._compared = {n: n for n in range(inputs)}
+        self._columns: dict[int, TermColumns] = {n: self._builder.variables[n : n + 1] for n in range(inputs)}
 
     def __len__(self) -> int:
         """Functions known."""
@@ -186,13 +187,15 @@ class FunctionIndex:
             return known
         self._load_waiting()
         self._make_room()
+        if len(self.grammar.inputs) == 1:
+            of_x_alone(expr, "a grammar of one input")
         with np.errstate(all="ignore"):
             asked = _IndexedFunction(expr, self._cache.parameters(expr))
             term = self._term(asked)
             known = self._by_term.get(term)
             if known is None:
                 fingerprints = self._fingerprint(asked)
-                known = self._lookup(asked, fingerprints)
+                known = self._known(asked, fingerprints)
                 if known is None and insert:
                     known = self._insert(asked, fingerprints)
         if known is not None:
@@ -231,6 +234,16 @@ class FunctionIndex:
             number = self._builder.apply(own, tuple([self._number_compared(argument) for argument in arguments]))
             self._compared[term] = number
         return number
+
+    def _known(self, asked: _IndexedFunction, fingerprints: Fingerprints, below: int | None = None) -> int | None:
+        """The known function that is asked for, with its inputs exchanged where the grammar says so."""
+        known = self._lookup(asked, fingerprints, below)
+        if known is None and self.grammar.symmetric_inputs:
+            other = _IndexedFunction(exchanged(asked.expr), self._cache.parameters(asked.expr))
+            known = self._by_term.get(self._term(other))
+            if known is None or (below is not None and known >= below):
+                known = self._lookup(other, self._fingerprint(other), below)
+        return known
 
     def _lookup(self, asked: _IndexedFunction, fingerprints: Fingerprints, below: int | None = None) -> int | None:
         """The known function that is asked for, of those with a number below some one."""
@@ -325,7 +338,7 @@ class FunctionIndex:
             for at, expr in enumerate(part):
                 function = _IndexedFunction(expr, self._cache.parameters(expr))
                 fingerprints = self._completed(self._cache.term(expr), found[at : at + 1])
-                number = self._lookup(function, fingerprints, below=known) if known else None
+                number = self._known(function, fingerprints, known) if known else None
                 number = self._insert(function, fingerprints) if number is None else number
                 self._numbers[expr] = self._by_term[self._term(function)] = number
 
@@ -333,6 +346,13 @@ class FunctionIndex:
         self._functions.append(function)
         self._evidence.append(PROVED if self._certify else NUMERIC)
         return self._fingerprints.add(fingerprints)
+
+
+def exchanged(expr: Expr) -> Expr:
+    """The function with its inputs exchanged; to be compared, not to be read: a formula shows its text as it is."""
+    if expr.operator.is_variable:
+        return leaf(INPUTS[1 - INPUTS.index(expr.operator.name)])
+    return Expr(expr.operator, tuple(map(exchanged, expr.arguments)))
 
 
 def _near(first: Fingerprints | None, second: Fingerprints | None) -> bool:

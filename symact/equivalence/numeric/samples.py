@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from functools import cache
 
 import numpy as np
@@ -23,28 +25,60 @@ _BATCH = 512
 _END = 3.1e-8
 
 
+@dataclass(frozen=True)
+class Line:
+    """A line through the box of two inputs, along which a coordinate t runs over the interval.
+
+    Attributes:
+        x: (value at t = 0, change with t).
+        g: likewise.
+    """
+
+    x: tuple[float, float]
+    g: tuple[float, float]
+
+    def at(self, t: Array) -> Array:
+        """``(2, points)``."""
+        return np.stack([start + slope * t for start, slope in (self.x, self.g)])
+
+
 class SampleGrid:
     """Points and the values of terms at them.
 
     Args:
         graph: names the terms.
-        x: ``(points,)``.
+        x: ``(points,)`` values of x; where the points lie on a line through a box, its coordinate.
         seed: of the parameters' values at the points.
         doubled: see `float64`.
         fixed_parameters: every parameter has one value at all points, so that the points lie on a line.
+        line: where the points lie in the box of two inputs; else they are scattered over it.
+
+    Attributes:
+        inputs: ``(inputs, points)``.
     """
 
-    def __init__(self, graph: TermGraph, x: Array, seed: int = 1, doubled: bool = True, fixed_parameters: bool = False):
-        self.graph, self.x, self.seed, self.fixed_parameters = graph, x, seed, fixed_parameters
+    def __init__(
+        self,
+        graph: TermGraph,
+        x: Array,
+        seed: int = 1,
+        doubled: bool = True,
+        fixed_parameters: bool = False,
+        line: Line | None = None,
+    ):
+        self.graph, self.x, self.seed, self.fixed_parameters, self.line = graph, x, seed, fixed_parameters, line
+        self.inputs = x[None]
+        if graph.inputs > 1:
+            self.inputs = np.stack([x, scattered(x)]) if line is None else line.at(x)
         self.bounds = Saturation(len(x), doubled)
         self.columns = 2 * len(x) if doubled else len(x)
         self._values = np.empty((64, self.columns))
-        self._values[0] = np.tile(x, 2) if doubled else x
+        self.filled = graph.inputs
+        self._values[: self.filled] = np.tile(self.inputs, 2) if doubled else self.inputs
         # Terms with a whole number among their values, where doubled.
         self._whole = np.zeros(64, bool)
-        self._whole[0] = whole(x).any()
+        self._whole[: self.filled] = whole(self.inputs).any(axis=1)
         self._parameters: dict[ParameterSlot, Array] = {}
-        self.filled = 1
 
     def parameter(self, slot: ParameterSlot) -> Array:
         """The values of a parameter at the points, ``(1, columns)``: one per stratum of its range, shuffled; or one."""
@@ -139,6 +173,18 @@ def sample_points(low: float, high: float, count: int = POINTS) -> Array:
         sizes = np.geomspace(4e-4 * bound, 0.5 * bound, side) if side else np.empty(0)
         crowd.append(sizes * generator.uniform(0.9, 1.1, side))
     return _fixed(np.sort(np.concatenate([spread, -crowd[0], crowd[1]])))
+
+
+def scattered(x: Array) -> Array:
+    """The other input at points with these values: the same ones in an order that fills the square evenly.
+
+    By ranks, a lattice of rank 1 (Korobov 1959) with the golden ratio. Where the number of points is a multiple of
+    four, none lies on a diagonal of the square.
+    """
+    count = len(x)
+    step = next(s for s in range(int(count / 1.618) | 3, 8 * count + 8, 4) if math.gcd(s, count) == 1)
+    other: Array = x[(np.arange(count) * step + 17) % count]
+    return other
 
 
 @cache

@@ -21,7 +21,7 @@ class Form:
 
     Attributes:
         key: 128 bits that name it in every process.
-        kind: `x`, `slot`, `hole`, `const`, `sum`, `product`, `call`, `restricted` or `nowhere`.
+        kind: `x` (an input), `slot`, `hole`, `const`, `sum`, `product`, `call`, `restricted` or `nowhere`.
         data: by kind: the slot; the hole's name; the number; constant and (form, coefficient) pairs; (form, exponent)
             pairs; name and arguments; the form and keys of what must be defined besides.
         sign: `NOT_NEGATIVE`, `NOT_POSITIVE`, both or neither are known where it is defined.
@@ -54,7 +54,8 @@ class FormTable:
 
     def __init__(self) -> None:
         self._known: dict[tuple[Any, ...], Form] = {}
-        self.x = self.make("x", (), (), 0, True, True)
+        # The inputs, x and g.
+        self.variables = tuple(self.make("x", content, (), 0, True, True) for content in ((), (1,)))
         self.zero, self.one, self.minus_one = self.const(0), self.const(1), self.const(-1)
         self.nowhere = self.make("nowhere", (), (), 0, True, True, frozenset([0]))
 

@@ -10,7 +10,8 @@ from functools import cache
 
 from symact.equivalence.rules.form import NO_TAGS, Form, opened
 from symact.equivalence.rules.normal_form import NormalForms
-from symact.equivalence.terms import VARIABLE_SYMBOL, Term, TermGraph, numbered_slots
+from symact.equivalence.terms import Term, TermGraph, numbered_slots
+from symact.expr.operators import INPUTS
 from symact.expr.tree import Expr
 
 _MOST_FORMS, _MOST_TERMS = 150_000, 400_000
@@ -29,7 +30,7 @@ class Prover:
 
     def _begin(self) -> None:
         self._normal = NormalForms()
-        self._forms: dict[int, Form] = {0: self._normal.x}
+        self._forms: dict[int, Form] = dict(enumerate(self._normal.variables[: self.graph.inputs]))
 
     def form(self, number: int) -> Form:
         """The normal form of a term of the graph; forms of one moment can be compared."""
@@ -41,8 +42,8 @@ class Prover:
     def form_of(self, term: Term) -> Form:
         """The normal form of a term that need not be in the graph."""
         number, arguments = term
-        if number == VARIABLE_SYMBOL:
-            return self._normal.x
+        if number < 0:
+            return self._normal.variables[-1 - number]
         symbol = self.graph.symbols[number]
         parameters = [self._normal.slot(slot, slot.range[0] >= 0) for slot in symbol.slots]
         return self._normal.program(symbol.program, [*[self.form(argument) for argument in arguments], *parameters])
@@ -56,14 +57,14 @@ class Prover:
 
 @cache
 def _of_this_process() -> list[Prover]:
-    return [Prover(TermGraph())]
+    return [Prover(TermGraph(len(INPUTS)))]
 
 
 def shared_prover() -> Prover:
     """One prover for all expressions of this process; it begins anew when it has grown large."""
     shared = _of_this_process()
     if shared[0].graph.size > _MOST_TERMS:
-        shared[0] = Prover(TermGraph())
+        shared[0] = Prover(TermGraph(len(INPUTS)))
     return shared[0]
 
 

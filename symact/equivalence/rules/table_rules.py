@@ -104,7 +104,7 @@ class TableRules:
     def __init__(self, graph: TermGraph):
         self.graph = graph
         self._flags = np.zeros(64, np.uint8)
-        self._flags[0] = signs.OF_VARIABLE
+        self._flags[: graph.inputs] = signs.OF_VARIABLE
         # Term -> the term that is -f, 1/f, or f where the term is abs(f); -1 where there is none.
         self._related = {name: np.full(64, -1) for name in (_NEGATION, _RECIPROCAL, _SIZE)}
         # Value -> the terms that are that constant, the first one first.

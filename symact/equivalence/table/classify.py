@@ -31,6 +31,7 @@ from symact.equivalence.parallel import keep_freed_memory, no_collection
 from symact.equivalence.screening import screen
 from symact.equivalence.table import expression_column
 from symact.equivalence.table.enumeration import GrammarTables, NewTerms, ShapeEnumerator
+from symact.equivalence.table.exchange import exchanges
 from symact.equivalence.table.float32_rule import POINTS as FLOAT32_POINTS
 from symact.equivalence.table.float32_rule import float32_labels
 from symact.equivalence.table.representatives import (
@@ -88,8 +89,6 @@ def enumerate_classes(
         raise InputError(f"enumerate_classes needs a grammar, or its path or name, not {type(grammar).__name__}")
     if equivalence not in EQUIVALENCES:
         raise InputError(f"unknown equivalence {equivalence!r}; expected {', '.join(EQUIVALENCES)}")
-    if len(grammar.inputs) > 1:
-        raise InputError("spaces of functions of two inputs cannot be classified yet")
     chosen = _space(grammar, space)
     check_size(chosen)
     keep_freed_memory()
@@ -146,9 +145,16 @@ def _found(grammar: Vocabulary, space: Space, equivalence: str, progress: Progre
     count, labels, original = _renumbered(labels)
     chosen = representatives(enumerator, shapes, labels, terms, indices, count)
     where = domains(builder, terms, indices[chosen])
+    evidence = classes.evidence[original]
+    if grammar.symmetric_inputs:
+        # A class that was exchanged stands for itself; the first one of several speaks for all.
+        group, made = exchanges(builder, terms[indices[chosen]])
+        speaking = np.unique(group, return_index=True)[1]
+        np.maximum.at(made, group, evidence)
+        labels, evidence, chosen, where = group[labels], made, chosen[speaking], where[speaking]
     written = _texts(grammar, shapes)
     progress(total, total)
-    return Found(labels, where, classes.evidence[original], chosen, written)
+    return Found(labels, where, evidence, chosen, written)
 
 
 # What is known of the grammars asked for last, in this process.
@@ -170,7 +176,7 @@ def _published(grammar: Vocabulary, space: Space, progress: Progress) -> Found:
     shapes = [expressions_of(grammar, shape) for shape in space.shapes if _within(shape, grammar)]
     labels, lost = float32_labels(grammar, space, shapes, progress)
     count, labels, _ = _renumbered(labels)
-    enumerator = ShapeEnumerator(grammar, ClassBuilder(grammar.interval, certify=False))
+    enumerator = ShapeEnumerator(grammar, ClassBuilder(grammar.interval, False, len(grammar.inputs)))
     chosen = simplest(np.concatenate([simplicity(enumerator, found) for found in shapes]), labels, count)
     undefined = lost[chosen]
     codes = np.where(undefined == 0, 0, np.where(undefined == FLOAT32_POINTS, 2, 1)).astype(np.int8)

@@ -20,7 +20,7 @@ from symact.equivalence.engine.term_columns import TermColumns
 from symact.equivalence.numeric import float32
 from symact.equivalence.numeric.samples import SampleGrid, sample_points
 from symact.equivalence.terms import ArgumentProduct, slots_of
-from symact.expr.operators import Operator, Vocabulary
+from symact.expr.operators import INPUTS, Operator, Vocabulary
 from symact.expr.shape import Shape
 
 _KEY = np.int64(1) << np.int64(31)
@@ -83,7 +83,7 @@ class ShapeEnumerator:
         }
         self._inner: dict[Shape, Array] = {}
         self._folds: dict[Shape, list[Array]] = {}
-        self._known = builder.variable
+        self._known = builder.variables
         low, high = grammar.interval
         # Numbers of float32, so that all error is that of computing.
         x = sample_points(low, high, _PROBES).astype(np.float32).astype(float)
@@ -100,7 +100,7 @@ class ShapeEnumerator:
     def terms(self, shape: Shape) -> Array:
         """Term numbers of a shape that is an argument of another; its functions become terms of the graph."""
         if shape.is_leaf:
-            return np.zeros((), np.int64)
+            return np.full((), INPUTS.index(shape.kind), np.int64)
         if shape not in self._inner:
             new = NewTerms()
             indices = self.indices(shape, new)
@@ -158,7 +158,7 @@ class ShapeEnumerator:
         size = self.builder.graph.size
         children = [self.terms(child) for child in shape.children]
         if not children:
-            return np.zeros((), np.int64)
+            return self.terms(shape)
         symbols = self.symbols[shape.kind]
         if shape.kind == "nary" and len(children) == 1:
             return np.stack([children[0]] * len(symbols))
@@ -170,7 +170,16 @@ class ShapeEnumerator:
                 ]
             )
         product = ArgumentProduct(children)
-        return np.stack([self._apply(symbol, product, new, size) for symbol in symbols])
+        sizes = [child.size for child in shape.children]
+        taken = [self.grammar.takes(operator, sizes) for operator in self.grammar.of_kind(shape.kind)]
+        # An operator that may not have such arguments stands in no expression: nobody asks what it gives.
+        nothing = np.zeros(product.shape, np.int64)
+        return np.stack(
+            [
+                self._apply(symbol, product, new, size) if may else nothing
+                for symbol, may in zip(symbols, taken, strict=True)
+            ]
+        )
 
     def _apply(self, symbol: int, product: ArgumentProduct, new: NewTerms, size: int) -> Array:
         """Terms of the graph, or its size plus numbers of new terms, for all combinations of arguments."""
@@ -196,7 +205,8 @@ class ShapeEnumerator:
     def float32(self, shape: Shape) -> Array:
         """Plain float32 values ``(expressions in prefix order, points)`` of a shape at the probes."""
         if shape.is_leaf:
-            return self.probes.x.astype(np.float32)[None]
+            own: Array = self.probes.inputs[INPUTS.index(shape.kind)]
+            return own.astype(np.float32)[None]
         if shape not in self._float32:
             children = [self.float32(child) for child in shape.children]
             grids = np.indices([len(child) for child in children]).reshape(len(children), -1)
@@ -240,7 +250,7 @@ class GrammarTables:
 
 
 def _begun(grammar: Vocabulary, certify: bool) -> ShapeEnumerator:
-    enumerator = ShapeEnumerator(grammar, ClassBuilder(grammar.interval, certify))
+    enumerator = ShapeEnumerator(grammar, ClassBuilder(grammar.interval, certify, len(grammar.inputs)))
     if grammar.of_kind("unary"):
         enumerator.terms(_UNARY)
         enumerator.float32(_UNARY)

@@ -15,10 +15,11 @@ from scipy import special
 
 from symact.arrays import Array
 from symact.equivalence.numeric.float32 import FLOAT32, values
+from symact.equivalence.numeric.samples import scattered
 from symact.equivalence.table.representatives import ShapeExpressions
 from symact.errors import InputError
 from symact.expr.functions import SELU_ALPHA, SELU_SCALE
-from symact.expr.operators import Operator, Vocabulary
+from symact.expr.operators import INPUTS, Operator, Vocabulary
 from symact.expr.shape import Shape
 from symact.expr.space import Space
 from symact.program.pipeline import exact_program
@@ -95,7 +96,7 @@ class _Float32Enumerator:
     def values(self, shape: Shape) -> tuple[Array, Array]:
         """Distinct outputs ``(outputs, points)`` of a shape, and which of them each expression (prefix order) has."""
         if shape.is_leaf:
-            return self.x[None], np.zeros(1, np.int64)
+            return self._input(shape), np.zeros(1, np.int64)
         if shape not in self._values:
             parts, positions = [], []
             for block, position in self._blocks(shape):
@@ -107,6 +108,10 @@ class _Float32Enumerator:
             position = np.concatenate([p + o for p, o in zip(positions, offsets, strict=False)])
             self._values[shape] = outputs[first], inverse[position]
         return self._values[shape]
+
+    def _input(self, shape: Shape) -> Array:
+        """``(1, points)`` values of an input."""
+        return (self.x if shape.kind == INPUTS[0] else scattered(self.x))[None]
 
     def keys(self, shape: Shape) -> tuple[Array, Array]:
         """A number per expression that is equal for equal outputs, -0.0 being 0.0, and how many are NaN."""
@@ -120,7 +125,7 @@ class _Float32Enumerator:
         """Per slice of expressions in prefix order: outputs of distinct argument tuples, and each expression's."""
         children = [self.values(child) for child in shape.children]
         if not children:
-            yield self.x[None], np.zeros(1, np.int64)
+            yield self._input(shape), np.zeros(1, np.int64)
             return
         counts = [len(child[0]) for child in children]
         own = np.ravel_multi_index(np.ix_(*[child[1] for child in children]), counts).ravel()

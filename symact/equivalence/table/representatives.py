@@ -18,6 +18,8 @@ from symact.expr.slot_rules import slot_rules
 
 _SMALLEST, _LARGEST = 1e-37, 3.4e38
 _FLOOR = 2.0**-26
+# What an input is called among the numbers of ways to compute; operators have others.
+_LEAVES = {"x": 1, "g": 2**63}
 
 
 @dataclass
@@ -128,7 +130,7 @@ def way_of_computing(enumerator: ShapeEnumerator, shape: Shape) -> Array:
 
     def visit(part: Shape) -> Array:
         if part.is_leaf:
-            return np.ones((), np.uint64)
+            return np.full((), _LEAVES[part.kind], np.uint64)
         if part not in known:
             children = [visit(child) for child in part.children]
             first = ArgumentProduct(children[:2])
@@ -210,7 +212,7 @@ def _truth(enumerator: ShapeEnumerator, labels: Array, terms: TermColumns, indic
     for symbol in np.unique(symbols).tolist():
         which = np.flatnonzero(symbols == symbol)
         if symbol < 0:
-            truth[which] = grid.values[0]
+            truth[which] = grid.values[-1 - symbol]
             continue
         arguments = terms.arguments[chosen[which], : graph.symbols[symbol].arity]
         truth[which] = np.concatenate(list(grid.applied(symbol, arguments)))

@@ -37,4 +37,4 @@ def number_of(builder: ClassBuilder, expr: Expr, slots: Slots | None = None) -> 
 def described(builder: ClassBuilder, texts: Sequence[str], grammar=AQUASURF) -> TermColumns:
     """Some expressions, described; all of them are terms of the graph."""
     numbers = [number_of(builder, parse(text, grammar)) for text in texts]
-    return TermColumns.joined([builder.variable if not n else builder.columns_of(n) for n in numbers])
+    return TermColumns.joined([builder.variables if not n else builder.columns_of(n) for n in numbers])

@@ -28,6 +28,7 @@ def certified(texts: list[str], distinct: int = 0) -> list[int]:
             -np.arange(len(texts)) - 1,
             distinct,
             extra,
+            {},
             lambda first, second: builder.dense.differences(terms, first, second),
         )
         certification.certify(order, starts, ends, labels)

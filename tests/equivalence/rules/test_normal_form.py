@@ -19,7 +19,7 @@ NORMAL = NormalForms()
 
 def form(text: str) -> Form:
     """Of a formula in a, b and c, which stand for x, tanh(x) and cosh(x)."""
-    inputs = [NORMAL.x, NORMAL.call("tanh", NORMAL.x), NORMAL.call("cosh", NORMAL.x)]
+    inputs = [NORMAL.variables[0], NORMAL.call("tanh", NORMAL.variables[0]), NORMAL.call("cosh", NORMAL.variables[0])]
     return NORMAL.program(program_of_side(text), inputs)
 
 
@@ -104,7 +104,7 @@ def test_numbers_are_added_and_multiplied_exactly(p, q):
     first, second = table.const(p), table.const(q)
     assert added(table, ((first, 1), (second, 1))) is table.const(p + q)
     assert multiplied(table, NORMAL.call, ((first, 1), (second, 2))) is table.const(p * q * q)
-    assert scaled(table, table.x, p) is added(table, ((table.x, p + q), (table.x, -q)))
+    assert scaled(table, table.variables[0], p) is added(table, ((table.variables[0], p + q), (table.variables[0], -q)))
 
 
 def test_a_ratio_is_found_and_a_leading_minus_seen():
@@ -117,6 +117,9 @@ def test_a_ratio_is_found_and_a_leading_minus_seen():
 def test_a_form_has_the_same_key_in_every_table():
     other = NormalForms()
     program = program_of_side("exp(a)*tanh(b) + log(c)")
-    found = [n.program(program, [n.x, n.call("sin", n.x), n.call("cosh", n.x)]) for n in (NORMAL, other)]
+    found = [
+        n.program(program, [n.variables[0], n.call("sin", n.variables[0]), n.call("cosh", n.variables[0])])
+        for n in (NORMAL, other)
+    ]
     assert found[0] is not found[1]
     assert found[0].key == found[1].key

@@ -117,7 +117,7 @@ def test_a_rule_is_not_applied_to_arguments_of_which_nothing_is_known(rule):
 @pytest.mark.parametrize("rule", [r for r in RULES if "a defined" in guards(r)], ids=lambda rule: rule.name)
 def test_what_a_rule_drops_leaves_its_domain(rule):
     normal = NormalForms()
-    partial = normal.call("log", normal.x)
+    partial = normal.call("log", normal.variables[0])
     left, right = (normal.program(program_of_side(s), [partial, normal.one, normal.one]) for s in rule[1:3])
     assert left.tags >= partial.tags
     if not right.tags:
