@@ -196,12 +196,11 @@ def confidence(row: Row) -> str:
 def _verdict(versus: Difference) -> str:
     if versus.better:
         return "beats {} by more than chance explains"
-    apart = versus.low > 0 or versus.high < 0
-    if not apart:
+    if versus.worse:
+        return "is worse than {}"
+    if versus.low <= 0 <= versus.high:
         return "cannot be told from {}: the interval contains zero"
-    if versus.p >= SIGNIFICANCE:
-        return f"cannot be told from {{}}: with {versus.tests} differences tested, one like this comes by chance"
-    return "is worse than {}"
+    return f"cannot be told from {{}}: with {versus.tests} differences tested, one like this comes by chance"
 
 
 def best_so_far(trials: Sequence[Trial]) -> list[float | None]:

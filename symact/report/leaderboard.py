@@ -38,6 +38,7 @@ class Difference:
         better: it is an improvement, and its p value, Holm-corrected for `tests`, is below 0.05.
         p: of the paired t test, Holm-corrected for `tests`.
         tests: how many were made on the same seeds.
+        worse: as `better`, of the other sign; what is neither may be chance.
     """
 
     difference: float
@@ -47,6 +48,7 @@ class Difference:
     better: bool = False
     p: float = 1.0
     tests: int = 1
+    worse: bool = False
 
 
 @dataclass(frozen=True)
@@ -128,8 +130,9 @@ def paired_difference(
     quantile = float(stdtrit(len(pairs) - 1, (1 + CONFIDENCE) / 2))
     half = quantile * math.sqrt(variance / len(pairs))
     low, high = mean - half, mean + half
-    p = paired_p(scores, reference)
-    return Difference(mean, low, high, len(pairs), p < SIGNIFICANCE and direction.merit(mean) > 0, p)
+    p, merit = paired_p(scores, reference), direction.merit(mean)
+    clear = p < SIGNIFICANCE
+    return Difference(mean, low, high, len(pairs), clear and merit > 0, p, worse=clear and merit < 0)
 
 
 def is_relu(trial: Trial) -> bool:
@@ -170,7 +173,8 @@ def _tested_together(rows: list[Row], one_reference: bool, fresh: bool) -> list[
     ]
     corrected = list(rows)
     for (place, name, found), p in zip(made, holm([found.p for _, _, found in made]), strict=True):
-        told = replace(found, p=p, tests=len(made), better=found.better and p < SIGNIFICANCE)
+        clear = p < SIGNIFICANCE
+        told = replace(found, p=p, tests=len(made), better=found.better and clear, worse=found.worse and clear)
         both = {"versus_relu": told, "versus_best_baseline": told} if one_reference else {name: told}
         corrected[place] = replace(corrected[place], **both)
     return corrected

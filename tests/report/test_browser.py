@@ -28,9 +28,21 @@ def files(tmp_path_factory):
     folder = tmp_path_factory.mktemp("pages")
     one = document([view(EVIL)])
     several = document([view("first", optimizer="random", task="t"), view("second", optimizer="rl", task="t")])
-    for name, shown in (("one", one), ("several", several), ("many", many(one, 10_000))):
+    pages = {"one": one, "several": several, "many": many(one, 10_000), "verdicts": verdicts(one)}
+    for name, shown in pages.items():
         (folder / f"{name}.html").write_text(page.page(shown))
     return folder
+
+
+def verdicts(shown: dict) -> dict:
+    """The document with a first row that is better, one that is worse, and one whose gain may be chance."""
+    shown = copy.deepcopy(shown)
+    for row, (better, worse) in zip(
+        shown["studies"][0]["rows"], ((True, False), (False, True), (False, False)), strict=False
+    ):
+        found = {"difference": 0.02, "low": 0.01, "high": 0.03, "pairs": 5, "better": better, "p": 0.2, "tests": 9}
+        row["versus_relu"] = row["versus_best_baseline"] = {**found, "worse": worse}
+    return shown
 
 
 def many(shown: dict, count: int) -> dict:
@@ -86,6 +98,12 @@ def test_the_winner_is_typeset_and_told_with_its_interval(visit):
     assert hero.locator("math mi").all_text_contents() == ["x", "e", "x"]
     assert "+0.1000" in hero.inner_text()
     assert "95 % interval" in hero.inner_text()
+
+
+def test_only_what_is_better_or_worse_is_coloured(visit):
+    page = visit("verdicts").page
+    cells = page.locator("tr.row td.far > div:not(.between)")
+    assert cells.evaluate_all("(found) => found.slice(0, 3).map((cell) => cell.className)") == ["good", "bad", ""]
 
 
 def test_columns_sort_both_ways_and_what_is_missing_comes_last(visit):

@@ -127,7 +127,7 @@ VERDICTS = {
         Difference(0.1, 0.01, 0.19, 5, False, 0.3, 10),
         None,
     ),
-    "is worse than ReLU": (Difference(-0.1, -0.15, -0.05, 5, False, 0.01), None),
+    "is worse than ReLU": (Difference(-0.1, -0.15, -0.05, 5, False, 0.01, worse=True), None),
 }
 
 

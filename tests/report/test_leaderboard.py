@@ -172,20 +172,22 @@ def test_a_mixture_is_compared_with_what_had_its_epochs_or_not_at_all(mixture, r
     assert rows[2].versus_relu is not None, "how long a task trains two ordinary functions is its own affair"
 
 
-def test_what_is_better_is_corrected_for_all_that_was_tested_on_the_same_seeds():
+@pytest.mark.parametrize("sign", [1, -1])
+def test_what_is_better_or_worse_is_corrected_for_all_that_was_tested_on_the_same_seeds(sign):
     relu = [0.80, 0.81, 0.79, 0.80, 0.82]
     gains = {f"tanh({n}*x)": [0.01 + 0.003 * n, 0.014, 0.002, 0.011, 0.02] for n in range(1, 6)}
     base = Trial(parse("relu(x)"), tuple(map(Outcome.finished, relu)), "baseline", 0)
     others = [
-        Trial(parse(text), tuple(Outcome.finished(a + b) for a, b in zip(relu, gain, strict=True)), "random", n)
+        Trial(parse(text), tuple(Outcome.finished(a + sign * b) for a, b in zip(relu, gain, strict=True)), "random", n)
         for n, (text, gain) in enumerate(gains.items(), 1)
     ]
     (alone,) = [row.versus_relu for row in leaderboard([base, others[0]], [base, others[0]]) if row.versus_relu]
-    assert alone.low > 0
-    assert alone.better
+    assert alone.low * alone.high > 0
+    assert (alone.better, alone.worse) == (sign > 0, sign < 0)
     together = [row.versus_relu for row in leaderboard([base, *others], [base, *others]) if row.versus_relu]
     assert {found.tests for found in together} == {5}
-    assert all(found.low > 0 for found in together)
+    assert all(found.low * found.high > 0 for found in together)
     (again,) = [found for found in together if found.difference == alone.difference]
     assert again.p > 4 * alone.p
     assert not again.better
+    assert not again.worse, "what chance explains is neither"

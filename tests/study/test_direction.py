@@ -64,6 +64,7 @@ def test_a_difference_is_better_where_the_loss_is_lower(space):
     for row in rows[1:]:
         if (found := row.versus_relu) is not None:
             assert found.better == (found.difference < 0 and found.p < 0.05)
+            assert found.worse == (found.difference > 0 and found.p < 0.05)
             assert not found.better or found.high < 0
     assert any(row.versus_relu and row.versus_relu.better for row in rows)
 

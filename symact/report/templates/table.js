@@ -3,7 +3,7 @@
 const PAGE = 25;
 
 const difference = (versus) => (versus ? versus.difference : null);
-const verdict = (versus) => (versus.better ? 'good' : versus.low > 0 || versus.high < 0 ? 'bad' : '');
+const verdict = (versus) => (versus.better ? 'good' : versus.worse ? 'bad' : '');
 
 function versusCell(versus) {
   if (!versus) return '';
