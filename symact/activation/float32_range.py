@@ -154,12 +154,16 @@ def reach(forward: Program, backward: Program, kernel: Kernel | None = None) -> 
     return Reach(bad)
 
 
-def reach_of_values(kernel: Pointwise, exact: Pointwise) -> Reach:
-    """Where a fused kernel of x alone gives all its outputs in float32 as another does in float64."""
-    found = list(kernel(_both_sides().float()))
-    bad = _differing(list(exact(_both_sides())), found)
-    at_zero = _both_sides() == 0
-    bad[0] &= all(bool(output[at_zero].isfinite().all()) for output in found)
+def reach_of_values(kernel: Pointwise, exact: Pointwise, parameters: int = 0) -> Reach:
+    """Where a fused kernel of x, and of parameters, gives all its outputs in float32 as another does in float64."""
+    bad, sides = np.zeros(len(grid()), bool), _both_sides()
+    for sample in _SAMPLES if parameters else _SAMPLES[:1]:
+        # The same numbers in both precisions.
+        values = [torch.full_like(sides, sample * (1.0 + 0.3 * (i + 1))).float() for i in range(parameters)]
+        found = kernel(sides.float(), *values)
+        wrong = _differing(list(exact(sides, *[value.double() for value in values])), list(found))
+        wrong[0] &= all(bool(output[sides == 0].isfinite().all()) for output in found)
+        bad |= wrong
     return Reach(bad)
 
 

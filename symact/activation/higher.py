@@ -2,7 +2,8 @@
 
 A `DerivativeChain` says what a pass of reverse mode computes of x and of the gradients that came in. Its kernel saves
 those and nothing else, and its own backward is the next chain, for as many passes as somebody asks for. Which form of
-the derivatives is right in which precision is found once for each order, as `plan` does for values and gradients.
+the derivatives is right in which precision is found once for those that a chain needs, as `plan` does for values and
+gradients. A learnable parameter is one more tensor of the shape of x, expanded, so that autograd sums its gradient.
 """
 
 from __future__ import annotations
@@ -19,13 +20,13 @@ from symact.activation.float32_range import ORDINARY, Reach, double_form, form, 
 from symact.backends.cpu.kernel import PointwiseKernel
 from symact.backends.select import SELECTOR, Pointwise
 from symact.program.compensation import compensated
-from symact.program.higher import DerivativeChain, chained, joined, slopes
+from symact.program.higher import DerivativeChain, chained, joined, partial
 from symact.program.program import Program
 from symact.program.taylor import expanded
 
 
 class FusedChain(Function):
-    """One pass of reverse mode over a function of one variable, by a fused kernel."""
+    """One pass of reverse mode over a function, by a fused kernel."""
 
     @staticmethod
     def forward(ctx: Any, owner: Any, chain: DerivativeChain, *tensors: Tensor) -> Any:
@@ -70,12 +71,12 @@ def kernel(program: Program, chain: DerivativeChain, device: str, double: bool) 
     """The fused kernel of a chain, or None where none is right or none runs.
 
     Args:
-        program: the forward Program of the function, without parameters.
+        program: the forward Program of the function.
         chain: what it computes.
         device: a type of device.
         double: whether for tensors of float64.
     """
-    parts = slopes(program, chain.order)
+    parts = tuple([partial(program, by) for by in chain.partials])
     if double:
         return SELECTOR.pointwise(device, chained(chain, joined(map(double_form, parts))))
     if device != "cpu":
@@ -106,7 +107,7 @@ def _forms(parts: tuple[Program, ...]) -> _Forms | None:
         kernel = SELECTOR.pointwise("cpu", narrow)
         if kernel is None or reference is None:
             return None
-        found = _Forms(narrow, reach_of_values(kernel, reference), exact)
+        found = _Forms(narrow, reach_of_values(kernel, reference, len(narrow.inputs) - 1), exact)
         if best is None or found.reach.bad.sum() < best.reach.bad.sum():
             best = found
         if found.reach.limit >= 1.0 or near_zero == parts:

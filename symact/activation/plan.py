@@ -57,7 +57,7 @@ class Plan:
 
     def allows(self, parameters: Iterable[Tensor]) -> bool:
         """Whether the parameters have values for which `bound` was examined."""
-        return not self.seen or all(map(_ordinary, parameters))
+        return not self.seen or all(map(ordinary, parameters))
 
     def exceeds(self, x: Tensor, parameters: tuple[Tensor, ...]) -> bool:
         """Whether `x` or the parameters have values at which float32 is not enough."""
@@ -218,7 +218,10 @@ def undisturbed() -> Iterator[None]:
 _SMALLEST, _GREATEST = 1e-6, 100.0
 
 
-def _ordinary(parameter: Tensor) -> bool:
+def ordinary(parameter: Tensor) -> bool:
+    """Whether a parameter, also an expanded one, has values for which forms for float32 were examined."""
+    if 0 in parameter.stride():
+        parameter = parameter.detach()[tuple([slice(None) if step else 0 for step in parameter.stride()])]
     if parameter.dim() == 0:
         size = abs(parameter.item())
         return size == 0.0 or _SMALLEST <= size <= _GREATEST

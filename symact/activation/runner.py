@@ -1,7 +1,7 @@
 """Running a Program under autograd: three ways to say the same thing to torch.
 
-* eager: a fused kernel forward and backward, which saves the inputs and nothing else. A second
-  derivative, and everything without a kernel, runs the Programs as plain torch operations.
+* eager: a fused kernel forward and backward, which saves the inputs and nothing else, and one for each
+  pass over derivatives of derivatives. What has no kernel runs the Programs as plain torch operations.
 * under `torch.func` transforms and forward mode: plain operations, with a rule for `vmap` and for `jvp`.
 * inside `torch.compile` and `torch.export`: the same, as one call that Dynamo does not look into and that
   the compiler behind it sees as operations, differentiated and transformed as outside.
@@ -24,13 +24,13 @@ from torch.autograd import Function, forward_ad
 from torch.fx import Proxy
 
 from symact.activation import higher, small_tensors
-from symact.activation.plan import Plan, for_onnx, plain, plan, undisturbed
+from symact.activation.plan import Plan, for_onnx, ordinary, plain, plan, undisturbed
 from symact.backends import torch_source
 from symact.backends.cpu.kernel import TYPES
 from symact.backends.select import SELECTOR, Pointwise
 from symact.errors import InputError
 from symact.program.gradient import backward, pushforward
-from symact.program.higher import GRADIENT, DerivativeChain, chained, derivatives, tower
+from symact.program.higher import DerivativeChain, chained, derivatives, gradient, joined, partial, tower
 from symact.program.program import Program
 
 
@@ -219,9 +219,12 @@ class Runner:
     def gradients(self, inputs: tuple[Tensor, ...], grad: Tensor) -> tuple[Tensor, ...]:
         """The gradients of `x` and the parameters (channels along dimension 1), differentiable themselves."""
         x, *others = inputs
-        if not others and (found := self.fused_chain(GRADIENT, (x, grad))) is not None:
-            return found
-        terms = _gradients(self.forward, self._inputs(x, tuple(others), 1), (grad,))
+        operands = self._inputs(x, tuple(others), 1)
+        terms = self.fused_chain(gradient(len(inputs)), (x, *[p.expand_as(x) for p in operands[1:]], grad))
+        if terms is not None:
+            terms = tuple([_reduced(term, like) for term, like in zip(terms, operands, strict=True)])
+        else:
+            terms = _gradients(self.forward, operands, (grad,))
         return (terms[0], *[term.reshape(p.shape) for term, p in zip(terms[1:], others, strict=True)])
 
     def jet(self, x: Tensor, parameters: tuple[Tensor, ...], order: int, channel_dim: int = 1) -> tuple[Tensor, ...]:
@@ -233,17 +236,19 @@ class Runner:
         x = checked(x)
         if _is_compiling():
             return self._compiled(x, parameters, channel_dim, order)
-        if not parameters and not _tracing():
-            return self.chain(derivatives(order), (x,))
         inputs = (x, *[channelwise(p, x, channel_dim) for p in parameters])
+        if not _tracing():
+            expanded = [p.expand_as(x) for p in inputs]
+            return self.chain(derivatives(order, len(inputs)), tuple(expanded))
         return tuple([t.expand_as(x) for t in _as_tuple(run(tower(self.forward, order), *inputs))])
 
     def chain(self, chain: DerivativeChain, tensors: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
-        """What a chain computes of x and the gradients that came in, differentiable in all of them."""
+        """What a chain computes of x, parameters expanded to it, and gradients that came in, differentiable in all."""
         found = self.fused_chain(chain, tensors)
         if found is not None:
             return found
-        return _as_tuple(run(chained(chain, tower(self.forward, chain.order)), *tensors))
+        parts = joined([partial(self.forward, by) for by in chain.partials])
+        return _as_tuple(run(chained(chain, parts), *tensors))
 
     def fused_chain(self, chain: DerivativeChain, tensors: tuple[Tensor, ...]) -> tuple[Tensor, ...] | None:
         """The same by a fused kernel; None where none can see these tensors, or no transform would see it."""
@@ -255,6 +260,9 @@ class Runner:
                 self._chains[key] = higher.kernel(self.forward, *key[:3])
         kernel = self._chains[key]
         if kernel is None or not kernel.supports(tensors):
+            return None
+        x, *parameters = tensors[: chain.own]
+        if parameters and x.is_cpu and x.dtype is not torch.float64 and not all(map(ordinary, parameters)):
             return None
         if _grad_enabled() and any(t.requires_grad for t in tensors):
             return _as_tuple(higher.apply(self, chain, *tensors))

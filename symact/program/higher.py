@@ -1,10 +1,11 @@
-"""Derivatives of derivatives of a function of one variable, as Programs that one fused kernel runs.
+"""Derivatives of derivatives of a function, as Programs that one fused kernel runs.
 
-In: the forward Program of a function f without parameters. Out: `slopes`, f and its derivatives up to an order, and
-`tower`, the same in one Program; a `DerivativeChain`, what n passes of reverse mode ask for. The gradient is `g*f'(x)`;
-that of the gradient, for `h` that comes in, is `h*g*f''(x)` and `h*f'(x)`, and so on: every output of every pass is a
-sum of derivatives of f at x, each times products of the tensors that came in. So x and those are all that is kept, and
-a derivative is computed once for all outputs that need it.
+In: the forward Program of a function f of x and of learnable parameters. Out: `partial`, a derivative of f in any of
+them, and `tower`, those in x up to an order in one Program; a `DerivativeChain`, what n passes of reverse mode ask for.
+The gradient in x is `g*f_x`; that of the gradient, for `h` that comes in, is `h*g*f_xx` in x, `h*g*f_xp` in a parameter
+p, `h*f_x` in g, and so on: every output of every pass is a sum of derivatives of f, each times products of the tensors
+that came in. So the inputs of f and those are all that is kept, and a derivative is computed once for all outputs that
+need it.
 """
 
 from __future__ import annotations
@@ -18,26 +19,28 @@ from symact.program.builder import Emitter, Value
 from symact.program.gradient import backward
 from symact.program.program import Program
 
-# The order of a derivative of f, and the numbers of the tensors that it is multiplied by, ascending; x is number 0.
-Monomial: TypeAlias = tuple[int, tuple[int, ...]]
+# By which inputs of f it is derived, ascending and repeated; `()` is f itself.
+Partial: TypeAlias = tuple[int, ...]
+# A derivative of f, and the numbers of the tensors that it is multiplied by, ascending.
+Monomial: TypeAlias = tuple[Partial, tuple[int, ...]]
 # How often each monomial is added.
 Sum: TypeAlias = tuple[tuple[Monomial, int], ...]
 
 
 @lru_cache(maxsize=4096)
-def slopes(program: Program, order: int) -> tuple[Program, ...]:
-    """A function and its derivatives in x up to an order, a Program each with the inputs of the first.
+def partial(program: Program, by: Partial) -> Program:
+    """A derivative of a function, a Program with the same inputs.
 
     Args:
-        program: a forward Program; its parameters stay inputs.
-        order: of the last derivative, at least 0.
+        program: a forward Program.
+        by: numbers of inputs.
     """
-    if order == 0:
-        return (program,)
-    lower = slopes(program, order - 1)
+    if not by:
+        return program
     builder = Emitter(program.inputs, variables=program.variables)
     inputs = tuple(range(len(program.inputs)))
-    return *lower, builder.build(builder.inline(backward(lower[-1]), (*inputs, builder.const(1.0)))[0])
+    terms = builder.inline(backward(partial(program, by[:-1])), (*inputs, builder.const(1.0)))
+    return builder.build(terms[by[-1]])
 
 
 def joined(programs: Iterable[Program]) -> Program:
@@ -51,25 +54,28 @@ def joined(programs: Iterable[Program]) -> Program:
 @lru_cache(maxsize=4096)
 def tower(program: Program, order: int) -> Program:
     """A function and its derivatives in x up to an order, in one Program: ``order + 1`` outputs."""
-    return joined(slopes(program, order))
+    return joined(partial(program, (0,) * n) for n in range(order + 1))
 
 
 @dataclass(frozen=True, eq=False)
 class DerivativeChain:
-    """Outputs of a function of x and of tensors that came in; of each there is one, so that it is quickly found.
+    """Outputs of the inputs of f and of tensors that came in; of each there is one, so that it is quickly found.
 
     Attributes:
-        inputs: how many tensors there are, x included.
+        inputs: how many tensors there are, those of f included.
         outputs: one sum each.
+        own: how many of them, from the first on, are inputs of f: x, then the parameters.
     """
 
     inputs: int
     outputs: tuple[Sum, ...]
+    own: int = 1
 
     @cached_property
-    def order(self) -> int:
-        """The highest derivative that an output needs."""
-        return max((order for output in self.outputs for (order, _), _ in output), default=0)
+    def partials(self) -> tuple[Partial, ...]:
+        """The derivatives that the outputs need, the lowest first."""
+        found = {by for output in self.outputs for (by, _), _ in output}
+        return tuple(sorted(found, key=lambda by: (len(by), by)))
 
     def pulled_back(self, present: tuple[bool, ...], needed: tuple[bool, ...]) -> DerivativeChain:
         """One more pass of reverse mode.
@@ -88,14 +94,16 @@ class DerivativeChain:
         return {}
 
 
-# `f'(x)*g`, of which all that reverse mode asks for follows.
-GRADIENT = DerivativeChain(2, ((((1, (1,)), 1),),))
+@lru_cache(maxsize=64)
+def gradient(own: int = 1) -> DerivativeChain:
+    """`f_i*g` for each of so many inputs of f: of these follows all that reverse mode asks for."""
+    return DerivativeChain(own + 1, tuple(((((i,), (own,)), 1),) for i in range(own)), own)
 
 
 @lru_cache(maxsize=64)
-def derivatives(order: int) -> DerivativeChain:
-    """The value and the derivatives up to an order, each an output."""
-    return DerivativeChain(1, tuple((((n, ()), 1),) for n in range(order + 1)))
+def derivatives(order: int, own: int = 1) -> DerivativeChain:
+    """The value and the derivatives in x up to an order, each an output."""
+    return DerivativeChain(own, tuple(((((0,) * n, ()), 1),) for n in range(order + 1)), own)
 
 
 def _pulled_back(chain: DerivativeChain, present: tuple[bool, ...], needed: tuple[bool, ...]) -> DerivativeChain:
@@ -104,15 +112,17 @@ def _pulled_back(chain: DerivativeChain, present: tuple[bool, ...], needed: tupl
     for output, comes in zip(chain.outputs, present, strict=True):
         if not comes:
             continue
-        for (order, factors), count in output:
-            _add(sums[0], (order + 1, tuple(sorted((*factors, incoming)))), count)
+        for (by, factors), count in output:
+            for variable in range(chain.own):
+                derived = tuple(sorted((*by, variable))), tuple(sorted((*factors, incoming)))
+                _add(sums[variable], derived, count)
             for factor in set(factors):
                 others = list(factors)
                 others.remove(factor)
-                _add(sums[factor], (order, tuple(sorted((*others, incoming)))), count * factors.count(factor))
+                _add(sums[factor], (by, tuple(sorted((*others, incoming)))), count * factors.count(factor))
         incoming += 1
     kept = (tuple(sorted(s.items())) for s, wanted in zip(sums, needed, strict=True) if wanted)
-    return DerivativeChain(incoming, tuple(kept))
+    return DerivativeChain(incoming, tuple(kept), chain.own)
 
 
 def _add(total: dict[Monomial, int], monomial: Monomial, count: int) -> None:
@@ -121,21 +131,23 @@ def _add(total: dict[Monomial, int], monomial: Monomial, count: int) -> None:
 
 @lru_cache(maxsize=4096)
 def chained(chain: DerivativeChain, derivatives: Program) -> Program:
-    """The Program of a chain, with inputs `x, grad_1, ...`.
+    """The Program of a chain; its inputs are those of f, then `grad_...`, one for each tensor that came in.
 
     Args:
         chain: what is wanted.
-        derivatives: f and its derivatives in any form, as `tower` gives them, up to the order of the chain at least.
+        derivatives: those of `chain.partials`, in any form, in one Program.
     """
     # The form was chosen for a precision, so it is copied as it is.
-    builder = Emitter(("x", *(f"grad_{number}" for number in range(1, chain.inputs))), stable=False)
-    found = [Value(builder, number) for number in builder.inline(derivatives, (0,))]
+    coming = tuple(f"grad_{number}" for number in range(chain.own, chain.inputs))
+    builder = Emitter((*derivatives.inputs, *coming), stable=False)
+    numbers = builder.inline(derivatives, tuple(range(chain.own)))
+    found = {by: Value(builder, number) for by, number in zip(chain.partials, numbers, strict=True)}
     outputs = []
     for output in chain.outputs:
-        by_order: dict[int, list[tuple[tuple[int, ...], int]]] = {}
-        for (order, factors), count in output:
-            by_order.setdefault(order, []).append((factors, count))
-        terms = [_times(found[order], _polynomial(builder, sums)) for order, sums in sorted(by_order.items())]
+        by_partial: dict[Partial, list[tuple[tuple[int, ...], int]]] = {}
+        for (by, factors), count in output:
+            by_partial.setdefault(by, []).append((factors, count))
+        terms = [_times(found[by], _polynomial(builder, sums)) for by, sums in sorted(by_partial.items())]
         outputs.append(reduce(Value.__add__, terms).number if terms else builder.const(0.0))
     return builder.build(*outputs)
 

@@ -22,7 +22,7 @@ from symact.backends.torch_source import function as torch_function
 from symact.errors import InputError
 from symact.expr.operators import Parameter, Vocabulary
 from symact.program.gradient import backward
-from symact.program.higher import GRADIENT, chained, derivatives, tower
+from symact.program.higher import chained, derivatives, gradient, joined, partial
 from symact.program.pipeline import lower
 
 
@@ -82,12 +82,12 @@ def test_derivatives_to_the_fourth_are_right_to_one_in_a_hundred_thousand(text: 
 @pytest.mark.parametrize("text", ["tanh(x)", "gelu(x)", "x*sigmoid(x)", "max(x, 0.1*x)"])
 def test_chains_are_the_backward_of_the_backward(text: str) -> None:
     """The same numbers as `gradient.backward` applied again, in float64, for every gradient that may be missing."""
-    program, chain = lower(symact.parse(text)), GRADIENT
+    program, chain = lower(symact.parse(text)), gradient()
     repeated = backward(program)
     generator = torch.Generator().manual_seed(0)
     for _ in range(3):
         tensors = [torch.randn(50, generator=generator, dtype=torch.float64) for _ in range(chain.inputs)]
-        found = torch_function(chained(chain, tower(program, chain.order)))(*tensors)
+        found = torch_function(chained(chain, joined(partial(program, by) for by in chain.partials)))(*tensors)
         expected = torch_function(repeated)(*tensors)
         for a, b in zip(_tuple(found), _tuple(expected), strict=True):
             assert torch.allclose(a, b)
@@ -100,7 +100,7 @@ def _tuple(found: Any) -> tuple[Tensor, ...]:
 
 
 def test_a_chain_leaves_out_what_nobody_gives_or_asks_for() -> None:
-    second = GRADIENT.pulled_back((True,), (True, True))
+    second = gradient().pulled_back((True,), (True, True))
     assert len(second.pulled_back((True, False), (True, False, True)).outputs) == 2
     assert second.pulled_back((False, True), (True,) * 3).inputs == second.inputs + 1
     assert second.pulled_back((True, True), (True,) * 3) is second.pulled_back((True, True), (True,) * 3)
@@ -137,6 +137,50 @@ def test_a_physics_loss_and_its_gradients_are_those_of_plain_operations(text: st
     assert torch.allclose(found[0][0], found[1][0], rtol=1e-5)
     for a, b in zip(found[0][1], found[1][1], strict=True):
         assert torch.allclose(a, b, rtol=1e-4, atol=1e-6)
+
+
+LEARNED = Vocabulary(parameters={"omega": Parameter("omega", 1.7), "sigma": Parameter("sigma", 0.8)})
+
+
+@pytest.mark.parametrize("text", ["sin(omega*x)", "tanh(sigma*x)*exp(-(omega*x)**2)", "max(omega*x, x)*x*sigmoid(x)"])
+@pytest.mark.parametrize("channels", [None, 16])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_a_physics_loss_of_learned_functions_is_that_of_plain_operations(
+    text: str, channels: int | None, dtype: torch.dtype
+) -> None:
+    torch.manual_seed(0)
+    layers = [Activation(text, LEARNED, channels=channels) for _ in range(2)]
+    model = nn.Sequential(nn.Linear(2, 16), layers[0], nn.Linear(16, 16), layers[1], nn.Linear(16, 1)).to(dtype)
+    points = torch.rand(40, 2, dtype=dtype)
+    loss = physics_loss(model, points)
+    found = torch.autograd.grad(loss, list(model.parameters()))
+    with SELECTOR.only_plain():
+        exact = physics_loss(model, points)
+        wanted = torch.autograd.grad(exact, list(model.parameters()))
+    assert torch.allclose(loss, exact, rtol=1e-5)
+    for a, b in zip(found, wanted, strict=True):
+        assert torch.allclose(a, b, rtol=1e-4, atol=1e-5 if dtype == torch.float32 else 1e-12)
+
+
+def test_every_pass_over_a_learned_function_is_one_fused_kernel() -> None:
+    x = torch.randn(100, requires_grad=True)
+    module = Activation("sin(omega*x)", LEARNED)
+    y = module(x)
+    for _ in range(3):
+        y = torch.autograd.grad(y.sum(), x, create_graph=True)[0]
+        assert type(y.grad_fn).__name__ == "FusedChainBackward"
+    y.sum().backward()
+    assert module.omega.grad.shape == module.omega.shape
+
+
+@pytest.mark.parametrize("omega", [1e-9, 3e4])
+def test_derivatives_with_parameters_of_unusual_size_are_right(omega: float) -> None:
+    """float32 was examined for ordinary ones."""
+    x = (torch.linspace(-2, 2, 31) / omega).requires_grad_()
+    function = compile_expression("exp(-(omega*x)**2)", LEARNED)
+    found = repeated(lambda t: function(t, omega=torch.tensor(omega)), x.detach(), 2)
+    exact = repeated(lambda t: function(t, omega=torch.tensor(omega).double()), x.detach().double(), 2)
+    assert torch.allclose(found.double(), exact, rtol=1e-5, atol=1e-6 * omega**2)
 
 
 def test_a_pass_keeps_x_and_the_gradients_that_came_in_and_nothing_else() -> None:
@@ -258,6 +302,13 @@ def test_a_jet_is_one_fused_pass_and_is_compiled() -> None:
 def test_orders_that_make_no_sense_are_refused(order: Any) -> None:
     with pytest.raises(InputError, match="order"):
         symact.jet("tanh(x)", torch.ones(2), order)
+
+
+def test_gradients_of_gradients_in_parameters_are_checked_by_differences() -> None:
+    function = compile_expression("tanh(sigma*x)*sin(omega*x)", LEARNED)
+    inputs = [torch.tensor(values, dtype=torch.float64, requires_grad=True) for values in ([-1.3, 0.4], 1.2, 0.7)]
+    assert torch.autograd.gradgradcheck(lambda x, o, s: function(x, omega=o, sigma=s), inputs)
+    assert torch.autograd.gradgradcheck(lambda x, o, s: function.jet(x, 2, omega=o, sigma=s)[2], inputs)
 
 
 @pytest.mark.parametrize("x", [1e-10, 3e-8, 1e-5, 1e-3, 0.1])

@@ -9,7 +9,7 @@ import torch
 
 from symact.backends.torch_source import function
 from symact.expr.tree import parse
-from symact.program.higher import GRADIENT, DerivativeChain, chained, derivatives, tower
+from symact.program.higher import DerivativeChain, chained, derivatives, gradient, joined, partial
 from symact.program.pipeline import lower
 from symact.program.program import Program
 
@@ -22,12 +22,13 @@ TEXTS = ("tanh(x)", "sin(x)", "x*sigmoid(x)", "gelu(x)", "x*erfc(elu(x))")
 
 def passes() -> list[DerivativeChain]:
     """The second and third pass of reverse mode, and a jet."""
-    second = GRADIENT.pulled_back((True,), (True, True))
+    second = gradient().pulled_back((True,), (True, True))
     return [second, second.pulled_back((True, True), (True,) * 3), derivatives(3)]
 
 
 def program_of(text: str, chain: DerivativeChain) -> Program:
-    return chained(chain, tower(lower(parse(text)), chain.order))
+    program = lower(parse(text))
+    return chained(chain, joined(partial(program, by) for by in chain.partials))
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16])
