@@ -13,6 +13,7 @@ from functools import cached_property
 from typing import Any, TypeAlias
 
 import numpy as np
+import sympy
 
 from symact.arrays import Array
 from symact.expr.functions import FUNCTIONS
@@ -53,6 +54,8 @@ class ParameterSlot:
 
 
 Slots: TypeAlias = dict[str, ParameterSlot]
+# So many parts of a formula are looked at.
+_MOST_PARTS = 64
 
 
 def slots_of(vocabulary: Vocabulary) -> Slots:
@@ -129,9 +132,36 @@ class FunctionSymbol:
         steps = self.program.value_operations
         return len(steps) == 1 and steps[0].name in COMMUTATIVE and set(steps[0].arguments) == {0, 1}
 
+    @cached_property
+    def parts(self) -> tuple[tuple[Operator, tuple[ParameterSlot, ...]], ...]:
+        """What its formula computes on the way, each as an operator of the same arguments, with its slots.
+
+        Numbers are left out, and what only picks between or compares. Parts that two formulas share are equal.
+        """
+        return tuple(_parts(self.operator, self.slots))
+
     def ordered(self, arguments: Array) -> Array:
         """Arguments ``(applications, arity)`` in the order that is kept of those that commute."""
         return np.sort(arguments, axis=1) if self.commutative else arguments
+
+
+def _parts(
+    operator: Operator, slots: tuple[ParameterSlot, ...]
+) -> Iterator[tuple[Operator, tuple[ParameterSlot, ...]]]:
+    seen = {operator.formula}
+    for part in sympy.preorder_traversal(operator.formula):
+        names = {symbol.name for symbol in part.free_symbols}
+        if part in seen or not part.args or not isinstance(part, sympy.Expr) or names.isdisjoint(operator.variables):
+            continue
+        seen.add(part)
+        own = [(p, slot) for p, slot in zip(operator.parameters, slots, strict=True) if p.name in names]
+        parameters = tuple(parameter for parameter, _ in own)
+        yield (
+            Operator("part", operator.kind, "", parameters, part, variables=operator.variables),
+            tuple(slot for _, slot in own),
+        )
+        if len(seen) > _MOST_PARTS:
+            return
 
 
 _EVEN = frozenset(name for name, row in FUNCTIONS.items() if row.parity == "even")

@@ -17,6 +17,7 @@ import numpy as np
 from symact.arrays import Array
 from symact.equivalence.engine.certification import Certification
 from symact.equivalence.engine.dense_comparison import DenseComparison
+from symact.equivalence.engine.formula_parts import FormulaParts
 from symact.equivalence.engine.grouping import ALL, COMMON_BITS, COMMON_BLOCKS, group
 from symact.equivalence.engine.neighbours import Neighbours
 from symact.equivalence.engine.reliability import Reliability, ReliabilityAnalysis
@@ -71,6 +72,7 @@ class ClassBuilder:
         self.dense = DenseComparison(self.base, (low, high))
         self.comparison = BallComparison(self.graph, self.base.x)
         self._neighbours = Neighbours(self.base, self.dense, self.comparison)
+        self._formula_parts = FormulaParts(self.base, (low, high))
         self._analysis = ReliabilityAnalysis(self.base)
         self._proof = np.zeros(64, np.int8)
         # Terms that float64 knows to be undefined where they are: no rounding made a root negative.
@@ -224,6 +226,8 @@ class ClassBuilder:
         extra_points = self.dense.extra_points(terms, order, starts, ends)
         members = spans(order, starts, ends)
         telling = self._neighbours.points(terms, members, ends - starts)
+        for member, points in self._formula_parts.points(terms, members, ends - starts).items():
+            telling[member] = [*telling.get(member, ()), *points]
         reliability = self._analysis.reliability(terms, members)
         mixed = np.concatenate([[0], np.cumsum((tight[order[1:]] != tight[order[:-1]]) | doubtful[order[1:]]), [0]])
         hard = (mixed[ends - 1] > mixed[starts]) | doubtful[order[starts]]

@@ -65,7 +65,10 @@ class Neighbours:
         Returns:
             each such member, with points where the two differ.
         """
-        arguments = terms.arguments[members]
+        return self.telling(terms.arguments[members], members, lengths)
+
+    def telling(self, arguments: Array, members: Array, lengths: Array) -> dict[int, list[Point]]:
+        """The same of members that are made of terms of the graph, ``(members, width)``, -1 where there are less."""
         marks = self._marks(self._below(arguments))
         if not marks:
             return {}
