@@ -98,6 +98,9 @@ AgainstOption = Annotated[str, typer.Option("--against", metavar="EXPRESSION", h
 EachSiteOption = Annotated[bool, typer.Option("--each-site", help="Each function at one activation site at a time.")]
 HalvingOption = Annotated[bool, typer.Option("--halving", help="Stop bad candidates early (successive halving).")]
 NewRunOption = Annotated[Path | None, typer.Option("--run", help="Run folder to create.")]
+TrainOption = Annotated[
+    list[str] | None, typer.Option("--train", metavar="KEY=VALUE", help="A setting of the task's training.")
+]
 SetOption = Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="A setting of the optimizer.")]
 
 
@@ -190,6 +193,7 @@ def search(
     halving: HalvingOption = False,
     data: DataOption = None,
     run: NewRunOption = None,
+    train: TrainOption = None,
     settings: SetOption = None,
     as_json: JsonOption = False,
     quiet: QuietOption = False,
@@ -208,7 +212,7 @@ def search(
     }
     limits = {"timeout": timeout, "memory": memory}
     design = {"seed": seed, "repeats": seeds, "batch": batch, "asynchronous": asynchronous, "halving": halving}
-    options = {**where, **limits, **design}
+    options = {**where, **limits, **design, "train": _settings(train, "--train")}
     searching.start(
         optimizer, grammar, space, keep_affine, task, evaluations, run, options, _settings(settings), as_json, quiet
     )
@@ -274,6 +278,7 @@ def compare(
     memory: MemoryOption = None,
     halving: HalvingOption = False,
     data: DataOption = None,
+    train: TrainOption = None,
     run: NewRunOption = None,
     as_json: JsonOption = False,
     quiet: QuietOption = False,
@@ -285,6 +290,7 @@ def compare(
         **{"against": against, "each_site": each_site, "seeds": seeds, "seed": seed, "halving": halving},
         **{"workers": workers, "executor": executor.value, "ray_address": ray_address, "cpus": cpus, "gpus": gpus},
         **{"fresh_workers": fresh_workers, "timeout": timeout, "memory": memory, "data": data},
+        "train": _settings(train, "--train"),
     }
     comparing.start(functions or [], sources or [], best, atlas, grammar, space, task, run, options, as_json, quiet)
 
@@ -308,6 +314,7 @@ def transfer(
     memory: MemoryOption = None,
     halving: HalvingOption = False,
     data: DataOption = None,
+    train: TrainOption = None,
     run: NewRunOption = None,
     as_json: JsonOption = False,
     quiet: QuietOption = False,
@@ -319,6 +326,7 @@ def transfer(
         **{"against": against, "each_site": each_site, "seeds": seeds, "seed": seed, "halving": halving},
         **{"workers": workers, "executor": executor.value, "ray_address": ray_address, "cpus": cpus, "gpus": gpus},
         **{"fresh_workers": fresh_workers, "timeout": timeout, "memory": memory, "data": data},
+        "train": _settings(train, "--train"),
     }
     comparing.transfer(directory, best, task, run, options, as_json, quiet)
 
@@ -499,12 +507,12 @@ def _refuse(*options: tuple[str, Any], of: str) -> None:
             raise InputError(f"{name} does not go with {of}; see symact compile --help")
 
 
-def _settings(pairs: list[str] | None) -> dict[str, Any]:
+def _settings(pairs: list[str] | None, option: str = "--set") -> dict[str, Any]:
     settings = {}
     for pair in pairs or ():
         key, separator, value = pair.partition("=")
         if not separator or not key.isidentifier():
-            raise InputError(f"--set {pair}: expected KEY=VALUE")
+            raise InputError(f"{option} {pair}: expected KEY=VALUE")
         try:
             settings[key] = json.loads(value)
         except ValueError:

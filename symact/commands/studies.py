@@ -40,7 +40,7 @@ def show_rows(rows: Sequence[Row], shown: int, settings: Settings, run: Path, as
         head = {"run": str(run), "task": settings.task.name, "metric": metric.pop("name"), **metric}
         console.document({**head, "trials": [row.document() for row in limited]})
     else:
-        title = f"{settings.optimizer} on {settings.task.name}: {len(rows)} functions"
+        title = f"{settings.optimizer} on {settings.task.shown}: {len(rows)} functions"
         console.top(rows, shown, title, settings.metric)
 
 

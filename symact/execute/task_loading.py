@@ -11,6 +11,7 @@ import importlib.abc
 import importlib.util
 import inspect
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -35,24 +36,28 @@ class _TextLoader(importlib.abc.ExecutionLoader):
         return self._name
 
 
-def describe(task: Any) -> tuple[TaskSettings, str]:
+def describe(task: Any, train: Mapping[str, Any] | None = None) -> tuple[TaskSettings, str]:
     """Settings for a task as given by the caller, and the path of its file (`""` if none).
 
     Args:
         task: a name, `FILE.py:Class`, or an object with `evaluate`.
+        train: settings of its training, by name.
 
     Raises:
         InputError: it is none of these.
     """
+    own = dict(train or {})
     if not isinstance(task, str):
         if not callable(getattr(task, "evaluate", None)) or isinstance(task, type):
             raise InputError(f"{task!r} is not a task: give a name, FILE.py:Class, or an object with `evaluate`")
+        if own:
+            raise InputError("train: the task is an object, so set its training on the object itself")
         return TaskSettings(kind="object", name=f"{type(task).__module__}.{type(task).__qualname__}"), ""
     file, colon, name = task.rpartition(":")
     if not colon:
         if task.endswith(".py"):
             raise InputError(f"task {task!r}: name the class in the file as well, such as {task}:MyTask")
-        return TaskSettings(kind="name", name=TASKS.checked(task)), ""
+        return TaskSettings(kind="name", name=TASKS.checked(task), train=own), ""
     path = Path(file)
     if not file.endswith(".py") or not name.isidentifier():
         raise InputError(f"task {task!r}: expected the name of a task, or FILE.py:Class")
@@ -66,7 +71,7 @@ def describe(task: Any) -> tuple[TaskSettings, str]:
     if len(raw) > MAXIMUM_BYTES:
         raise InputError(f"task file {file}: larger than {MAXIMUM_BYTES} bytes")
     sha256 = hashlib.sha256(text.encode()).hexdigest()
-    return TaskSettings(kind="file", name=name, text=text, sha256=sha256), str(path.resolve())
+    return TaskSettings(kind="file", name=name, text=text, sha256=sha256, train=own), str(path.resolve())
 
 
 def load(settings: TaskSettings, file: str, data: str | None) -> Any:
@@ -94,7 +99,22 @@ def load(settings: TaskSettings, file: str, data: str | None) -> Any:
         raise InputError(f"task {settings.name!r} cannot be made: {type(error).__name__}: {error}") from error
     if not callable(getattr(task, "evaluate", None)):
         raise InputError(f"task {settings.name!r} has no method `evaluate(make_activation, seed, budget)`")
+    if settings.train:
+        _configure(task, settings)
     return task
+
+
+def _configure(task: Any, settings: TaskSettings) -> None:
+    configure = getattr(task, "configure", None)
+    if not callable(configure):
+        names = ", ".join(settings.train)
+        raise InputError(f"task {settings.name!r} takes no settings ({names}): it has no method `configure(settings)`")
+    try:
+        configure(dict(settings.train))
+    except InputError:
+        raise
+    except Exception as error:
+        raise InputError(f"task {settings.name!r} cannot be configured: {type(error).__name__}: {error}") from error
 
 
 def takes_schedule(task: Any) -> bool:

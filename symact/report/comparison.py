@@ -168,7 +168,7 @@ class Comparison:
         own = None if reference is None else measured.get(index.key(reference))
         full = (1.0, settings.repeats)
         told = _told([_against(row, own, settings.metric.direction, full) for row in rows], settings.metric, full)
-        return cls(settings.task.name, settings.metric, settings.repeats, settings.baselines[0], tuple(told))
+        return cls(settings.task.shown, settings.metric, settings.repeats, settings.baselines[0], tuple(told))
 
     def with_costs(self, nanoseconds: Sequence[float | None]) -> Comparison:
         """The same with the measured costs of the rows, in their order."""

@@ -60,12 +60,12 @@ def read_view(run: Path) -> StudyView:
         ]
         mixed = settings.optimizer_settings.get("functions")
         return StudyView(
-            label=f"{settings.optimizer} on {settings.task.name} ({Path(run).resolve().name})",
+            label=f"{settings.optimizer} on {settings.task.shown} ({Path(run).resolve().name})",
             trials=trials,
             confirmations=store.confirmations(),
             facts=facts,
             optimizer=settings.optimizer,
-            task=settings.task.name,
+            task=settings.task.shown,
             grammar=_grammar_file(store.grammar),
             functions=tuple(map(str, mixed)) if isinstance(mixed, list) else (),
             seed=settings.seed,
@@ -82,7 +82,7 @@ def _grammar_file(grammar: Any) -> str:
 
 
 def _facts(settings: Settings, grammar: str) -> list[tuple[str, str]]:
-    task = settings.task.name + (f" (file, SHA-256 {settings.task.sha256})" if settings.task.sha256 else "")
+    task = settings.task.shown + (f" (file, SHA-256 {settings.task.sha256})" if settings.task.sha256 else "")
     chosen = ", ".join(f"{key} = {value}" for key, value in settings.optimizer_settings.items()) or "defaults"
     halving = ", ".join(f"{budget:.2g}" for budget in settings.budgets)
     return [

@@ -40,12 +40,20 @@ class TaskSettings(Document):
         name: the task's name, the class name in the file, or the qualified name of the object's class.
         text: the text of the file, `""` otherwise.
         sha256: of that text, in hex, `""` otherwise.
+        train: settings of its training that differ from its own.
     """
 
     kind: Literal["name", "file", "object"]
     name: Name
     text: Text = ""
     sha256: str = ""
+    train: dict[str, JsonValue] = {}
+
+    @property
+    def shown(self) -> str:
+        """The name, with the settings that differ."""
+        own = ", ".join(f"{key}={value}" for key, value in self.train.items())
+        return f"{self.name} ({own})" if own else self.name
 
     @model_validator(mode="after")
     def _hash_matches(self) -> TaskSettings:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import datetime
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -65,6 +65,7 @@ class Study:
         timeout: seconds per training; needs workers.
         memory: GiB that a worker and its children may hold; None shares four fifths of the machine.
         data: root folder of the data sets.
+        train: settings of the task's training that are to differ from its own, such as `{"epochs": 3}`.
         budgets: rungs of successive halving, ascending to 1; empty for none.
         halving: the usual budgets, 1/9, 1/3 and 1.
         eta: one in `eta` goes up a rung.
@@ -99,6 +100,7 @@ class Study:
         timeout: float | None = None,
         memory: float | None = None,
         data: str | Path | None = None,
+        train: Mapping[str, Any] | None = None,
         budgets: Sequence[float] = (),
         halving: bool = False,
         eta: int = 3,
@@ -110,7 +112,7 @@ class Study:
         each_site: bool = False,
         **settings: Any,
     ):
-        described, file = tasks.describe(task)
+        described, file = tasks.describe(task, train)
         data = None if data is None else str(data)
         loaded = task if described.kind == "object" else tasks.load(described, file, data)
         made = Settings.build(

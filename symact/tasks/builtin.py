@@ -14,8 +14,9 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import asdict, replace
 from functools import cached_property, lru_cache
 from typing import Any, ClassVar
 
@@ -27,11 +28,12 @@ from torch.nn.parameter import is_lazy
 from symact.records import Outcome, Status
 from symact.tasks import networks
 from symact.tasks.data import Dataset, data_root, digits, images, images14, shifted_digits
+from symact.tasks.declaration import checked_training
 from symact.tasks.fisher import FisherFeatures, FisherProbe
 from symact.tasks.folder import imagenet
 from symact.tasks.networks import MakeActivation
 from symact.tasks.schedules import plan
-from symact.tasks.train import TrainConfig, Training, measure_accuracy, train
+from symact.tasks.train import CHOICES, TrainConfig, Training, measure_accuracy, train
 
 # Initial weights and points of the features: the same for every function and every study.
 FEATURE_SEED = 0
@@ -52,7 +54,7 @@ class ImageTask:
     name: ClassVar[str] = ""
     metric: ClassVar[str] = "accuracy"
     sites: ClassVar[int] = 0
-    config: ClassVar[TrainConfig] = TrainConfig()
+    config: TrainConfig = TrainConfig()
     feature_batch: ClassVar[int] = 64
 
     def __init__(self, data: str | os.PathLike[str] | None = None, screen: bool = False):
@@ -65,6 +67,14 @@ class ImageTask:
         """
         self.root, self.screen = data_root(data), screen
         self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+    def configure(self, settings: Mapping[str, Any]) -> None:
+        """Change settings of the training, by their names in `TrainConfig`.
+
+        Raises:
+            InputError: there is no such setting, or not with that value.
+        """
+        self.config = replace(self.config, **checked_training(self, asdict(self.config), settings, CHOICES))
 
     def load(self) -> Dataset:
         """Read the data set.

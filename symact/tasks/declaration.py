@@ -1,10 +1,12 @@
-"""What a task declares of itself beside `evaluate`: its metric and its baselines.
+"""What a task declares of itself beside `evaluate`: its metric, its baselines and the settings of its training.
 
 All of it is optional, and all of it is the word of a stranger: it is checked once, when the task is loaded.
 """
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from symact.errors import InputError
@@ -46,6 +48,49 @@ def baselines_of(task: Any) -> tuple[str, ...]:
     if len(given) > MOST_BASELINES:
         raise InputError(f"{_name(task)}: {len(given)} baselines; at most {MOST_BASELINES} are trained")
     return tuple(dict.fromkeys(text.strip() for text in given))
+
+
+# What the settings of the shipped tasks may be: a test, and the same in words.
+_POSITIVE = (lambda value: 0 < value < math.inf), "above 0"
+_FROM_ZERO = (lambda value: 0 <= value < math.inf), "0 or more"
+_FRACTION = (lambda value: 0 <= value < 1), "from 0 to below 1"
+_LIMITS: dict[str, tuple[Callable[[Any], bool], str]] = {
+    **dict.fromkeys(("epochs", "steps", "batch", "evaluation_batch", "rate"), _POSITIVE),
+    **dict.fromkeys(("weight_decay", "clip"), _FROM_ZERO),
+    **dict.fromkeys(("momentum", "label_smoothing"), _FRACTION),
+}
+_KINDS = {int: "a whole number", float: "a number", bool: "true or false", str: "a name"}
+
+
+def checked_training(
+    task: Any, current: Mapping[str, Any], given: Mapping[str, Any], choices: Mapping[str, tuple[str, ...]]
+) -> dict[str, Any]:
+    """Settings of a shipped task's training that a user gave, each of the type of what it replaces.
+
+    Args:
+        task: to be named in messages.
+        current: the settings that there are.
+        given: those that are to change.
+        choices: name -> the texts that it may be.
+
+    Raises:
+        InputError: naming the setting, what it takes, and what was given.
+    """
+    checked = {}
+    for name, value in given.items():
+        if name not in current:
+            raise InputError(f"{_name(task)} has no setting {name!r}; it has {', '.join(current)}")
+        kind = type(current[name])
+        number = isinstance(value, int | float) and not isinstance(value, bool)
+        if not (type(value) is kind or (kind is float and number)):
+            raise InputError(f"{_name(task)}: {name} takes {_KINDS[kind]}, not {str(value)[:60]!r}")
+        holds, words = _LIMITS.get(name, (lambda _: True, ""))
+        if name in choices and value not in choices[name]:
+            raise InputError(f"{_name(task)}: {name} is one of {', '.join(choices[name])}, not {str(value)[:60]!r}")
+        if not holds(value):
+            raise InputError(f"{_name(task)}: {name} is {words}, not {value}")
+        checked[name] = kind(value)
+    return checked
 
 
 def _name(task: Any) -> str:

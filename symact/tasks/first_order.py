@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from functools import cached_property
 from typing import Protocol
 
 import torch
@@ -27,11 +28,14 @@ class UpdateSettings(Protocol):
 
     @property
     def weight_decay(self) -> float:
-        """Times the parameter, added to its gradient; decoupled with AdamW."""
+        """Times the weight, added to its gradient; decoupled with AdamW."""
 
 
 class FlatParameters:
     """The given parameters as views of one flat buffer; they stay ordinary parameters of their model.
+
+    Weight decay is for the weights of layers, parameters of two dimensions or more: biases, and the parameters of
+    normalizations and activations, are not drawn to 0, where a function may mean something else.
 
     Attributes:
         parameters: the parameters that need a gradient, each once, in order.
@@ -49,19 +53,33 @@ class FlatParameters:
             parameter.data = self.buffer[offset:end].view_as(parameter)
             offset = end
 
+    def decay(self, amount: float) -> torch.Tensor | None:
+        """That amount for every weight and 0 for other parameters, ``(n,)``; None where nothing decays."""
+        return self._weights * amount if amount and len(self.buffer) else None
+
+    @cached_property
+    def _weights(self) -> torch.Tensor:
+        return torch.cat([torch.full_like(p.detach().reshape(-1), float(p.dim() > 1)) for p in self.parameters])
+
     def gradient(self, loss: torch.Tensor) -> torch.Tensor:
         """The gradient of `loss`, ``(n,)``; zero where the loss does not depend on a parameter."""
         gradients = torch.autograd.grad(loss, self.parameters, materialize_grads=True)
         return torch.cat([gradient.reshape(-1) for gradient in gradients])
 
 
+def clipped(gradient: torch.Tensor, limit: float) -> torch.Tensor:
+    """A gradient, made no longer than `limit`; 0 for no limit."""
+    return gradient * (limit / gradient.norm().clamp(min=limit)) if limit else gradient
+
+
 def sgd(flat: FlatParameters, settings: UpdateSettings) -> Update:
     """SGD: v = momentum v + g; p -= rate v."""
     parameters, velocity = flat.buffer, torch.zeros_like(flat.buffer)
+    decay = flat.decay(settings.weight_decay)
 
     def update(gradient: torch.Tensor, rate: float) -> None:
-        if settings.weight_decay:
-            gradient = gradient.add(parameters, alpha=settings.weight_decay)
+        if decay is not None:
+            gradient = torch.addcmul(gradient, parameters, decay)
         velocity.mul_(settings.momentum).add_(gradient)
         parameters.add_(velocity, alpha=-rate)
 
@@ -72,15 +90,15 @@ def adam(flat: FlatParameters, settings: UpdateSettings, decoupled: bool = False
     """Adam with beta = (0.9, 0.999), epsilon = 1e-8; `decoupled` weight decay makes it AdamW."""
     parameters = flat.buffer
     first, second = torch.zeros_like(parameters), torch.zeros_like(parameters)
-    step = 0
+    decay, step = flat.decay(settings.weight_decay), 0
 
     def update(gradient: torch.Tensor, rate: float) -> None:
         nonlocal step
         step += 1
-        if settings.weight_decay and decoupled:
-            parameters.mul_(1 - rate * settings.weight_decay)
-        elif settings.weight_decay:
-            gradient = gradient.add(parameters, alpha=settings.weight_decay)
+        if decay is not None and decoupled:
+            parameters.addcmul_(parameters, decay, value=-rate)
+        elif decay is not None:
+            gradient = torch.addcmul(gradient, parameters, decay)
         first.lerp_(gradient, 0.1)
         second.mul_(0.999).addcmul_(gradient, gradient, value=0.001)
         root = math.sqrt(1 - 0.999**step)
@@ -98,10 +116,11 @@ def rmsprop(flat: FlatParameters, settings: UpdateSettings) -> Update:
     """RMSprop: s = 0.99 s + 0.01 g^2; v = momentum v + g/(sqrt(s) + 1e-8); p -= rate v."""
     parameters = flat.buffer
     square, velocity = torch.zeros_like(parameters), torch.zeros_like(parameters)
+    decay = flat.decay(settings.weight_decay)
 
     def update(gradient: torch.Tensor, rate: float) -> None:
-        if settings.weight_decay:
-            gradient = gradient.add(parameters, alpha=settings.weight_decay)
+        if decay is not None:
+            gradient = torch.addcmul(gradient, parameters, decay)
         square.mul_(0.99).addcmul_(gradient, gradient, value=0.01)
         velocity.mul_(settings.momentum).addcdiv_(gradient, square.sqrt().add_(1e-8))
         parameters.add_(velocity, alpha=-rate)

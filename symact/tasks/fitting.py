@@ -26,7 +26,8 @@ from torch.nn.parameter import is_lazy
 
 from symact.records import Outcome, Status
 from symact.tasks.builtin import FEATURE_SEED, isolated, normal_points, reseed
-from symact.tasks.first_order import FlatParameters, adamw
+from symact.tasks.declaration import checked_training
+from symact.tasks.first_order import FlatParameters, adamw, clipped
 from symact.tasks.networks import MakeActivation
 
 CPU = torch.device("cpu")
@@ -57,7 +58,15 @@ class Fit:
     steps: int = 0
 
 
-def fit(model: nn.Module, problem: Problem, steps: int, rate: float, seed: int, weight_decay: float = 0.0) -> Fit:
+def fit(
+    model: nn.Module,
+    problem: Problem,
+    steps: int,
+    rate: float,
+    seed: int,
+    weight_decay: float = 0.0,
+    clip: float = 0.0,
+) -> Fit:
     """Train `model` in place by AdamW with a cosine rate; stop at the first loss that is not finite.
 
     Args:
@@ -67,6 +76,7 @@ def fit(model: nn.Module, problem: Problem, steps: int, rate: float, seed: int, 
         rate: at the first step.
         seed: of the draws.
         weight_decay: decoupled; 0 is Adam.
+        clip: largest norm of a gradient; 0 for none.
     """
     generator, result = torch.Generator().manual_seed(seed), Fit()
     flat = FlatParameters(list(model.parameters()))
@@ -78,7 +88,7 @@ def fit(model: nn.Module, problem: Problem, steps: int, rate: float, seed: int, 
         if not math.isfinite(value):
             result.failed_at = step
             return result
-        update(flat.gradient(loss), rate * 0.5 * (1 + math.cos(math.pi * step / steps)))
+        update(clipped(flat.gradient(loss), clip), rate * 0.5 * (1 + math.cos(math.pi * step / steps)))
         result.steps = step + 1
         if step in marks:
             result.curve.append({"step": step + 1, "train_loss": value})
@@ -95,6 +105,8 @@ class FitTask:
         sites: how often `network` calls `make_activation`.
         steps: of a full training.
         rate: of Adam at the first step.
+        weight_decay: of the weights of layers, decoupled.
+        clip: largest norm of a gradient; 0 for none.
         test_is_trained: `final_test` trains a fresh network on the test problem, instead of measuring the trained one.
     """
 
@@ -105,9 +117,10 @@ class FitTask:
     number_format: ClassVar[str] = ""
     baselines: ClassVar[tuple[str, ...] | None] = None
     sites: ClassVar[int] = 3
-    steps: ClassVar[int] = 300
-    rate: ClassVar[float] = 5e-3
-    weight_decay: ClassVar[float] = 0.0
+    steps: int = 300
+    rate: float = 5e-3
+    weight_decay: float = 0.0
+    clip: float = 0.0
     test_is_trained: ClassVar[bool] = True
 
     def __init__(self, data: str | os.PathLike[str] | None = None):
@@ -117,6 +130,16 @@ class FitTask:
     def make_problem(self, test: bool) -> Problem:
         """The problem of the search, or the one that no search sees; `problem` remembers both."""
         raise NotImplementedError
+
+    def configure(self, settings: Mapping[str, Any]) -> None:
+        """Change settings of the training: `steps`, `rate`, `weight_decay`, `clip`.
+
+        Raises:
+            InputError: there is no such setting, or not with that value.
+        """
+        current = {name: getattr(self, name) for name in ("steps", "rate", "weight_decay", "clip")}
+        for name, value in checked_training(self, current, settings, {}).items():
+            setattr(self, name, value)
 
     def network(self, make_activation: MakeActivation) -> nn.Module:
         """A fresh network; `make_activation` is called once per site, in site order."""
@@ -196,7 +219,7 @@ class FitTask:
     ) -> tuple[Outcome, nn.Module]:
         problem, start, cpu = self.problem(test), time.perf_counter(), time.process_time()
         model, activations = self.build(make_activation, seed)
-        fitted = fit(model, problem, max(1, round(self.steps * budget)), self.rate, seed, self.weight_decay)
+        fitted = fit(model, problem, max(1, round(self.steps * budget)), self.rate, seed, self.weight_decay, self.clip)
         metrics: dict[str, Any] = {"curve": fitted.curve, "steps": fitted.steps}
         numbers = {} if fitted.failed_at is not None else dict(problem.measure(model))
         metrics |= {"seconds": time.perf_counter() - start, "cpu_seconds": time.process_time() - cpu}

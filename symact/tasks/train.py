@@ -23,7 +23,7 @@ from torch import nn
 from torch.nn import functional
 
 from symact.tasks.data import Split
-from symact.tasks.first_order import UPDATE_RULES, FlatParameters
+from symact.tasks.first_order import UPDATE_RULES, FlatParameters, clipped
 from symact.tasks.mlp_step import gradient_function, measure_function
 
 
@@ -37,7 +37,8 @@ class TrainConfig:
         optimizer: a row of `first_order.UPDATE_RULES`: sgd, adam, adamw, rmsprop.
         rate: learning rate.
         momentum: for sgd and rmsprop.
-        weight_decay: decoupled for adamw, added to the gradient otherwise.
+        weight_decay: decoupled for adamw, added to the gradient otherwise; of weights alone, see `FlatParameters`.
+        clip: largest norm of a gradient; 0 for none.
         decay: `"constant"`, or `"cosine"` to anneal the rate to zero over the (shortened) training.
         label_smoothing: of the cross-entropy loss.
         mixed_precision: bfloat16 autocast, on CUDA only.
@@ -51,11 +52,16 @@ class TrainConfig:
     rate: float = 1e-3
     momentum: float = 0.9
     weight_decay: float = 0.0
+    clip: float = 0.0
     decay: str = "constant"
     label_smoothing: float = 0.0
     mixed_precision: bool = False
     augment: bool = False
     evaluation_batch: int = 1000
+
+
+# What the settings that are names may be.
+CHOICES = {"optimizer": tuple(UPDATE_RULES), "decay": ("constant", "cosine")}
 
 
 @dataclass(frozen=True)
@@ -140,7 +146,7 @@ def train(
                     # On a CPU a look at the loss costs nothing; elsewhere it would wait for the device.
                     if on_cpu and not math.isfinite(loss.item()):
                         break
-                    update(gradient, turn.rate * scale)
+                    update(clipped(gradient, config.clip), turn.rate * scale)
                 else:
                     continue
                 break

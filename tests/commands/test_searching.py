@@ -315,3 +315,16 @@ def test_a_folder_that_is_replaced_while_a_search_runs_does_not_lend_its_leaderb
     assert "score" not in out
     with Store.open(tmp_path / "run-saved") as store:
         assert store.trials()
+
+
+def test_settings_of_the_training_hold_in_the_search_and_after_a_resume(symact, tmp_path):
+    arguments = ("--task", "ood-polynomial", "--train", "steps=2", "--run", "run", "--workers", "0", "--json")
+    assert symact("search", "random", "--grammar", "first", "--evaluations", "14", *arguments)[0] == 0
+    assert symact("resume", "run", "--evaluations", "15", "--workers", "0", "--json")[0] == 0
+    with Store.open(tmp_path / "run") as store:
+        finished = [outcome for trial in store.trials() for outcome in trial.outcomes if outcome.score is not None]
+    assert len(finished) > 13
+    assert {outcome.metrics["steps"] for outcome in finished} == {2}
+    code, _, err = symact("search", "random", "--task", "image-fit", "--train", "epochs=2", "--run", "other")
+    assert code == 2
+    assert err == "symact: task image-fit has no setting 'epochs'; it has steps, rate, weight_decay, clip\n"

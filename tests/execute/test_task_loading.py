@@ -42,6 +42,34 @@ def test_a_named_task_and_an_object_are_described_without_a_text():
     assert (settings.kind, settings.name) == ("object", "tests.execute.stub_tasks.Quick")
 
 
+def test_settings_of_the_training_are_described_and_reach_the_task():
+    settings, path = describe("digits-deep", {"epochs": 2, "weight_decay": 1})
+    assert settings.shown == "digits-deep (epochs=2, weight_decay=1)"
+    config = load(settings, path, None).config
+    assert (config.epochs, config.weight_decay) == (2, 1)
+    assert load(describe("digits-deep")[0], "", None).config != config
+
+
+def test_a_task_of_the_users_takes_settings_by_its_method_configure(tmp_path):
+    text = (
+        TEXT.format(number="self.depth")
+        + "    def configure(self, settings):\n        self.depth = settings['depth']\n"
+    )
+    (tmp_path / "mine.py").write_text(text)
+    settings, path = describe(f"{tmp_path / 'mine.py'}:Mine", {"depth": 7})
+    assert load(settings, path, None).evaluate(None, 0) == 7
+    with pytest.raises(InputError, match="task 'Mine' cannot be configured: KeyError: 'depth'"):
+        load(settings.model_copy(update={"train": {"width": 1}}), path, None)
+
+
+def test_settings_that_nothing_takes_are_refused(file):
+    settings, path = describe(f"{file}:Mine", {"epochs": 2})
+    with pytest.raises(InputError, match=r"task 'Mine' takes no settings \(epochs\): it has no method `configure"):
+        load(settings, path, None)
+    with pytest.raises(InputError, match="set its training on the object itself"):
+        describe(stubs.Quick(), {"epochs": 2})
+
+
 @pytest.mark.parametrize(
     ("task", "message"),
     [

@@ -61,3 +61,32 @@ def test_a_score_is_written_in_the_format_of_its_metric(number_format, value, te
     assert Metric(number_format=number_format).text(value) == text
     assert Metric(number_format=number_format).text(value, signed=True) == f"+{text}"
     assert Metric(number_format=number_format).text(None) == ""
+
+
+@pytest.mark.parametrize(
+    ("task", "settings", "message"),
+    [
+        ("image-fit", {"epochs": 3}, "task image-fit has no setting 'epochs'; it has steps, rate, weight_decay, clip"),
+        ("image-fit", {"steps": 2.5}, "steps takes a whole number, not '2.5'"),
+        ("image-fit", {"steps": True}, "steps takes a whole number, not 'True'"),
+        ("image-fit", {"rate": 0}, "rate is above 0, not 0"),
+        ("image-fit", {"clip": -1}, "clip is 0 or more, not -1"),
+        ("digits-deep", {"rate": float("inf")}, "rate is above 0, not inf"),
+        ("digits-deep", {"optimizer": "lion"}, "optimizer is one of sgd, adam, adamw, rmsprop, not 'lion'"),
+        ("digits-deep", {"decay": 0.1}, "decay takes a name, not '0.1'"),
+        ("digits-deep", {"momentum": 1}, "momentum is from 0 to below 1, not 1"),
+        ("digits-deep", {"augment": 1}, "augment takes true or false, not '1'"),
+    ],
+)
+def test_a_setting_that_a_shipped_task_cannot_have_is_refused_by_name(task, settings, message):
+    with pytest.raises(InputError, match=message):
+        TASKS[task]().configure(settings)
+
+
+@pytest.mark.parametrize("name", list(TASKS))
+def test_every_shipped_task_takes_a_rate_and_leaves_other_tasks_alone(name, tmp_path):
+    task, other = TASKS[name](data=tmp_path), TASKS[name](data=tmp_path)
+    task.configure({"rate": 0.125, "clip": 1})
+    changed, own = (getattr(one, "config", one) for one in (task, other))
+    assert (changed.rate, changed.clip) == (0.125, 1.0)
+    assert (own.rate, own.clip) != (0.125, 1.0)
