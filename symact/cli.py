@@ -44,6 +44,7 @@ class Stage(enum.StrEnum):
     gradient = "gradient"
     torch = "torch"
     triton = "triton"
+    cost = "cost"
     latex = "latex"
 
 

@@ -123,12 +123,17 @@ def plan(program: Program, device: str = "cpu", double: bool = False) -> Plan:
 
 def _unseen_plan(program: Program, device: str, kernel: Kernel) -> Plan:
     """Where values cannot be looked at: forms that are right in float32 everywhere, else float64 for all of them."""
-    given = program, backward(program)
-    found = [form(each) or form(each, ORDINARY) for each in given]
-    if found[0] is not None and found[1] is not None:
-        forms = found[0], found[1]
+    forms = unseen_forms(program)
+    if forms is not None:
         return Plan(SELECTOR.generation, forms, SELECTOR.kernel(device, *forms) or kernel)
+    given = program, backward(program)
     return Plan(SELECTOR.generation, given, kernel, SELECTOR.kernel(device, *map(wide, given)) or kernel, -1.0)
+
+
+def unseen_forms(program: Program) -> Pair | None:
+    """The Programs for float32 where values cannot be looked at; None where that takes float64."""
+    values, slopes = [form(each) or form(each, ORDINARY) for each in (program, backward(program))]
+    return None if values is None or slopes is None else (values, slopes)
 
 
 def _double_plan(program: Program, device: str) -> Plan:

@@ -77,6 +77,7 @@ def show_expression(
 
 def stages() -> dict[str, Callable[[Expr], str]]:
     """What `--show STAGE` prints of an expression, by the name of the stage."""
+    from symact.activation import gpu_cost
     from symact.backends.torch_source import source as torch_source
     from symact.backends.triton.source import source as triton_source
     from symact.expr.display import canonical, latex
@@ -93,6 +94,7 @@ def stages() -> dict[str, Callable[[Expr], str]]:
         "gradient": lambda expr: str(backward(lower(expr))),
         "torch": lambda expr: torch_source(lower(expr)),
         "triton": triton,
+        "cost": lambda expr: gpu_cost.shown(lower(expr)),
         "latex": latex,
     }
 
@@ -120,8 +122,13 @@ def _document(expr: Any, grammar: Any, stage: str | None, report: dict[str, Any]
     from symact.equivalence import domain
 
     show = stages()
-    wanted = {stage} if stage is not None else set()
-    shown = {name: show[name](expr).rstrip() for name in ("canonical", "latex", "torch", *sorted(wanted))}
+    wanted = {stage} - {"cost"} if stage is not None else set()
+    shown: dict[str, Any] = {n: show[n](expr).rstrip() for n in ("canonical", "latex", "torch", *sorted(wanted))}
+    if stage == "cost":
+        from symact.activation import gpu_cost
+        from symact.program.pipeline import lower
+
+        shown["cost"] = gpu_cost.described(lower(expr))
     parameters = [
         {"name": p.name, "init": p.init, "per": p.per, "positive": p.positive, "range": list(p.range)}
         for p in expr.parameters

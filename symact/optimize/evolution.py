@@ -1,8 +1,8 @@
 """Evolution with DEAP: regularized (aging) evolution, mu + lambda, and NSGA-II over score and cost.
 
 Mutations are PANGAEA's (Bingham & Miikkulainen 2022, arXiv:2006.03179) through `expr.vary`, which
-never leaves the space; aging follows Real et al. 2019 (arXiv:1802.01548). Cost is that of the
-compiled Program by its operation table, forward and backward, the same on every machine.
+never leaves the space; aging follows Real et al. 2019 (arXiv:1802.01548). Cost is that of the compiled Program by a
+table of its operations for CPUs or for GPUs, forward and backward, the same on every machine.
 
 A population is recomputed from the trials told, and every offspring has a generator of its own.
 DEAP's operators draw from Python's global generator, so `python_random` seeds that one for them and
@@ -12,7 +12,7 @@ puts it back as it was.
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import lru_cache
 from typing import Any
@@ -26,6 +26,7 @@ from symact.expr.space import Space
 from symact.expr.tree import Candidate, Expr
 from symact.optimize.base import Features, Optimizer, check_settings, score_of
 from symact.program import gradient, pipeline
+from symact.program.gpu_estimate import estimated
 from symact.records import Trial
 
 # How often each mutation is tried, relative to the others; one that a space rules out is passed over.
@@ -38,7 +39,26 @@ MUTATIONS: Mapping[str, float] = {
     "reshape": 0.5,
 }
 
+ALGORITHMS = ("aging", "mu+lambda", "nsga2")
 MOST_CHILDREN = 20_000  # bred for one `ask` before the rest of it is drawn at random
+
+
+@lru_cache(maxsize=65_536)
+def cost(expression: Expr) -> float:
+    """Cost of a forward and a backward pass by the instruction table, the same on every machine."""
+    program = pipeline.lower(expression)
+    return program.cost + gradient.backward(program).cost
+
+
+@lru_cache(maxsize=65_536)
+def gpu_cost(expression: Expr) -> float:
+    """PTX instructions an element of both passes, by the table of `gpu_estimate`."""
+    program = pipeline.lower(expression)
+    return estimated(program) + estimated(gradient.backward(program))
+
+
+# What the cost of a function may be, by the kind of machine it is to run on.
+COSTS: Mapping[str, Callable[[Expr], float]] = {"cpu": cost, "gpu": gpu_cost}
 
 
 class ScoreFitness(base.Fitness):  # type: ignore[misc]
@@ -85,6 +105,7 @@ class Evolution(Optimizer):
         initial: finished trials, baselines included, before breeding begins.
         crossover: share of offspring made by subtree crossover, then mutated as the others are.
         mutations: relative frequency of each mutation in `expr.vary.MUTATIONS`.
+        cost: what `nsga2` calls cost, a key of `COSTS`.
         finite: skip offspring whose `features` are not finite at initialization.
 
     Raises:
@@ -105,10 +126,13 @@ class Evolution(Optimizer):
         initial: int = 8,
         crossover: float = 0.2,
         mutations: Mapping[str, float] = MUTATIONS,
+        cost: str = "cpu",
         finite: bool = True,
     ):
         super().__init__(space, seed, features=features)
-        check_settings(self.name, {"algorithm": algorithm}, {"algorithm": ("aging", "mu+lambda", "nsga2")})
+        check_settings(
+            self.name, {"algorithm": algorithm, "cost": cost}, {"algorithm": ALGORITHMS, "cost": tuple(COSTS)}
+        )
         unknown = set(mutations) - set(variation.MUTATIONS)
         if unknown:
             raise InputError(
@@ -118,6 +142,7 @@ class Evolution(Optimizer):
             raise InputError("evolution: population and tournament are at least 1, crossover lies in [0, 1]")
         self.algorithm, self.population, self.tournament = algorithm, int(population), int(tournament)
         self.initial, self.crossover, self.finite = int(initial), float(crossover), finite
+        self._cost = COSTS[cost]
         self._names = [name for name in variation.MUTATIONS if mutations.get(name, 0.0) > 0]
         weights = np.array([mutations[name] for name in self._names], dtype=float)
         self._weights = weights / weights.sum() if len(weights) else weights
@@ -137,7 +162,7 @@ class Evolution(Optimizer):
         if score is None or not isinstance(expression, Expr) or expression not in self.space:
             return
         if self.algorithm == "nsga2":
-            fitness: base.Fitness = ScoreCostFitness((score, cost(expression)))
+            fitness: base.Fitness = ScoreCostFitness((score, self._cost(expression)))
         else:
             fitness = ScoreFitness((score,))
         individual = Individual(expression, fitness, trial.number)
@@ -212,10 +237,3 @@ def python_random(generator: np.random.Generator) -> Iterator[None]:
         yield
     finally:
         random.setstate(state)
-
-
-@lru_cache(maxsize=65_536)
-def cost(expression: Expr) -> float:
-    """Cost of a forward and a backward pass by the instruction table, the same on every machine."""
-    program = pipeline.lower(expression)
-    return program.cost + gradient.backward(program).cost

@@ -21,12 +21,14 @@ class Instruction:
         arity: number of arguments.
         cost: deterministic cost in the time of one float32 addition on the block interpreter;
             what multi-objective search minimizes.
+        ptx: PTX instructions of one float32 element on a GPU, as `runs/kernel_ptx/calibrate.py` counts them.
         commutative: the two arguments may be exchanged.
         chooses: it gives one of its arguments, or a whole number, and rounds nothing.
     """
 
     arity: int
     cost: float
+    ptx: float
     commutative: bool = False
     chooses: bool = False
 
@@ -50,63 +52,63 @@ class Macro:
 
 # What rewrites and derivatives need, so that nothing cancels or overflows on the way; no formula names them.
 HELPERS: dict[str, Instruction] = {
-    "sinc_grad": Instruction(1, 24.0),  # (cos(x) - sinc(x))/x, 0 at 0
-    "erfcx_grad": Instruction(1, 26.0),  # 2*x*erfcx(x) - 2/sqrt(pi)
-    "i1e_ratio": Instruction(1, 30.0),  # i1e(x)/x, 1/2 at 0
-    "i0e_minus_i1e": Instruction(1, 30.0),  # i0e(x) - i1e(x)
-    "hypot1": Instruction(1, 5.0),  # sqrt(1 + x*x), without overflow: |x| for |x| > 1e9
+    "sinc_grad": Instruction(1, 24.0, 66.2),  # (cos(x) - sinc(x))/x, 0 at 0
+    "erfcx_grad": Instruction(1, 26.0, 58.1),  # 2*x*erfcx(x) - 2/sqrt(pi)
+    "i1e_ratio": Instruction(1, 30.0, 29.0),  # i1e(x)/x, 1/2 at 0
+    "i0e_minus_i1e": Instruction(1, 30.0, 103.0),  # i0e(x) - i1e(x)
+    "hypot1": Instruction(1, 5.0, 6.0),  # sqrt(1 + x*x), without overflow: |x| for |x| > 1e9
     # What `compensation` emits. A rest is what rounding takes from a result, so it is 0 in mathematics.
-    "product_rest": Instruction(2, 2.0, True),  # of a*b
-    "sum_rest": Instruction(2, 5.0, True),  # of a + b
-    "sin_sum": Instruction(2, 16.0),  # sin(a + b) for an angle in two words, the second small beside the first
-    "cos_sum": Instruction(2, 16.0),  # cos(a + b) likewise
+    "product_rest": Instruction(2, 2.0, 6.0, True),  # of a*b
+    "sum_rest": Instruction(2, 5.0, 6.0, True),  # of a + b
+    "sin_sum": Instruction(2, 16.0, 64.4),  # sin(a + b) for an angle in two words, the second small beside the first
+    "cos_sum": Instruction(2, 16.0, 65.4),  # cos(a + b) likewise
 }
 
 # Comparisons give 1.0 or 0.0; `where(c, a, b)` is a where c != 0 and only propagates NaN of the
 # branch that is taken. max and min propagate NaN. pow is the real power: NaN for a negative base
 # with a non-integer exponent. sinc is sin(x)/x. Names are those of SciPy or PyTorch.
 INSTRUCTIONS: dict[str, Instruction] = {
-    "const": Instruction(0, 0.0),
-    "add": Instruction(2, 1.0, True),
-    "sub": Instruction(2, 1.0),
-    "mul": Instruction(2, 1.0, True),
-    "div": Instruction(2, 3.0),
-    "neg": Instruction(1, 1.0),
-    "abs": Instruction(1, 1.0, chooses=True),
-    "sign": Instruction(1, 2.0, chooses=True),
-    "floor": Instruction(1, 1.0, chooses=True),
-    "max": Instruction(2, 1.0, True, chooses=True),
-    "min": Instruction(2, 1.0, True, chooses=True),
-    "lt": Instruction(2, 1.0, chooses=True),
-    "le": Instruction(2, 1.0, chooses=True),
-    "eq": Instruction(2, 1.0, True, chooses=True),
-    "where": Instruction(3, 1.0, chooses=True),
-    "sqrt": Instruction(1, 4.0),
-    "pow": Instruction(2, 40.0),
-    "exp": Instruction(1, 10.0),
-    "expm1": Instruction(1, 14.0),
-    "log": Instruction(1, 12.0),
-    "log1p": Instruction(1, 15.0),
-    "sin": Instruction(1, 14.0),
-    "cos": Instruction(1, 14.0),
-    "tan": Instruction(1, 20.0),
-    "sinh": Instruction(1, 16.0),
-    "cosh": Instruction(1, 14.0),
-    "tanh": Instruction(1, 16.0),
-    "asinh": Instruction(1, 22.0),
-    "atan": Instruction(1, 16.0),
-    "sigmoid": Instruction(1, 13.0),
-    "logsigmoid": Instruction(1, 26.0),
-    "softplus": Instruction(1, 26.0),
-    "erf": Instruction(1, 22.0),
-    "erfc": Instruction(1, 26.0),
-    "erfcx": Instruction(1, 24.0),
-    "ndtr": Instruction(1, 28.0),
-    "log_ndtr": Instruction(1, 40.0),
-    "logcosh": Instruction(1, 26.0),
-    "i0e": Instruction(1, 30.0),
-    "i1e": Instruction(1, 30.0),
-    "sinc": Instruction(1, 18.0),
+    "const": Instruction(0, 0.0, 0.0),
+    "add": Instruction(2, 1.0, 1.0, True),
+    "sub": Instruction(2, 1.0, 1.0),
+    "mul": Instruction(2, 1.0, 1.0, True),
+    "div": Instruction(2, 3.0, 1.0),
+    "neg": Instruction(1, 1.0, 1.0),
+    "abs": Instruction(1, 1.0, 1.0, chooses=True),
+    "sign": Instruction(1, 2.0, 4.0, chooses=True),
+    "floor": Instruction(1, 1.0, 1.0, chooses=True),
+    "max": Instruction(2, 1.0, 1.0, True, chooses=True),
+    "min": Instruction(2, 1.0, 1.0, True, chooses=True),
+    "lt": Instruction(2, 1.0, 2.0, chooses=True),
+    "le": Instruction(2, 1.0, 2.0, chooses=True),
+    "eq": Instruction(2, 1.0, 2.0, True, chooses=True),
+    "where": Instruction(3, 1.0, 3.0, chooses=True),
+    "sqrt": Instruction(1, 4.0, 1.0),
+    "pow": Instruction(2, 40.0, 95.1),
+    "exp": Instruction(1, 10.0, 6.1),
+    "expm1": Instruction(1, 14.0, 17.0),
+    "log": Instruction(1, 12.0, 26.0),
+    "log1p": Instruction(1, 15.0, 24.0),
+    "sin": Instruction(1, 14.0, 30.2),
+    "cos": Instruction(1, 14.0, 30.2),
+    "tan": Instruction(1, 20.0, 53.2),
+    "sinh": Instruction(1, 16.0, 21.0),
+    "cosh": Instruction(1, 14.0, 11.1),
+    "tanh": Instruction(1, 16.0, 14.0),
+    "asinh": Instruction(1, 22.0, 38.0),
+    "atan": Instruction(1, 16.0, 20.1),
+    "sigmoid": Instruction(1, 13.0, 11.1),
+    "logsigmoid": Instruction(1, 26.0, 22.0),
+    "softplus": Instruction(1, 26.0, 22.0),
+    "erf": Instruction(1, 22.0, 24.2),
+    "erfc": Instruction(1, 26.0, 31.1),
+    "erfcx": Instruction(1, 24.0, 32.1),
+    "ndtr": Instruction(1, 28.0, 30.1),
+    "log_ndtr": Instruction(1, 40.0, 98.1),
+    "logcosh": Instruction(1, 26.0, 44.0),
+    "i0e": Instruction(1, 30.0, 28.0),
+    "i1e": Instruction(1, 30.0, 32.0),
+    "sinc": Instruction(1, 18.0, 35.2),
     **HELPERS,
 }
 

@@ -9,7 +9,7 @@ import pytest
 
 from symact.errors import InputError
 from symact.expr.tree import parse
-from symact.optimize.evolution import Evolution, cost, python_random
+from symact.optimize.evolution import COSTS, Evolution, cost, python_random
 from symact.program.loading import load_grammar
 from symact.records import Outcome, Trial
 
@@ -68,6 +68,17 @@ def test_the_front_holds_what_nothing_else_beats_in_score_and_cost():
 def test_cost_is_deterministic_and_grows_with_work():
     cheap, dear = (cost(parse(text, SPACE.grammar)) for text in ("add(zero(x),relu(x))", "mul(erf(x),sinh(x))"))
     assert 0 < cheap < dear
+
+
+def test_on_a_gpu_a_power_costs_more_than_an_error_function_and_a_quotient_as_much_as_a_product():
+    rows = [("x**2.3", 0.9), ("erf(x)", 0.8), ("x/(2 + x)", 0.7)]
+    optimizer = Evolution(SPACE, 0, algorithm="nsga2", cost="gpu")
+    assert optimizer._cost is COSTS["gpu"]
+    power, error, quotient = (COSTS["gpu"](parse(text)) for text, _ in rows)
+    assert quotient < error < power
+    assert told(ROWS, algorithm="nsga2", cost="gpu").front != told(ROWS, algorithm="nsga2").front
+    with pytest.raises(InputError, match="cost='tpu' is not one of 'cpu', 'gpu'"):
+        Evolution(SPACE, 0, algorithm="nsga2", cost="tpu")
 
 
 def test_children_of_a_change_differ_in_one_operator():

@@ -1,12 +1,13 @@
 """Kernels compiled ahead of time, with no GPU: PTX, and how many instructions of it an element takes.
 
 Kernels are compiled as for nearly all tensors: pointers to multiples of 16 bytes, a multiple of a block of elements.
-Every PTX instruction counts as one: addresses, loads, stores and `mov` as well, in branches that are not taken, too.
-Their number divided by the elements that one thread takes is what an element takes.
+Every PTX instruction counts as one: addresses, loads, stores and `mov` as well, and in `instructions` those in branches
+that are not taken, too. Their number divided by the elements that one thread takes is what an element takes.
 """
 
 from __future__ import annotations
 
+import heapq
 import re
 from collections import Counter
 from typing import Any
@@ -21,7 +22,13 @@ from symact.program.program import Program
 
 # The size of a large tensor.
 _MANY = 2**24
-_INSTRUCTION = re.compile(r"^\s+(?:@!?%p\d+\s+)?([a-z][a-z0-9_.]*)(?:\s[^\n]*)?;\s*(?://.*)?$", re.M)
+# A line of PTX: a label, or perhaps a predicate, the instruction, its operands.
+_LABEL = re.compile(r"^(\$L__BB\w+):")
+_INSTRUCTION = re.compile(r"^\s+(@!?%p\d+\s+)?([a-z][A-Za-z0-9_.]*)(\s[^\n]*)?;\s*(?://.*)?$")
+# What a special-function unit computes, by the first parts of its name; a quotient takes one reciprocal.
+_SPECIAL = ("ex2.", "lg2.", "rcp.", "rsqrt.", "sqrt.", "sin.", "cos.", "tanh.", "div.full.f32", "div.rn.f32")
+# How many machine instructions `ptxas` makes of one of PTX, where more than one (runs/kernel_ptx).
+_MACHINE = {"ex2.approx.f32": 4, "sqrt.approx.f32": 4, "div.full.f32": 7, "div.rn.f32": 10}
 
 
 def assemble(
@@ -98,9 +105,65 @@ def assembled(
 
 def instructions(ptx: str) -> Counter[str]:
     """How many of each PTX instruction a kernel has; directives, labels and comments are none."""
-    return Counter(_INSTRUCTION.findall(ptx))
+    return Counter(name for block in _blocks(ptx)[0] for name, _ in block)
+
+
+def ordinary_instructions(ptx: str) -> Counter[str]:
+    """How many of each an ordinary element meets: those on the shortest way through the kernel.
+
+    Branches are for what is rare: the reduction of angles beyond 1e5.
+    """
+    blocks, places = _blocks(ptx)
+    lengths, before, waiting = {0: len(blocks[0])}, {0: 0}, [(len(blocks[0]), 0)]
+    while waiting:
+        length, here = heapq.heappop(waiting)
+        name, target = blocks[here][-1] if blocks[here] else ("", "")
+        if name == "ret":
+            found = Counter(n for n, _ in blocks[here])
+            while here:
+                here = before[here]
+                found.update(n for n, _ in blocks[here])
+            return found
+        following = [places[target]] if name.startswith("bra") else []
+        # `bra.uni` alone has no predicate; the block after any other one may follow, too.
+        for block in [*following, *([] if name == "bra.uni" else [here + 1])]:
+            if length + len(blocks[block]) < lengths.get(block, len(ptx)):
+                lengths[block], before[block] = length + len(blocks[block]), here
+                heapq.heappush(waiting, (lengths[block], block))
+    raise ValueError("a kernel without an end")
+
+
+def _blocks(ptx: str) -> tuple[list[list[tuple[str, str]]], dict[str, int]]:
+    """Instructions and their operands between labels and branches, and which block a label begins."""
+    blocks: list[list[tuple[str, str]]] = [[]]
+    places: dict[str, int] = {}
+    for line in ptx.splitlines():
+        label, found = _LABEL.match(line), _INSTRUCTION.match(line)
+        if label:
+            blocks.append([])
+            places[label[1]] = len(blocks) - 1
+        elif found:
+            blocks[-1].append((found[2], (found[3] or "").strip()))
+            if found[2].startswith(("bra", "ret")):
+                blocks.append([])
+    return blocks, places
+
+
+def special(counts: Counter[str]) -> int:
+    """How many of these the special-function units compute."""
+    return sum(number for name, number in counts.items() if name.startswith(_SPECIAL))
+
+
+def machine(counts: Counter[str]) -> int:
+    """About how many machine instructions these are."""
+    return sum(number * _MACHINE.get(name, 1) for name, number in counts.items())
+
+
+def elements_per_thread(dtype: torch.dtype) -> int:
+    """How many elements of a large tensor a thread takes."""
+    return launch.block(_MANY, dtype.itemsize) // (32 * launch.WARPS)
 
 
 def per_element(ptx: str, dtype: torch.dtype) -> float:
     """PTX instructions of a kernel per element of a tensor of a dtype."""
-    return instructions(ptx).total() * 32 * launch.WARPS / launch.block(_MANY, dtype.itemsize)
+    return instructions(ptx).total() / elements_per_thread(dtype)

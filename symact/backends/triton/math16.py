@@ -38,3 +38,9 @@ def exp_half(x):
 def exp_minus_square(x, y):
     """2**24 * exp(x*y) for x*y <= 0."""
     return ex2(fused(x * y, 1.4426950408889634, 24.0))
+
+
+@triton.jit
+def normal_tail(c):
+    """ndtr(-|c|) for |c| <= 14.5, by an exponential times 2**24."""
+    return ex2(fused(c * c, -0.7213475204444817, 24.0)) * half_erfcx(tl.abs(c)) * 5.9604644775390625e-08
