@@ -12,7 +12,6 @@ from symact.program.instructions import INSTRUCTIONS
 from symact.program.pipeline import lower
 from symact.program.program import Operation, Program
 
-
 PTX = {name: row.ptx for name, row in INSTRUCTIONS.items()}
 
 
