@@ -95,7 +95,10 @@ QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="Print the resu
 BestOption = Annotated[int, typer.Option("--best", min=1, max=MOST, help="How many functions of a run folder.")]
 SeedsOption = Annotated[int, typer.Option("--seeds", min=1, max=MOST, help="Trainings per function.")]
 SeedOption = Annotated[int, typer.Option("--seed", min=0, max=MOST, help="Seed of the study.")]
-AgainstOption = Annotated[str, typer.Option("--against", metavar="EXPRESSION", help="The reference.")]
+AgainstOption = Annotated[
+    str | None,
+    typer.Option("--against", metavar="EXPRESSION", help="The reference; without, relu(x), or SwiGLU among gates."),
+]
 EachSiteOption = Annotated[bool, typer.Option("--each-site", help="Each function at one activation site at a time.")]
 HalvingOption = Annotated[bool, typer.Option("--halving", help="Stop bad candidates early (successive halving).")]
 NewRunOption = Annotated[Path | None, typer.Option("--run", help="Run folder to create.")]
@@ -265,7 +268,7 @@ def compare(
     ] = None,
     grammar: GrammarOption = None,
     space: Annotated[str | None, typer.Option("--space", help="All functions of a space of the grammar.")] = None,
-    against: AgainstOption = "relu(x)",
+    against: AgainstOption = None,
     each_site: EachSiteOption = False,
     seeds: SeedsOption = 5,
     seed: SeedOption = 0,
@@ -301,7 +304,7 @@ def transfer(
     directory: RunArgument,
     task: Annotated[str, typer.Option("--task", help="Another task's name, or FILE.py:Class.")],
     best: BestOption = 10,
-    against: AgainstOption = "relu(x)",
+    against: AgainstOption = None,
     each_site: EachSiteOption = False,
     seeds: SeedsOption = 5,
     seed: SeedOption = 0,

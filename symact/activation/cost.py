@@ -7,7 +7,8 @@ from collections.abc import Sequence
 
 import torch
 
-from symact.activation.module import Activation
+from symact.activation.gate import Gate
+from symact.activation.module import Activation, FormulaModule
 from symact.errors import SymactError
 from symact.expr.operators import Vocabulary
 from symact.expr.tree import Expr
@@ -20,13 +21,15 @@ SECONDS = 0.004  # of each measurement, at least
 def costs(expressions: Sequence[Expr], grammar: Vocabulary | None = None) -> list[float | None]:
     """Nanoseconds per element of value and gradient together, float32, one thread; None where it cannot be compiled.
 
-    It is the CPU time of this thread. All are measured in turn, `ROUNDS` times, and the shortest time of each counts.
+    Of a function of x and g it is that of a gate and both its gradients. It is the CPU time of this thread. All are
+    measured in turn, `ROUNDS` times, and the shortest time of each counts.
     """
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
         x = torch.linspace(-4, 4, ELEMENTS).requires_grad_()
-        once = [_prepared(expression, grammar, x) for expression in expressions]
+        g = x.detach().flip(0).requires_grad_()
+        once = [_prepared(expression, grammar, x, g) for expression in expressions]
         best = [min(times) for times in zip(*[[_seconds(*each) for each in once] for _ in range(ROUNDS)], strict=True)]
     finally:
         torch.set_num_threads(threads)
@@ -34,28 +37,31 @@ def costs(expressions: Sequence[Expr], grammar: Vocabulary | None = None) -> lis
 
 
 def _prepared(
-    expression: Expr, grammar: Vocabulary | None, x: torch.Tensor
-) -> tuple[Activation | None, torch.Tensor, int]:
-    """An activation that has run before, and how often it runs in one measurement."""
+    expression: Expr, grammar: Vocabulary | None, x: torch.Tensor, g: torch.Tensor
+) -> tuple[FormulaModule | None, tuple[torch.Tensor, ...], int]:
+    """A module that has run before, what it takes, and how often it runs in one measurement."""
+    gated = len(expression.inputs) > 1
+    inputs = (x, g) if gated else (x,)
     try:
-        activation = Activation(expression, grammar)
-        _run(activation, x)
+        activation = Gate(expression, grammar) if gated else Activation(expression, grammar)
+        _run(activation, inputs)
         began = time.thread_time()
-        _run(activation, x)
-        return activation, x, max(1, round(SECONDS / max(1e-7, time.thread_time() - began)))
+        _run(activation, inputs)
+        return activation, inputs, max(1, round(SECONDS / max(1e-7, time.thread_time() - began)))
     except (SymactError, RuntimeError):
-        return None, x, 0
+        return None, inputs, 0
 
 
-def _run(activation: Activation, x: torch.Tensor) -> None:
-    activation(x).sum().backward()
-    x.grad = None
+def _run(activation: FormulaModule, inputs: tuple[torch.Tensor, ...]) -> None:
+    activation(*inputs).sum().backward()
+    for tensor in inputs:
+        tensor.grad = None
 
 
-def _seconds(activation: Activation | None, x: torch.Tensor, times: int) -> float:
+def _seconds(activation: FormulaModule | None, inputs: tuple[torch.Tensor, ...], times: int) -> float:
     if activation is None:
         return 0.0
     began = time.thread_time()
     for _ in range(times):
-        _run(activation, x)
+        _run(activation, inputs)
     return (time.thread_time() - began) / times

@@ -73,7 +73,8 @@ def transfer(
     grammar, found = _winners(str(source), best)
     with Store.open(source) as store:
         own = store.settings.baselines
-    _begin([*found, *(own or BASELINES), *SHOWN_BASELINES], grammar, task, run, options, as_json, quiet, "transfer")
+    others = own if len(grammar.inputs) > 1 else (*(own or BASELINES), *SHOWN_BASELINES)
+    _begin([*found, *others], grammar, task, run, options, as_json, quiet, "transfer")
 
 
 def finish(study: Any, folder: Path, as_json: bool, quiet: bool) -> None:

@@ -40,11 +40,12 @@ def screen(expressions: Sequence[Expr], affine: bool = False) -> Array:
 
     True where the function is not constant and, for |x| <= 10 and the parameters at their initial values, finite
     in float32 with a finite slope. The points include 0, integers and both sides of each; where between two points a
-    divisor, or what a root or logarithm is taken of, passes or nears zero, all but every float32 is tried.
+    divisor, or what a root or logarithm is taken of, passes or nears zero, all but every float32 is tried. A function
+    of x and g is looked at along some lines through the square, and its slopes are those in x and in g.
 
     Args:
         expressions: the functions.
-        affine: keep those of the form a*x + b, with which a network is a linear one.
+        affine: keep those of the form a*x + b, or a*x + b*g + c, with which a network is a linear one.
     """
     points = _screening_points()
     with np.errstate(all="ignore"):
@@ -52,33 +53,43 @@ def screen(expressions: Sequence[Expr], affine: bool = False) -> Array:
 
 
 def is_affine(expression: Expr) -> bool:
-    """Whether it is a*x + b for |x| <= 10, at the initial values of its parameters and at others.
+    """Whether it is a*x + b (a*x + b*g + c) for |x| <= 10, at the initial values of its parameters and at others.
 
     So `beta*x` is affine, and `max(x, beta*x)` is not, whose parameter is 1 at first.
     """
     points, program, parameters = _screening_points().astype(float), lower(expression), expression.parameters
     settings = [[p.init for p in parameters], [p.range[0] + _ELSEWHERE * (p.range[1] - p.range[0]) for p in parameters]]
     with np.errstate(all="ignore"):
-        found = [float32.values(program, _inputs(points, values))[program.output] for values in settings]
-    return all(_is_straight(_spread(values, points), points, _STRAIGHT) for values in found)
+        found = [
+            _spread(float32.values(program, _inputs(line, points, values))[program.output], points)
+            for values in settings
+            for line in _LINES[len(expression.inputs)]
+        ]
+    return all(_is_straight(values, points, _STRAIGHT) for values in found)
 
 
 def _passes(expression: Expr, points: Array, affine: bool) -> bool:
-    program = lower(expression)
+    program, lines = lower(expression), _LINES[len(expression.inputs)]
     initial = [parameter.init for parameter in expression.parameters]
-    values = float32.values(program, _inputs(points, initial))
-    value = _spread(values[program.output], points)
-    if not _usable(value) or not np.isfinite(_slope(program, points, initial)).all():
+    found = [float32.values(program, _inputs(line, points, initial)) for line in lines]
+    drawn = [_spread(values[program.output], points) for values in found]
+    if not _usable(np.concatenate(drawn)):
+        return False
+    if not all(np.isfinite(_slope(program, line, points, initial)).all() for line in lines):
         return False
     # What is flat around zero may be a constant that only rounding moves far out, as cosh(x)**2 - sinh(x)**2 is.
-    inner = value[np.abs(points) < 1]
-    if np.ptp(inner) < _FLAT * np.abs(value).max() and proved_constant(expression):
+    inner = np.concatenate([value[np.abs(points) < 1] for value in drawn])
+    if np.ptp(inner) < _FLAT * np.abs(np.concatenate(drawn)).max() and proved_constant(expression):
         return False
-    if not affine and _is_straight(value, points, _NEARLY) and is_affine(expression):
+    straight = not affine and all(_is_straight(value, points, _NEARLY) for value in drawn)
+    if straight and is_affine(expression):
         return False
-    places = sorted(_doubtful(program, values))[:_MOST_PLACES]
-    stretches = [(points[i], points[min(i + 2, len(points) - 1)]) for i in places]
-    return not places or _finite_near(program, initial, stretches)
+    for line, values in zip(lines, found, strict=True):
+        places = sorted(_doubtful(program, values))[:_MOST_PLACES]
+        stretches = [(points[i], points[min(i + 2, len(points) - 1)]) for i in places]
+        if places and not _finite_near(program, line, initial, stretches):
+            return False
+    return True
 
 
 def _is_straight(values: Array, points: Array, tolerance: float) -> bool:
@@ -86,21 +97,38 @@ def _is_straight(values: Array, points: Array, tolerance: float) -> bool:
     return bool(np.abs(values - line).max() <= tolerance * np.ptp(values))
 
 
-def _inputs(points: Array, initial: Sequence[float]) -> list[Array]:
-    return [points, *[np.full(1, value, np.float32) for value in initial]]
+# A line through the space of the inputs: how far each moves with a point's place on it, and where it is at place 0.
+_Line = tuple[tuple[float, float], ...]
+_HELD = (-4.3, -1.0, 0.0, 0.6, 2.7)
+_LINES: dict[int, tuple[_Line, ...]] = {
+    1: (((1, 0),),),
+    2: (
+        *(((1, 0), (0, held)) for held in _HELD),
+        *(((0, held), (1, 0)) for held in _HELD),
+        *(((1, 0), (slope, 0.3)) for slope in (1, -1)),
+    ),
+}
+
+
+def _inputs(line: _Line, points: Array, initial: Sequence[float]) -> list[Array]:
+    """The inputs at some places of a line: those that move, and one number for what does not."""
+    moving = [points * np.float32(s) + np.float32(at) if s else np.full(1, at, np.float32) for s, at in line]
+    return [*moving, *[np.full(1, value, np.float32) for value in initial]]
 
 
 def _spread(values: Array, points: Array) -> Array:
     return np.broadcast_to(values, points.shape)
 
 
-def _slope(program: Program, points: Array, initial: Sequence[float]) -> Array:
+def _slope(program: Program, line: _Line, points: Array, initial: Sequence[float]) -> Array:
+    """The largest of the derivatives in the inputs, by size; NaN where one of them is."""
     gradient = backward(program)
-    found = float32.values(gradient, [*_inputs(points, initial), np.ones(1, np.float32)])
-    return _spread(found[gradient.outputs[0]], points)
+    found = float32.values(gradient, [*_inputs(line, points, initial), np.ones(1, np.float32)])
+    slopes = [np.abs(_spread(found[output], points)) for output in gradient.outputs[: len(line)]]
+    return np.asarray(np.maximum.reduce(slopes))
 
 
-def _finite_near(program: Program, initial: Sequence[float], stretches: list[tuple[Any, Any]]) -> bool:
+def _finite_near(program: Program, line: _Line, initial: Sequence[float], stretches: list[tuple[Any, Any]]) -> bool:
     """Whether values and slopes stay finite in some stretches, magnified where the slope is steepest.
 
     A slope that still grows when it is magnified is that of a root at zero, where backward Programs may declare one.
@@ -108,11 +136,11 @@ def _finite_near(program: Program, initial: Sequence[float], stretches: list[tup
     peaks = []
     for _ in range(_ZOOMS):
         x = np.stack([np.linspace(low, high, _PARTS, dtype=np.float32) for low, high in stretches])
-        value = float32.values(program, _inputs(x.ravel(), initial))[program.output]
-        slope = _slope(program, x.ravel(), initial)
-        if not (np.isfinite(value).all() and np.isfinite(slope).all()):
+        value = float32.values(program, _inputs(line, x.ravel(), initial))[program.output]
+        size = _slope(program, line, x.ravel(), initial)
+        if not (np.isfinite(value).all() and np.isfinite(size).all()):
             return False
-        size = np.abs(slope).reshape(x.shape)
+        size = size.reshape(x.shape)
         peaks.append(size.max(axis=1))
         steepest = np.clip(size.argmax(axis=1), 1, _PARTS - 2)
         stretches = [(row[at - 1], row[at + 1]) for row, at in zip(x, steepest.tolist(), strict=True)]

@@ -20,6 +20,7 @@ from symact.expr.operators import Vocabulary
 from symact.expr.tree import Expr, from_document
 from symact.records import Outcome, Status, not_a_score
 from symact.store import outcomes
+from symact.tasks.declaration import is_gated
 
 DTYPES = ("float64", "float32", "int64", "bool")
 
@@ -96,10 +97,17 @@ class MakeActivation:
         candidate: see above.
         grammar: of the candidate.
         before: called before each module is made.
+        gated: the modules are gates, of two tensors.
     """
 
-    def __init__(self, candidate: Expr | tuple[Expr, ...], grammar: Vocabulary, before: Callable[[], object] = tuple):
-        self.candidate, self._grammar, self._before = candidate, grammar, before
+    def __init__(
+        self,
+        candidate: Expr | tuple[Expr, ...],
+        grammar: Vocabulary,
+        before: Callable[[], object] = tuple,
+        gated: bool = False,
+    ):
+        self.candidate, self._grammar, self._before, self._gated = candidate, grammar, before, gated
         self._site = 0
 
     def __call__(self, channel_dim: int | None = None) -> Any:
@@ -112,14 +120,18 @@ class MakeActivation:
             CandidateError: it cannot be compiled, or the task has more sites than the candidate expressions.
         """
         self._before()
+        from symact.activation.gate import Gate
         from symact.activation.module import Activation
 
         expressions = (self.candidate,) if isinstance(self.candidate, Expr) else self.candidate
         site, self._site = self._site, self._site + 1
         if len(expressions) > 1 and site >= len(expressions):
             raise CandidateError(f"it has {len(expressions)} expressions, and the task has more sites")
+        expression = expressions[site if len(expressions) > 1 else 0]
         try:
-            return Activation(expressions[site if len(expressions) > 1 else 0], self._grammar, channel_dim=channel_dim)
+            if self._gated:
+                return Gate(expression, self._grammar, channel_dim=-1 if channel_dim is None else channel_dim)
+            return Activation(expression, self._grammar, channel_dim=channel_dim)
         except SymactError as error:
             raise CandidateError(str(error)) from error
 
@@ -157,7 +169,7 @@ def perform(
         return outcomes.storable(Outcome.failed(Status.rejected, f"it cannot be read: {_first_line(error)}"))
     try:
         try:
-            outcome = _performed(task, MakeActivation(candidate, grammar, before), job)
+            outcome = _performed(task, MakeActivation(candidate, grammar, before, is_gated(task)), job)
         finally:
             after()
     except KeyboardInterrupt:

@@ -38,7 +38,8 @@ class Landscape:
         members = functions.members
         if members is None:
             members = sampled(functions, reference)
-        raw = _raw(members, features)
+        self._inputs = len(functions.space.grammar.inputs)
+        raw = self._raw(members, features)
         self._frame = Frame(raw)
         self._described = self._frame(raw)
         self._members = {expression: row for row, expression in enumerate(members)}
@@ -69,7 +70,7 @@ class Landscape:
         """Descriptions, ``(n,)`` rows; features are asked for what is new."""
         new = [e for e in dict.fromkeys(expressions) if e not in self._members and e not in self._others]
         if new:
-            described = self._frame(_raw(new, features))
+            described = self._frame(self._raw(new, features))
             for row, expression in enumerate(new):
                 self._others[expression] = described.take([row])
         if not any(expression in self._others for expression in expressions):
@@ -79,7 +80,7 @@ class Landscape:
 
     def glance(self, expressions: Sequence[Expr]) -> Description:
         """Descriptions by outputs alone, for which no features are asked."""
-        return self._frame(_raw(expressions, None))
+        return self._frame(self._raw(expressions, None))
 
     def rows(self, expressions: Sequence[Expr], features: Features | None, views: Mapping[str, float]) -> Rows:
         """Functions in the metric space of some views; distances to members are remembered."""
@@ -107,15 +108,14 @@ class Landscape:
         seen = Description(described.outputs, described.fisher, described.shape, described.finite & inside)
         return Rows(seen, views, coordinates)
 
+    def _raw(self, expressions: Sequence[Expr], features: Features | None) -> Raw:
+        listed = list(expressions)
+        return Raw.of(listed, None if features is None else features(listed), self._inputs)
+
 
 def sampled(functions: Pool, count: int) -> list[Expr]:
     """The first usable functions of a space too large to list, in an order that is the same for every seed."""
     return [expression for expression, _ in zip(functions.draws(0), range(count), strict=False)]
-
-
-def _raw(expressions: Sequence[Expr], features: Features | None) -> Raw:
-    listed = list(expressions)
-    return Raw.of(listed, None if features is None else features(listed))
 
 
 def _concatenated(parts: Sequence[Description]) -> Description:

@@ -5,12 +5,13 @@ Three views, each with a distance whose median over a reference set is 1:
 
 | view | what it holds | distance |
 |---|---|---|
-| outputs | values at 1,000 fixed points of N(0, 1), clipped to [-10, 10] | root mean square |
+| outputs | values at 1,000 fixed points of a normal, clipped to [-10, 10] | root mean square |
 | fisher | CDF of the Fisher matrix's log-eigenvalues, per layer | Wasserstein, each layer divided by its weights |
 | shape | moments of outputs and slopes, tails, mean and spread of log-eigenvalues | Euclidean, normal scores |
 
 Outputs and Fisher CDFs with these distances are those of Bingham & Miikkulainen 2023
-(arXiv:2301.05785), section 3; one-dimensional Wasserstein distance is the area between CDFs.
+(arXiv:2301.05785), section 3; one-dimensional Wasserstein distance is the area between CDFs. The points of a
+function of x and g are a grid of a two-dimensional normal, and moments are taken along both axes.
 """
 
 from __future__ import annotations
@@ -23,36 +24,56 @@ from scipy.spatial.distance import cdist
 from scipy.special import ndtri
 
 from symact.equivalence.numeric import float32
-from symact.expr.tree import Expr, of_x_alone
+from symact.expr.operators import INPUTS
+from symact.expr.tree import Expr
 
 VIEWS = ("outputs", "fisher", "shape")
 CLIP = 10.0
 COMPONENTS = 48  # principal components of the outputs that are kept; they carry the distance to about 1e-3
 _BIN_WIDTH = 2.0  # of a log-eigenvalue histogram of 100 bins over [-100, 100]
 
-# Normal scores of 1,000 evenly spaced probabilities: N(0, 1) without sampling noise, in order.
-POINTS = ndtri((np.arange(1000) + 0.5) / 1000).astype(np.float32)
+
+def _normal_scores(count: int) -> np.ndarray:
+    """N(0, 1) without sampling noise, in order: the normal scores of evenly spaced probabilities."""
+    return np.asarray(ndtri((np.arange(count) + 0.5) / count), dtype=np.float32)
 
 
-def outputs(expressions: Sequence[Expr], points: np.ndarray = POINTS) -> np.ndarray:
-    """Values in float32, ``(n, points)``, every parameter at its initial value."""
+POINTS = _normal_scores(1000)
+# Number of inputs -> the axes of their grid, 1,000 points in all; and which places of it are moments by themselves.
+AXES = {1: (POINTS,), 2: (_normal_scores(40), _normal_scores(25))}
+_PLACES: dict[int, list[tuple[int, ...]]] = {
+    1: [(0,), (100,), (500,), (899,), (999,)],
+    2: [(i, j) for i in (0, 4, 20, 35, 39) for j in (0, 2, 12, 22, 24)],
+}
+
+
+def outputs(expressions: Sequence[Expr], inputs: int = 1) -> np.ndarray:
+    """Values in float32, ``(n, points)``, every parameter at its initial value.
+
+    Args:
+        expressions: functions of at most so many inputs.
+        inputs: the points are a grid of a normal of so many dimensions, 1 or 2; `x` moves slowest.
+    """
+    grid = np.meshgrid(*AXES[inputs], indexing="ij")
+    points: dict[str, np.ndarray] = {name: axis.reshape(1, -1) for name, axis in zip(INPUTS, grid, strict=False)}
+    shape = points["x"].shape
     known: dict[Expr, np.ndarray] = {}
 
     def value(node: Expr) -> np.ndarray:
         if node.operator.is_variable:
-            return points[None, :]
+            return points[node.operator.name]
         if node in known:
             return known[node]
         arguments = [value(argument) for argument in node.arguments]
         result = float32.applied(node.operator, arguments, float32.initial(node.operator, 2))
-        result = np.broadcast_to(np.asarray(result, np.float32), points[None, :].shape)
+        result = np.broadcast_to(np.asarray(result, np.float32), shape)
         if node.size <= 2:
             known[node] = result
         return result
 
     with np.errstate(all="ignore"):
-        rows = [value(of_x_alone(expression, "a search"))[0] for expression in expressions]
-    return np.array(rows, dtype=np.float32).reshape(len(rows), len(points))
+        rows = [value(expression)[0] for expression in expressions]
+    return np.array(rows, dtype=np.float32).reshape(len(rows), shape[1])
 
 
 @dataclass(frozen=True)
@@ -60,22 +81,24 @@ class Raw:
     """The arrays of some functions; rows align.
 
     Attributes:
-        outputs: ``(n, points)`` at `POINTS`.
+        outputs: ``(n, points)``, see `outputs`.
         fisher: ``(n, layers, bins)`` CDFs, or None.
         weights: ``(layers,)``, number of weights of each layer.
         finite: ``(n,)``, False where anything is not finite at initialization.
+        inputs: of the functions.
     """
 
     outputs: np.ndarray
     fisher: np.ndarray | None
     weights: np.ndarray | None
     finite: np.ndarray
+    inputs: int = 1
 
     @classmethod
-    def of(cls, expressions: Sequence[Expr], features: Mapping[str, np.ndarray] | None) -> Raw:
+    def of(cls, expressions: Sequence[Expr], features: Mapping[str, np.ndarray] | None, inputs: int = 1) -> Raw:
         """Outputs are computed here; the rest comes from `features`, if there is any."""
         found = features or {}
-        values = outputs(expressions)
+        values = outputs(expressions, inputs)
         finite = np.isfinite(values).all(1)
         if "finite" in found:
             finite &= np.asarray(found["finite"], dtype=bool)
@@ -86,7 +109,7 @@ class Raw:
             fisher = np.where(finite[:, None, None], fisher, 0.0)
             weights = np.asarray(found.get("fisher_weights", np.ones(fisher.shape[1])), dtype=float)
         values = np.clip(np.nan_to_num(values, posinf=CLIP, neginf=-CLIP), -CLIP, CLIP)
-        return cls(values, fisher, weights, finite)
+        return cls(values, fisher, weights, finite, inputs)
 
 
 @dataclass(frozen=True)
@@ -186,20 +209,18 @@ class Frame:
 
 def _moments(raw: Raw) -> np.ndarray:
     """What mean-field theory looks at, ``(n, moments)``: size, slope, symmetry, tails, each layer's spectrum."""
-    values = raw.outputs.astype(np.float64)
-    slopes = np.clip(np.diff(values, axis=1) / np.diff(POINTS.astype(np.float64)), -20, 20)
-    odd, even = (values - values[:, ::-1]) / 2, (values + values[:, ::-1]) / 2
-    columns = [
-        values.mean(1),
-        values.std(1),
-        (slopes**2).mean(1),
-        slopes.mean(1),
-        np.abs(slopes).mean(1),
-        slopes.std(1),
-        odd.std(1),
-        even.std(1),
+    values, axes = raw.outputs.astype(np.float64), AXES[raw.inputs]
+    grid = values.reshape(len(values), *map(len, axes))
+    columns = [values.mean(1), values.std(1)]
+    for at, axis in enumerate(axes, 1):
+        steps = np.diff(axis.astype(np.float64)).reshape([-1 if place == at else 1 for place in range(grid.ndim)])
+        slopes = np.clip(np.diff(grid, axis=at) / steps, -20, 20).reshape(len(values), -1)
+        mirrored = np.flip(grid, at)
+        odd, even = ((grid - mirrored) / 2).reshape(values.shape), ((grid + mirrored) / 2).reshape(values.shape)
+        columns += [(slopes**2).mean(1), slopes.mean(1), np.abs(slopes).mean(1), slopes.std(1), odd.std(1), even.std(1)]
+    columns += [
         np.abs(values).max(1),
-        *(values[:, at] for at in (0, 100, 500, 899, 999)),
+        *(values[:, np.ravel_multi_index(place, grid.shape[1:])] for place in _PLACES[raw.inputs]),
     ]
     if raw.fisher is not None:
         bins = raw.fisher.shape[2]

@@ -73,6 +73,8 @@ class Mixture(Optimizer):
         check_settings(self.name, {"method": method}, {"method": ("sum", "cell")})
         if not functions or stages < 1 or samples < 1 or not bound > 0:
             raise InputError("mixture: it takes functions, at least one stage and sample, and a positive bound")
+        if len(space.grammar.inputs) > 1:
+            raise InputError(f"mixture: it mixes functions of x alone; {space.grammar.name} has functions of x and g")
         self.method, self.products, self.bound = method, bool(products), float(bound)
         self.stages, self.samples = int(stages), int(samples)
         self.schedule = "three-cycle" if method == "sum" else "bilevel"

@@ -23,7 +23,7 @@ def places(expressions: Sequence[Expr], seed: int = 0) -> np.ndarray:
     found = np.full((len(expressions), 2), np.nan)
     if not expressions:
         return found
-    raw = Raw.of(expressions, None)
+    raw = Raw.of(expressions, None, max(len(expression.inputs) for expression in expressions))
     finite = np.flatnonzero(raw.finite)
     if len(finite) < 3:
         return found

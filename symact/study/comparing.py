@@ -15,14 +15,19 @@ from symact.expr.space import Space
 from symact.expr.tree import Candidate, Expr, parse, sites
 from symact.program.loading import load_grammar, parse_grammar
 from symact.report.comparison import Comparison
+from symact.study import setup
+from symact.study.baselines import GATES
 from symact.study.loop import Report, Study
+from symact.tasks.declaration import is_gated
 
-REFERENCE = "relu(x)"
+# The reference where none is given: for activations of x, and for gates of x and g.
+REFERENCES = {False: "relu(x)", True: GATES[0]}
 MOST = 20_000  # candidates of a comparison
 MOST_COSTS = 200  # functions whose cost is measured
 
 _PLAIN = """
 name = "given"
+inputs = {inputs}
 [unary]
 identity = "x"
 [spaces]
@@ -34,7 +39,7 @@ def compare(
     functions: Iterable[str | Expr],
     task: Any,
     seeds: int = 5,
-    against: str | Expr = REFERENCE,
+    against: str | Expr | None = None,
     *,
     grammar: Grammar | str | Path | None = None,
     each_site: bool = False,
@@ -48,7 +53,7 @@ def compare(
         functions: expressions or their texts.
         task: name of a task, `FILE.py:Class`, or an object with `evaluate`.
         seeds: trainings per function; intervals need three.
-        against: the reference, which is compared as well.
+        against: the reference, which is compared as well; None means `relu(x)`, and SwiGLU where the task has gates.
         grammar: whose operators and parameters the expressions name; none for ordinary formulas.
         each_site: put each function at one activation site at a time, with the reference at the others.
         run: folder to keep the study in, which goes on with `symact resume`; None keeps it in memory.
@@ -70,7 +75,7 @@ def begin(
     functions: Iterable[str | Expr],
     task: Any,
     seeds: int = 5,
-    against: str | Expr = REFERENCE,
+    against: str | Expr | None = None,
     *,
     grammar: Grammar | str | Path | None = None,
     each_site: bool = False,
@@ -78,16 +83,21 @@ def begin(
     **options: Any,
 ) -> Study:
     """The study of a comparison, ready to run; the arguments are those of `compare`."""
-    if not isinstance(grammar, Grammar):
-        grammar = parse_grammar(_PLAIN) if grammar is None else load_grammar(grammar)
+    loaded = _loaded(task, options.get("data"))
+    gated = is_gated(loaded)
+    if grammar is None:
+        grammar = parse_grammar(_PLAIN.format(inputs='["x", "g"]' if gated else '["x"]'))
+    elif not isinstance(grammar, Grammar):
+        grammar = load_grammar(grammar)
+    setup.check_inputs(loaded, grammar, str(getattr(loaded, "name", type(loaded).__name__)))
     if isinstance(functions, str | Expr):
         functions = [functions]
-    reference = read(against, grammar, "against")
+    reference = read(REFERENCES[gated] if against is None else against, grammar, "against")
     given: list[Candidate] = [read(function, grammar, "functions") for function in functions]
     if not given:
         raise InputError("there is nothing to compare; name at least one expression")
     if each_site:
-        given = _at_each_site(given, reference, _sites(task, options.get("data")))
+        given = _at_each_site(given, reference, _sites(loaded))
     if len(given) > MOST:
         raise InputError(f"{len(given):,} functions to compare; at most {MOST:,}")
     unary = bool(grammar.of_kind("unary"))
@@ -132,12 +142,16 @@ def read(function: str | Expr | Sequence[Expr], grammar: Grammar, what: str) -> 
         raise InputError(f"{function}: {error}") from None
 
 
-def _sites(task: Any, data: Any) -> int:
+def _loaded(task: Any, data: Any) -> Any:
     described, file = tasks.describe(task)
-    loaded = task if described.kind == "object" else tasks.load(described, file, None if data is None else str(data))
-    count = getattr(loaded, "sites", None)
+    return task if described.kind == "object" else tasks.load(described, file, None if data is None else str(data))
+
+
+def _sites(task: Any) -> int:
+    count = getattr(task, "sites", None)
     if not isinstance(count, int) or isinstance(count, bool) or not 1 <= count <= 1000:
-        raise InputError(f"task {described.name}: it must say with `sites` how many activation sites it has")
+        name = getattr(task, "name", type(task).__name__)
+        raise InputError(f"task {name}: it must say with `sites` how many activation sites it has")
     return count
 
 

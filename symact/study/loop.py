@@ -115,6 +115,7 @@ class Study:
         described, file = tasks.describe(task, train)
         data = None if data is None else str(data)
         loaded = task if described.kind == "object" else tasks.load(described, file, data)
+        setup.check_inputs(loaded, space.grammar, described.name)
         made = Settings.build(
             grammar=space.grammar.text,
             space=space.name,

@@ -17,9 +17,10 @@ from symact.optimize.pool import Pool
 from symact.optimize.settings import check_types
 from symact.store import Settings, Store
 from symact.store.ledger import Ledger
+from symact.study.baselines import GATES
 from symact.study.given import GivenCandidates
 from symact.study.proposer import BASELINE_BATCH
-from symact.tasks.declaration import baselines_of, metric_of
+from symact.tasks.declaration import baselines_of, is_gated, metric_of
 
 GIGABYTE = 2**30
 
@@ -127,13 +128,37 @@ def check_baselines(ledger: Ledger, settings: Settings) -> None:
         )
 
 
+def check_inputs(task: Any, grammar: Vocabulary, name: str) -> None:
+    """Refuse gates for a task whose activations take one tensor, and activations for one whose take two.
+
+    Args:
+        task: the loaded task.
+        grammar: of the candidates.
+        name: of the task, for the message.
+
+    Raises:
+        InputError: they do not go together.
+    """
+    gated, inputs = is_gated(task), " and ".join(grammar.inputs)
+    if gated and len(grammar.inputs) == 1:
+        raise InputError(
+            f"the task {name} has gates, functions of x and g; the grammar has functions of {inputs} alone: "
+            "take one such as gates (`symact grammars`)"
+        )
+    if not gated and len(grammar.inputs) > 1:
+        raise InputError(
+            f"the task {name} has activations of x alone; the grammar has functions of {inputs}: take a task with "
+            "gates, such as char-lm-gated"
+        )
+
+
 def checked_baselines(task: Any, grammar: Vocabulary) -> tuple[str, ...]:
-    """The baselines that a task declares; none where it declares none.
+    """The baselines that a task declares; where it declares none, none, or the published gates if it is gated.
 
     Raises:
         InputError: one of them cannot be read.
     """
-    texts = baselines_of(task)
+    texts = baselines_of(task) or (GATES if is_gated(task) else ())
     for text in texts:
         try:
             parse(text, grammar)

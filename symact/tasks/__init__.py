@@ -37,6 +37,7 @@ TASKS = Registry(
         "table-diabetes": "symact.tasks.tables:Diabetes",
         "table-housing": "symact.tasks.tables:Housing",
         "char-lm": "symact.tasks.char_lm:CharLM",
+        "char-lm-gated": "symact.tasks.char_lm:CharLMGated",
     },
     hint="your own as FILE.py:Class",
 )

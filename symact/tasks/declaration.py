@@ -1,4 +1,4 @@
-"""What a task declares of itself beside `evaluate`: its metric, its baselines and the settings of its training.
+"""What a task declares of itself beside `evaluate`: metric, baselines, settings of its training, whether it has gates.
 
 All of it is optional, and all of it is the word of a stranger: it is checked once, when the task is loaded.
 """
@@ -91,6 +91,18 @@ def checked_training(
             raise InputError(f"{_name(task)}: {name} is {words}, not {value}")
         checked[name] = kind(value)
     return checked
+
+
+def is_gated(task: Any) -> bool:
+    """Whether the activations of a task are gates, modules of two tensors: its attribute `gated`.
+
+    Raises:
+        InputError: it is neither True nor False.
+    """
+    given = getattr(task, "gated", False)
+    if not isinstance(given, bool):
+        raise InputError(f"{_name(task)}: gated is True or False, not {given!r}")
+    return given
 
 
 def _name(task: Any) -> str:

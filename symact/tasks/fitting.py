@@ -107,6 +107,7 @@ class FitTask:
         rate: of Adam at the first step.
         weight_decay: of the weights of layers, decoupled.
         clip: largest norm of a gradient; 0 for none.
+        gated: the activations are gates, modules of two tensors.
         test_is_trained: `final_test` trains a fresh network on the test problem, instead of measuring the trained one.
     """
 
@@ -121,6 +122,7 @@ class FitTask:
     rate: float = 5e-3
     weight_decay: float = 0.0
     clip: float = 0.0
+    gated: ClassVar[bool] = False
     test_is_trained: ClassVar[bool] = True
 
     def __init__(self, data: str | os.PathLike[str] | None = None):
@@ -238,13 +240,16 @@ class FitTask:
         """What can be known of a function before training.
 
         Returns:
-            `outputs` ``(1000,)``, values at fixed points of a clipped standard normal; `finite` ``()``, whether loss
-            and gradient of the untrained network are. A Fisher matrix is that of a classifier, which this is not.
+            `outputs` ``(1000,)``, values at fixed points of a clipped standard normal, which is one of two dimensions
+            for a gate; `finite` ``()``, whether loss and gradient of the untrained network are. A Fisher matrix is that
+            of a classifier, which this is not.
         """
         with isolated(CPU):
             activation = make_activation()
             with torch.no_grad():
-                outputs = activation(normal_points()).float().numpy()
+                outputs = (
+                    activation(*(normal_points(seed=FEATURE_SEED + i) for i in range(1 + self.gated))).float().numpy()
+                )
             model, _ = self.build(make_activation, FEATURE_SEED)
             loss = self.problem(False).loss(model, torch.Generator().manual_seed(FEATURE_SEED))
             gradient = FlatParameters(list(model.parameters())).gradient(loss)

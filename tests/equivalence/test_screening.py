@@ -145,3 +145,27 @@ def test_a_space_lists_affine_functions_where_it_keeps_them():
     assert left_out
     assert all(map(is_affine, left_out))
     assert space.keeping_affine().keeping_affine(False).affine is space.affine is False
+
+
+@pytest.mark.parametrize(
+    "text", ["x*g", "x*sigmoid(x)*g", "max(x, g)", "x/(1 + abs(g))", "tanh(x) + sin(g)", "exp(-(x - g)**2)"]
+)
+def test_a_usable_gate_passes(text):
+    assert screen([parse(text)]).tolist() == [True]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "x/g",
+        "x*log(g)",
+        "sqrt(abs(x))*g",
+        "x/(x - g + 0.1)",
+        "1/(x + g - 0.3333)",
+        "exp(x*g)",
+        "x/x + g - g",
+        "x + 2*g + 1",
+    ],
+)
+def test_a_gate_that_ends_somewhere_or_is_affine_does_not(text):
+    assert screen([parse(text)]).tolist() == [False]

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from symact.expr.tree import parse
-from symact.optimize.function_features import CLIP, POINTS, VIEWS, Raw, outputs
+from symact.optimize.function_features import AXES, CLIP, POINTS, VIEWS, Frame, Raw, outputs
 from symact.program.loading import parse_grammar
 from tests.optimize.described import described, expressions
 
@@ -71,3 +71,14 @@ def test_a_distance_is_a_weighted_mean_of_the_views_that_are_there():
     for view in ("outputs", "shape"):
         assert np.median(single[view][single[view] > 0]) == pytest.approx(1.0)
     assert set(single) < set(VIEWS)
+
+
+def test_functions_of_two_inputs_are_described_on_a_grid_of_both():
+    members = [parse(text) for text in ("x*g", "g*x", "x*sigmoid(x)*g", "g*sigmoid(g)*x", "max(x, g)")]
+    raw = Raw.of(members, None, inputs=2)
+    x, g = (axis.ravel() for axis in np.meshgrid(*AXES[2], indexing="ij"))
+    assert raw.outputs.shape == (5, len(POINTS))
+    assert np.allclose(raw.outputs[2], np.clip(x / (1 + np.exp(-x)) * g, -CLIP, CLIP), atol=1e-5)
+    apart = Frame(raw)(raw).distances(Frame(raw)(raw), {"outputs": 1.0, "shape": 1.0})
+    assert apart[0, 1] == pytest.approx(0, abs=1e-6)
+    assert apart[2, 3] > 0.1, "which input goes through the sigmoid is not told apart"

@@ -8,7 +8,8 @@ import pytest
 import torch
 from torch import nn
 
-from symact.tasks.char_lm import ALPHABET, CONTEXT, CharLM, Transformer, tokens
+import symact
+from symact.tasks.char_lm import ALPHABET, CONTEXT, CharLM, CharLMGated, FeedForward, Transformer, tokens
 
 
 def test_the_text_is_long_and_of_the_alphabet() -> None:
@@ -20,7 +21,7 @@ def test_the_text_is_long_and_of_the_alphabet() -> None:
 
 def test_a_character_is_predicted_from_those_before_it_alone() -> None:
     torch.manual_seed(0)
-    model, windows = Transformer(nn.SiLU), tokens()[:CONTEXT][None]
+    model, windows = Transformer(lambda: FeedForward(nn.SiLU())), tokens()[:CONTEXT][None]
     changed = windows.clone()
     changed[0, 20:] = 7
     with torch.no_grad():
@@ -35,3 +36,10 @@ def test_equal_scores_cost_the_logarithm_of_the_alphabet_in_bits() -> None:
             return torch.zeros(*x.shape, len(ALPHABET))
 
     assert CharLM().problem(False).measure(Uniform())["score"] == pytest.approx(math.log2(len(ALPHABET)), abs=1e-4)
+
+
+def test_the_gated_transformer_has_as_many_weights() -> None:
+    def weights(task: CharLM, activation: nn.Module) -> int:
+        return sum(parameter.numel() for parameter in task.network(lambda: activation).parameters())
+
+    assert weights(CharLMGated(), symact.Gate("x*g")) == pytest.approx(weights(CharLM(), nn.ReLU()), rel=3e-3)

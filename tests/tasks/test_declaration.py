@@ -9,7 +9,7 @@ import pytest
 from symact.errors import InputError
 from symact.records import Direction, Metric
 from symact.tasks import TASKS
-from symact.tasks.declaration import baselines_of, metric_of
+from symact.tasks.declaration import baselines_of, is_gated, metric_of
 
 
 def test_a_task_that_declares_nothing_has_a_score_that_is_maximized():
@@ -46,6 +46,14 @@ def test_a_metric_that_is_none_is_refused(declared, message):
 def test_baselines_that_are_no_list_of_texts_are_refused(declared):
     with pytest.raises(InputError, match=r"task mine: .*baselines"):
         baselines_of(SimpleNamespace(name="mine", baselines=declared))
+
+
+@pytest.mark.parametrize("declared", [1, "yes", None])
+def test_gated_is_true_or_false(declared):
+    assert not is_gated(SimpleNamespace())
+    assert is_gated(SimpleNamespace(gated=True))
+    with pytest.raises(InputError, match="task mine: gated"):
+        is_gated(SimpleNamespace(name="mine", gated=declared))
 
 
 def test_every_named_task_declares_what_can_be_read():
