@@ -11,14 +11,16 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cache, lru_cache
+from functools import cache, cached_property, lru_cache
 
 import numpy as np
 import torch
 
 from symact.activation.extended_range import DOUBLE, SINGLE, extended
 from symact.backends import torch_source
-from symact.backends.select import SELECTOR, Kernel, Pointwise
+from symact.backends.cpu import kernel as cpu_kernel
+from symact.backends.cpu.kernel import DIFFERS, NOT_FINITE, UNDEFINED, NativeKernel
+from symact.backends.select import Kernel, Pointwise
 from symact.program.compensation import compensated
 from symact.program.program import Program
 from symact.program.taylor import expanded
@@ -109,7 +111,7 @@ class Reach:
 
     bad: np.ndarray
 
-    @property
+    @cached_property
     def limit(self) -> float:
         """The largest magnitude of the grid up to which float32 is enough; -1 for none, inf for all."""
         if not self.bad.any():
@@ -117,17 +119,25 @@ class Reach:
         first = int(self.bad.argmax())
         return float(grid()[first - 1]) if first else -1.0
 
-    @property
+    @cached_property
     def window(self) -> tuple[float, float, bool]:
-        """From which |x| to which float32 is enough, and whether it is at 0; the range that holds most of the grid."""
-        edges = np.flatnonzero(np.diff(np.r_[True, self.bad[1:], True].astype(np.int8)))
-        starts, ends = edges[::2] + 1, edges[1::2]
-        if not len(starts):
+        """From which |x| to which float32 is enough, and whether it is at 0; the range that most numbers are in.
+
+        Inputs of activations are about as large as 1; far from there the range counts that holds most of the grid.
+        """
+        ends = np.flatnonzero(self.bad[1:] != np.append(True, self.bad[1:-1])) + 1
+        ranges = list(zip(ends[::2], [*ends[1::2], len(grid())] if len(ends) % 2 else ends[1::2], strict=True))
+        if not ranges:
             return math.inf, math.inf, not self.bad[0]
-        longest = int((ends - starts).argmax())
-        first, last = int(starts[longest]), int(ends[longest])
+        first, end = max(ranges, key=lambda r: (_held()[r[1]] - _held()[r[0]], r[1] - r[0]))
         low = 0.0 if first == 1 else float(grid()[first])
-        return low, math.inf if last == len(grid()) - 1 else float(grid()[last]), not self.bad[0]
+        return low, math.inf if end == len(grid()) else float(grid()[end - 1]), not self.bad[0]
+
+
+@cache
+def _held() -> list[float]:
+    """Which part of normally distributed numbers is smaller than each magnitude of the grid, and than infinity."""
+    return [math.erf(size / math.sqrt(2.0)) for size in (*grid().tolist(), math.inf)]
 
 
 def reach(forward: Program, backward: Program, kernel: Kernel | None = None) -> Reach:
@@ -135,23 +145,56 @@ def reach(forward: Program, backward: Program, kernel: Kernel | None = None) -> 
 
     What happens at 0 does not count where the function is not defined there.
     """
-    if kernel is not None and agrees_everywhere(kernel):
-        return Reach(np.zeros(len(grid()), bool))
+    if isinstance(kernel, NativeKernel):
+        exact = cpu_kernel.kernel(wide(forward), wide(backward))
+        if exact is not None:
+            return _marked(kernel, exact, DIFFERS)
     if kernel is None:
         bad = _bad(forward, forward) | _bad(backward, backward)
-        values = _outputs(forward, torch.float32, _SAMPLES[0])
+        values = _outputs(forward, torch.float32, _SAMPLES[0])[0]
     else:
         x = _both_sides().float()
-        values, slopes = [kernel.forward(x, ())], [kernel.backward(torch.ones_like(x), x, ())[0]]
-        both = _both_sides()
-        exact = SELECTOR.kernel("cpu", wide(forward), wide(backward))
-        if exact is None:
-            wanted = [*_exact(forward, _SAMPLES[0]), *_exact(backward, _SAMPLES[0])]
-        else:
-            wanted = [exact.forward(both, ()), exact.backward(torch.ones_like(both), both, ())[0]]
-        bad = _differing(wanted, [*values, *slopes])
-    bad[0] &= bool(values[0][_both_sides() == 0].isfinite().all())
+        values, slopes = kernel.forward(x, ()), kernel.backward(torch.ones_like(x), x, ())[0]
+        bad = _differing([*_exact(forward, _SAMPLES[0]), *_exact(backward, _SAMPLES[0])], [values, slopes])
+    bad[0] &= bool(values[_both_sides() == 0].isfinite().all())
     return Reach(bad)
+
+
+def reach_alone(kernel: NativeKernel) -> Reach | None:
+    """The same where the kernel's own run in float64 tells it: where both agree in the middle of the grid, else None.
+
+    Between the magnitude at which float32 fails and the one at which float64 does lie points at which they differ, so
+    what hangs together with the middle is right in both. That a function has no value somewhere, float64
+    alone does not say: it may have overflowed on the way.
+    """
+    found = _marked(kernel, kernel, DIFFERS | UNDEFINED)
+    low, high, _ = found.window
+    return found if low <= 1.0 <= high else None
+
+
+def _marked(kernel: NativeKernel, exact: NativeKernel, wrong: int) -> Reach:
+    """Where a kernel in float32 is as another in float64, for what counts as wrong; no operation of torch sees it."""
+    marks = kernel.marks(exact, *_sides_of_numpy(), RELATIVE, ABSOLUTE)
+    if not (marks & wrong).any():
+        return _everywhere()
+    values, slopes = marks.reshape(2, 2, -1)
+    bad = (values | slopes) & wrong
+    # On a side of 0 where the function has no value at all, nothing is wrong.
+    bad[(values[:, 1:] & UNDEFINED).all(1)] = 0
+    bad[:, 0] *= not (values[:, 0] & NOT_FINITE).any()
+    return Reach(bad.any(0))
+
+
+@cache
+def _everywhere() -> Reach:
+    return Reach(np.zeros(len(grid()), bool))
+
+
+@cache
+def _sides_of_numpy() -> tuple[np.ndarray, np.ndarray]:
+    """The grid on both sides of 0, and ones."""
+    x = np.concatenate([-grid(), grid()])
+    return x, np.ones_like(x)
 
 
 def reach_of_values(kernel: Pointwise, exact: Pointwise, parameters: int = 0) -> Reach:
@@ -236,14 +279,3 @@ def _differs(exact: torch.Tensor, found: torch.Tensor, relative: float = RELATIV
 def _both_sides() -> torch.Tensor:
     sizes = torch.from_numpy(grid())
     return torch.cat([-sizes, sizes])
-
-
-def agrees_everywhere(kernel: Kernel) -> bool:
-    """Whether a fused kernel gives the same in float32 and in float64 on the grid: the common case, in 0.1 ms."""
-    x = _both_sides()
-    narrow = x.float()
-    pairs = (
-        (kernel.forward(x, ()), kernel.forward(narrow, ())),
-        (kernel.backward(torch.ones_like(x), x, ())[0], kernel.backward(torch.ones_like(narrow), narrow, ())[0]),
-    )
-    return not any((exact.isnan() | _differs(exact.float().double(), found.double())).any() for exact, found in pairs)

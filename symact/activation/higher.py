@@ -17,7 +17,7 @@ from torch.autograd import Function
 
 from symact.activation import small_tensors
 from symact.activation.float32_range import ORDINARY, Reach, double_form, form, reach_of_values, wide
-from symact.backends.cpu.kernel import PointwiseKernel
+from symact.backends.cpu.kernel import PointwiseKernel, pointwise
 from symact.backends.select import SELECTOR, Pointwise
 from symact.program.compensation import compensated
 from symact.program.higher import DerivativeChain, chained, joined, partial
@@ -88,11 +88,17 @@ def kernel(program: Program, chain: DerivativeChain, device: str, double: bool) 
         return None
     own = SELECTOR.pointwise("cpu", chained(chain, forms.narrow))
     if forms.reach.bad.any():
-        exact = SELECTOR.pointwise("cpu", chained(chain, forms.wide))
-        if not isinstance(own, PointwiseKernel) or not isinstance(exact, PointwiseKernel):
+        if not isinstance(own, PointwiseKernel):
             return None
-        own.mend(exact, *forms.reach.window)
+        own.mend(lambda: _exact(chained(chain, forms.wide), chained(chain, forms.narrow)), *forms.reach.window)
     return own
+
+
+def _exact(program: Program, narrow: Program) -> PointwiseKernel:
+    """What computes in float64; the narrow form, where the other is too long."""
+    found = pointwise(program) or pointwise(narrow)
+    assert found is not None
+    return found
 
 
 @lru_cache(maxsize=4096)

@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 from torch.utils._python_dispatch import _disable_current_modes
 
-from symact.activation.float32_range import ORDINARY, Reach, double_form, form, reach, wide
+from symact.activation.float32_range import ORDINARY, Reach, double_form, form, reach, reach_alone, wide
 from symact.backends import onnx_operations, torch_source
 from symact.backends.cpu import kernel as cpu_kernel
 from symact.backends.cpu.kernel import NativeKernel
@@ -40,7 +40,7 @@ class Plan:
         forms: the forward and the backward Program that `narrow` runs: the given ones, or the same by
             their series near 0.
         narrow: the kernel for any dtype; None where plain operations run.
-        wide: the kernel that computes in float64 what float32 is not enough for.
+        wide: the kernel that computes in float64 the tensors for which `narrow` is not right; None where it always is.
         bound: the largest |x| up to which `narrow` is right for a tensor of float32 or less: inf where it
             always is, and negative where it never is.
         seen: whether the values of parameters can be looked at; then `narrow` is for those of ordinary size alone.
@@ -103,22 +103,30 @@ def plan(program: Program, device: str = "cpu", double: bool = False) -> Plan:
     kernel = SELECTOR.kernel(device, *forms)
     if kernel is None:
         return Plan(generation, forms)
-    with undisturbed():
-        if device != "cpu":
+    if device != "cpu":
+        with undisturbed():
             return _unseen_plan(program, device, kernel)
-        forms, found = _examined(given, forms)
-        small = len(program.inputs) == 1
-        if found.limit == math.inf:
-            kernel = SELECTOR.kernel(device, *forms)
-            exact = None if small else SELECTOR.kernel(device, wide(program), wide(backward(program)))
-            native = kernel if small and isinstance(kernel, NativeKernel) else None
-            return Plan(generation, forms, kernel, exact, seen=exact is not None, small=native)
-        kernel = SELECTOR.kernel(device, *forms) or kernel
+    forms, kernel, found = _examined(given, forms, kernel)
+    bound, exact, has_parameters = found.limit, None, len(program.inputs) > 1
+    if isinstance(kernel, NativeKernel):
+        bound = math.inf
+        if found.limit < bound:
+            kernel.mend(lambda: _exact(program, forms), *found.window)
+    if has_parameters or bound < math.inf:
         exact = SELECTOR.kernel(device, wide(program), wide(backward(program))) or kernel
-        mended = _mended(forms, exact, found)
-    if mended is not None:
-        return Plan(generation, forms, mended, exact, seen=not small, small=mended if small else None)
-    return Plan(generation, forms, kernel, exact, found.limit, seen=not small)
+    small = None if has_parameters else _as_native(kernel)
+    return Plan(generation, forms, kernel, exact, bound, seen=has_parameters, small=small)
+
+
+def _as_native(kernel: Kernel | None) -> NativeKernel | None:
+    return kernel if isinstance(kernel, NativeKernel) else None
+
+
+def _exact(program: Program, forms: Pair) -> NativeKernel:
+    """What computes in float64; the narrow forms, where the others are too long."""
+    found = cpu_kernel.kernel(wide(program), wide(backward(program))) or cpu_kernel.kernel(*forms)
+    assert found is not None
+    return found
 
 
 def _unseen_plan(program: Program, device: str, kernel: Kernel) -> Plan:
@@ -144,31 +152,31 @@ def _double_plan(program: Program, device: str) -> Plan:
     with undisturbed():
         forms = double_form(forms[0]), double_form(forms[1])
         kernel = SELECTOR.kernel(device, *forms)
-    small = kernel if isinstance(kernel, NativeKernel) and len(program.inputs) == 1 else None
-    return Plan(generation, forms, kernel, small=small)
+    return Plan(generation, forms, kernel, small=_as_native(kernel) if len(program.inputs) == 1 else None)
 
 
-def _examined(given: Pair, forms: Pair) -> tuple[Pair, Reach]:
+def _examined(given: Pair, forms: Pair, kernel: Kernel) -> tuple[Pair, Kernel, Reach]:
     """The forms that reach furthest in float32, and how far: by the CPU kernel, where there are no parameters."""
-    kernel = SELECTOR.kernel("cpu", *forms) if len(given[0].inputs) == 1 else None
-    found = reach(*given, kernel)
-    if kernel is None or found.limit >= 1.0 or (expanded(given[0]), expanded(given[1])) == given:
-        return forms, found
+    if len(given[0].inputs) > 1:
+        with undisturbed():
+            return forms, kernel, reach(*given)
+    found = _reach(given, kernel)
+    if found.limit >= 1.0 or (expanded(given[0]), expanded(given[1])) == given:
+        return forms, kernel, found
     others = compensated(expanded(given[0]), False), compensated(expanded(given[1]), False)
     other = SELECTOR.kernel("cpu", *others)
     if other is None:
-        return forms, found
-    better = reach(*given, other)
-    return (others, better) if better.limit > found.limit else (forms, found)
+        return forms, kernel, found
+    better = _reach(given, other)
+    return (others, other, better) if better.limit > found.limit else (forms, kernel, found)
 
 
-def _mended(forms: tuple[Program, Program], exact: Kernel, found: Reach) -> NativeKernel | None:
-    """A kernel of its own that computes in float64 the elements that need it."""
-    own = cpu_kernel.kernel(*forms)
-    if own is None or not isinstance(exact, NativeKernel):
-        return None
-    own.mend(exact, *found.window)
-    return own
+def _reach(given: Pair, kernel: Kernel) -> Reach:
+    alone = reach_alone(kernel) if isinstance(kernel, NativeKernel) else None
+    if alone is not None:
+        return alone
+    with undisturbed():
+        return reach(*given, kernel)
 
 
 @lru_cache(maxsize=65536)

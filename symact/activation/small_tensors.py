@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 from torch.autograd import Function
 
-from symact.backends.cpu.kernel import TYPES, NativeKernel, fields, short_of_memory
+from symact.backends.cpu.kernel import DONE, TYPES, NativeKernel, fields
 
 # Elements up to which a tensor is small.
 SMALL = 16384
@@ -40,8 +40,9 @@ class _Small(Function):
         y = _empty_like(x)
         kind, size = TYPES[x.dtype], x.numel()
         ctx.kept = owner, kernel, x, x._version, kind, size, place
-        if not kernel.run_small(fields(kernel.forward_code, kind, size, 1, place, 0, y.data_ptr(), 0, 0)):
-            raise short_of_memory()
+        call = fields(kernel.forward_code, kind, size, 1, place, 0, y.data_ptr(), 0, 0)
+        if (outcome := kernel.run_small(call)) != DONE:
+            kernel.finish(outcome, call)
         return y
 
     @staticmethod
@@ -58,10 +59,9 @@ class _Small(Function):
         if not grad.is_contiguous() or grad.is_neg() or not grad.data_ptr():
             grad = stored(grad).resolve_neg().contiguous()
         y = _empty_like(x)
-        if not kernel.run_small(
-            fields(kernel.backward_code, kind, size, 1, place, grad.data_ptr(), y.data_ptr(), 0, 0)
-        ):
-            raise short_of_memory()
+        call = fields(kernel.backward_code, kind, size, 1, place, grad.data_ptr(), y.data_ptr(), 0, 0)
+        if (outcome := kernel.run_small(call)) != DONE:
+            kernel.finish(outcome, call)
         return None, None, y, None
 
 
@@ -74,6 +74,7 @@ _Small._backward_cls.apply = _Small.backward  # type: ignore[attr-defined]
 def forward(kernel: NativeKernel, x: Tensor, place: int) -> Tensor:
     """The values alone, where `x` begins at an address that is not 0."""
     y = _empty_like(x)
-    if not kernel.run_small(fields(kernel.forward_code, TYPES[x.dtype], x.numel(), 1, place, 0, y.data_ptr(), 0, 0)):
-        raise short_of_memory()
+    call = fields(kernel.forward_code, TYPES[x.dtype], x.numel(), 1, place, 0, y.data_ptr(), 0, 0)
+    if (outcome := kernel.run_small(call)) != DONE:
+        kernel.finish(outcome, call)
     return y

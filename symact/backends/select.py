@@ -9,7 +9,6 @@ from __future__ import annotations
 import importlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from functools import lru_cache
 from typing import Any, Protocol
 
 from torch import Tensor
@@ -58,7 +57,7 @@ def _module(name: str) -> Any:
 
 
 class Selector:
-    """Chooses among back ends, and keeps the kernels that they made.
+    """Chooses among back ends.
 
     Args:
         backends: device type -> the module of its back end.
@@ -70,21 +69,17 @@ class Selector:
     def __init__(self, backends: Mapping[str, str]):
         self.generation = 0
         self._modules = dict(backends)
-        self._kept = lru_cache(maxsize=65536)(self._make)
 
     def kernel(self, device: str, forward: Program, backward: Program) -> Kernel | None:
-        """The fused kernel for tensors on a device type, or None where plain torch runs."""
-        return self._kept(device, forward, backward)
+        """The fused kernel for tensors on a device type, new each time, or None where plain torch runs."""
+        module = _module(self._modules[device]) if device in self._modules else None
+        found: Kernel | None = None if module is None else module.kernel(forward, backward)
+        return found
 
     def pointwise(self, device: str, program: Program) -> Pointwise | None:
         """The fused kernel of a Program over whole tensors, new each time, or None where plain torch runs."""
         module = _module(POINTWISE[device]) if device in self._modules and device in POINTWISE else None
         found: Pointwise | None = None if module is None else module.pointwise(program)
-        return found
-
-    def _make(self, device: str, forward: Program, backward: Program) -> Kernel | None:
-        module = _module(self._modules[device]) if device in self._modules else None
-        found: Kernel | None = None if module is None else module.kernel(forward, backward)
         return found
 
     @contextmanager
@@ -99,7 +94,6 @@ class Selector:
 
     def _choose(self, modules: dict[str, str]) -> None:
         self._modules = modules
-        self._kept.cache_clear()
         self.generation += 1
 
 

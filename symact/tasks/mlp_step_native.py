@@ -187,7 +187,8 @@ def _linear(module: nn.Linear, views: dict[int, torch.Tensor]) -> _Link:
 def _activation(
     plan: Plan, parameters: list[nn.Parameter], views: dict[int, torch.Tensor], width: int, keep: list[Any]
 ) -> _Link | None:
-    narrow, wide = plan.narrow, plan.wide or plan.narrow
+    narrow = plan.narrow
+    wide = (narrow.exact if isinstance(narrow, NativeKernel) else None) or plan.wide or narrow
     shapes = all(p.dtype == torch.float32 and p.dim() < 2 and p.numel() in (1, width) for p in parameters)
     if not isinstance(narrow, NativeKernel) or not isinstance(wide, NativeKernel) or not shapes:
         return None

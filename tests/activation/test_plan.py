@@ -53,7 +53,7 @@ def test_where_it_is_not_the_kernel_looks_after_the_rest_itself() -> None:
     assert isinstance(found.narrow, NativeKernel)
     assert found.narrow.mended
     assert found.small is found.narrow
-    assert isinstance(found.wide, NativeKernel)
+    assert isinstance(found.narrow.exact, NativeKernel)
     assert found.bound == math.inf
 
 

@@ -10,11 +10,14 @@ from __future__ import annotations
 import ctypes
 import math
 import struct
+import threading
 import weakref
 from array import array
+from collections.abc import Callable
 from functools import lru_cache
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -28,6 +31,12 @@ _STRIDED = torch.strided
 _TENSORS = (Tensor, torch.nn.Parameter)
 # The fields of `symact_call` in library.cpp: program, type, size, threads, x, grad, y, parameters, their gradients.
 fields = struct.Struct("9q").pack
+# What a run gives, as run.h has it: it went well; float32 is not enough, and how to compute in float64 is not said yet.
+DONE, _NEEDS_EXACT = 1, 2
+# What `compare` finds at an input, as compare.h has it.
+DIFFERS, UNDEFINED, NOT_FINITE = 1, 2, 4
+# Held while somebody makes what computes in float64: other threads may run the kernel that waits for it.
+_COMPLETING = threading.RLock()
 # Elements times cost of a Program (in additions) that are worth a thread, some 20 microseconds.
 _WORK = 400_000
 # Numbers of 16 bits are 65,536, so where a tensor has as many elements or more, values and slopes come from tables.
@@ -99,7 +108,7 @@ class NativeKernel:
     """A forward and a backward Program in the block interpreter; see `backend.Kernel`."""
 
     __slots__ = (
-        *("__weakref__", "_exact", "_grain", "_large", "_library", "_run", "_tabular"),
+        *("__weakref__", "_exact", "_grain", "_large", "_library", "_make_exact", "_run", "_tabular"),
         *("backward_code", "forward_code", "run_small"),
     )
 
@@ -111,6 +120,7 @@ class NativeKernel:
         self._library: Any = library
         self._tabular = {code for code, cost, least in zip(self.handles, costs, _COSTLY, strict=True) if cost >= least}
         self._exact: NativeKernel | None = None
+        self._make_exact: Callable[[], NativeKernel] | None = None
         # By program and type, how many large tensors there were of 16 bits an element.
         self._large: dict[tuple[int, int], int] = {}
         # The library outlives its kernels, so handles are given back whenever that is.
@@ -121,25 +131,72 @@ class NativeKernel:
         """The library's handles of the forward and the backward Program, good while this object lives."""
         return self.forward_code, self.backward_code
 
-    def mend(self, exact: NativeKernel, low: float, high: float, zero: bool) -> None:
+    def mend(self, exact: Callable[[], NativeKernel], low: float, high: float, zero: bool) -> None:
         """From now on, compute in float64 the elements of smaller tensors' types for which float32 is not enough.
 
         Args:
-            exact: the same function for float64.
+            exact: makes the same function for float64, when an element needs it first.
             low: float32 is enough for |x| from here
             high: to here,
             zero: and at 0.
         """
-        # The library reads it through the handles of this kernel.
-        self._exact = exact
+        self._make_exact = exact
         self._tabular = set()
-        for own, other in zip(self.handles, exact.handles, strict=True):
-            self._library.symact_mend(own, other, low, high, zero)
+        for own in self.handles:
+            self._library.symact_mend(own, low, high, zero)
 
     @property
     def mended(self) -> bool:
         """Whether `mend` was called, so that float32 is enough for whoever calls."""
-        return self._exact is not None
+        return self._make_exact is not None
+
+    @property
+    def exact(self) -> NativeKernel | None:
+        """What computes in float64, made now if it is not there yet; None where `mend` was not called."""
+        if self._exact is None and self._make_exact is not None:
+            with _COMPLETING:
+                if self._exact is None:
+                    # The library reads it through the handles of this kernel, so it stays.
+                    self._exact = self._make_exact()
+                    for own, other in zip(self.handles, self._exact.handles, strict=True):
+                        self._library.symact_complete(own, other)
+        return self._exact
+
+    def finish(self, outcome: int, call: bytes) -> None:
+        """Do what a run asks for that is not done, and run it again.
+
+        Args:
+            outcome: what it gave.
+            call: its fields.
+
+        Raises:
+            MemoryError: there is no memory for its blocks.
+        """
+        if outcome != _NEEDS_EXACT or self.exact is None or self._run(call) != DONE:
+            raise short_of_memory()
+
+    def marks(
+        self, exact: NativeKernel, x: np.ndarray, ones: np.ndarray, relative: float, absolute: float
+    ) -> np.ndarray:
+        """What is found of values and slopes at inputs `x` of float64, where there are no parameters.
+
+        Args:
+            exact: what is compared with, in float64; perhaps this kernel.
+            x: ``(n,)``
+            ones: ``(n,)``
+            relative: by which part of what it should be a number may be wrong,
+            absolute: or by how much.
+
+        Returns:
+            ``(2, n)`` of the values and of the slopes, sums of `DIFFERS`, `UNDEFINED` and `NOT_FINITE`.
+        """
+        found = np.zeros((2, len(x)), np.uint8)
+        inputs = (ctypes.c_void_p * 2)(x.ctypes.data, ones.ctypes.data)
+        rest = inputs, len(x), relative, absolute
+        for own, other, row in zip(self.handles, exact.handles, found, strict=True):
+            if self._library.symact_compare(own, other, *rest, row.ctypes.data) != DONE:
+                raise short_of_memory()
+        return found
 
     def supports(self, x: Tensor, parameters: tuple[Tensor, ...]) -> bool:
         """Whether these tensors can be given to `forward` and `backward`."""
@@ -187,10 +244,9 @@ class NativeKernel:
         if tabular and self._look_up(program, x, grad, y):
             return
         threads = 1 if size < 2 * self._grain else min(torch.get_num_threads(), size // self._grain)
-        if not self._run(
-            fields(program, TYPES[x.dtype], size, threads, x.data_ptr(), grad, y.data_ptr(), table, places)
-        ):
-            raise short_of_memory()
+        call = fields(program, TYPES[x.dtype], size, threads, x.data_ptr(), grad, y.data_ptr(), table, places)
+        if (outcome := self._run(call)) != DONE:
+            self.finish(outcome, call)
 
     def _look_up(self, program: int, x: Tensor, grad: int, y: Tensor) -> bool:
         """Whether the result came from a table, which is filled at the second call: a first may be the only one."""
@@ -223,7 +279,7 @@ class NativeKernel:
 class PointwiseKernel:
     """A Program in the block interpreter all of whose inputs and outputs are whole tensors."""
 
-    __slots__ = ("__weakref__", "_code", "_exact", "_fields", "_grain", "_library", "_outputs")
+    __slots__ = ("__weakref__", "_code", "_exact", "_fields", "_grain", "_library", "_make_exact", "_outputs")
 
     def __init__(self, library: ctypes.CDLL, code: int, program: Program):
         self._library: Any = library
@@ -231,12 +287,13 @@ class PointwiseKernel:
         self._grain = max(2048, int(_WORK / max(program.cost, 1.0)))
         self._fields = struct.Struct(f"{4 + len(program.inputs) + self._outputs}q").pack
         self._exact: PointwiseKernel | None = None
+        self._make_exact: Callable[[], PointwiseKernel] | None = None
         weakref.finalize(self, _release, library, code).atexit = False
 
-    def mend(self, exact: PointwiseKernel, low: float, high: float, zero: bool) -> None:
+    def mend(self, exact: Callable[[], PointwiseKernel], low: float, high: float, zero: bool) -> None:
         """From now on, compute in float64 what `NativeKernel.mend` says, by the first input."""
-        self._exact = exact
-        self._library.symact_mend(self._code, exact._code, low, high, zero)
+        self._make_exact = exact
+        self._library.symact_mend(self._code, low, high, zero)
 
     def supports(self, tensors: tuple[Tensor, ...]) -> bool:
         """Whether these can be given: dense CPU tensors of one known dtype and one shape."""
@@ -257,7 +314,15 @@ class PointwiseKernel:
         size = x.numel()
         threads = 1 if size < 2 * self._grain else min(torch.get_num_threads(), size // self._grain)
         addresses = [t.data_ptr() for t in (*tensors, *results)]
-        if not self._library.symact_map(self._fields(self._code, TYPES[x.dtype], size, threads, *addresses)):
+        call = self._fields(self._code, TYPES[x.dtype], size, threads, *addresses)
+        outcome = self._library.symact_map(call)
+        if outcome == _NEEDS_EXACT and self._make_exact is not None:
+            with _COMPLETING:
+                if self._exact is None:
+                    self._exact = self._make_exact()
+                    self._library.symact_complete(self._code, self._exact._code)
+            outcome = self._library.symact_map(call)
+        if outcome != DONE:
             raise short_of_memory()
         return results
 

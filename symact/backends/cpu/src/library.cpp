@@ -5,6 +5,7 @@
 #include <new>
 #include <string>
 
+#include "compare.h"
 #include "lookup.h"
 #include "patterns.h"
 #include "run.h"
@@ -48,7 +49,7 @@ struct Compiled {
     std::vector<int> outputs;
     Bytecode fused, plain;
     std::once_flag made;
-    Mending mending{nullptr, 0.0f, 0.0f, false};
+    Mending mending;
 
     const Bytecode& form(int type) {
         if (type != FLOAT64) return fused;
@@ -116,15 +117,22 @@ void symact_describe(void* program, char* text, int size) {
     text[size - 1] = 0;
 }
 
-// From now on `program` computes in float64, by `exact`, where |x| is below `low` or above `high`; at 0 unless `zero`.
-// Both have the same inputs and outputs; `exact` has to live as long.
-void symact_mend(void* program, void* exact, float low, float high, int zero) {
-    static_cast<Compiled*>(program)->mending = {&static_cast<Compiled*>(exact)->form(FLOAT64), low, high, zero != 0};
+// From now on `program` computes in float64 where |x| is below `low` or above `high`; at 0 unless `zero`. How, says
+// `symact_complete`; until then a run that needs it gives NEEDS_EXACT.
+void symact_mend(void* program, float low, float high, int zero) {
+    Mending& mending = static_cast<Compiled*>(program)->mending;
+    mending.low = low, mending.high = high, mending.zero = zero != 0, mending.wanted = true;
+}
+
+// `exact` has the same inputs and outputs as `program`, and has to live as long.
+void symact_complete(void* program, void* exact) {
+    static_cast<Compiled*>(program)->mending.exact.store(&static_cast<Compiled*>(exact)->form(FLOAT64),
+                                                         std::memory_order_release);
 }
 
 void symact_free(void* program) { delete static_cast<Compiled*>(program); }
 
-// 1 on success. `parameters` holds, for each, the address of its values, its channels and inner size.
+// Gives an `Outcome`. `parameters` holds, for each, the address of its values, its channels and inner size.
 int symact_run(void* program, int type, int64_t size, int threads, const void* x, const void* grad, void* y,
                const int64_t* parameters, double* const* parameter_grads) try {
     const Bytecode& code = static_cast<Compiled*>(program)->form(type);
@@ -135,10 +143,10 @@ int symact_run(void* program, int type, int64_t size, int threads, const void* x
                         parameters[3 * k + 2]});
     const Mending& mending = static_cast<Compiled*>(program)->mending;
     Job job{static_cast<Type>(type), size, x, grad, list.data(), y, parameter_grads, threads,
-            type != FLOAT64 && mending.exact ? &mending : nullptr};
+            type != FLOAT64 && mending.wanted ? &mending : nullptr};
     return run(*current, code, job);
 } catch (const std::bad_alloc&) {
-    return 0;
+    return NO_MEMORY;
 }
 
 // The same with all arguments as numbers of 64 bits in one string of bytes: from Python that takes a third of the time.
@@ -148,7 +156,7 @@ int symact_call(const char* fields) {
     } call;
     std::memcpy(&call, fields, sizeof(call));
     // An empty tensor has no addresses.
-    if (!call.size) return 1;
+    if (!call.size) return DONE;
     auto address = [](int64_t number) { return reinterpret_cast<void*>(static_cast<intptr_t>(number)); };
     return symact_run(address(call.program), static_cast<int>(call.type), call.size, static_cast<int>(call.threads),
                       address(call.x), address(call.grad), address(call.y),
@@ -157,13 +165,13 @@ int symact_call(const char* fields) {
 }
 
 // Runs a program all of whose inputs and outputs are tensors of one size; all arguments in one string of bytes, the
-// addresses of `tensors` and `results` behind the first four. 1 on success.
+// addresses of `tensors` and `results` behind the first four. Gives an `Outcome`.
 int symact_map(const char* fields) try {
     struct {
         int64_t program, type, size, threads;
     } call;
     std::memcpy(&call, fields, sizeof(call));
-    if (!call.size) return 1;
+    if (!call.size) return DONE;
     Compiled* compiled = reinterpret_cast<Compiled*>(static_cast<intptr_t>(call.program));
     const Bytecode& code = compiled->form(static_cast<int>(call.type));
     std::vector<void*> places(static_cast<std::size_t>(code.inputs + code.outputs));
@@ -172,17 +180,26 @@ int symact_map(const char* fields) try {
     Job job{static_cast<Type>(call.type), call.size, nullptr, nullptr, nullptr, nullptr, nullptr,
             static_cast<int>(call.threads)};
     job.tensors = places.data(), job.results = places.data() + code.inputs;
-    if (call.type != FLOAT64 && compiled->mending.exact) job.mending = &compiled->mending;
+    if (call.type != FLOAT64 && compiled->mending.wanted) job.mending = &compiled->mending;
     return run(*current, code, job);
 } catch (const std::bad_alloc&) {
-    return 0;
+    return NO_MEMORY;
+}
+
+// Adds a `Mark` of every input to `marks`, of `narrow` in float32 against `exact` in float64; gives an `Outcome`.
+int symact_compare(void* narrow, void* exact, const double* const* inputs, int64_t size, double relative,
+                   double absolute, uint8_t* marks) try {
+    return compare(*current, static_cast<Compiled*>(narrow)->fused, static_cast<Compiled*>(exact)->form(FLOAT64),
+                   {inputs, size, relative, absolute}, marks);
+} catch (const std::bad_alloc&) {
+    return NO_MEMORY;
 }
 
 // Fills a table of 65,536 values of 16 bits, or slopes of float32 of a backward program; 1 on success.
 int symact_tabulate(void* program, int type, void* table) try {
     return tabulate(*current, static_cast<Compiled*>(program)->fused, static_cast<Type>(type), table);
 } catch (const std::bad_alloc&) {
-    return 0;
+    return NO_MEMORY;
 }
 
 // 1 where the output is a product of the gradient and of what depends on x alone, so that a table can hold that.

@@ -196,7 +196,8 @@ bool activate(Scratch& s, const Link& link, const float* x, const float* grad, f
     }
     bool done;
     if (!wide) {
-        done = symact_run(grad ? link.backward : link.forward, FLOAT32, size, 1, x, grad, y, link.table, places);
+        // Not done is also what needs float64 and has none; whoever made the chain saw to it that it has.
+        done = symact_run(grad ? link.backward : link.forward, FLOAT32, size, 1, x, grad, y, link.table, places) == 1;
     } else {
         s.x.assign(x, x + size);
         if (grad) s.grad.assign(grad, grad + size);
@@ -210,7 +211,7 @@ bool activate(Scratch& s, const Link& link, const float* x, const float* grad, f
         for (int64_t p = 0, at = 0; p < link.parameters; at += link.table[3 * p++ + 1])
             s.table[3 * p] = reinterpret_cast<int64_t>(&s.parameters[at]);
         done = symact_run(grad ? link.wide_backward : link.wide_forward, FLOAT64, size, 1, s.x.data(),
-                          grad ? s.grad.data() : nullptr, s.y.data(), s.table.data(), places);
+                          grad ? s.grad.data() : nullptr, s.y.data(), s.table.data(), places) == 1;
         for (int64_t i = 0; i < size; i++) y[i] = static_cast<float>(s.y[i]);
     }
     for (int64_t p = 0; places && p < link.parameters; p++)

@@ -103,8 +103,7 @@ public:
 
     int64_t block() const { return block_; }
 
-    // False where memory is short.
-    bool operator()(int64_t begin, int64_t end, double* const* sums) {
+    Outcome operator()(int64_t begin, int64_t end, double* const* sums) {
         for (int64_t start = begin; start < end; start += block_) {
             int64_t count = std::min(block_, end - start);
             int64_t padded = (count + LINE - 1) / LINE * LINE;
@@ -122,7 +121,8 @@ public:
             const Kernel<T>* table = kernels<T>(machine_);
             for (const Step& step : code_.steps) table[step.op](step, frame);
             if constexpr (sizeof(T) == 4)
-                if (job_.mending && !mend(*job_.mending, count, padded)) return false;
+                if (job_.mending)
+                    if (const Outcome mended = mend(*job_.mending, count, padded); mended != DONE) return mended;
             if (job_.tensors) {
                 for (int k = 0; k < code_.outputs && !whole; k++) output(k, job_.results[k], start, count, padded);
                 continue;
@@ -131,7 +131,7 @@ public:
             for (int k = 1; k < code_.outputs; k++)
                 if (sums[k - 1]) reduce(k, start, count, sums[k - 1]);
         }
-        return true;
+        return DONE;
     }
 
 private:
@@ -200,9 +200,9 @@ private:
     }
 
     // Computes again, in float64, the elements of a block for which float32 is not enough; mostly there are none.
-    bool mend(const Mending& how, int64_t count, int64_t padded) {
+    Outcome mend(const Mending& how, int64_t count, int64_t padded) {
         const T* x = at_[0];
-        if (!machine_.outside(x, padded, how.low, how.high, how.zero)) return true;
+        if (!machine_.outside(x, padded, how.low, how.high, how.zero)) return DONE;
         double xs[LARGEST], grads[LARGEST], ys[LARGEST];
         int64_t places[LARGEST], n = 0;
         for (int64_t i = 0; i < count; i++) {
@@ -212,8 +212,10 @@ private:
             if (job_.grad) grads[n] = at_[code_.inputs - 1][i];
             n++;
         }
-        if (n == 0) return true;
-        if (job_.tensors) return mend_tensors(*how.exact, places, n);
+        if (n == 0) return DONE;
+        const Bytecode* exact = how.exact.load(std::memory_order_acquire);
+        if (!exact) return NEEDS_EXACT;
+        if (job_.tensors) return mend_tensors(*exact, places, n);
         // A parameter has one value per element here, and so have its gradients, which are summed afterwards.
         const std::size_t size = static_cast<std::size_t>(n), extra = static_cast<std::size_t>(code_.outputs - 1);
         std::vector<double> numbers(size * parameters_), slopes(size * extra, 0.0);
@@ -229,17 +231,17 @@ private:
         for (std::size_t k = 0; k < extra; k++) sums.push_back(slopes.data() + size * k);
         // One element is one channel, whose value a worker would take for one of the whole tensor: that is the same.
         const Job job{FLOAT64, n, xs, job_.grad ? grads : nullptr, list.data(), ys, nullptr, 1};
-        Worker<double> worker(machine_, *how.exact, job);
-        if (!worker.prepare() || !worker(0, n, sums.data())) return false;
+        Worker<double> worker(machine_, *exact, job);
+        if (!worker.prepare() || worker(0, n, sums.data()) != DONE) return NO_MEMORY;
         for (int64_t i = 0; i < n; i++) {
             at_[code_.inputs][places[i]] = static_cast<T>(ys[i]);
             for (std::size_t k = 0; k < extra; k++)
                 own_[code_.inputs + 1 + static_cast<int>(k)][places[i]] = static_cast<T>(slopes[size * k + i]);
         }
-        return true;
+        return DONE;
     }
 
-    bool mend_tensors(const Bytecode& exact, const int64_t* places, int64_t n) {
+    Outcome mend_tensors(const Bytecode& exact, const int64_t* places, int64_t n) {
         const auto size = static_cast<std::size_t>(n);
         std::vector<double> numbers(size * static_cast<std::size_t>(code_.inputs + code_.outputs));
         std::vector<const void*> from;
@@ -253,11 +255,11 @@ private:
         Job job{FLOAT64, n, nullptr, nullptr, nullptr, nullptr, nullptr, 1};
         job.tensors = from.data(), job.results = to.data();
         Worker<double> worker(machine_, exact, job);
-        if (!worker.prepare() || !worker(0, n, nullptr)) return false;
+        if (!worker.prepare() || worker(0, n, nullptr) != DONE) return NO_MEMORY;
         for (int k = 0; k < code_.outputs; k++)
             for (int64_t i = 0; i < n; i++)
                 at_[code_.inputs + k][places[i]] = static_cast<T>(static_cast<const double*>(to[k])[i]);
-        return true;
+        return DONE;
     }
 
     // Calls use(channel, offset in the block, length) for each run of one channel.
@@ -311,7 +313,7 @@ private:
 };
 
 template <class T>
-bool run_typed(const Machine& machine, const Bytecode& code, const Job& job) {
+Outcome run_typed(const Machine& machine, const Bytecode& code, const Job& job) {
     const int threads = std::max(1, job.threads), extra = job.tensors ? 0 : code.outputs - 1;
     int64_t width = 0;
     for (int k = 0; k < extra; k++) width += job.parameters[k].channels;
@@ -319,11 +321,11 @@ bool run_typed(const Machine& machine, const Bytecode& code, const Job& job) {
     const int64_t blocks = (job.size + first.block() - 1) / std::max<int64_t>(first.block(), 1);
     const int parts = static_cast<int>(std::min<int64_t>(threads, std::max<int64_t>(blocks, 1)));
     std::vector<double> sums(static_cast<std::size_t>(width * parts), 0.0);
-    std::atomic<bool> good{true};
+    std::atomic<Outcome> outcome{DONE};
     auto part = [&](int number) {
         Worker<T> worker(machine, code, job);
         if (!worker.prepare()) {
-            good = false;
+            outcome = NO_MEMORY;
             return;
         }
         std::vector<double*> mine;
@@ -333,7 +335,8 @@ bool run_typed(const Machine& machine, const Bytecode& code, const Job& job) {
             next += job.parameters[k].channels;
         }
         int64_t begin = blocks * number / parts * first.block(), end = blocks * (number + 1) / parts * first.block();
-        if (!worker(begin, std::min(end, job.size), mine.data())) good = false;
+        const Outcome own = worker(begin, std::min(end, job.size), mine.data());
+        if (own != DONE) outcome = own;
     };
     if (job.size > 0 && (parts == 1 || !Pool::run(parts, part)))
         for (int number = 0; number < parts; number++) part(number);
@@ -347,7 +350,7 @@ bool run_typed(const Machine& machine, const Bytecode& code, const Job& job) {
             job.parameter_grads[k][c] = total;
         }
     }
-    return good;
+    return outcome;
 }
 
 // A large output lies in memory that is new to the process and comes page by page, which takes longer than most
@@ -369,7 +372,7 @@ int64_t bytes_of(Type type) { return type == FLOAT64 ? 8 : type == FLOAT32 ? 4 :
 
 }  // namespace
 
-bool run(const Machine& machine, const Bytecode& code, const Job& job) {
+Outcome run(const Machine& machine, const Bytecode& code, const Job& job) {
     const int64_t bytes = job.size * bytes_of(job.type);
     for (int k = 0; k < (job.tensors ? code.outputs : 1); k++)
         want_large_pages(job.tensors ? job.results[k] : job.y, bytes);

@@ -1,9 +1,14 @@
 // Runs bytecode over whole tensors.
 #pragma once
 
+#include <atomic>
+
 #include "bytecode.h"
 
 namespace symact {
+
+// What became of a run; NEEDS_EXACT: float32 is not enough for some element, and `Mending::exact` is not there yet.
+enum Outcome : int { NO_MEMORY, DONE, NEEDS_EXACT };
 
 enum Type : int { FLOAT32, FLOAT64, BFLOAT16, FLOAT16 };
 
@@ -14,10 +19,12 @@ struct Parameter {
 };
 
 // Where float32 is not enough, the same function in float64: for |x| < low or > high, and at 0 unless that is good.
+// It is made when an element needs it, which most programs never meet.
 struct Mending {
-    const Bytecode* exact;
-    float low, high;
-    bool zero;
+    std::atomic<const Bytecode*> exact{nullptr};
+    bool wanted = false;
+    float low = 0.0f, high = 0.0f;
+    bool zero = false;
 };
 
 struct Job {
@@ -34,7 +41,6 @@ struct Job {
     void* const* results = nullptr;
 };
 
-// False where memory is short.
-bool run(const Machine& machine, const Bytecode& code, const Job& job);
+Outcome run(const Machine& machine, const Bytecode& code, const Job& job);
 
 }  // namespace symact

@@ -1,0 +1,101 @@
+"""Where float32 is enough is decided as float64 decides it, at the price of a look at one kernel where that tells."""
+
+from __future__ import annotations
+
+import math
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+import torch
+
+from symact.activation.float32_range import grid, reach, reach_alone
+from symact.activation.module import compile as compile_expression
+from symact.activation.plan import plan
+from symact.backends.cpu import kernel as cpu_kernel
+from symact.backends.cpu import library as cpu_library
+from symact.backends.cpu.kernel import NativeKernel
+from symact.expr.tree import parse
+from symact.program.compensation import compensated
+from symact.program.gradient import backward
+from symact.program.loading import load_grammar
+from symact.program.pipeline import lower
+from symact.program.program import Program
+
+pytestmark = pytest.mark.skipif(cpu_library.load() is None, reason="no C++ compiler here")
+
+# Wrong in float32 near 0, far out, on both sides of a window, in the middle; undefined on one side, in part, at 0.
+TEXTS = [
+    *("x*sigmoid(x)", "x**2/(1 + x**2)", "(x - sin(x))/x**3", "(x + 1) - x", "expm1(x)/x", "exp(exp(x))*exp(-exp(x))"),
+    *("sinh(sinh(-x**2))", "cosh(x)/i1e(expm1(x))", "log(x)", "sqrt(1 - x*x)", "tanh(x)**x", "log(-x) + log(x)"),
+    *("1/x", "tanh(1/x) + elu(x)", "x/x", "x**3 - (x - 1)**3", "sin(30*x)", "1/(1/x)", "erfc(x)*exp(x*x)", "1e30*x*x"),
+]
+
+
+def kernel_of(program: Program) -> NativeKernel:
+    found = cpu_kernel.kernel(compensated(program, False), compensated(backward(program), False))
+    assert found is not None
+    return found
+
+
+def drawn() -> list[Program]:
+    generator, space = np.random.default_rng(3), load_grammar("aquasurf").space("large")
+    return [lower(space.sample(generator)) for _ in range(40)]
+
+
+@pytest.mark.parametrize("program", [*[lower(parse(text)) for text in TEXTS], *drawn()])
+def test_what_a_kernel_alone_says_is_right_is_right(program: Program) -> None:
+    kernel = kernel_of(program)
+    alone, full = reach_alone(kernel), reach(program, backward(program), kernel)
+    if alone is None:
+        return
+    low, high, zero = alone.window
+    inside = (grid() >= low) & (grid() <= high)
+    inside[0] = zero
+    assert not (full.bad & inside).any()
+
+
+def test_mostly_it_is_enough() -> None:
+    assert sum(reach_alone(kernel_of(program)) is not None for program in drawn()) >= 36
+
+
+def test_of_several_ranges_that_counts_in_which_most_inputs_are() -> None:
+    """Float32 overflows in between, from 2.04 to 2.44, and what is larger has one value again."""
+    alone = reach_alone(kernel_of(lower(parse("sinh(sinh(-x**2))"))))
+    assert alone is not None
+    low, high, zero = alone.window
+    assert zero
+    assert low == 0.0
+    assert 2.0 < high < 2.1
+
+
+def test_what_computes_in_float64_is_made_when_an_element_needs_it() -> None:
+    kernel = plan(lower(parse("x**2/(1 + x**2) + 0.0625"))).narrow
+    assert isinstance(kernel, NativeKernel)
+    ordinary = torch.linspace(-3.0, 3.0, 50_000)
+    before = kernel.forward(ordinary), kernel.backward(ordinary, ordinary)[0]
+    assert kernel.mended
+    assert kernel._exact is None
+    far = ordinary.clone()
+    far[7], far[20_000] = 1e25, -math.inf
+    assert kernel.forward(far)[7].item() == 1.0625
+    assert kernel._exact is not None
+    after = kernel.forward(ordinary), kernel.backward(ordinary, ordinary)[0]
+    assert torch.equal(before[0], after[0])
+    assert torch.equal(before[1], after[1])
+    untouched = far == ordinary
+    assert torch.equal(kernel.forward(far)[untouched], before[0][untouched])
+
+
+@pytest.mark.parametrize("size", [10, 50_000])
+def test_threads_that_need_it_at_once_get_what_one_gets(size: int) -> None:
+    x = torch.linspace(-3.0, 3.0, size)
+    x[::7] *= 1e24
+    wanted = compile_expression("x**2/(1 + x**2) + 0.125")(x)
+    for shift in range(3):
+        function = compile_expression(f"x**2/(1 + x**2) + {0.25 + shift}")
+        with ThreadPoolExecutor(4) as pool:
+            found = list(pool.map(lambda _, f=function: f(x), range(8)))
+        for result in found:
+            assert torch.allclose(result, wanted - 0.125 + 0.25 + shift, rtol=1e-6, atol=1e-7)
+            assert torch.equal(result, found[0])
