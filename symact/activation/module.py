@@ -7,7 +7,6 @@ Both take an expression or its text, in a grammar's operators or as a formula.
 
 from __future__ import annotations
 
-import gc
 from collections.abc import Iterable
 from typing import Any
 
@@ -17,6 +16,7 @@ from torch.fx import Proxy, Tracer
 from torch.nn.parameter import is_lazy
 
 from symact.activation.notebook import shown
+from symact.activation.plan import uncollected
 from symact.activation.runner import channel_dimension, checked, place_of_channels, shared_runner
 from symact.backends import torch_source
 from symact.errors import InputError, SymactError
@@ -112,19 +112,11 @@ def compile(expr: Expr | str, grammar: Vocabulary | None = None) -> CompiledFunc
 def compile_many(exprs: Iterable[Expr | str], grammar: Vocabulary | None = None) -> list[CompiledFunction]:
     """Compile thousands at once, in order.
 
-    Everything that is made here stays, so the garbage collector, which would take half of the time to
-    walk all of it again and again, rests meanwhile.
-
     Raises:
         FormulaError: a text cannot be read.
     """
-    collecting = gc.isenabled()
-    gc.disable()
-    try:
+    with uncollected():
         return [compile(expr, grammar) for expr in exprs]
-    finally:
-        if collecting:
-            gc.enable()
 
 
 class FormulaModule(nn.Module):

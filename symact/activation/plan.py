@@ -7,6 +7,7 @@ asks for a plan and obeys it, so a call computes the same bits whatever ran befo
 
 from __future__ import annotations
 
+import gc
 import math
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -96,8 +97,12 @@ def plan(program: Program, device: str = "cpu", double: bool = False) -> Plan:
         device: a key of `BACKENDS`, or any other type, where plain operations run.
         double: whether for tensors of float64.
     """
-    if double:
-        return _double_plan(program, device)
+    with uncollected():
+        return _double_plan(program, device) if double else _single_plan(program, device)
+
+
+def _single_plan(program: Program, device: str) -> Plan:
+    """For tensors of float32 or less."""
     generation, given = SELECTOR.generation, (program, backward(program))
     forms = compensated(given[0], False), compensated(given[1], False)
     kernel = SELECTOR.kernel(device, *forms)
@@ -240,6 +245,18 @@ def ordinary(parameter: Tensor) -> bool:
         return size == 0.0 or _SMALLEST <= size <= _GREATEST
     sizes = parameter.detach().abs()
     return bool((((sizes >= _SMALLEST) & (sizes <= _GREATEST)) | (sizes == 0.0)).all())
+
+
+@contextmanager
+def uncollected() -> Iterator[None]:
+    """The garbage collector rests inside: what is made of Programs stays, and to walk it again and again takes long."""
+    collecting = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if collecting:
+            gc.enable()
 
 
 def _double(tensors: tuple[Tensor, ...]) -> tuple[Tensor, ...]:

@@ -53,6 +53,8 @@ def summed(builder: Emitter, terms: list[Adjoint], whole: bool = True) -> Adjoin
     Where every term has masks of its own, the sum gets one for all: what no branch that is taken needs is not
     multiplied by zero either. At an input, where nothing is multiplied any more (`whole` is False), it is left out.
     """
+    if len(terms) == 1:
+        return terms[0]
     shared = [mask for mask in terms[0].masks if all(mask in term.masks for term in terms[1:])]
     divisor = terms[0].divisor
     if divisor is not None and any(t.divisor is None or t.divisor.number != divisor.number for t in terms):
@@ -63,7 +65,7 @@ def summed(builder: Emitter, terms: list[Adjoint], whole: bool = True) -> Adjoin
         value = applied(builder, Adjoint(term.value, own, None if divisor is not None else term.divisor))
         total = value if total is None else total + value
     assert total is not None
-    needed = _any(builder, rest) if (whole or divisor is not None) and len(terms) > 1 else True
+    needed = _any(builder, rest) if whole or divisor is not None else True
     if not isinstance(needed, bool):
         shared.append((needed.number, True))
     return Adjoint(total, tuple(shared), divisor)

@@ -15,7 +15,7 @@ import sympy
 
 from symact.program.instructions import EXACT, INSTRUCTIONS
 from symact.program.mpmath_values import fold
-from symact.program.patterns import CONSTANTS, Pattern, Term, matches
+from symact.program.patterns import CONSTANTS, Matcher, Pattern, Term, matcher
 from symact.program.program import Operation, Program, verify
 from symact.program.rewrites import REWRITES, Rewrite
 
@@ -31,6 +31,8 @@ class Builder:
     def __init__(self, inputs: tuple[str, ...], variables: int = 1):
         self.inputs, self.variables = inputs, variables
         self.operations: list[Operation] = []
+        # By value number: what defines it, None for an input.
+        self._defined: list[Operation | None] = [None] * len(inputs)
         self._known: dict[tuple[str, tuple[int, ...], Hashable], int] = {}
 
     def emit(self, name: str, *arguments: int) -> int:
@@ -87,27 +89,34 @@ class Builder:
                     needed[argument] = True
         renumber = list(range(offset))
         kept: list[Operation] = []
+        is_moved = False
         for operation, wanted in zip(operations, needed[offset:], strict=True):
             renumber.append(offset + len(kept))
-            if wanted:
+            if not wanted:
+                is_moved = True
+                continue
+            if is_moved and operation.arguments:
                 arguments = tuple([renumber[argument] for argument in operation.arguments])
                 if arguments != operation.arguments:
                     operation = Operation(operation.name, arguments, operation.value)
-                kept.append(operation)
+            kept.append(operation)
         return tuple(kept), renumber
 
     def _share(self, operation: Operation, constant: Hashable) -> int:
         key = (operation.name, operation.arguments, constant)
-        if key not in self._known:
-            self._known[key] = len(self.inputs) + len(self.operations)
+        known = self._known.get(key)
+        if known is None:
+            known = self._known[key] = len(self._defined)
             self.operations.append(operation)
-        return self._known[key]
+            self._defined.append(operation)
+        return known
 
 
 @cache
-def _rows(name: str, heads: tuple[str, ...]) -> tuple[Rewrite, ...]:
+def _rows(name: str, heads: tuple[str, ...]) -> tuple[tuple[Matcher, Rewrite], ...]:
     """The rows that may match an operation whose arguments are defined by `heads`, in table order."""
-    return tuple(row for row in _by_name().get(name, ()) if _possible(row.pattern, heads))
+    rows = [row for row in _by_name().get(name, ()) if _possible(row.pattern, heads)]
+    return tuple((matcher(row.pattern), row) for row in rows)
 
 
 @cache
@@ -149,12 +158,11 @@ class Emitter(Builder):
 
     def operation(self, number: int) -> Operation | None:
         """The operation that defines a value, or None for an input."""
-        position = number - len(self.inputs)
-        return self.operations[position] if position >= 0 else None
+        return self._defined[number]
 
     def number(self, value: int) -> float | None:
         """The value of a constant, or None."""
-        operation = self.operation(value)
+        operation = self._defined[value]
         return operation.number if operation is not None and operation.name == "const" else None
 
     def is_parameter(self, number: int) -> bool:
@@ -180,18 +188,20 @@ class Emitter(Builder):
         return known
 
     def _simplify(self, name: str, arguments: tuple[int, ...]) -> int:
-        offset, operations = len(self.inputs), self.operations
-        heads = tuple([operations[a - offset].name if a >= offset else "" for a in arguments])
-        if all(head == "const" for head in heads):
-            folded = fold(name, [operations[a - offset].number for a in arguments])
-            if folded is not None:
-                return self.const(folded)
-        if name == "where" and heads[0] == "const":
-            return arguments[1 if operations[arguments[0] - offset].value != 0 else 2]
+        defined = [self._defined[a] for a in arguments]
+        heads = tuple([d.name if d is not None else "" for d in defined])
+        if "const" in heads:
+            numbers = [d.number for d in defined if d is not None and d.name == "const"]
+            if len(numbers) == len(heads):
+                folded = fold(name, numbers)
+                if folded is not None:
+                    return self.const(folded)
+            if name == "where" and heads[0] == "const":
+                return arguments[1 if numbers[0] != 0 else 2]
         if self.stable and self._depth < MAXIMUM_DEPTH:
-            for row in _rows(name, heads):
-                found = matches(self, row.pattern, arguments)
-                if found is not None and (row.when is None or row.when(self, found)):
+            for matches, row in _rows(name, heads):
+                found: dict[str, int] = {}
+                if matches(self, arguments, found) and (row.when is None or row.when(self, found)):
                     self._depth += 1
                     try:
                         return self.instantiate(row.replacement, found)
@@ -265,6 +275,7 @@ class Value:
 
 def call(name: str, *arguments: Value | float) -> Value:
     """`name(arguments)`; at least one argument is a `Value`, numbers become constants."""
-    builder = next(argument.builder for argument in arguments if isinstance(argument, Value))
+    first = arguments[0]
+    builder = first.builder if isinstance(first, Value) else next(a.builder for a in arguments if isinstance(a, Value))
     numbers = [a.number if isinstance(a, Value) else builder.const(float(a)) for a in arguments]
     return Value(builder, builder.emit(name, *numbers))

@@ -12,7 +12,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import replace
-from functools import lru_cache
+from functools import cache, lru_cache
 
 from symact.program.adjoints import Adjoint, applied, divided, masked, scaled, summed
 from symact.program.builder import Emitter, Value, call
@@ -74,34 +74,53 @@ def _by_table(name: str) -> Row:
     """The derivative that the table of functions has, factor by factor: what is large may meet what is small first."""
 
     def row(g: Value, y: Value, a: Value) -> tuple[Value]:
-        program = derivative(name)
-        values = {0: a}
+        builder, operations = a.builder, derivative(name).operations
+        numbers = {0: a.number}
 
-        def value(number: int) -> Value:
-            if number not in values:
-                operation = program.operations[number - 1]
+        def value(number: int) -> int:
+            if number not in numbers:
+                operation = operations[number - 1]
                 if (operation.name, operation.arguments) == (name, (0,)):
-                    values[number] = y
+                    numbers[number] = y.number
                 elif operation.name == "const":
-                    values[number] = Value(a.builder, a.builder.const(operation.number))
+                    numbers[number] = builder.const(operation.number)
                 else:
-                    values[number] = call(operation.name, *map(value, operation.arguments))
-            return values[number]
+                    numbers[number] = builder.emit(
+                        operation.name, *[value(argument) for argument in operation.arguments]
+                    )
+            return numbers[number]
 
-        def times(factor: Value, number: int) -> Value:
-            operation = program.operations[number - 1]
-            match operation.name, operation.arguments:
-                case "mul", (first, second):
-                    return times(times(factor, first), second)
-                case "div", (first, second):
-                    return times(factor, first) / value(second)
-                case "neg", (inner,):
-                    return -times(factor, inner)
-            return factor * value(number)
-
-        return (times(g, program.output),)
+        product = g.number
+        for step, factor in _factors(name):
+            product = builder.emit(step, product) if factor is None else builder.emit(step, product, value(factor))
+        return (Value(builder, product),)
 
     return row
+
+
+@cache
+def _factors(name: str) -> tuple[tuple[str, int | None], ...]:
+    """The derivative of an instruction as what a gradient is multiplied with and divided by, one after another."""
+    program = derivative(name)
+    steps: list[tuple[str, int | None]] = []
+
+    def take(number: int) -> None:
+        operation = program.operations[number - 1]
+        match operation.name, operation.arguments:
+            case "mul", (first, second):
+                take(first)
+                take(second)
+            case "div", (first, second):
+                take(first)
+                steps.append(("div", second))
+            case "neg", (inner,):
+                take(inner)
+                steps.append(("neg", None))
+            case _:
+                steps.append(("mul", number))
+
+    take(program.output)
+    return tuple(steps)
 
 
 # (adjoint g of the result, result y, arguments) -> adjoints of the arguments, None for nothing. A function stands here

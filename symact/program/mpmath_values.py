@@ -16,8 +16,11 @@ from mpmath import mp, mpf
 from symact.program.program import Program
 
 _NAN, _INFINITY = mpf("nan"), mpf("inf")
+# The square of less is nothing beside 1 at the precision that is worked in.
+_TINY = mpf(2) ** -500
 # Beyond 2**_HUGE an argument of exp overflows every format there is.
 _HUGE = 220
+_MANY_FACTORS = mpf(2) ** 64
 # Beyond 2**_TURNS, outside every format, an angle is not reduced: that takes as many digits of pi as the angle has.
 _TURNS = 1100
 
@@ -66,6 +69,11 @@ def _real_power(base: Any, exponent: Any) -> Any:
         return mpf("inf")
     if base < 0 and exponent != mpmath.floor(exponent):
         return _NAN
+    if abs(exponent) > _MANY_FACTORS and base != 0:
+        # Repeated squaring takes milliseconds.
+        with mp.extraprec(_HUGE + 40):
+            size = exp(exponent * mpmath.log(abs(base)))
+        return -size if base < 0 and exponent % 2 == 1 else size
     return mpmath.power(base, exponent)
 
 
@@ -77,8 +85,10 @@ def _erfcx(x: Any) -> Any:
 
 
 def _scaled_bessel(order: int, x: Any) -> Any:
-    """`exp(-|x|) I_order(x)`; DLMF 10.40.1 for large arguments, where mpmath is slow."""
+    """`exp(-|x|) I_order(x)`, order 0 or 1; DLMF 10.40.1 for large arguments, where mpmath is slow as for tiny ones."""
     size = abs(x)
+    if size < _TINY:
+        return (x / 2 if order else 1) * mpmath.exp(-size)
     if size < 1000:
         return mpmath.besseli(order, x) * mpmath.exp(-size)
     total, term = mpf(1), mpf(1)
@@ -190,8 +200,12 @@ def _erfcx_grad(x: Any) -> Any:
 
 def fold(name: str, arguments: list[float]) -> float | None:
     """`name(arguments)` correctly rounded to float64, or None where it is not finite."""
-    if not all(map(math.isfinite, arguments)):
-        return None
+    return _folded(name, *arguments) if all(map(math.isfinite, arguments)) else None
+
+
+# Zeros of either sign are one key, and one number to mpmath.
+@lru_cache(maxsize=65536)
+def _folded(name: str, *arguments: float) -> float | None:
     with mp.workprec(120):
         found = float(MEANING[name](*map(mpf, arguments)))
     return found if math.isfinite(found) else None
@@ -199,6 +213,12 @@ def fold(name: str, arguments: list[float]) -> float | None:
 
 def at(program: Program, *inputs: float) -> list[float]:
     """The outputs of a Program at one point, every operation rounded to float64; NaN where one is not finite."""
+    values = values_at(program, *inputs)
+    return [values[output] if math.isfinite(values[output]) else math.nan for output in program.outputs]
+
+
+def values_at(program: Program, *inputs: float) -> list[float]:
+    """All values of a Program at one point, by value number, every operation rounded to float64."""
     values = list(inputs)
     for operation in program.operations:
         if operation.name == "const":
@@ -211,7 +231,7 @@ def at(program: Program, *inputs: float) -> list[float]:
             values.append(_PLAIN[operation.name](*arguments))
         else:
             values.append(value(operation.name, *arguments))
-    return [values[output] if math.isfinite(values[output]) else math.nan for output in program.outputs]
+    return values
 
 
 # What Python's floats compute as float64 does.
@@ -231,7 +251,6 @@ _PLAIN: dict[str, Callable[..., float]] = {
 }
 
 
-@lru_cache(maxsize=65536)
 def value(name: str, *arguments: float) -> float:
     """`name(arguments)` rounded to float64; NaN where it is not finite."""
     found = fold(name, list(arguments))

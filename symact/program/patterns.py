@@ -8,6 +8,7 @@ operations of the instruction set, `+ - * / **` are `add sub mul div pow`, and `
 from __future__ import annotations
 
 import ast
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 from typing import Protocol, TypeAlias
@@ -34,6 +35,8 @@ class Pattern:
 
 
 Term: TypeAlias = Pattern | str | float
+# (values, arguments of an operation, variable -> value, which is added to) -> whether they match
+Matcher: TypeAlias = Callable[["Values", tuple[int, ...], dict[str, int]], bool]
 
 
 class Values(Protocol):
@@ -85,51 +88,61 @@ def _read(node: ast.expr) -> Term:
     raise ValueError(f"no pattern: {ast.unparse(node)}")
 
 
-def matches(values: Values, wanted: Pattern, arguments: tuple[int, ...]) -> dict[str, int] | None:
-    """What the variables of `wanted` stand for, given that its arguments are these; None where they do not match."""
-    found: dict[str, int] = {}
-    return found if _match_arguments(values, wanted, arguments, found) else None
+@cache
+def matcher(wanted: Pattern) -> Matcher:
+    """What tells whether the arguments of an operation are those of a pattern, and which values its variables are."""
+    tests = [_test(term) for term in wanted.arguments]
+    if len(tests) == 1:
+        (only,) = tests
+        return lambda values, arguments, found: only(values, arguments[0], found)
+    if len(tests) == 3:
+        return lambda values, arguments, found: all(
+            test(values, argument, found) for test, argument in zip(tests, arguments, strict=True)
+        )
+    first, second = tests
+
+    def in_order(values: Values, arguments: tuple[int, ...], found: dict[str, int]) -> bool:
+        return first(values, arguments[0], found) and second(values, arguments[1], found)
+
+    def in_any_order(values: Values, arguments: tuple[int, ...], found: dict[str, int]) -> bool:
+        before = found.copy()
+        if first(values, arguments[0], found) and second(values, arguments[1], found):
+            return True
+        found.clear()
+        found.update(before)
+        return first(values, arguments[1], found) and second(values, arguments[0], found)
+
+    return in_any_order if wanted.commutative else in_order
 
 
-def _match_arguments(values: Values, wanted: Pattern, arguments: tuple[int, ...], found: dict[str, int]) -> bool:
-    terms = wanted.arguments
-    if len(terms) == 1:
-        return _match(values, terms[0], arguments[0], found)
-    if len(terms) == 3:
-        return all(_match(values, term, a, found) for term, a in zip(terms, arguments, strict=True))
-    first, second = arguments
-    if not wanted.commutative:
-        return _match(values, terms[0], first, found) and _match(values, terms[1], second, found)
-    before = found.copy()
-    if _match(values, terms[0], first, found) and _match(values, terms[1], second, found):
-        return True
-    found.clear()
-    found.update(before)
-    return _match(values, terms[0], second, found) and _match(values, terms[1], first, found)
+def _test(wanted: Term) -> Callable[[Values, int, dict[str, int]], bool]:
+    """The same of one argument."""
+    if isinstance(wanted, str):
+        return _constant(wanted) if wanted in CONSTANTS else lambda _, n, found: found.setdefault(wanted, n) == n
+    if isinstance(wanted, float):
+        return lambda values, number, _: values.number(number) == wanted
+    matches, name = matcher(wanted), wanted.name
 
-
-def _match(values: Values, wanted: Term, number: int, found: dict[str, int]) -> bool:
-    if type(wanted) is str:
-        if wanted in CONSTANTS and values.number(number) is None:
+    def operation(values: Values, number: int, found: dict[str, int]) -> bool:
+        defined = values.operation(number)
+        if defined is None:
             return False
-        return found.setdefault(wanted, number) == number
-    operation = values.operation(number)
-    if operation is None:
-        return False
-    if type(wanted) is float:
-        return operation.name == "const" and operation.value == wanted
-    assert isinstance(wanted, Pattern)
-    if operation.name != wanted.name:
-        return wanted.name == "neg" and operation.name == "mul" and _match_negated(values, wanted, number, found)
-    return _match_arguments(values, wanted, operation.arguments, found)
+        if defined.name == name:
+            return matches(values, defined.arguments, found)
+        return name == "neg" and defined.name == "mul" and negated(values, number, found)
+
+    def negated(values: Values, number: int, found: dict[str, int]) -> bool:
+        """Whether `-2*w` is meant by `-u`: Programs keep signs in constant factors."""
+        minus = values.negated_product(number)
+        if minus is None:
+            return False
+        opposite, negative = minus
+        inner = wanted.arguments[0]
+        bound = isinstance(inner, str) and inner in found
+        return (bound or negative) and matches(values, (opposite,), found)
+
+    return operation
 
 
-def _match_negated(values: Values, wanted: Pattern, number: int, found: dict[str, int]) -> bool:
-    """Whether `-2*w` is meant by `-u`: Programs keep signs in constant factors."""
-    inner = wanted.arguments[0]
-    negated = values.negated_product(number)
-    if negated is None:
-        return False
-    opposite, negative = negated
-    bound = isinstance(inner, str) and inner in found
-    return (bound or negative) and _match(values, inner, opposite, found)
+def _constant(name: str) -> Callable[[Values, int, dict[str, int]], bool]:
+    return lambda values, n, found: values.number(n) is not None and found.setdefault(name, n) == n

@@ -12,18 +12,17 @@ only; `expand` makes it of the former.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from functools import cached_property
-from typing import TypeAlias
+from functools import cached_property, lru_cache
+from typing import NamedTuple, TypeAlias
 
 import sympy
 
-from symact.program.instructions import EXACT, INSTRUCTIONS, MACROS
+from symact.program.instructions import EXACT, INSTRUCTIONS
 
 Constant: TypeAlias = "float | int | sympy.Expr"
 
 
-@dataclass(frozen=True)
-class Operation:
+class Operation(NamedTuple):
     """One step: `value = name(arguments)`.
 
     Attributes:
@@ -37,10 +36,16 @@ class Operation:
     arguments: tuple[int, ...] = ()
     value: Constant = 0.0
 
-    @cached_property
+    @property
     def number(self) -> float:
         """The number of a constant in float64."""
-        return float(self.value)
+        value = self.value
+        return value if type(value) is float else _number(value)
+
+
+@lru_cache(maxsize=65536)
+def _number(value: Constant) -> float:
+    return float(value)
 
 
 @dataclass(frozen=True)
@@ -137,15 +142,18 @@ def verify(program: Program, exact: bool = False) -> Program:
             is not defined yet, or a constant that is not a float (not an exact number in an exact Program).
     """
     defined = len(program.inputs)
+    rows = EXACT if exact else INSTRUCTIONS
     for operation in program.operations:
-        row = EXACT.get(operation.name)
-        if row is None or (not exact and operation.name in MACROS):
-            raise ValueError(f"%{defined}: unknown operation {operation.name!r}")
-        if len(operation.arguments) != row.arity:
-            raise ValueError(f"%{defined}: {operation.name} takes {row.arity} arguments")
-        if any(not 0 <= argument < defined for argument in operation.arguments):
-            raise ValueError(f"%{defined}: {operation.name} reads a value that is not defined yet")
-        if operation.name == "const" and not isinstance(operation.value, sympy.Expr if exact else float):
+        name, arguments = operation.name, operation.arguments
+        row = rows.get(name)
+        if row is None:
+            raise ValueError(f"%{defined}: unknown operation {name!r}")
+        if len(arguments) != row.arity:
+            raise ValueError(f"%{defined}: {name} takes {row.arity} arguments")
+        for argument in arguments:
+            if not 0 <= argument < defined:
+                raise ValueError(f"%{defined}: {name} reads a value that is not defined yet")
+        if name == "const" and not isinstance(operation.value, sympy.Expr if exact else float):
             wanted = "an exact number" if exact else "a float"
             raise ValueError(f"%{defined}: a constant is {wanted}, not {operation.value!r}")
         defined += 1

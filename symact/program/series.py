@@ -30,6 +30,18 @@ class NoSeriesError(ArithmeticError):
     """The function is not analytic at this side of 0."""
 
 
+def _remembered(row: Callable[..., Series]) -> Callable[..., Series]:
+    """The same function of series, which keeps what it found: derivatives ask for what values have asked for."""
+
+    @lru_cache(maxsize=2048)
+    def kept(*contents: bytes) -> Series:
+        found = row(*map(np.frombuffer, contents))
+        found.flags.writeable = False
+        return found
+
+    return lambda *arguments: kept(*[argument.tobytes() for argument in arguments])
+
+
 def _constant(value: float) -> Series:
     result = np.zeros(TERMS)
     result[0] = value
@@ -63,13 +75,17 @@ def _divide(a: Series, b: Series) -> Series:
     return _ratio(np.append(a[shift:], np.zeros(shift)), np.append(b[shift:], np.zeros(shift)))
 
 
+@_remembered
 def _ratio(a: Series, b: Series) -> Series:
     """The quotient where `b[0]` is not 0."""
     # Lists: the series are short, and each step needs the one before.
     quotient: list[float] = []
     first, *others = b.tolist()
+    while others and others[-1] == 0.0:
+        others.pop()
+    backwards, count = others[::-1], len(others)
     for k, top in enumerate(a.tolist()):
-        parts = list(map(mul, quotient, others[:k][::-1]))
+        parts = list(map(mul, quotient[max(k - count, 0) :], backwards[max(count - k, 0) :]))
         rest = top - sum(parts)
         quotient.append(0.0 if abs(rest) <= _ROUNDING * (abs(top) + sum(map(abs, parts))) else rest / first)
     return np.array(quotient)
@@ -91,6 +107,7 @@ def _number(name: str, x: float) -> float:
     return value
 
 
+@_remembered
 def _exp(u: Series) -> Series:
     """y' = y*u'."""
     slope, y = _derivative(u), np.zeros(TERMS)
@@ -100,24 +117,27 @@ def _exp(u: Series) -> Series:
     return y
 
 
-def _sine_and_cosine(u: Series, sign: float, even: str, odd: str) -> tuple[Series, Series]:
+def _sine_and_cosine(u: Series, sign: float, even: str, odd: str) -> Series:
     """s' = c*u' and c' = sign*s*u', for circular and hyperbolic functions."""
     slope, s, c = _derivative(u), np.zeros(TERMS), np.zeros(TERMS)
     s[0], c[0] = _number(odd, float(u[0])), _number(even, float(u[0]))
     for k in range(1, TERMS):
         backwards = slope[k - 1 :: -1][:k]
         s[k], c[k] = (c[:k] * backwards).sum() / k, sign * (s[:k] * backwards).sum() / k
-    return s, c
+    return np.stack([s, c])
 
 
-def _circular(u: Series) -> tuple[Series, Series]:
+@_remembered
+def _circular(u: Series) -> Series:
     return _sine_and_cosine(u, -1.0, "cos", "sin")
 
 
-def _hyperbolic(u: Series) -> tuple[Series, Series]:
+@_remembered
+def _hyperbolic(u: Series) -> Series:
     return _sine_and_cosine(u, 1.0, "cosh", "sinh")
 
 
+@_remembered
 def _sqrt(u: Series) -> Series:
     order = leading(u)
     if order % 2 or (order < TERMS and u[order] < 0):
@@ -168,7 +188,7 @@ def _bessel(order: int) -> Callable[[Series], Series]:
     return row
 
 
-_I0, _I1 = _bessel(0), _bessel(1)
+_I0, _I1 = _remembered(_bessel(0)), _remembered(_bessel(1))
 _PEAK = 2.0 / math.sqrt(math.pi)
 
 # Functions of one argument that are analytic where they are defined: those that others are made of, and helpers.

@@ -9,14 +9,14 @@ Program at the edge of the interval.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
 
 from symact.program.builder import Emitter, Value, call
-from symact.program.mpmath_values import at
-from symact.program.program import Program
+from symact.program.mpmath_values import at, values_at
+from symact.program.program import Operation, Program
 from symact.program.series import POLES, TERMS, NoSeriesError, Series, Side, leading, padded
 
 # Terms that are used: quotients lose some at the end.
@@ -30,27 +30,29 @@ def _run(program: Program, rows: Side) -> list[Series]:
     """The series of the outputs at `grad` 1; a value that has none may stand in a branch that is not taken."""
     values: list[Series | None] = [padded(np.append([0.0, 1.0], np.zeros(TERMS - 2)))]
     values += [rows.constant(1.0) for _ in program.inputs[1:]]
-    for operation in program.operations:
-        if operation.name == "const":
-            values.append(rows.constant(operation.number))
-            continue
-        condition = values[operation.arguments[0]]
-        if operation.name == "where" and condition is not None:
-            values.append(values[operation.arguments[1 if condition[POLES] != 0 else 2]])
-            continue
-        arguments = [a for a in (values[number] for number in operation.arguments) if a is not None]
-        try:
-            if len(arguments) < len(operation.arguments):
-                raise NoSeriesError
-            with np.errstate(all="ignore"):
-                found = rows(operation.name, *arguments)
-            values.append(found if np.isfinite(found).all() else None)
-        except NoSeriesError:
-            values.append(None)
+    with np.errstate(all="ignore"):
+        for operation in program.operations:
+            values.append(_value(operation, values, rows))
     outputs = [values[output] for output in program.outputs]
     if any(output is None for output in outputs):
         raise NoSeriesError
     return [output for output in outputs if output is not None]
+
+
+def _value(operation: Operation, values: list[Series | None], rows: Side) -> Series | None:
+    if operation.name == "const":
+        return rows.constant(operation.number)
+    condition = values[operation.arguments[0]]
+    if operation.name == "where" and condition is not None:
+        return values[operation.arguments[1 if condition[POLES] != 0 else 2]]
+    arguments = [a for a in [values[number] for number in operation.arguments] if a is not None]
+    if len(arguments) < len(operation.arguments):
+        return None
+    try:
+        found = rows(operation.name, *arguments)
+    except NoSeriesError:
+        return None
+    return found if np.isfinite(found).all() else None
 
 
 def _quotients(program: Program) -> bool:
@@ -59,12 +61,9 @@ def _quotients(program: Program) -> bool:
     below = {o.arguments[1] for o in program.operations if o.name == "div"} - constant
     if not below:
         return False
-    divisors = replace(program, outputs=tuple(below))
-    return not all(
-        _VANISHING < abs(divisor) < math.inf
-        for x in (_NEXT_TO_ZERO, -_NEXT_TO_ZERO)
-        for divisor in at(divisors, x, *[1.0] * (len(program.inputs) - 1))
-    )
+    ones = [1.0] * (len(program.inputs) - 1)
+    near = [values_at(program, x, *ones) for x in (_NEXT_TO_ZERO, -_NEXT_TO_ZERO)]
+    return not all(_VANISHING < abs(values[divisor]) < math.inf for values in near for divisor in below)
 
 
 # What is 0 at 0 is far below the former at the latter.

@@ -8,6 +8,7 @@ address is handed over.
 from __future__ import annotations
 
 import ctypes
+import itertools
 import math
 import struct
 import threading
@@ -49,6 +50,10 @@ _LOOKUPS = 40_000
 _lookup_fields = struct.Struct("7q").pack
 
 
+# Three arguments stand in the code of every operation.
+_NO_MORE = ((0, 0, 0), (0, 0), (0,), ())
+
+
 @lru_cache(maxsize=1)
 def _operations() -> dict[str, int]:
     """Operation -> its number in the library; operations that the library does not know are left out."""
@@ -60,16 +65,12 @@ def _operations() -> dict[str, int]:
 def _encode(library: ctypes.CDLL, program: Program) -> int | None:
     """The library's handle of a Program, or None where it cannot run it."""
     numbers = _operations()
-    code, values = array("i"), array("d")
-    padding = ((0, 0, 0), (0, 0), (0,), ())
     try:
-        for operation in program.operations:
-            code.append(numbers[operation.name])
-            code.extend(operation.arguments)
-            code.extend(padding[len(operation.arguments)])
-            values.append(operation.value)
+        rows = [(numbers[name], *arguments, *_NO_MORE[len(arguments)]) for name, arguments, _ in program.operations]
     except KeyError:
         return None
+    code = array("i", itertools.chain.from_iterable(rows))
+    values = array("d", [value for _, _, value in program.operations])
     outputs = array("i", program.outputs)
     addresses = [buffer.buffer_info()[0] for buffer in (code, values, outputs)]
     handle: int | None = library.symact_compile(
