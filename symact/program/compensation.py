@@ -25,13 +25,17 @@ _CIRCULAR = frozenset(("sin", "cos", "tan", "sinc", "sinc_grad"))
 _BOUND = 1e30
 
 
-@lru_cache(maxsize=8192)
 def compensated(program: Program, double: bool) -> Program:
     """The same function for float64, or else for float32, with its angles in two words; the same object without any."""
     if not any(operation.name in _CIRCULAR for operation in program.operations):
         return program
+    return _in_two_words(program, double) or program
+
+
+@lru_cache(maxsize=8192)
+def _in_two_words(program: Program, double: bool) -> Program | None:
     compensation = _Compensation(program, double)
-    return compensation.result() if compensation.used else program
+    return compensation.result() if compensation.used else None
 
 
 class _Compensation:
