@@ -10,14 +10,16 @@ from __future__ import annotations
 import re
 from collections import Counter, defaultdict
 from collections.abc import Iterator
+from fractions import Fraction
 from pathlib import Path
 
+from symact.catalog.checks import CITATION, FORMULA
 from symact.catalog.index import Class, Index, age, index, make, write
 from symact.catalog.left_out import LEFT_OUT
 from symact.catalog.rows import VOCABULARY
 from symact.equivalence.index.function_index import FunctionIndex
 from symact.expr.operators import Parameter, Vocabulary
-from symact.expr.published import published
+from symact.expr.published import GATE, Published, gates, published
 from symact.expr.tree import parse
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -37,21 +39,22 @@ def _page(known: Index) -> Iterator[str]:
     yield "# The atlas of published activation functions"
     yield ""
     yield (
-        f"{len(rows)} functions of one real number, as `symact atlas` lists them. At their default parameters they are "
-        f"{len(classes)} different functions; up to an affine map, {len(classes) - len(maps)}. "
-        "`symact identify EXPRESSION` says which of them an expression is."
+        f"{len(rows)} functions of one real number and {len(gates())} gates, functions of two, as `symact atlas` lists "
+        f"them. At their default parameters the former are {len(classes)} different functions; up to an affine map, "
+        f"{len(classes) - len(maps)}. `symact identify EXPRESSION` says which of them an expression is, "
+        "`symact atlas NAME` all that is known of one. "
+        "This page is made by `python tools/atlas.py` from `symact/catalog/data`."
     )
     yield ""
     yield (
-        "This page is made by `python tools/atlas.py` from `symact/catalog/data`. A row's source is the paper or "
-        "library that defines the function, or the survey that lists it (arXiv:2402.09092, whose references lead on). "
-        "Formulas were compared with the libraries that have them; most citations come from those libraries and the "
-        "survey, and were not checked against the papers. "
-        "A year that is left out is not known to us; where the survey is the source it is 2023 or earlier. "
-        "Functions are compared on [-30, 30] by the rules of "
-        "[identity.md](identity.md)."
+        "Functions are compared on [-30, 30] by the rules of [identity.md](identity.md): two that differ at single "
+        "points alone, such as a branch at 0 that is written with `>` or with `>=`, are the same; what `proved` says "
+        "holds beyond the interval, too, in the tails; the other kinds of evidence say nothing about them."
     )
     yield ""
+    yield "## How rows were checked"
+    yield ""
+    yield from _checks([*rows.values(), *gates().values()])
     yield "## One function under several names"
     yield ""
     yield (
@@ -94,23 +97,33 @@ def _page(known: Index) -> Iterator[str]:
         yield f"| {classes[base].first.cited} | {shown} |"
     yield ""
     yield "## All functions"
-    for family, count in Counter(row.family for row in rows.values()).items():
+    yield ""
+    yield (
+        "*Compared* and *citation* are the words of the tables above. A year is that of first publication; where it is "
+        "not known to us there is none, and what the survey lists was published by 2023."
+    )
+    families_of_one = Counter(row.family for row in rows.values())
+    for family, count in [*families_of_one.items(), (GATE, len(gates()))]:
         yield ""
         yield f"### {family.capitalize()} ({count})"
         yield ""
-        yield "| name in formulas | function | formula | source |"
-        yield "|---|---|---|---|"
-        for row in rows.values():
+        yield "| name in formulas | function | formula | source | compared | citation |"
+        yield "|---|---|---|---|---|---|"
+        for row in (*rows.values(), *gates().values()):
             if row.family == family:
-                at = ", ".join(f"{s.name} = {s.default}" for s in row.settings)
+                at = ", ".join(f"{s.name} = {_shown(s.default)}" for s in row.settings)
                 formula = f"`{row.formula}`" + (f", {at}" if at else "")
-                yield f"| `atlas.{row.key}` | {row.cited} | {formula} | {_link(row.source)} |"
+                name = f"`atlas.{row.key}`" if family != GATE else f"`{row.key}`"
+                said = f"{', '.join(row.checked) or '-'} | {row.citation or '-'}"
+                yield f"| {name} | {row.cited} | {formula} | {_link(row.source)} | {said} |"
     yield ""
-    yield "## Where another library departs from the source"
+    yield "## Where a library or the survey departs from the function"
     yield ""
     for row in rows.values():
         if row.differs:
             yield f"* {row.name} (`{row.reference}`): {row.differs}."
+        elif "survey prints" in row.note:
+            yield f"* {row.name}: {row.note}."
     yield ""
     yield "## Left out"
     yield ""
@@ -118,6 +131,37 @@ def _page(known: Index) -> Iterator[str]:
     yield "|---|---|---|"
     for name, (reason, source) in LEFT_OUT.items():
         yield f"| {name} | {reason} | {_link(source)} |"
+
+
+def _checks(rows: list[Published]) -> Iterator[str]:
+    """The two tables of what was checked, with counts."""
+    compared, cited = sum(bool(row.checked) for row in rows), sum(bool(row.citation) for row in rows)
+    several = sum(len(row.checked) > 1 for row in rows)
+    yield (
+        f"No paper was read in full. Of {len(rows)} formulas {compared} were compared with something outside this "
+        f"project, {several} of them with more than one; {len(rows) - compared} were not and are marked `-`. Of the "
+        f"citations something was seen for {cited}. The survey is Kunc and Klema 2024, arXiv:2402.09092; the libraries "
+        "that follow it have errors of their own, of which those that were found are listed below."
+    )
+    yield ""
+    yield "| compared | with | rows |"
+    yield "|---|---|---|"
+    for key, said in FORMULA.items():
+        yield f"| {key} | {said} | {sum(key in row.checked for row in rows)} |"
+    yield f"| - | nothing | {len(rows) - compared} |"
+    yield ""
+    yield "| citation | what was seen | rows |"
+    yield "|---|---|---|"
+    for key, said in CITATION.items():
+        yield f"| {key} | {said} | {sum(key == row.citation for row in rows)} |"
+    yield f"| - | nothing | {len(rows) - cited} |"
+    yield ""
+
+
+def _shown(value: Fraction) -> str:
+    """A default as people write it: `0.000001`, not `1/1000000`; a fraction where decimals do not end."""
+    decimal = f"{float(value):.17g}" if value.denominator == 1 else f"{float(value)!r}"
+    return decimal if Fraction(decimal) == value else str(value)
 
 
 def _mapped(found: Class, base: str) -> str:

@@ -23,7 +23,6 @@ from symact.catalog.rows import VOCABULARY, expression_of
 from symact.equivalence.engine.classes import EVIDENCE
 from symact.equivalence.index.function_index import FunctionIndex
 from symact.expr.published import FOLDER, Published, published
-from symact.expr.published import files as table_files
 
 PATH = FOLDER / "index.npz"
 # Of what is stored here, beside the rows.
@@ -131,10 +130,10 @@ def _simplicity(keys: list[str]) -> tuple[bool, int]:
 
 
 def digest() -> str:
-    """SHA-256 of the files of the table, in hexadecimal."""
+    """SHA-256 of what the index depends on in the rows of the table, in hexadecimal."""
     content = hashlib.sha256(_VERSION.encode())
-    for path in table_files():
-        content.update(path.name.encode() + b"\0" + path.read_bytes().replace(b"\r\n", b"\n"))
+    for row in published().values():
+        content.update(repr((row.key, row.formula, row.settings, row.year, row.source)).encode())
     return content.hexdigest()
 
 

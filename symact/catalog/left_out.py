@@ -1,9 +1,11 @@
-"""What was published and is not in the table, each with the reason: it is no function of one real number."""
+"""What was published and is not in the table, each with the reason.
+
+Most are no functions of one real number; of some the formula could not be seen.
+"""
 
 from __future__ import annotations
 
 _SURVEY = "arXiv:2402.09092"
-_TWO = "two inputs"
 _ALL = "looks at all inputs of a layer or channel"
 _CHANCE = "random while training, without one agreed mean"
 _SUM = "a sum of any number of terms, chosen by the user"
@@ -11,13 +13,6 @@ _LAYER = "a small network or layer of its own"
 
 # Name -> (reason, source).
 LEFT_OUT: dict[str, tuple[str, str]] = {
-    "GLU": (_TWO, "arXiv:1612.08083"),
-    "GTU": (_TWO, "arXiv:1606.05328"),
-    "ReGLU": (_TWO, "arXiv:2002.05202"),
-    "GEGLU": (_TWO, "arXiv:2002.05202"),
-    "SwiGLU": (_TWO, "arXiv:2002.05202"),
-    "DualReLU": (_TWO, "arXiv:1707.08214"),
-    "DualELU": (_TWO, _SURVEY),
     "OPLU": ("sorts pairs of inputs", "arXiv:1604.02313"),
     "CReLU": ("two outputs", "arXiv:1603.05201"),
     "NCReLU": ("two outputs", _SURVEY),
@@ -47,6 +42,17 @@ LEFT_OUT: dict[str, tuple[str, str]] = {
     "Adaptive blending unit": (_SUM, "arXiv:1806.10064"),
     "Fourier, Chebyshev, Legendre and Hermite series": (_SUM, _SURVEY),
     "Look-up table unit": (_SUM, _SURVEY),
+    "Catalytic activation function (CatAF)": ("mixes any function with the identity; no one function", _SURVEY),
+    "Modified Weibull function (MWF)": ("undefined for negative numbers at most of its exponents", _SURVEY),
+    "Saha-Bora activation function (SBAF)": ("defined between 0 and 1 alone", _SURVEY),
+    "Polynomial universal activation (PUAF)": ("its powers are undefined for negative numbers", _SURVEY),
+    "s+2, s+2L, ELUs+2, ELUs+2L": ("the formula was not at hand", _SURVEY),
+    "P-E2-ReLU-1, MishPlus": ("the formula was not at hand", _SURVEY),
+    "RePSU, SAAAF, KDAC": ("the formula was not at hand", _SURVEY),
+    "PowLU": ("the value of its parameter was not at hand", "arXiv:2605.25704"),
+    "Interpolating splines (SAF)": (_SUM, _SURVEY),
+    "PWLU, MTLU, CPN": (_SUM, "arXiv:2104.03693"),
+    "PolyNorm": (_ALL, "arXiv:2411.03884"),
     "Network in network": (_LAYER, "arXiv:1312.4400"),
     "B-spline edges (KAN)": (_SUM, "arXiv:2404.19756"),
     "Fractional ELU, SiLU, GELU": ("series of a fractional derivative, cut off at any length", _SURVEY),

@@ -18,6 +18,7 @@ from symact.arrays import Array
 from symact.catalog.affine import affine, apart
 from symact.catalog.curves import NORMAL, bending, curves, distances
 from symact.catalog.families import fitted
+from symact.catalog.gates import near_gates, same_gate
 from symact.catalog.index import Class, age, index
 from symact.catalog.rows import VOCABULARY, expression_of
 from symact.equivalence.engine.classes import EVIDENCE
@@ -25,7 +26,7 @@ from symact.equivalence.index.function_index import FunctionIndex
 from symact.expr.formula_text import formula_text
 from symact.expr.operators import Vocabulary
 from symact.expr.published import Published, published
-from symact.expr.tree import Expr, of_x_alone, parse
+from symact.expr.tree import Expr, parse
 
 # Curves this near may be one function; the engine decides. Of the others so many are named, and so many fitted.
 _SAME, _NEAREST, _FITTED = 1e-6, 5, 100
@@ -39,7 +40,8 @@ class Match:
         row: of the table.
         kind: `exact`, `affine` or `near`.
         settings: values of its parameters for which that holds, as formula text.
-        form: the expression in terms of the row, `2*atlas.sigmoid(2*x) - 1`; "" where it is near only.
+        form: the expression in terms of the row, `2*atlas.sigmoid(2*x) - 1`; "" where a function of one number is near
+            only; of a gate its name with its inputs in order, `swiglu(g, x)`.
         evidence: `proved`, `certified` or `numeric`; of an affine map `exact` (the engine decided) or `numeric`.
         distance: root mean square difference on a standard normal sample; 0 unless it is near.
     """
@@ -77,13 +79,15 @@ class Match:
 def identify(expression: Expr | str, grammar: Vocabulary | None = None) -> list[Match]:
     """The published functions that an expression is, or else is near to; best first.
 
-    Learnable parameters are taken at their initial values.
+    Learnable parameters are taken at their initial values. Of a function of `x` and `g` the gates are compared.
 
     Raises:
         FormulaError: the expression cannot be read.
     """
     given = parse(expression, grammar) if isinstance(expression, str) else expression
-    expr = _fixed(of_x_alone(given, "the catalogue"))
+    expr = _fixed(given)
+    if len(expr.inputs) > 1:
+        return [*_gates(expr)]
     values = curves([expr], NORMAL)[0]
     exact = [*_exact(expr, values)]
     same = {match.row.key for match in exact}
@@ -97,11 +101,16 @@ def identify(expression: Expr | str, grammar: Vocabulary | None = None) -> list[
 
 def name_of(expression: Expr) -> Published | None:
     """The row that was published first of those that an expression is exactly, or None. Without parameters only."""
-    return None if expression.parameters or len(expression.inputs) > 1 else _name_of(expression)
+    if expression.parameters:
+        return None
+    return _name_of(expression)
 
 
 @cache
 def _name_of(expr: Expr) -> Published | None:
+    if len(expr.inputs) > 1:
+        same = same_gate(expr)
+        return None if same is None else same[0]
     found = _class_of(expr, curves([expr], NORMAL)[0])
     return None if found is None else found[0].first
 
@@ -157,6 +166,17 @@ def _affine(expr: Expr) -> Iterator[Match]:
             settings = {name: str(value) for name, value in row.defaults.items()}
             yield Match(row, "affine", settings, made.form(f"atlas.{row.key}"), made.evidence)
             return
+
+
+def _gates(expr: Expr) -> Iterator[Match]:
+    """The gate that it is, or the nearest ones."""
+    same = same_gate(expr)
+    if same is not None:
+        row, form, evidence = same
+        yield Match(row, "exact", {}, form, evidence)
+        return
+    for away, row, form in near_gates(expr)[:_NEAREST]:
+        yield Match(row, "near", {}, form, "numeric", away)
 
 
 def _near(values: Array) -> Iterator[Match]:

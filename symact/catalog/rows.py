@@ -13,7 +13,7 @@ import sympy
 from symact.errors import InputError
 from symact.expr.formula_text import formula_text
 from symact.expr.operators import Parameter, Vocabulary
-from symact.expr.published import Published, Setting, find_published, published
+from symact.expr.published import Published, Setting, find_gate, find_published, published
 from symact.expr.tree import Expr, parse
 
 INTERVAL = (-30.0, 30.0)
@@ -21,12 +21,12 @@ VOCABULARY = Vocabulary(name="atlas", interval=INTERVAL)
 
 
 def row_of(name: str) -> Published:
-    """The row of a key, a name or an alias.
+    """The row of a key, a name or an alias; gates come last.
 
     Raises:
         InputError: no published function, or more than one, is called so.
     """
-    row = find_published(name)
+    row = find_published(name) or find_gate(name)
     if row is None:
         raise InputError(f"no published function is called {name!r}; `symact atlas --find TEXT` searches")
     return row

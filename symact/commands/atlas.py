@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from symact.catalog.checks import citation_check, formula_check
 from symact.errors import InputError
-from symact.expr.published import Published, published
+from symact.expr.published import GATE, Published, gates, published
 from symact.report import console
 
 _KINDS = {
@@ -13,6 +14,7 @@ _KINDS = {
     "affine": "an affine map of",
     "near": "no published function; nearest on a standard normal sample",
 }
+_OF_GATES = "function of two inputs; in symact.Gate as the formula, in the grammar `gates` by name"
 _WIDTH = 80
 
 
@@ -36,6 +38,8 @@ def show_matches(expression: str, grammar: str | None, as_json: bool) -> None:
             console.say(_KINDS[kind := match.kind])
         at = ", ".join(f"{name} = {value}" for name, value in match.settings.items())
         said = match.form if kind == "affine" else f"RMS {match.distance:.2g}" if kind == "near" else at
+        if match.row.family == GATE:
+            said = ", ".join(filter(None, (match.form, said)))
         lines = [f"  {match.row.cited}", f"      {match.row.source}"]
         lines[0] += f": {said}" if said else ""
         if kind == "affine":
@@ -51,15 +55,16 @@ def show_list(family: str | None, year: str | None, find: str | None, as_json: b
     Raises:
         InputError: there is no such family, or `year` is none.
     """
-    rows = [row for row in published().values() if _wanted(row, family, _years(year), find)]
-    families = sorted({row.family for row in published().values()})
+    known = [*published().values(), *gates().values()]
+    rows = [row for row in known if _wanted(row, family, _years(year), find)]
+    families = sorted({row.family for row in known})
     if family is not None and family not in families:
         raise InputError(f"--family {family}: there are {', '.join(families)}")
     if as_json:
         console.document({"functions": [_document(row) for row in rows]})
         return
     console.listing([(row.key, str(row.year or ""), row.formula) for row in rows], ("name", "year", "formula"), _WIDTH)
-    console.say(f"{len(rows)} of {len(published())} published functions; `symact atlas NAME` says more of one")
+    console.say(f"{len(rows)} of {len(known)} published functions; `symact atlas NAME` says more of one")
 
 
 def show_one(name: str, as_json: bool) -> None:
@@ -68,22 +73,16 @@ def show_one(name: str, as_json: bool) -> None:
     Raises:
         InputError: none is called so.
     """
-    from symact.catalog.index import index
     from symact.catalog.rows import row_of
 
-    row, known = row_of(name), index()
-    number = known.class_of(row.key)
-    found = known.classes[number]
-    base = known.classes[found.base]
-    mapped = [c.first.key for n, c in enumerate(known.classes) if c.base == found.base and n != number]
-    others = [key for key in found.keys if key != row.key]
-    form = "" if found.map is None else found.map.form(base.first.key)
+    row = row_of(name)
+    relatives = _relatives(row) if row.family != GATE else {"same": [], "affine": [], "map": ""}
     if as_json:
-        console.document({**_document(row), "same": others, "affine": mapped, "map": form})
+        console.document({**_document(row), **relatives})
         return
     settings = [f"{s.name} = {s.default} [{s.low:g}, {s.high:g}]" for s in row.settings]
     facts = {
-        "in formulas": f"atlas.{row.key}(x)",
+        "in formulas": f"atlas.{row.key}(x)" if row.family != GATE else _OF_GATES,
         "formula": row.formula,
         "parameters": "; ".join(settings) + (" (trained)" if row.trained else ""),
         "year": row.year,
@@ -91,17 +90,33 @@ def show_one(name: str, as_json: bool) -> None:
         "source": row.source,
         "also called": ", ".join(row.aliases),
         "family": row.family,
-        "same function": ", ".join(others),
-        "affine map": form,
-        "affine maps": ", ".join(mapped),
+        "same function": ", ".join(relatives["same"]),
+        "affine map": relatives["map"],
+        "affine maps": ", ".join(relatives["affine"]),
         "computed by": row.reference,
         "differs": row.differs,
         "note": row.note,
+        "compared with": formula_check(row),
+        "citation": citation_check(row),
     }
     console.say(row.cited)
     for fact, said in facts.items():
         for at, part in enumerate(console.folded(str(said or ""), _WIDTH - 16).split("\n") if said else ()):
             console.say(f"  {fact if at == 0 else '':<13} {part}")
+
+
+def _relatives(row: Published) -> dict[str, Any]:
+    """Keys of the same function and of its affine maps, and how it is a map of the simplest of these."""
+    from symact.catalog.index import index
+
+    known = index()
+    number = known.class_of(row.key)
+    found = known.classes[number]
+    base = known.classes[found.base]
+    mapped = [c.first.key for n, c in enumerate(known.classes) if c.base == found.base and n != number]
+    others = [key for key in found.keys if key != row.key]
+    form = "" if found.map is None else found.map.form(base.first.key)
+    return {"same": others, "affine": mapped, "map": form}
 
 
 def _wanted(row: Published, family: str | None, years: tuple[int, int] | None, find: str | None) -> bool:
@@ -135,4 +150,6 @@ def _document(row: Published) -> dict[str, Any]:
         "source": row.source,
         "family": row.family,
         "note": row.note,
+        "formula_checked": [*row.checked],
+        "citation_checked": row.citation,
     }

@@ -1,6 +1,7 @@
 """The table of published activation functions: one row each, as the files in `symact/catalog/data` say it.
 
-In: those files, TOML, one a family. Out: `published()`, key -> `Published`: name, formula, parameters, year and source.
+In: those files, TOML, one a family. Out: `published()`, key -> `Published`: name, formula, parameters, year and source;
+and `gates()`, the same for functions of two inputs.
 It is to formulas what `functions` is: `atlas.serf(x)` means the row `serf` at the default values of its parameters.
 What may be said of a function (which others it equals, what it is near to) is the room `catalog`.
 """
@@ -18,6 +19,7 @@ from typing import Any
 from symact.expr.spelling import spellings
 
 PREFIX = "atlas"
+GATE = "gate"
 FOLDER = Path(__file__).resolve().parents[1] / "catalog" / "data"
 
 
@@ -46,7 +48,7 @@ class Published:
         key: its name in formulas, `atlas.KEY(x)`.
         name: as its authors write it.
         family: the file that it stands in.
-        formula: formula text in `x` and its parameters, over the built-in functions.
+        formula: formula text in `x`, that of a gate in `x` and `g`, and its parameters, over the built-in functions.
         settings: its parameters, in order.
         source: `arXiv:...`, `doi:...` or an address: where it is defined, or the survey that lists it.
         year: of first publication, or None where that is not known to us.
@@ -56,6 +58,8 @@ class Published:
         reference: a class or function of another library that computes it, with arguments; or "".
         differs: in what that library departs from the source, or "".
         note: anything else that a reader must know.
+        checked: keys of `symact.catalog.checks.FORMULA`: what the formula was compared with; empty: nothing.
+        citation: a key of `symact.catalog.checks.CITATION`: what was seen of the source; "": nothing.
     """
 
     key: str
@@ -71,6 +75,8 @@ class Published:
     reference: str = ""
     differs: str = ""
     note: str = ""
+    checked: tuple[str, ...] = ()
+    citation: str = ""
 
     @property
     def defaults(self) -> dict[str, Fraction]:
@@ -86,17 +92,20 @@ class Published:
 
 @cache
 def published() -> Mapping[str, Published]:
-    """Every row, by key, in the order of the files."""
-    rows = [
-        _row(path.stem, key, row) for path in files() for key, row in tomllib.loads(path.read_text("utf-8")).items()
-    ]
-    return {row.key: row for row in rows}
+    """Every function of one number, by key, in the order of the files."""
+    return {row.key: row for path in files() for row in _rows(path)}
+
+
+@cache
+def gates() -> Mapping[str, Published]:
+    """Every gate, a function of `x` and `g`, by key."""
+    return {row.key: row for row in _rows(FOLDER / f"{GATE}.toml")}
 
 
 @cache
 def files() -> tuple[Path, ...]:
-    """The files of the table, one a family."""
-    return tuple(sorted(FOLDER.glob("*.toml")))
+    """The files of the functions of one number, one a family."""
+    return tuple(path for path in sorted(FOLDER.glob("*.toml")) if path.stem != GATE)
 
 
 @cache
@@ -115,8 +124,19 @@ def find_published(name: str) -> Published | None:
     return next((row for text in spelled if (row := _named().get(text)) is not None), None)
 
 
+def find_gate(name: str) -> Published | None:
+    """The gate that a key, a name or an alias stands for, or None: `swiglu`, `gated tanh unit`."""
+    folded = _folded(name)
+    named = (row for row in gates().values() if folded in map(_folded, (row.key, row.name, *row.aliases)))
+    return next(named, None)
+
+
 def _folded(name: str) -> str:
     return "".join(c for c in name.lower() if c.isalnum())
+
+
+def _rows(path: Path) -> list[Published]:
+    return [_row(path.stem, key, row) for key, row in tomllib.loads(path.read_text("utf-8")).items()]
 
 
 def _row(family: str, key: str, row: dict[str, Any]) -> Published:
@@ -124,4 +144,5 @@ def _row(family: str, key: str, row: dict[str, Any]) -> Published:
         Setting(name, Fraction(str(value["default"])), *map(float, value["range"]))
         for name, value in row.pop("parameters", {}).items()
     )
-    return Published(key, family=family, settings=settings, aliases=tuple(row.pop("aliases", ())), **row)
+    aliases, checked = tuple(row.pop("aliases", ())), tuple(row.pop("checked", ()))
+    return Published(key, family=family, settings=settings, aliases=aliases, checked=checked, **row)

@@ -30,6 +30,9 @@ def computed(reference: str, x: torch.Tensor) -> torch.Tensor:
     call = ast.parse(f"f({arguments or ')'}", mode="eval").body
     given = {keyword.arg: ast.literal_eval(keyword.value) for keyword in call.keywords}
     found = getattr(loaded, name, None) or getattr(importlib.import_module(path), name)
+    if module.startswith("jax"):
+        importlib.import_module("jax").config.update("jax_enable_x64", True)
+        return torch.from_numpy(np.array(found(x.numpy(), **given)))
     if not isinstance(found, type):
         return found(x, **given)
     made = found(**given)

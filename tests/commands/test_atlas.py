@@ -54,9 +54,26 @@ def test_one_function_is_shown_with_those_that_equal_it(capsys):
 
 
 def test_wrong_names_and_years_are_refused():
-    with pytest.raises(InputError, match="there are elu, gated"):
-        atlas.show_list("gate", None, None, False)
+    with pytest.raises(InputError, match="there are elu, gate, gated"):
+        atlas.show_list("gates", None, None, False)
     with pytest.raises(InputError, match="expected a year"):
         atlas.show_list(None, "20x", None, False)
     with pytest.raises(InputError, match="no published function"):
         atlas.show_one("silux", False)
+
+
+def test_gates_are_listed_and_shown_as_functions_are(capsys):
+    atlas.show_list("gate", None, "sigmoid", True)
+    rows = json.loads(capsys.readouterr().out)["functions"]
+    assert {row["key"] for row in rows} >= {"glu", "gtu", "swiglu"}
+    atlas.show_one("SwiGLU", False)
+    shown = capsys.readouterr().out
+    assert "x*sigmoid(x)*g" in shown
+    assert "arXiv:2002.05202" in shown
+    atlas.show_matches("x*sigmoid(x)*g", None, False)
+    assert "SwiGLU (Shazeer 2020): swiglu(x, g)" in capsys.readouterr().out
+
+
+def test_what_was_not_checked_says_so(capsys):
+    atlas.show_one("eis_1", False)
+    assert capsys.readouterr().out.count("not checked") == 2
