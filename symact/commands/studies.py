@@ -60,8 +60,8 @@ def write_report(runs: Sequence[Path], output: Path | None, figures: Path | None
             return
     target = output if output is not None else Path(runs[0]) / "report.html"
     check_output(target, (".html", ".htm"))
-    with console.bar("drawing the report"):
-        write_page(views, target)
+    with console.bar("drawing the report") as update:
+        write_page(views, target, update)
     console.say(f"wrote {target}")
 
 

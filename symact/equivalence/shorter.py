@@ -16,7 +16,7 @@ from symact.expr.tree import Expr
 _MOST_OPERATORS = 40  # beyond that, an expression is shown as it is
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=1 << 15)
 def shorter(expr: Expr) -> Expr:
     """The expression without the parts that the rewriting rules prove to be idle.
 

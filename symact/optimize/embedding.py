@@ -13,6 +13,8 @@ import numpy as np
 
 from symact.optimize.function_features import Description
 
+MANY, EPOCHS_OF_MANY = 4096, 200  # rows; UMAP itself takes 500 epochs up to 10,000 rows, and 200 beyond
+
 
 def umap_union(description: Description, views: tuple[str, ...], dimensions: int = 2, seed: int = 0) -> np.ndarray:
     """Embed finite functions by the union of their views' fuzzy graphs.
@@ -36,12 +38,25 @@ def umap_union(description: Description, views: tuple[str, ...], dimensions: int
 def _fitted(description: Description, view: str, dimensions: int, seed: int) -> Any:
     # Compiling umap takes seconds, so it is loaded when an embedding is wanted.
     import umap
+    from sklearn.neighbors import NearestNeighbors
 
     metric = "manhattan" if view == "fisher" else "euclidean"
     data = np.ascontiguousarray(getattr(description, view), dtype=np.float32)
     neighbours = min(15, len(data) - 1)
+    # Given the nearest neighbours, UMAP need not compile a search of its own: seconds of CPU, not most of a minute.
+    distances, indices = (
+        NearestNeighbors(n_neighbors=neighbours, algorithm="brute", metric=metric).fit(data).kneighbors(data)
+    )
+    nearest = indices.astype(np.int32), distances.astype(np.float32)
+    epochs = None if len(data) < MANY else EPOCHS_OF_MANY
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         return umap.UMAP(
-            n_neighbors=neighbours, n_components=dimensions, metric=metric, random_state=seed, n_jobs=1
+            n_neighbors=neighbours,
+            n_components=dimensions,
+            metric=metric,
+            precomputed_knn=nearest,
+            n_epochs=epochs,
+            random_state=seed,
+            n_jobs=1,
         ).fit(data)

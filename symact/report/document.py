@@ -32,37 +32,53 @@ from symact.report.view import StudyView
 
 Document: TypeAlias = dict[str, Any]
 Locate: TypeAlias = Callable[[Sequence[Expr], int], np.ndarray]
+Told: TypeAlias = Callable[[int, int, str], None]
 
 MOST_SITES = 12  # formulas of a candidate with one function per site
 
 
-def document(views: Sequence[StudyView], maps: Sequence[Locate] | None = None) -> Document:
+def document(
+    views: Sequence[StudyView], maps: Sequence[Locate] | None = None, told: Told = lambda done, total, note: None
+) -> Document:
     """Everything that a page about these studies shows.
 
     Args:
         views: the studies.
         maps: what finds the places of each study's functions; None for a new map of each.
+        told: is called with how many trials are done, of how many, and what is being made.
     """
-    studies = [study(view, locate) for view, locate in zip(views, maps or [places] * len(views), strict=True)]
+    total, before, studies = sum(len(view.trials) for view in views), 0, []
+    for view, locate in zip(views, maps or [places] * len(views), strict=True):
+        start = before
+        studies.append(study(view, locate, lambda done, note, start=start: told(start + done, total, note)))
+        before += len(view.trials)
     return {
         "version": __version__,
-        "grid": {"low": curves.LOW, "high": curves.HIGH, "points": curves.POINTS, "largest": curves.LARGEST},
+        "grid": {
+            "low": curves.LOW,
+            "high": curves.HIGH,
+            "points": curves.POINTS,
+            "largest": curves.LARGEST,
+            "steps": curves.STEPS,
+        },
         "studies": studies,
         "race": _race(views) if len(views) > 1 else [],
     }
 
 
-def study(view: StudyView, locate: Locate = places) -> Document:
+def study(
+    view: StudyView, locate: Locate = places, told: Callable[[int, str], None] = lambda done, note: None
+) -> Document:
     """What is shown of one study."""
+    told(0, "the map of functions")
     rows = leaderboard(view.trials, view.confirmations)
     best = winner(rows)
     relu = next((row for row in rows if is_relu(row.trial) and row.trial.status is Status.finished), None)
     where = locate([curves.first_site(row.trial.candidate) for row in rows], view.seed)
     listed = []
     for place, row in enumerate(rows):
-        line = {**row.document(), "rank": place + 1, "seconds": _seconds(row.trial)}
-        for name in ("versus_relu", "versus_best_baseline"):
-            line[name] = line[name] and _rounded(line[name])
+        told(place, "formulas and curves")
+        line = {**_rounded(row.document()), "rank": place + 1, "seconds": _seconds(row.trial)}
         line["at"] = [round(float(c), 4) for c in where[place]] if where[place][0] == where[place][0] else None
         line["parents"] = list(view.notes.get(row.trial.number, {}).get("parents", ()))
         line["how"] = str(view.notes.get(row.trial.number, {}).get("operation", ""))
@@ -107,13 +123,18 @@ def _details(row: Row, view: StudyView) -> Document:
 _latex = lru_cache(maxsize=1 << 15)(latex)
 
 
-def _rounded(values: Document) -> Document:
-    return {name: float(f"{value:.6g}") if isinstance(value, float) else value for name, value in values.items()}
+def _rounded(value: Any) -> Any:
+    """All numbers with the seven digits that float32 has; `symact top --json` has them in full."""
+    if isinstance(value, dict):
+        return {name: _rounded(part) for name, part in value.items()}
+    if isinstance(value, list):
+        return [_rounded(part) for part in value]
+    return float(f"{value:.7g}") if isinstance(value, float) else value
 
 
 def _seconds(trial: Trial) -> float | None:
     count = len(trial.outcomes)
-    return float(f"{trial.seconds / count:.4g}") if count and trial.seconds > 0 else None
+    return float(f"{trial.seconds / count:.3g}") if count and trial.seconds > 0 else None
 
 
 def _best(row: Row, relu: Row | None, rows: Sequence[Row]) -> Document:

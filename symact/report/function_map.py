@@ -7,13 +7,12 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
-from dataclasses import replace
 
 import numpy as np
 
 from symact.expr.tree import Expr
 from symact.optimize.embedding import umap_union
-from symact.optimize.function_features import Frame, Raw
+from symact.optimize.function_features import COMPONENTS, Description, Raw
 
 FEWEST = 16  # functions: one and its 15 neighbours; for fewer, the principal components are shown
 
@@ -30,9 +29,10 @@ def places(expressions: Sequence[Expr], seed: int = 0) -> np.ndarray:
     # The same function in other words stands in the same place, and counts once among its neighbours.
     _, first, back = np.unique(np.round(raw.outputs[finite], 5), axis=0, return_index=True, return_inverse=True)
     chosen = finite[first]
-    description = replace(Frame(raw)(raw), fisher=None).take(chosen)
-    where = description.outputs[:, :2] if description.outputs.shape[1] > 1 else np.zeros((len(chosen), 2))
+    components = _principal(raw.outputs[chosen].astype(np.float64))
+    where = components[:, :2]
     if len(chosen) >= FEWEST:
+        description = Description(components, None, components, np.ones(len(chosen), dtype=bool))
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             where = umap_union(description, ("outputs",), 2, seed)
@@ -40,3 +40,10 @@ def places(expressions: Sequence[Expr], seed: int = 0) -> np.ndarray:
     scaled = (where - where.min(0)) / np.where(spread > 0, spread, 1.0)
     found[finite] = scaled[back.reshape(-1)]
     return found
+
+
+def _principal(values: np.ndarray) -> np.ndarray:
+    """Principal components, the largest first; from the covariance, which is small however many rows there are."""
+    centred = values - values.mean(0)
+    _, directions = np.linalg.eigh(centred.T @ centred)
+    return centred @ directions[:, : -COMPONENTS - 1 : -1] / np.sqrt(values.shape[1])

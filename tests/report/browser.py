@@ -73,7 +73,11 @@ def address(path: Path) -> str:
 
 
 def stored(text: str) -> dict[str, Any]:
-    """The document in the text of a page."""
+    """The document in the text of a page, with the rows that its script makes of columns."""
     found = re.search(r'<script type="text/plain" id="data">([A-Za-z0-9+/=]*)</script>', text)
     assert found is not None
-    return json.loads(gzip.decompress(base64.b64decode(found[1])))
+    shown = json.loads(gzip.decompress(base64.b64decode(found[1])))
+    for study in shown["studies"]:
+        columns = study["rows"]
+        study["rows"] = [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
+    return shown

@@ -28,14 +28,14 @@ def unpacked(text: str) -> np.ndarray:
             bends.append(-(number + 1) // 2 if number % 2 else number // 2)
             number, weight = 0, 1
     steps = np.cumsum(np.cumsum(bends)).astype(float)
-    return np.where(steps > 0, (steps - 1) / 65534 * 2 * curves.LARGEST - curves.LARGEST, np.nan)
+    return np.where(steps > 0, (steps - 1) / curves.STEPS - curves.LARGEST, np.nan)
 
 
 @given(st.lists(st.floats(allow_nan=True, allow_infinity=True) | st.floats(-20, 20), min_size=1, max_size=101))
 def test_a_small_curve_is_read_back_whatever_its_values_are(values: list[float]):
     given, found = np.array(values), unpacked(curves.packed(np.array(values)))
     drawn = np.abs(given) <= curves.LARGEST
-    np.testing.assert_allclose(found[drawn], given[drawn], atol=4e-4)
+    np.testing.assert_allclose(found[drawn], given[drawn], atol=0.5 / curves.STEPS + 1e-9)
     assert np.isnan(found[~drawn]).all()
 
 
@@ -66,7 +66,7 @@ def test_small_curves_hold_the_function_and_its_slope(text: str):
         found, known = unpacked(packed), np.isfinite(values) & (np.abs(values) <= curves.LARGEST - 0.01)
         assert np.isnan(found[np.isnan(values)]).all()
         assert np.isnan(found[np.abs(values) > curves.LARGEST + 0.01]).all()
-        np.testing.assert_allclose(found[known], values[known], atol=5e-4)
+        np.testing.assert_allclose(found[known], values[known], atol=0.5 / curves.STEPS + 1e-6)
 
 
 def test_every_row_has_what_it_shows_when_it_is_opened():

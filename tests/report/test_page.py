@@ -50,6 +50,26 @@ def test_the_data_is_read_back_as_it_was_written(evil: str):
     assert stored(page.page(shown))["studies"][0]["label"] == evil
 
 
+def test_rows_are_written_as_columns_and_read_back_with_null_for_what_they_lack():
+    given, found = document([view()])["studies"][0]["rows"], stored(page.page(document([view()])))["studies"][0]["rows"]
+    assert [{name: value for name, value in row.items() if value is not None} for row in found] == [
+        {name: value for name, value in row.items() if value is not None} for row in given
+    ]
+    assert {name for row in given for name in row} == {name for row in found for name in row}
+
+
+def test_making_a_page_tells_how_far_it_is(tmp_path: Path):
+    told: list[tuple[int, int, str]] = []
+    both = [view("first"), view("second")]
+    write_page(both, tmp_path / "page.html", lambda *now: told.append(now))
+    done = [done for done, _, _ in told]
+    total = sum(len(one.trials) for one in both)
+    assert done == sorted(done)
+    assert done[0] == 0
+    assert done[-1] < total
+    assert {total for _, total, _ in told} == {total}
+
+
 def test_the_policy_names_the_pages_own_script_and_styles_alone():
     text = page.page(document([view()]))
     policy = re.search(r'Content-Security-Policy" content="([^"]*)"', text)

@@ -17,7 +17,7 @@ function unpacked(text, grid) {
     if (digit >= 32) continue;
     slope += number % 2 ? -(number + 1) / 2 : number / 2;
     step += slope;
-    found.push(step ? ((step - 1) / 65534) * 2 * grid.largest - grid.largest : null);
+    found.push(step ? (step - 1) / grid.steps - grid.largest : null);
     number = 0;
     weight = 1;
   }

@@ -90,6 +90,11 @@ function overview(all, open) {
   return made;
 }
 
+// What was written as columns, as rows.
+function unfolded(all) {
+  return { ...all, studies: all.studies.map((study) => ({ ...study, rows: rowsOf(study.rows) })) };
+}
+
 function render(all) {
   const page = document.getElementById('page'), several = all.studies.length > 1;
   const body = el('div', { role: several ? 'tabpanel' : 'presentation' });
@@ -139,7 +144,7 @@ async function listen(all) {
       const answer = await fetch(`data.json?since=${encodeURIComponent(seen)}`);
       if (answer.status === 204) continue;
       if (!answer.ok) throw new Error(String(answer.status));
-      const next = await answer.json();
+      const next = unfolded(await answer.json());
       seen = next.stamp;
       const [x, y] = [scrollX, scrollY];
       render(next);
@@ -154,7 +159,7 @@ async function start() {
   const bytes = Uint8Array.from(atob(document.getElementById('data').textContent), (letter) => letter.charCodeAt(0));
   let all;
   try {
-    all = await new Response(new Blob([bytes]).stream().pipeThrough(new DecompressionStream('gzip'))).json();
+    all = unfolded(await new Response(new Blob([bytes]).stream().pipeThrough(new DecompressionStream('gzip'))).json());
   } catch {
     document.getElementById('page').replaceChildren(el('p', {}, 'This page cannot be unpacked: it is damaged, or the browser is older than 2023.'));
     return;

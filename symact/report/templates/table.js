@@ -2,6 +2,12 @@
 
 const PAGE = 25;
 
+// Rows from the columns that `page.columns` in Python made of them; null is what a row does not have.
+function rowsOf(columns) {
+  const names = Object.keys(columns);
+  return (columns[names[0]] || []).map((_, place) => Object.fromEntries(names.map((name) => [name, columns[name][place]])));
+}
+
 const difference = (versus) => (versus ? versus.difference : null);
 const verdict = (versus) => (versus.better ? 'good' : versus.worse ? 'bad' : '');
 
