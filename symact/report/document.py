@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
-from functools import lru_cache
+from functools import lru_cache, partial
 from statistics import median
 from typing import Any, TypeAlias
 
@@ -47,10 +47,10 @@ def document(
         maps: what finds the places of each study's functions; None for a new map of each.
         told: is called with how many trials are done, of how many, and what is being made.
     """
-    total, before, studies = sum(len(view.trials) for view in views), 0, []
+    total, before = sum(len(view.trials) for view in views), 0
+    studies = []
     for view, locate in zip(views, maps or [places] * len(views), strict=True):
-        start = before
-        studies.append(study(view, locate, lambda done, note, start=start: told(start + done, total, note)))
+        studies.append(study(view, locate, partial(_told, told, before, total)))
         before += len(view.trials)
     return {
         "version": __version__,
@@ -64,6 +64,10 @@ def document(
         "studies": studies,
         "race": _race(views) if len(views) > 1 else [],
     }
+
+
+def _told(told: Told, before: int, total: int, done: int, note: str) -> None:
+    told(before + done, total, note)
 
 
 def study(

@@ -46,4 +46,5 @@ def _principal(values: np.ndarray) -> np.ndarray:
     """Principal components, the largest first; from the covariance, which is small however many rows there are."""
     centred = values - values.mean(0)
     _, directions = np.linalg.eigh(centred.T @ centred)
-    return centred @ directions[:, : -COMPONENTS - 1 : -1] / np.sqrt(values.shape[1])
+    found: np.ndarray = centred @ directions[:, : -COMPONENTS - 1 : -1] / np.sqrt(values.shape[1])
+    return found
