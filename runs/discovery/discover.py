@@ -12,8 +12,9 @@ The stages, each of which goes on where it was stopped:
 3. `select`: the best of each optimizer are trained on `SELECTION` further seeds, then the best of those with other
    frequencies, as the champions had; so what a search found by luck falls out before the finals.
 4. `finals`: those that are left, and the best member of each family, on fresh seeds, on the problem of the search
-   and on the test problem. The rival is the baseline with the best mean in these finals. Differences are paired by
-   seed; p values are corrected by Holm's method for the functions found.
+   and on the test problem. The rival is the baseline with the best mean in these finals; `published` has the same
+   against the best that others published, without the formulas of `OWN`. Differences are paired by seed; p values are
+   corrected by Holm's method for the functions found, against each rival.
 
 Writes `FOLDER/trials.parquet` (every training) and `FOLDER/results.json` beside this file.
 """
@@ -32,15 +33,16 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import torch
-from families import FAMILIES, GRAMMARS
+from families import FAMILIES, GRAMMARS, OWN
 
 from symact.activation.module import Activation
 from symact.equivalence.index.function_index import FunctionIndex
 from symact.expr.tree import candidate_text, parse
 from symact.files import write_text
 from symact.program.loading import load_grammar
-from symact.report.comparison import holm, paired_p
+from symact.records import Direction
 from symact.report.leaderboard import paired_difference
+from symact.report.paired import holm, paired_p
 from symact.store import Store
 from symact.study import Study
 from symact.study.evaluating import training_seed
@@ -59,10 +61,31 @@ SELECTED, SCALED, FINALISTS, RIVALS = (
 SELECTION_STUDY, FINAL_STUDY = 1000, 2000  # the seeds of studies that no search has
 
 
+def compared(
+    scores: dict[str, list[float]],
+    means: dict[str, float],
+    origin: dict[str, str],
+    direction: Direction,
+    without: tuple[str, ...] = (),
+) -> dict[str, Any]:
+    """The best baseline, those of some families left out, and how the functions found differ from it."""
+    rivals = [text for text in means if origin[text].startswith("baseline") and origin[text][10:] not in without]
+    rival = max(rivals, key=lambda text: direction.merit(means[text]))
+    ours = [text for text in means if origin[text].startswith("found")]
+    p = holm([paired_p(scores[text], scores[rival]) for text in ours])
+    differences = {text: paired_difference(scores[text], scores[rival], direction) for text in ours}
+    return {
+        "rival": rival,
+        "differences": {t: d and [d.difference, d.low, d.high, d.pairs] for t, d in differences.items()},
+        "p": dict(zip(ours, p, strict=True)),
+    }
+
+
 class Family:
     """One task: its trainings, each a file, and what they say."""
 
-    def __init__(self, name: str, folder: Path):
+    def __init__(self, name: str, folder: Path, evaluations: int = 50):
+        self.evaluations = evaluations
         self.name, self.task, self.folder = name, TASKS[name](), folder / name
         self.metric, self.grammar = metric_of(self.task), load_grammar(GRAMMARS[name.split("-")[0]])
         self.index = FunctionIndex(self.grammar)
@@ -106,8 +129,8 @@ class Family:
             print("tuned", family, text, f"{self.metric.merit(merits[text]):.4f}", flush=True)
         return {family: text for family, (_, text) in sorted(best.items(), key=lambda item: -item[1][0])}
 
-    def search(self, evaluations: int, seeds: int) -> None:
-        """All searches, to that many evaluations each."""
+    def search(self, seeds: int) -> None:
+        """All searches, to `evaluations` each."""
         for seed, optimizer in product(range(seeds), OPTIMIZERS):
             run = self.folder / "searches" / f"{optimizer}-{seed}"
             if run.exists():
@@ -116,7 +139,7 @@ class Family:
                 space = self.grammar.space("large")
                 study = Study(space, self.name, optimizer, run=run, seed=seed, confirm=0, confirm_best=0)
             with study:
-                study.run(evaluations)
+                study.run(self.evaluations)
                 best = study.best()[0]
             print("searched", run.name, candidate_text(best.candidate), best.score, flush=True)
 
@@ -124,7 +147,8 @@ class Family:
         """Optimizer -> the best functions of its searches that are no baselines, best first, each once."""
         trials: dict[str, list[Any]] = defaultdict(list)
         for run in sorted((self.folder / "searches").iterdir()):
-            trials[run.name.rsplit("-", 1)[0]] += Store.open(run).trials()
+            own = Store.open(run).trials()
+            trials[run.name.rsplit("-", 1)[0]] += [trial for trial in own if trial.number < self.evaluations]
         chosen: dict[str, list[str]] = {}
         for optimizer in (name for name in OPTIMIZERS if name in trials):
             known: dict[Any, str] = {}
@@ -176,19 +200,11 @@ class Family:
             scores = {text: [row[key] for row in own] for text, own in rows.items()}
             whole = {t: v for t, v in scores.items() if None not in v}
             means = {text: sum(values) / len(values) for text, values in whole.items()}
-            rival = max(
-                (text for text in means if origin[text].startswith("baseline")),
-                key=lambda text: self.metric.merit(means[text]),
-            )
-            ours = [text for text in means if origin[text].startswith("found")]
-            p = holm([paired_p(scores[text], scores[rival]) for text in ours])
-            differences = {text: paired_difference(scores[text], scores[rival], self.metric.direction) for text in ours}
             document[problem] = {
-                "rival": rival,
                 "scores": scores,
                 "means": means,
-                "differences": {t: d and [d.difference, d.low, d.high, d.pairs] for t, d in differences.items()},
-                "p": dict(zip(ours, p, strict=True)),
+                **compared(scores, means, origin, self.metric.direction),
+                "published": compared(scores, means, origin, self.metric.direction, OWN),
             }
         return document
 
@@ -226,11 +242,11 @@ def main() -> None:
     parser.add_argument("--stage", choices=("tune", "search", "select", "finals", "report", "all"), default="all")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
-    family, stage = Family(arguments.task, arguments.output), arguments.stage
+    family, stage = Family(arguments.task, arguments.output, arguments.evaluations), arguments.stage
     if stage in ("tune", "all"):
         family.tune()
     if stage in ("search", "all"):
-        family.search(arguments.evaluations, arguments.search_seeds)
+        family.search(arguments.search_seeds)
     if stage == "select":
         family.select()
     if stage == "finals":

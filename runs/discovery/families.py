@@ -9,6 +9,9 @@ from __future__ import annotations
 # First word of a task's name -> grammar.
 GRAMMARS = {"pinn": "pinn", "image": "inr", "ood": "modern"}
 
+# Rivals that this experiment gave itself: no champions of the field.
+OWN = ("line and square",)
+
 # First word of a task's name -> family -> (formula, one list of values per gap of the formula).
 FAMILIES: dict[str, dict[str, tuple[str, list[list[float]]]]] = {
     # Around the best values of `tuned-image-fit.json`, which tried wider ranges.
