@@ -74,7 +74,7 @@ def form(program: Program, within: float = math.inf) -> Program | None:
         program: forward, backward, or a derivative of those.
         within: up to which |x| it has to be right.
     """
-    counted = grid() <= within
+    counted = points(program.variables).sizes <= within
     for plain, tolerance in _narrow_forms(program):
         candidate = compensated(plain, False)
         if not (_bad(program, candidate, tolerance) & counted).any():
@@ -134,6 +134,17 @@ class Reach:
         return low, math.inf if end == len(grid()) else float(grid()[end - 1]), not self.bad[0]
 
 
+    @property
+    def windows(self) -> tuple[tuple[float, float, bool], ...]:
+        """The window of the one variable."""
+        return (self.window,)
+
+    @property
+    def holds_one(self) -> bool:
+        """Whether float32 is enough up to 1."""
+        return self.limit >= 1.0
+
+
 @cache
 def _held() -> list[float]:
     """Which part of normally distributed numbers is smaller than each magnitude of the grid, and than infinity."""
@@ -153,10 +164,10 @@ def reach(forward: Program, backward: Program, kernel: Kernel | None = None) -> 
         bad = _bad(forward, forward) | _bad(backward, backward)
         values = _outputs(forward, torch.float32, _SAMPLES[0])[0]
     else:
-        x = _both_sides().float()
+        x = points(1).variables[0].float()
         values, slopes = kernel.forward(x, ()), kernel.backward(torch.ones_like(x), x, ())[0]
-        bad = _differing([*_exact(forward, _SAMPLES[0]), *_exact(backward, _SAMPLES[0])], [values, slopes])
-    bad[0] &= bool(values[_both_sides() == 0].isfinite().all())
+        bad = _differing([*_exact(forward, _SAMPLES[0]), *_exact(backward, _SAMPLES[0])], [values, slopes], points(1))
+    bad[0] &= bool(values[points(1).variables[0] == 0].isfinite().all())
     return Reach(bad)
 
 
@@ -174,7 +185,7 @@ def reach_alone(kernel: NativeKernel) -> Reach | None:
 
 def _marked(kernel: NativeKernel, exact: NativeKernel, wrong: int) -> Reach:
     """Where a kernel in float32 is as another in float64, for what counts as wrong; no operation of torch sees it."""
-    marks = kernel.marks(exact, *_sides_of_numpy(), RELATIVE, ABSOLUTE)
+    marks = kernel.marks(exact, _sides_of_numpy(), RELATIVE, ABSOLUTE)
     if not (marks & wrong).any():
         return _everywhere()
     values, slopes = marks.reshape(2, 2, -1)
@@ -199,34 +210,35 @@ def _sides_of_numpy() -> tuple[np.ndarray, np.ndarray]:
 
 def reach_of_values(kernel: Pointwise, exact: Pointwise, parameters: int = 0) -> Reach:
     """Where a fused kernel of x, and of parameters, gives all its outputs in float32 as another does in float64."""
-    bad, sides = np.zeros(len(grid()), bool), _both_sides()
+    bad, sides = np.zeros(len(grid()), bool), points(1).variables[0]
     for sample in _SAMPLES if parameters else _SAMPLES[:1]:
         # The same numbers in both precisions.
         values = [torch.full_like(sides, sample * (1.0 + 0.3 * (i + 1))).float() for i in range(parameters)]
         found = kernel(sides.float(), *values)
-        wrong = _differing(list(exact(sides, *[value.double() for value in values])), list(found))
+        wrong = _differing(list(exact(sides, *[value.double() for value in values])), list(found), points(1))
         wrong[0] &= all(bool(output[sides == 0].isfinite().all()) for output in found)
         bad |= wrong
     return Reach(bad)
 
 
-def _samples(program: Program) -> tuple[float, ...]:
-    parametric = any(not name.startswith("grad") for name in program.inputs[1:])
+def samples(program: Program) -> tuple[float, ...]:
+    """What the parameters of a Program stand at, one after another."""
+    parametric = any(not name.startswith("grad") for name in program.inputs[program.variables :])
     return _SAMPLES if parametric else _SAMPLES[:1]
 
 
-def _others(program: Program, dtype: torch.dtype, sample: float) -> list[torch.Tensor]:
-    """Parameters near a number, no two the same; `grad` is 1."""
-    names = program.inputs[1:]
-    values = [1.0 if name.startswith("grad") else sample * (1.0 + 0.3 * i) for i, name in enumerate(names)]
-    return [torch.tensor(value, dtype=dtype) for value in values]
+def numbers(program: Program, sample: float) -> list[float]:
+    """What stands for the inputs behind the variables: parameters near a number, no two the same; 1 for gradients."""
+    names = program.inputs[program.variables :]
+    return [1.0 if name.startswith("grad") else sample * (1.0 + 0.3 * i) for i, name in enumerate(names)]
 
 
 def _outputs(program: Program, dtype: torch.dtype, sample: float) -> list[torch.Tensor]:
-    x = _both_sides().to(dtype)
+    variables = [t.to(dtype) for t in points(program.variables).variables]
+    others = [torch.tensor(value, dtype=dtype) for value in numbers(program, sample)]
     with torch.no_grad():
-        found = torch_source.function(program)(x, *_others(program, dtype, sample))
-    return [output.expand(len(x)) for output in (found if isinstance(found, tuple) else (found,))]
+        found = torch_source.function(program)(*variables, *others)
+    return [output.expand(len(variables[0])) for output in (found if isinstance(found, tuple) else (found,))]
 
 
 @lru_cache(maxsize=64)
@@ -236,11 +248,12 @@ def _exact(program: Program, sample: float) -> list[torch.Tensor]:
 
 def _bad(program: Program, candidate: Program, relative: float = RELATIVE) -> np.ndarray:
     """At which magnitudes of the grid a form of a Program is wrong in float32."""
+    where = points(program.variables)
     if any(o.name == "const" and _LARGEST < abs(o.number) < math.inf for o in candidate.operations):
-        return np.ones(len(grid()), bool)
-    bad = np.zeros(len(grid()), bool)
-    for sample in _samples(program):
-        bad |= _differing(_exact(program, sample), _outputs(candidate, torch.float32, sample), relative)
+        return np.ones(len(where.sizes), bool)
+    bad = np.zeros(len(where.sizes), bool)
+    for sample in samples(program):
+        bad |= _differing(_exact(program, sample), _outputs(candidate, torch.float32, sample), where, relative)
     return bad
 
 
@@ -249,33 +262,77 @@ def _bad_double(program: Program, candidate: Program) -> np.ndarray:
 
     What a function is at 0 where it has no value does not count.
     """
-    bad = torch.zeros(len(grid()), dtype=torch.bool)
-    for sample in (*_samples(program), *(_FAR if _samples(program) != _SAMPLES[:1] else ())):
+    where = points(program.variables)
+    bad = np.zeros(len(where.sizes), bool)
+    for sample in (*samples(program), *(_FAR if len(samples(program)) > 1 else ())):
         for exact, found in zip(_exact(program, sample), _outputs(candidate, torch.float64, sample), strict=True):
             huge = (exact.abs() > 1e290) & (found.abs() > 1e290) & (exact.sign() == found.sign())
             close = (exact - found).abs() <= _OF_DOUBLE * exact.abs().clamp(min=1.0)
-            pole = (exact.abs() > 1e290) & (_both_sides() == 0)
-            bad |= ~(close | huge | pole | (exact == found) | exact.isnan()).view(2, -1).all(0)
+            pole = (exact.abs() > 1e290) & where.zero
+            wrong = ~(close | huge | pole | (exact == found) | exact.isnan())
+            bad |= wrong.numpy()[where.places].all(0)
     bad[0] &= expanded(program) is not program or any(name.startswith("grad") for name in program.inputs)
-    return bad.numpy()
+    return bad
 
 
-def _differing(exact: list[torch.Tensor], found: list[torch.Tensor], relative: float = RELATIVE) -> np.ndarray:
-    bad = torch.zeros(len(grid()), dtype=torch.bool)
+def _differing(
+    exact: list[torch.Tensor], found: list[torch.Tensor], where: Points, relative: float = RELATIVE
+) -> np.ndarray:
+    bad = np.zeros(len(where.sizes), bool)
     for wanted, output in zip(exact, found, strict=True):
-        bad |= _differs(wanted.float().double(), output.double(), relative).view(2, -1).any(0)
-    return bad.numpy()
+        bad |= differs(wanted.float().double(), output.double(), where.zero, relative).numpy()[where.places].any(0)
+    return bad
 
 
-def _differs(exact: torch.Tensor, found: torch.Tensor, relative: float = RELATIVE) -> torch.Tensor:
+def differs(
+    exact: torch.Tensor, found: torch.Tensor, zero: torch.Tensor, relative: float = RELATIVE
+) -> torch.Tensor:
+    """``(n,)`` where what is found is not what it should be; `zero` says where an input is 0."""
     error = (exact - found).abs()
     close = (error <= ABSOLUTE) | ((error <= relative * exact.abs()) & exact.isfinite())
     # What is bounded stands for infinity; at a pole in 0 itself nothing is right or wrong.
-    infinite = exact.isinf() & ((found * exact.sign() > 2.9e38) | (_both_sides() == 0))
+    infinite = exact.isinf() & ((found * exact.sign() > 2.9e38) | zero)
     return ~(close | infinite | (exact == found) | exact.isnan())
 
 
+@dataclass(frozen=True)
+class Points:
+    """Where forms of a Program are tried, with every sign of every variable.
+
+    Attributes:
+        variables: ``(n,)`` of each, in float64.
+        zero: ``(n,)`` whether any of them is 0.
+        places: ``(signs, magnitudes)`` positions of points that differ by signs alone.
+        sizes: ``(magnitudes,)`` the largest |x| of the variables.
+    """
+
+    variables: tuple[torch.Tensor, ...]
+    zero: torch.Tensor
+    places: np.ndarray
+    sizes: np.ndarray
+
+
 @cache
-def _both_sides() -> torch.Tensor:
-    sizes = torch.from_numpy(grid())
-    return torch.cat([-sizes, sizes])
+def points(variables: int) -> Points:
+    """The grid, or the coarser ones of several variables, every magnitude with every other."""
+    axis = grid() if variables == 1 else coarse_grid()
+    sides = np.stack([-axis, axis])
+    # One dimension for the signs and one for the magnitudes of each variable, signs first.
+    meshes = np.meshgrid(*[np.arange(2 * len(axis))] * variables, indexing="ij")
+    chosen = [torch.from_numpy(sides.reshape(-1)[mesh.reshape(-1)]) for mesh in meshes]
+    positions = np.arange(meshes[0].size).reshape([2, len(axis)] * variables)
+    signs_first = positions.transpose([*range(0, 2 * variables, 2), *range(1, 2 * variables, 2)])
+    places = signs_first.reshape(2**variables, -1)
+    zero, sizes = chosen[0] == 0, chosen[0].abs()
+    for more in chosen[1:]:
+        zero, sizes = zero | (more == 0), torch.maximum(sizes, more.abs())
+    return Points(tuple(chosen), zero, places, sizes.numpy()[places[0]])
+
+
+@cache
+def coarse_grid() -> np.ndarray:
+    """The magnitudes of the grid of several variables: every other decade, and what lies where functions change."""
+    decades = [10.0**e for e in range(-30, 31, 2)]
+    middle = [0.05, 0.1, 0.2, 0.3, 0.5, 0.7, 1.0, 1.4, 2.0, 2.8, 4.0, 5.6, 8.0, 11.0, 16.0, 22.0, 32.0, 45.0, 64.0]
+    overflow = [83.0, 87.0, 88.0, 89.0, 104.0, 150.0, 1e3]
+    return np.unique(np.array([0.0, *decades, *middle, *overflow], dtype=np.float32).astype(np.float64))

@@ -10,6 +10,7 @@ from torch import Tensor
 from torch.fx import Proxy
 
 from symact.activation.module import FormulaModule, expression_of
+from symact.activation.runner import checked, halves
 from symact.errors import InputError
 from symact.expr.operators import Vocabulary
 from symact.expr.tree import Expr
@@ -62,8 +63,11 @@ class Gate(FormulaModule):
         Raises:
             InputError: the last dimension has an odd size, or there is none.
         """
+        if isinstance(h, Proxy):
+            return self.forward(*halves(h, interleaved))
+        h = checked(h)
         if not h.dim() or h.shape[-1] % 2:
             raise InputError(f"a packed tensor has two halves along its last dimension; got shape {tuple(h.shape)}")
-        if interleaved:
-            return self.forward(h[..., 0::2], h[..., 1::2])
-        return self.forward(*h.chunk(2, -1))
+        if self._waiting:
+            self._meet(h.chunk(2, -1)[0])
+        return self._runner.packed(h, interleaved, self._values(), self._dimension(h))

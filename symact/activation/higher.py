@@ -16,6 +16,7 @@ from torch import Tensor
 from torch.autograd import Function
 
 from symact.activation import small_tensors
+from symact.activation.joint_range import Box, box_of_values
 from symact.activation.float32_range import ORDINARY, Reach, double_form, form, reach_of_values, wide
 from symact.backends.cpu.kernel import PointwiseKernel, pointwise
 from symact.backends.select import SELECTOR, Pointwise
@@ -63,7 +64,7 @@ class _Forms:
     """
 
     narrow: Program
-    reach: Reach
+    reach: Reach | Box
     wide: Program
 
 
@@ -90,7 +91,7 @@ def kernel(program: Program, chain: DerivativeChain, device: str, double: bool) 
     if forms.reach.bad.any():
         if not isinstance(own, PointwiseKernel):
             return None
-        own.mend(lambda: _exact(chained(chain, forms.wide), chained(chain, forms.narrow)), *forms.reach.window)
+        own.mend(lambda: _exact(chained(chain, forms.wide), chained(chain, forms.narrow)), *forms.reach.windows)
     return own
 
 
@@ -113,9 +114,15 @@ def _forms(parts: tuple[Program, ...]) -> _Forms | None:
         kernel = SELECTOR.pointwise("cpu", narrow)
         if kernel is None or reference is None:
             return None
-        found = _Forms(narrow, reach_of_values(kernel, reference, len(narrow.inputs) - 1), exact)
+        found = _Forms(narrow, _reach(narrow, kernel, reference), exact)
         if best is None or found.reach.bad.sum() < best.reach.bad.sum():
             best = found
-        if found.reach.limit >= 1.0 or near_zero == parts:
+        if found.reach.holds_one or near_zero == parts:
             break
     return best
+
+
+def _reach(program: Program, kernel: Pointwise, exact: Pointwise) -> Reach | Box:
+    if program.variables > 1:
+        return box_of_values(program, kernel, exact)
+    return reach_of_values(kernel, exact, len(program.inputs) - 1)

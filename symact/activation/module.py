@@ -15,9 +15,10 @@ from torch import Tensor, nn
 from torch.fx import Proxy, Tracer
 from torch.nn.parameter import is_lazy
 
+from symact.activation.channels import channel_dimension, place_of_channels
 from symact.activation.notebook import shown
 from symact.activation.plan import uncollected
-from symact.activation.runner import channel_dimension, checked, place_of_channels, shared_runner
+from symact.activation.runner import checked, shared_runner
 from symact.backends import torch_source
 from symact.errors import InputError, SymactError
 from symact.expr.formula_text import formula_text

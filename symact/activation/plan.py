@@ -20,9 +20,10 @@ from torch import Tensor
 from torch.utils._python_dispatch import _disable_current_modes
 
 from symact.activation.float32_range import ORDINARY, Reach, double_form, form, reach, reach_alone, wide
+from symact.activation.joint_range import Box, box
 from symact.backends import onnx_operations, torch_source
 from symact.backends.cpu import kernel as cpu_kernel
-from symact.backends.cpu.kernel import NativeKernel
+from symact.backends.cpu.kernel import JointKernel, NativeKernel
 from symact.backends.select import SELECTOR, Kernel
 from symact.program.compensation import compensated
 from symact.program.gradient import backward
@@ -60,9 +61,14 @@ class Plan:
         """Whether the parameters have values for which `bound` was examined."""
         return not self.seen or all(map(ordinary, parameters))
 
-    def exceeds(self, x: Tensor, parameters: tuple[Tensor, ...]) -> bool:
+    @property
+    def variables(self) -> int:
+        """Of how many tensors it is a function; they stand before the parameters."""
+        return self.forms[0].variables
+
+    def exceeds(self, x: Tensor, others: tuple[Tensor, ...]) -> bool:
         """Whether `x` or the parameters have values at which float32 is not enough."""
-        if x.dtype != torch.float64 and not self.allows(parameters):
+        if x.dtype != torch.float64 and not self.allows(others[self.variables - 1 :]):
             return True
         if self.bound == math.inf or x.dtype == torch.float64 or not x.numel():
             return False
@@ -71,22 +77,33 @@ class Plan:
         low, high = torch.aminmax(x)
         return bool(high > self.bound) or bool(low < -self.bound)
 
-    def values(self, x: Tensor, parameters: tuple[Tensor, ...], exceeds: bool) -> Tensor:
-        """The function at `x`, in its dtype, by the kernel that `exceeds` asks for."""
+    def values(self, x: Tensor, others: tuple[Tensor, ...], exceeds: bool) -> Tensor:
+        """The function at `x`, further variables and parameters, in its dtype, by the kernel that `exceeds` says."""
         assert self.narrow is not None
         if not exceeds:
-            return self.narrow.forward(x, parameters)
+            return self.narrow.forward(x, others)
         assert self.wide is not None
-        return self.wide.forward(x.double(), _double(parameters)).to(x.dtype)
+        return self.wide.forward(x.double(), _double(others)).to(x.dtype)
 
-    def slopes(self, grad: Tensor, x: Tensor, parameters: tuple[Tensor, ...], exceeds: bool) -> tuple[Tensor, ...]:
-        """The gradients of `x` and of the parameters, by the kernel that `exceeds` asks for."""
+    def slopes(self, grad: Tensor, x: Tensor, others: tuple[Tensor, ...], exceeds: bool) -> tuple[Tensor, ...]:
+        """The gradients of `x` and of the others, by the kernel that `exceeds` asks for."""
         assert self.narrow is not None
         if not exceeds:
-            return self.narrow.backward(grad, x, parameters)
+            return self.narrow.backward(grad, x, others)
         assert self.wide is not None
-        terms = self.wide.backward(grad.double(), x.double(), _double(parameters))
-        return tuple(term.to(like.dtype) for term, like in zip(terms, (x, *parameters), strict=True))
+        terms = self.wide.backward(grad.double(), x.double(), _double(others))
+        return tuple(term.to(like.dtype) for term, like in zip(terms, (x, *others), strict=True))
+
+    def slopes_into(
+        self, places: tuple[Tensor, ...], grad: Tensor, x: Tensor, others: tuple[Tensor, ...], exceeds: bool
+    ) -> tuple[Tensor, ...]:
+        """The same; those of the variables are written to places that are given, and not among what comes out."""
+        if not exceeds and isinstance(self.narrow, JointKernel):
+            return self.narrow.backward(grad, x, others, places)[self.variables :]
+        terms = self.slopes(grad, x, others, exceeds)
+        for place, term in zip(places, terms, strict=False):
+            place.copy_(term)
+        return terms[self.variables :]
 
 
 def plan(program: Program, device: str = "cpu", double: bool = False) -> Plan:
@@ -111,16 +128,41 @@ def _single_plan(program: Program, device: str) -> Plan:
     if device != "cpu":
         with undisturbed():
             return _unseen_plan(program, device, kernel)
+    if program.variables > 1:
+        return _joint_plan(program, forms, kernel)
     forms, kernel, found = _examined(given, forms, kernel)
     bound, exact, has_parameters = found.limit, None, len(program.inputs) > 1
     if isinstance(kernel, NativeKernel):
         bound = math.inf
         if found.limit < bound:
-            kernel.mend(lambda: _exact(program, forms), *found.window)
+            kernel.mend(lambda: _exact(program, forms), *found.windows)
     if has_parameters or bound < math.inf:
         exact = SELECTOR.kernel(device, wide(program), wide(backward(program))) or kernel
     small = None if has_parameters else _as_native(kernel)
     return Plan(generation, forms, kernel, exact, bound, seen=has_parameters, small=small)
+
+
+def _joint_plan(program: Program, forms: Pair, kernel: Kernel) -> Plan:
+    """Of several variables, on CPU: elements that are outside of the box where float32 is enough get float64."""
+    given = program, backward(program)
+    with undisturbed():
+        exact = SELECTOR.kernel("cpu", *map(wide, given)) or kernel
+        found = _box(program, kernel, exact)
+        near_zero = compensated(expanded(given[0]), False), compensated(expanded(given[1]), False)
+        if found.bad.any() and near_zero != forms and (other := SELECTOR.kernel("cpu", *near_zero)) is not None:
+            better = _box(program, other, exact)
+            if better.bad.sum() < found.bad.sum():
+                forms, kernel, found = near_zero, other, better
+    if found.bad.any() and isinstance(kernel, NativeKernel):
+        kernel.mend(lambda: _exact(program, forms), *found.windows)
+    seen = bool(program.parameters)
+    return Plan(SELECTOR.generation, forms, kernel, exact if seen else None, seen=seen)
+
+
+def _box(program: Program, kernel: Kernel, exact: Kernel) -> Box:
+    assert isinstance(kernel, NativeKernel)
+    assert isinstance(exact, NativeKernel)
+    return box(program, kernel, lambda: exact)
 
 
 def _as_native(kernel: Kernel | None) -> NativeKernel | None:

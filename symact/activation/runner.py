@@ -13,8 +13,7 @@ the stable forms, whose intermediate steps have kinks of their own.
 from __future__ import annotations
 
 import itertools
-import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -24,6 +23,7 @@ from torch.autograd import Function, forward_ad
 from torch.fx import Proxy
 
 from symact.activation import higher, small_tensors
+from symact.activation.channels import channels_second, channelwise, place_of_channels
 from symact.activation.plan import Plan, for_onnx, ordinary, plain, plan, undisturbed
 from symact.backends import torch_source
 from symact.backends.cpu.kernel import TYPES
@@ -140,6 +140,50 @@ class _Fused(Function):
         return (None, None, None, *plan.slopes(grad, x, tuple(parameters), exceeds))
 
 
+class _Packed(Function):
+    """The same of the two halves of one tensor, whose gradients are written into one, too."""
+
+    @staticmethod
+    def forward(
+        ctx: Any, runner: Runner, plan: Plan, exceeds: bool, interleaved: bool, h: Tensor, *parameters: Tensor
+    ) -> Tensor:
+        ctx.arguments = runner, plan, exceeds, interleaved
+        ctx.save_for_backward(h, *parameters)
+        x, g = halves(h, interleaved)
+        first, second = _channels_last(x, parameters), _channels_last(g, parameters)
+        return plan.values(first, (second, *parameters), exceeds).reshape(x.shape)
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> Any:
+        runner, plan, exceeds, interleaved = ctx.arguments
+        h, *parameters = ctx.saved_tensors
+        grad = small_tensors.stored(grad)
+        x, g = halves(h, interleaved)
+        first, second, coming = (_channels_last(t, parameters) for t in (x, g, grad))
+        if _grad_enabled() or _transforms_active() or _batched(grad):
+            to_x, to_g, *rest = runner.gradients((first, second, *parameters), coming)
+            pair = to_x.reshape(x.shape), to_g.reshape(x.shape)
+            joined = torch.stack(pair, -1).flatten(-2) if interleaved else torch.cat(pair, -1)
+            return (None, None, None, None, joined, *rest)
+        slopes = torch.empty(h.shape, dtype=h.dtype)
+        places = tuple([_channels_last(half, parameters) for half in halves(slopes, interleaved)])
+        rest = plan.slopes_into(places, coming, first, (second, *parameters), exceeds)
+        return (None, None, None, None, slopes, *rest)
+
+
+def halves(h: Tensor, interleaved: bool) -> tuple[Tensor, Tensor]:
+    """`x` and `g` of a packed tensor: the halves of its last dimension, or what stands at even and at odd places."""
+    if interleaved:
+        return h[..., 0::2], h[..., 1::2]
+    x, g = h.chunk(2, -1)
+    return x, g
+
+
+def _channels_last(t: Tensor, parameters: Sequence[Tensor]) -> Tensor:
+    """A tensor whose channels are the last dimension, as kernels take it: the second, where parameters need it."""
+    return t.reshape(-1, t.shape[-1]) if t.dim() > 2 and any(p.dim() for p in parameters) else t
+
+
 class Runner:
     """One Program, ready to run on tensors.
 
@@ -175,7 +219,7 @@ class Runner:
         """
         if _is_compiling():
             return self._compiled(checked(x), parameters, channel_dim)[0]
-        if forward_ad._current_level >= 0 or _transforms_active() or _modes_active() or _tracing():
+        if _unseen():
             return self._by_operations(checked(x), parameters, channel_dim)
         if (
             type(x) in _TENSORS
@@ -206,7 +250,47 @@ class Runner:
         x, g = _together(checked(x), checked(g))
         if _is_compiling():
             return self._compiled(x, (g, *parameters), channel_dim)[0]
-        return self._by_operations(x, (g, *parameters), channel_dim)
+        ready = None if _unseen() else self._ready(x, g, parameters, channel_dim)
+        if ready is None:
+            return self._by_operations(x, (g, *parameters), channel_dim)
+        plan, exceeds, first, others = ready
+        if _grad_enabled() and any(t.requires_grad for t in (first, *others)):
+            result: Tensor = _apply_fused(self, plan, exceeds, first, *others)
+        else:
+            result = plan.values(first, others, exceeds)
+        return result.reshape(x.shape)
+
+    def packed(
+        self, h: Tensor, interleaved: bool, parameters: tuple[Tensor, ...] = (), channel_dim: int = -1
+    ) -> Tensor:
+        """The values of a function of two tensors that are the halves of one; see `halves`.
+
+        Raises:
+            InputError: as for two.
+        """
+        x, g = halves(h, interleaved)
+        if h.requires_grad and _grad_enabled() and not (_is_compiling() or _unseen()) and h.is_floating_point():
+            # The gradients of both halves are then written into one tensor.
+            last = channel_dim in (-1, h.dim() - 1) or not any(p.dim() for p in parameters)
+            ready = self._ready(x.detach(), g.detach(), parameters, -1) if last else None
+            if ready is not None:
+                plan, exceeds, _, others = ready
+                result: Tensor = _apply_packed(self, plan, exceeds, interleaved, h, *others[1:])
+                return result
+        return self.of_two(x, g, parameters, channel_dim)
+
+    def _ready(
+        self, x: Tensor, g: Tensor, parameters: tuple[Tensor, ...], channel_dim: int
+    ) -> tuple[Plan, bool, Tensor, tuple[Tensor, ...]] | None:
+        """The plan for tensors of one shape, what it says of them, and they, channels second; None without a kernel."""
+        plan = self.plan(x.device.type, x.dtype == torch.float64)
+        if plan.narrow is None or x.is_nested or any(t._is_zerotensor() for t in (x, g, *parameters)):
+            return None
+        parameters = tuple(p.reshape(()) if p.dim() and p.numel() == 1 else p for p in parameters)
+        if channel_dim != 1 and x.dim() > 1 and any(p.dim() for p in parameters):
+            x, g = channels_second(x, channel_dim), channels_second(g, channel_dim)
+        others = g, *parameters
+        return (plan, plan.exceeds(x, others), x, others) if plan.narrow.supports(x, others) else None
 
     def plan(self, device: str, double: bool = False) -> Plan:
         """How the Program runs on tensors of a device type, of float64 or else of a smaller type."""
@@ -261,7 +345,7 @@ class Runner:
         kernel = self._chains[key]
         if kernel is None or not kernel.supports(tensors):
             return None
-        x, *parameters = tensors[: chain.own]
+        x, *parameters = tensors[0], *tensors[self.forward.variables : chain.own]
         if parameters and x.is_cpu and x.dtype is not torch.float64 and not all(map(ordinary, parameters)):
             return None
         if _grad_enabled() and any(t.requires_grad for t in tensors):
@@ -277,7 +361,7 @@ class Runner:
         if parameters:
             parameters = tuple(p.reshape(()) if p.dim() and p.numel() == 1 else p for p in parameters)
             if channel_dim != 1 and x.dim() > 1 and any(p.dim() for p in parameters):
-                return self._by_kernel(_channels_second(x, channel_dim), parameters, 1).reshape(x.shape)
+                return self._by_kernel(channels_second(x, channel_dim), parameters, 1).reshape(x.shape)
         if not plan.narrow.supports(x, parameters):
             return self._by_operations(x, parameters, channel_dim)
         exceeds = plan.exceeds(x, parameters)
@@ -347,12 +431,20 @@ _batched = torch._C._functorch.is_legacy_batchedtensor
 # Fake tensors, proxies and whoever else watches operations: a kernel is none that they could see.
 _modes_active = torch._C._len_torch_dispatch_stack
 _tracing = torch._C._is_tracing
+
+
+def _unseen() -> bool:
+    """Whether somebody transforms or watches operations, who would not see a kernel."""
+    return forward_ad._current_level >= 0 or _transforms_active() or _modes_active() > 0 or _tracing()
+
+
 _grad_enabled = torch.is_grad_enabled
 # Whoever wants to see, or to keep elsewhere, what is saved for backward.
 _saved_tensors_hooks = torch._C._autograd._top_saved_tensors_default_hooks
 
 # What `Function.apply` does when no transform is active, without asking again.
 _apply_fused: Any = super(Function, _Fused).apply
+_apply_packed: Any = super(Function, _Packed).apply
 
 # Names of their own for what a small tensor feels.
 _TENSORS, _STRIDED, _SMALL, _SELECTOR = (Tensor, torch.nn.Parameter), torch.strided, small_tensors.SMALL, SELECTOR
@@ -360,68 +452,3 @@ _DOUBLE = " float64"
 _KINDS = {dtype: "cpu" + _DOUBLE * (dtype == torch.float64) for dtype in TYPES}
 _apply_small: Callable[..., Tensor] = small_tensors.apply
 _small_forward = small_tensors.forward
-
-
-def place_of_channels(x: Tensor, channel_dim: int) -> int:
-    """The dimension of `x` that counts channels, from 0; that of a vector is 0.
-
-    Raises:
-        InputError: `x` has no such dimension.
-    """
-    place = channel_dim if channel_dim >= 0 else x.dim() + channel_dim
-    if x.dim() < 2:
-        return 0
-    if not 0 <= place < x.dim():
-        raise InputError(f"a tensor of {x.dim()} dimensions has no channel_dim={channel_dim}")
-    return place
-
-
-def channel_dimension(x: Tensor, channels: int) -> int:
-    """The dimension that counts channels where nobody said: the second, if the sizes of a tensor of three fit no other.
-
-    Such a tensor is `[batch, channels, length]` after `nn.Conv1d` and `[batch, length, channels]` after `nn.Linear`.
-
-    Args:
-        x: what comes.
-        channels: their number, 1 for one value for all, 0 where it is not known yet.
-
-    Raises:
-        InputError: the sizes do not tell.
-    """
-    if x.dim() != 3 or channels == 1:
-        return 1
-    if x.is_nested or not channels or x.shape[2] == channels:
-        shape = "nested" if x.is_nested else f"of shape {tuple(x.shape)}"
-        raise InputError(
-            f"which dimension of a tensor {shape} counts channels is not clear: give channel_dim=1 (as after nn.Conv1d)"
-            " or channel_dim=-1 (as after nn.Linear)"
-        )
-    return 1
-
-
-def _channels_second(x: Tensor, channel_dim: int) -> Tensor:
-    place = place_of_channels(x, channel_dim)
-    before, count, behind = x.shape[:place], x.shape[place], x.shape[place + 1 :]
-    return x.reshape(math.prod(before), count, math.prod(behind)) if behind else x.reshape(math.prod(before), count)
-
-
-def channelwise(parameter: Tensor, x: Tensor, channel_dim: int = 1) -> Tensor:
-    """A parameter of shape `(C,)` viewed so that it broadcasts along the channels of `x`.
-
-    Raises:
-        InputError: `x` has another number of channels, or none.
-    """
-    if parameter.dim() == 0:
-        return parameter
-    if parameter.numel() == 1:
-        return parameter.reshape(())
-    place = place_of_channels(x, channel_dim)
-    # While TorchScript traces, sizes are tensors, and to compare them would be a warning.
-    if (_is_compiling() or not _tracing()) and (
-        parameter.dim() > 1 or not x.dim() or x.shape[place] != parameter.shape[0]
-    ):
-        raise InputError(
-            f"parameters of shape {tuple(parameter.shape)} do not fit a tensor of shape {tuple(x.shape)}, whose "
-            f"channels are dimension {place}: give channels= and channel_dim= that fit"
-        )
-    return parameter.view(-1, *[1] * (x.dim() - 1 - place))

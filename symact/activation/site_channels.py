@@ -17,8 +17,8 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _NormBase
 from torch.nn.modules.conv import _ConvNd
 
+from symact.activation.channels import place_of_channels
 from symact.activation.module import Activation
-from symact.activation.runner import place_of_channels
 from symact.errors import InputError
 
 # Layers, the attribute that counts their channels, and the dimension that these have.

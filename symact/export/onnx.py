@@ -16,7 +16,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from symact.activation.runner import place_of_channels, shared_runner
+from symact.activation.channels import place_of_channels
+from symact.activation.runner import shared_runner
 from symact.errors import InputError
 from symact.expr.tree import Expr
 from symact.program.pipeline import lower

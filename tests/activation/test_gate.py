@@ -9,9 +9,16 @@ import pytest
 import torch
 import torch.nn.functional as F
 from torch import nn
+from torch.profiler import profile
 
 from symact import Activation, Gate, InputError, load_grammar, parse_grammar
 from symact.activation.module import compile as compile_expression
+from symact.activation.plan import plan
+from symact.activation.runner import halves
+from symact.backends.cpu.kernel import JointKernel
+from symact.backends.select import SELECTOR
+from symact.expr.tree import parse
+from symact.program.pipeline import lower
 
 GATES = load_grammar("gates")
 LEARNED = parse_grammar(
@@ -180,3 +187,189 @@ def test_what_a_gate_says_of_itself():
 def test_what_cannot_be_is_said_in_one_line(make, reason):
     with pytest.raises(InputError, match=reason):
         make()
+
+
+CLIPPED = "swish(min(x,7))*(max(min(g,7),-7) + 1)"
+TEXTS = ["x*sigmoid(x)*g", "gelu(x)*g", CLIPPED, "tanh(x)/(1 + g**2)", "exp(x)*g", "g*g"]
+DTYPES = [torch.float32, torch.float64, torch.bfloat16, torch.float16]
+
+
+def layouts(dtype: torch.dtype) -> dict[str, tuple[torch.Tensor, torch.Tensor]]:
+    torch.manual_seed(1)
+
+    def made(*shape: int) -> torch.Tensor:
+        return (3 * torch.randn(*shape)).to(dtype)
+
+    halves = made(7, 5, 86).chunk(2, -1)
+    taking_turns = made(3, 1030)
+    images = [made(2, 3, 5, 4).to(memory_format=torch.channels_last) for _ in range(2)]
+    return {
+        "dense": (made(1000), made(1000)),
+        "halves": halves,
+        "long halves": made(3, 2 * 700).chunk(2, -1),
+        "taking turns": (taking_turns[:, ::2], taking_turns[:, 1::2]),
+        "row against column": (made(33, 1).expand(33, 40), made(1, 40).expand(33, 40)),
+        "one number": (made(300), made(1).expand(300)),
+        "channels last": (images[0], images[1]),
+        "channels last and not": (images[0], made(2, 3, 5, 4)),
+        "transposed": (made(30, 20).t(), made(30, 20).t()),
+        "transposed and not": (made(30, 20).t(), made(20, 30)),
+        "every third": (made(4, 90)[:, ::3], made(4, 30)),
+        "three strides": (made(6, 8, 10)[::2, ::2, ::2], made(3, 4, 5)),
+        "one element": (made(1, 1), made(1, 1)),
+        "none": (made(0, 3), made(0, 3)),
+    }
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("name", list(layouts(torch.float32)))
+def test_every_layout_gives_what_dense_copies_give(dtype, name):
+    gate = compile_expression("x*sigmoid(x)*(g + 1)")
+    x, g = layouts(dtype)[name]
+    grad = torch.randn(x.shape, generator=torch.Generator().manual_seed(0)).to(dtype)
+
+    def run(x, g, grad):
+        x, g = x.detach().requires_grad_(), g.detach().requires_grad_()
+        y = gate(x, g)
+        return y, *torch.autograd.grad(y, (x, g), grad)
+
+    dense = run(x.contiguous(), g.contiguous(), grad)
+    for found, wanted in zip(run(x, g, grad), dense, strict=True):
+        assert torch.equal(found, wanted)
+        assert found.shape == x.shape
+    if x.numel():
+        one = grad.reshape(-1)[0].expand(x.shape)
+        for found, wanted in zip(run(x, g, one), run(x.contiguous(), g.contiguous(), one.contiguous()), strict=True):
+            assert torch.equal(found, wanted)
+
+
+def test_values_keep_the_layout_of_what_is_not_broadcast():
+    gate, x = Gate("x*g"), torch.randn(2, 3, 4, 5).to(memory_format=torch.channels_last)
+    assert gate(x, x).is_contiguous(memory_format=torch.channels_last)
+    assert gate(torch.ones(1, 3, 1, 1), x).is_contiguous(memory_format=torch.channels_last)
+    assert gate(*torch.randn(3, 8).chunk(2, -1)).is_contiguous()
+
+
+@pytest.mark.parametrize("interleaved", [False, True])
+@pytest.mark.parametrize("shape", [(8,), (3, 86), (2, 3, 1404)])
+def test_packed_writes_both_gradients_into_one_tensor(interleaved, shape):
+    gate, h = Gate("x*sigmoid(x)*g"), torch.randn(*shape, requires_grad=True)
+    x, g = halves(h.detach(), interleaved)
+    pair = [x.clone().requires_grad_(), g.clone().requires_grad_()]
+    y, wanted = gate.packed(h, interleaved), gate(*pair)
+    assert torch.equal(y, wanted)
+    grad = torch.randn_like(y)
+    (own,) = torch.autograd.grad(y, h, grad, retain_graph=True)
+    for half, slope in zip(halves(own, interleaved), torch.autograd.grad(wanted, pair, grad), strict=True):
+        assert torch.equal(half, slope)
+    (first,) = torch.autograd.grad(gate.packed(h, interleaved), h, torch.ones_like(y), create_graph=True)
+    (second,) = torch.autograd.grad((first**2).sum(), h)
+    by_halves = swiglu(*halves(h, interleaved))
+    (first,) = torch.autograd.grad(by_halves, h, torch.ones_like(y), create_graph=True)
+    (exact,) = torch.autograd.grad((first**2).sum(), h)
+    torch.testing.assert_close(second, exact, rtol=1e-4, atol=1e-5)
+
+
+def test_a_packed_tensor_saves_itself_alone_and_copies_nothing():
+    gate, h = Gate("gelu(x)*g"), torch.randn(4, 6, 64, requires_grad=True)
+    gate.packed(h).sum().backward()
+    saved = []
+    with torch.autograd.graph.saved_tensors_hooks(lambda t: saved.append(t) or t, lambda t: t):
+        y = gate.packed(h)
+    assert [t.data_ptr() for t in saved] == [h.data_ptr()]
+    with profile() as log:
+        torch.autograd.grad(y, h, torch.ones_like(y))
+        gate.packed(h.detach())
+    names = {event.key for event in log.key_averages()}
+    assert not names & {"aten::copy_", "aten::cat", "aten::clone", "aten::mul", "aten::contiguous"}, names
+
+
+def test_parameters_per_channel_of_a_packed_tensor_lie_along_its_halves():
+    gate = Gate("mul(f(x),g)", LEARNED, channels=5)
+    with torch.no_grad():
+        gate.beta.copy_(torch.linspace(0.5, 2, 5))
+    h = torch.randn(3, 4, 10, requires_grad=True)
+    x, g = halves(h, False)
+    wanted = x * torch.sigmoid(gate.beta * x) * g
+    torch.testing.assert_close(gate.packed(h), wanted)
+    grad = torch.randn_like(wanted)
+    found = torch.autograd.grad(gate.packed(h), (h, gate.beta), grad)
+    for own, other in zip(found, torch.autograd.grad(wanted, (h, gate.beta), grad), strict=True):
+        torch.testing.assert_close(own, other)
+    torch.testing.assert_close(gate.packed(h, interleaved=True), gate(h[..., ::2], h[..., 1::2]))
+
+
+@pytest.mark.parametrize("channel_dim", [0, 1, 2, -1])
+def test_parameters_lie_along_any_dimension(channel_dim):
+    gate = Gate("mul(f(x),g)", LEARNED, channels=(3, 4, 10)[channel_dim], channel_dim=channel_dim)
+    with torch.no_grad():
+        gate.beta.copy_(torch.linspace(0.5, 2, len(gate.beta)))
+    x, g = torch.randn(3, 4, 20, requires_grad=True).chunk(2, -1)
+    shape = [1, 1, 1]
+    shape[channel_dim] = -1
+    wanted = x * torch.sigmoid(gate.beta.view(shape) * x) * g
+    torch.testing.assert_close(gate(x, g), wanted)
+    grad = torch.randn_like(wanted)
+    found = torch.autograd.grad(gate(x, g), (x, g, gate.beta), grad)
+    for own, other in zip(found, torch.autograd.grad(wanted, (x, g, gate.beta), grad), strict=True):
+        torch.testing.assert_close(own, other, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("text", TEXTS)
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_the_kernel_and_plain_operations_agree(text, dtype):
+    x, g = (t.detach().requires_grad_() for t in both(2000, dtype=dtype))
+    grad = torch.randn(2000).to(dtype)
+    gate = compile_expression(text)
+    y = gate(x, g)
+    found = y, *torch.autograd.grad(y, (x, g), grad)
+    with SELECTOR.only_plain():
+        y = gate(x, g)
+        plain = y, *torch.autograd.grad(y, (x, g), grad)
+    for own, other in zip(found, plain, strict=True):
+        rtol = {torch.float32: 4e-6, torch.float64: 1e-13, torch.bfloat16: 0.008, torch.float16: 0.001}[dtype]
+        torch.testing.assert_close(own, other, rtol=rtol, atol=rtol)
+
+
+def test_many_threads_give_the_same():
+    gate, h = Gate("mul(f(x),g)", LEARNED, channels=100), torch.randn(5000, 200, requires_grad=True)
+    grad = torch.randn(5000, 100)
+    y = gate.packed(h)
+    found = y, *torch.autograd.grad(y, (h, gate.beta), grad)
+    threads = torch.get_num_threads()
+    torch.set_num_threads(4)
+    try:
+        y = gate.packed(h)
+        others = y, *torch.autograd.grad(y, (h, gate.beta), grad)
+    finally:
+        torch.set_num_threads(threads)
+    for own, other in zip(found[:2], others[:2], strict=True):
+        assert torch.equal(own, other)
+    torch.testing.assert_close(found[2], others[2])
+
+
+@pytest.mark.parametrize(
+    ("text", "x", "g"),
+    [
+        ("exp(x)*g", [90.0, 88.0, 1.0], [1e-30, 1e-3, 2.0]),
+        ("x**2/(1 + g**2)", [1e25, 3.0, 1e20], [1e25, 1e20, 1e15]),
+        ("(exp(x) - 1 - x)*g", [1e-3, 1e-20, 1.0], [1.0, 1e30, 1e-3]),
+        ("tanh(x)*(exp(g) - 1 - g)", [1.0, 1e20, 0.0], [1e-4, 1e-3, 50.0]),
+        ("sinh(x)*exp(-g)", [95.0, 1.0, -95.0], [94.0, -2.0, 90.0]),
+    ],
+)
+def test_what_float32_is_not_enough_for_is_computed_in_float64_whichever_input_asks_for_it(text, x, g):
+    gate = compile_expression(text)
+    x, g = torch.tensor(x, requires_grad=True), torch.tensor(g, requires_grad=True)
+    exact = [t.detach().double().requires_grad_() for t in (x, g)]
+    y, wanted = gate(x, g), gate(*exact)
+    torch.testing.assert_close(y, wanted.float(), rtol=1e-5, atol=1e-6)
+    for own, other in zip(torch.autograd.grad(y.sum(), (x, g)), torch.autograd.grad(wanted.sum(), exact), strict=True):
+        torch.testing.assert_close(own, other.float(), rtol=1e-5, atol=1e-6)
+
+
+def test_common_gates_need_no_float64():
+    for text in ("x*sigmoid(x)*g", "gelu(x)*g", "max(x,0)*g", CLIPPED):
+        narrow = plan(lower(parse(text), 2)).narrow
+        assert isinstance(narrow, JointKernel)
+        assert not narrow.mended

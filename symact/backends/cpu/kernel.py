@@ -16,13 +16,14 @@ import weakref
 from array import array
 from collections.abc import Callable
 from functools import lru_cache
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from symact.backends.cpu import library as cpu_library
+from symact.backends.cpu.layout import Rows, fitting, inner_of_channels, result_of
 from symact.program.instructions import INSTRUCTIONS
 from symact.program.program import Program
 
@@ -38,6 +39,8 @@ DONE, _NEEDS_EXACT = 1, 2
 DIFFERS, UNDEFINED, NOT_FINITE = 1, 2, 4
 # Held while somebody makes what computes in float64: other threads may run the kernel that waits for it.
 _COMPLETING = threading.RLock()
+# From which |x| to which float32 is enough, and whether it is at 0.
+Window: TypeAlias = tuple[float, float, bool]
 # Elements times cost of a Program (in additions) that are worth a thread, some 20 microseconds.
 _WORK = 400_000
 # Numbers of 16 bits are 65,536, so where a tensor has as many elements or more, values and slopes come from tables.
@@ -90,7 +93,10 @@ def kernel(forward: Program, backward: Program) -> NativeKernel | None:
             if handle is not None:
                 library.symact_free(handle)
         return None
-    return NativeKernel(library, handles[0], handles[1], (forward.cost, backward.cost))
+    costs = forward.cost, backward.cost
+    if forward.variables > 1:
+        return JointKernel(library, handles[0], handles[1], costs, forward.variables)
+    return NativeKernel(library, handles[0], handles[1], costs)
 
 
 def pointwise(program: Program) -> PointwiseKernel | None:
@@ -132,19 +138,18 @@ class NativeKernel:
         """The library's handles of the forward and the backward Program, good while this object lives."""
         return self.forward_code, self.backward_code
 
-    def mend(self, exact: Callable[[], NativeKernel], low: float, high: float, zero: bool) -> None:
+    def mend(self, exact: Callable[[], NativeKernel], *windows: Window) -> None:
         """From now on, compute in float64 the elements of smaller tensors' types for which float32 is not enough.
 
         Args:
             exact: makes the same function for float64, when an element needs it first.
-            low: float32 is enough for |x| from here
-            high: to here,
-            zero: and at 0.
+            windows: for each variable, where float32 is enough.
         """
         self._make_exact = exact
         self._tabular = set()
         for own in self.handles:
-            self._library.symact_mend(own, low, high, zero)
+            for variable, window in enumerate(windows):
+                self._library.symact_mend(own, variable, *window)
 
     @property
     def mended(self) -> bool:
@@ -177,23 +182,23 @@ class NativeKernel:
             raise short_of_memory()
 
     def marks(
-        self, exact: NativeKernel, x: np.ndarray, ones: np.ndarray, relative: float, absolute: float
+        self, exact: NativeKernel, inputs: tuple[np.ndarray, ...], relative: float, absolute: float
     ) -> np.ndarray:
-        """What is found of values and slopes at inputs `x` of float64, where there are no parameters.
+        """What is found of values and slopes at inputs of float64.
 
         Args:
             exact: what is compared with, in float64; perhaps this kernel.
-            x: ``(n,)``
-            ones: ``(n,)``
+            inputs: ``(n,)`` of each variable, of each parameter, and of ones, the gradient that comes in.
             relative: by which part of what it should be a number may be wrong,
             absolute: or by how much.
 
         Returns:
             ``(2, n)`` of the values and of the slopes, sums of `DIFFERS`, `UNDEFINED` and `NOT_FINITE`.
         """
-        found = np.zeros((2, len(x)), np.uint8)
-        inputs = (ctypes.c_void_p * 2)(x.ctypes.data, ones.ctypes.data)
-        rest = inputs, len(x), relative, absolute
+        size = len(inputs[0])
+        found = np.zeros((2, size), np.uint8)
+        places = (ctypes.c_void_p * len(inputs))(*[array.ctypes.data for array in inputs])
+        rest = places, size, relative, absolute
         for own, other, row in zip(self.handles, exact.handles, found, strict=True):
             if self._library.symact_compare(own, other, *rest, row.ctypes.data) != DONE:
                 raise short_of_memory()
@@ -216,7 +221,7 @@ class NativeKernel:
         x = _dense(x)
         y = _empty_like(x)
         if parameters:
-            _keep, numbers, _ = _table(x, parameters)
+            _keep, numbers, _ = _table(x, parameters, _inner(x))
             self._call(self.forward_code, x, 0, y, ctypes.addressof(numbers), 0)
         else:
             self._call(self.forward_code, x, 0, y, 0, 0)
@@ -234,7 +239,7 @@ class NativeKernel:
             return (y,)
         if not x.numel():
             return (y, *map(torch.zeros_like, parameters))
-        _keep, numbers, sums = _table(x, parameters)
+        _keep, numbers, sums = _table(x, parameters, _inner(x))
         places = (ctypes.c_void_p * len(sums))(*[s.data_ptr() for s in sums])
         self._call(self.backward_code, x, grad.data_ptr(), y, ctypes.addressof(numbers), ctypes.addressof(places))
         return (y, *[s.to(p.dtype) for s, p in zip(sums, parameters, strict=True)])
@@ -277,24 +282,126 @@ class NativeKernel:
         return texts[0], texts[1]
 
 
+class JointKernel(NativeKernel):
+    """The same for functions of several variables, which are whole tensors of one shape and dtype.
+
+    They may lie in memory as they like: the halves of one tensor, and what is broadcast, are not copied.
+    """
+
+    __slots__ = ("_variables",)
+
+    def __init__(self, library: ctypes.CDLL, forward: int, backward: int, costs: tuple[float, float], variables: int):
+        super().__init__(library, forward, backward, costs)
+        self._run = library.symact_map
+        self._variables = variables
+
+    def _split(self, x: Tensor, others: tuple[Tensor, ...]) -> tuple[tuple[Tensor, ...], tuple[Tensor, ...]]:
+        count = self._variables - 1
+        return (x, *others[:count]), others[count:]
+
+    def supports(self, x: Tensor, parameters: tuple[Tensor, ...]) -> bool:
+        """Whether these tensors can be given: the further variables stand before the parameters."""
+        variables, parameters = self._split(x, parameters)
+        return super().supports(x, parameters) and all(
+            type(t) in _TENSORS and _plain(t) and t.dtype is x.dtype and t.shape == x.shape for t in variables[1:]
+        )
+
+    def forward(self, x: Tensor, parameters: tuple[Tensor, ...] = ()) -> Tensor:
+        """The values, in the layout of the first variable that is not broadcast."""
+        variables, parameters = self._split(x, parameters)
+        y = result_of(variables)
+        self._map(self.forward_code, variables, (y,), parameters)
+        return y
+
+    def backward(
+        self, grad: Tensor, x: Tensor, parameters: tuple[Tensor, ...] = (), into: tuple[Tensor, ...] = ()
+    ) -> tuple[Tensor, ...]:
+        """The gradients of the variables, of full shape, then of each parameter, summed to its shape.
+
+        Args:
+            grad: that of the values.
+            x: the first variable.
+            parameters: the further variables, then the parameters.
+            into: where the gradients of the variables go; else they are new tensors.
+        """
+        variables, parameters = self._split(x, parameters)
+        if grad.dtype is not x.dtype or grad.shape != x.shape:
+            grad = grad.to(x.dtype).expand_as(x)
+        results = into or tuple([result_of(variables) for _ in variables])
+        sums = self._map(self.backward_code, (*variables, grad.resolve_neg()), results, parameters)
+        return (*results, *[s.to(p.dtype) for s, p in zip(sums, parameters, strict=True)])
+
+    def _map(
+        self, program: int, tensors: tuple[Tensor, ...], results: tuple[Tensor, ...], parameters: tuple[Tensor, ...]
+    ) -> list[Tensor]:
+        """Run a program; gives the sums of its further outputs, one a parameter, which the forward program leaves."""
+        x = tensors[0]
+        _keep, numbers, sums = _table(x, parameters, inner_of_channels(results[0]) if parameters else 1)
+        size = x.numel()
+        if not size:
+            return sums
+        found, tensors = fitting(results, tensors)
+        places = (ctypes.c_void_p * len(sums))(*[s.data_ptr() for s in sums])
+        threads = 1 if size < 2 * self._grain else min(torch.get_num_threads(), size // self._grain)
+        call = mapped(program, found, (tensors, self._variables), results, threads, (numbers, places))
+        if (outcome := self._run(call)) != DONE:
+            self.finish(outcome, call)
+        return sums
+
+
+@lru_cache(maxsize=64)
+def _map_fields(count: int) -> Callable[..., bytes]:
+    return struct.Struct(f"{count}q").pack
+
+
+def mapped(
+    program: int,
+    rows: Rows,
+    inputs: tuple[tuple[Tensor, ...], int],
+    results: tuple[Tensor, ...],
+    threads: int,
+    parameters: tuple[Any, Any] | None = None,
+) -> bytes:
+    """The fields of `symact_map` in library.cpp.
+
+    Args:
+        program: a handle.
+        rows: how the results and the inputs lie.
+        inputs: the tensors, and how many of them are variables; the others are gradients.
+        results: the tensors that come out.
+        threads: how many work.
+        parameters: the table of their places and strides, and the places of their sums.
+    """
+    tensors, variables = inputs
+    outs = len(results)
+    table, sums = map(ctypes.addressof, parameters) if parameters is not None else (0, 0)
+    numbers = [program, TYPES[tensors[0].dtype], tensors[0].numel(), rows.inner, threads]
+    numbers += [len(tensors), variables, outs, table, sums]
+    for t, strides in zip(tensors, rows.strides[outs:], strict=True):
+        numbers += [t.data_ptr(), *strides]
+    for t, strides in zip(results, rows.strides[:outs], strict=True):
+        numbers += [t.data_ptr(), *strides]
+    return _map_fields(len(numbers))(*numbers)
+
+
 class PointwiseKernel:
     """A Program in the block interpreter all of whose inputs and outputs are whole tensors."""
 
-    __slots__ = ("__weakref__", "_code", "_exact", "_fields", "_grain", "_library", "_make_exact", "_outputs")
+    __slots__ = ("__weakref__", "_code", "_exact", "_grain", "_library", "_make_exact", "_outputs")
 
     def __init__(self, library: ctypes.CDLL, code: int, program: Program):
         self._library: Any = library
         self._code, self._outputs = code, len(program.outputs)
         self._grain = max(2048, int(_WORK / max(program.cost, 1.0)))
-        self._fields = struct.Struct(f"{4 + len(program.inputs) + self._outputs}q").pack
         self._exact: PointwiseKernel | None = None
         self._make_exact: Callable[[], PointwiseKernel] | None = None
         weakref.finalize(self, _release, library, code).atexit = False
 
-    def mend(self, exact: Callable[[], PointwiseKernel], low: float, high: float, zero: bool) -> None:
-        """From now on, compute in float64 what `NativeKernel.mend` says, by the first input."""
+    def mend(self, exact: Callable[[], PointwiseKernel], *windows: Window) -> None:
+        """From now on, compute in float64 what `NativeKernel.mend` says, by the first inputs."""
         self._make_exact = exact
-        self._library.symact_mend(self._code, low, high, zero)
+        for variable, window in enumerate(windows):
+            self._library.symact_mend(self._code, variable, *window)
 
     def supports(self, tensors: tuple[Tensor, ...]) -> bool:
         """Whether these can be given: dense CPU tensors of one known dtype and one shape."""
@@ -314,8 +421,8 @@ class PointwiseKernel:
         results = tuple([_empty_like(x) for _ in range(self._outputs)])
         size = x.numel()
         threads = 1 if size < 2 * self._grain else min(torch.get_num_threads(), size // self._grain)
-        addresses = [t.data_ptr() for t in (*tensors, *results)]
-        call = self._fields(self._code, TYPES[x.dtype], size, threads, *addresses)
+        strides = ((0, 1),) * (len(tensors) + self._outputs)
+        call = mapped(self._code, Rows(max(size, 1), strides), (tensors, len(tensors)), results, threads)
         outcome = self._library.symact_map(call)
         if outcome == _NEEDS_EXACT and self._make_exact is not None:
             with _COMPLETING:
@@ -367,10 +474,14 @@ def _dense(x: Tensor) -> Tensor:
     return x.contiguous(memory_format=_memory_format(x))
 
 
-def _table(x: Tensor, parameters: tuple[Tensor, ...]) -> tuple[list[Tensor], Any, list[Tensor]]:
+def _inner(x: Tensor) -> int:
+    """How many elements of one channel lie beside each other."""
+    return math.prod(x.shape[2:]) if x.dim() > 2 and x.is_contiguous() else 1
+
+
+def _table(x: Tensor, parameters: tuple[Tensor, ...], inner: int) -> tuple[list[Tensor], Any, list[Tensor]]:
     """Parameters in the interpreter's precision, their addresses and strides, and places for their sums."""
     working = torch.float64 if x.dtype == torch.float64 else torch.float32
-    inner = math.prod(x.shape[2:]) if x.dim() > 2 and x.is_contiguous() else 1
     keep, numbers, sums = [], [], []
     for parameter in parameters:
         values = parameter.detach().to(working).contiguous()

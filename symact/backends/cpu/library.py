@@ -205,7 +205,7 @@ def _declare(library: ctypes.CDLL) -> None:
     library.symact_compile.argtypes = [_INT, _INT, _POINTER, _POINTER, _INT, _POINTER]
     library.symact_compile.restype = _POINTER
     library.symact_describe.argtypes, library.symact_describe.restype = [_POINTER, ctypes.c_char_p, _INT], None
-    library.symact_mend.argtypes = [_POINTER, ctypes.c_float, ctypes.c_float, _INT]
+    library.symact_mend.argtypes = [_POINTER, _INT, ctypes.c_float, ctypes.c_float, _INT]
     library.symact_mend.restype = None
     library.symact_complete.argtypes, library.symact_complete.restype = [_POINTER, _POINTER], None
     library.symact_compare.argtypes = [*[_POINTER] * 3, ctypes.c_int64, *[ctypes.c_double] * 2, _POINTER]

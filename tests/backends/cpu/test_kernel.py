@@ -296,7 +296,7 @@ def test_random_programs_agree_with_plain_torch(isa):
 def test_a_mended_kernel_computes_in_float64_what_lies_outside_and_nothing_else(dtype, zero, isa):
     """Another function stands for float64, so that one sees which was taken."""
     kernel, exact = kernel_of("2*x")[0], kernel_of("3*x + 1/8")[0]
-    kernel.mend(lambda: exact, 0.25, 4.0, zero)
+    kernel.mend(lambda: exact, (0.25, 4.0, zero))
     assert kernel.mended
     generator = torch.Generator().manual_seed(4)
     for size in (1, 15, 16, 700, 5000):

@@ -27,13 +27,14 @@ Outcome outputs(const Machine& machine, const Bytecode& code, const Comparison& 
         for (int s = 0; s < code.inputs; s++) inputs.insert(inputs.end(), job.inputs[s], job.inputs[s] + job.size);
     }
     values.resize(size * static_cast<std::size_t>(code.outputs));
-    std::vector<const void*> from;
-    std::vector<void*> to;
-    for (int s = 0; s < code.inputs; s++)
-        from.push_back(sizeof(T) == 4 ? static_cast<const void*>(inputs.data() + job.size * s) : job.inputs[s]);
-    for (int k = 0; k < code.outputs; k++) to.push_back(values.data() + job.size * k);
-    Job run_job{sizeof(T) == 4 ? FLOAT32 : FLOAT64, job.size, nullptr, nullptr, nullptr, nullptr, nullptr, 1};
-    run_job.tensors = from.data(), run_job.results = to.data();
+    std::vector<View> from, to;
+    for (int s = 0; s < code.inputs; s++) {
+        const void* at = sizeof(T) == 4 ? static_cast<const void*>(inputs.data() + job.size * s) : job.inputs[s];
+        from.push_back({const_cast<void*>(at), 0, 1});
+    }
+    for (int k = 0; k < code.outputs; k++) to.push_back({values.data() + job.size * k, 0, 1});
+    const Job run_job{sizeof(T) == 4 ? FLOAT32 : FLOAT64, job.size, job.size, from.data(), code.inputs, code.inputs,
+                      nullptr, 0, to.data(), code.outputs, nullptr, 1};
     return run(machine, code, run_job);
 }
 

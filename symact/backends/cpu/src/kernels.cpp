@@ -240,7 +240,7 @@ bool outside(const float* x, int64_t n, float low, float high, bool zero) {
     M found = less(F{}, F{});
     for (int64_t i = 0; i < n; i += WIDTH) {
         F a = absolute(load(x + i));
-        M below_low = zero ? less(F{}, a) & less(a, splat(low)) : less(a, splat(low));
+        M below_low = zero ? less(F{}, a) & less(a, splat(low)) : less(a, splat(low)) | equal(a, F{});
         found = found | below_low | less(splat(high), a);
     }
     return any(found);

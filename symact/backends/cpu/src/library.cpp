@@ -58,6 +58,14 @@ struct Compiled {
     }
 };
 
+// Three numbers a parameter: the address of its values, its channels and inner size.
+std::vector<Parameter> parameter_list(const int64_t* numbers, int count) {
+    std::vector<Parameter> list;
+    for (int k = 0; k < count; k++)
+        list.push_back({reinterpret_cast<const void*>(numbers[3 * k]), numbers[3 * k + 1], numbers[3 * k + 2]});
+    return list;
+}
+
 }  // namespace
 
 extern "C" {
@@ -117,11 +125,12 @@ void symact_describe(void* program, char* text, int size) {
     text[size - 1] = 0;
 }
 
-// From now on `program` computes in float64 where |x| is below `low` or above `high`; at 0 unless `zero`. How, says
-// `symact_complete`; until then a run that needs it gives NEEDS_EXACT.
-void symact_mend(void* program, float low, float high, int zero) {
-    Mending& mending = static_cast<Compiled*>(program)->mending;
-    mending.low = low, mending.high = high, mending.zero = zero != 0, mending.wanted = true;
+// From now on `program` computes in float64 where |x| of a variable is below `low` or above `high`; at 0 unless `zero`. How,
+// says `symact_complete`; until then a run that needs it gives NEEDS_EXACT.
+void symact_mend(void* program, int variable, float low, float high, int zero) {
+    std::vector<Window>& windows = static_cast<Compiled*>(program)->mending.windows;
+    if (static_cast<int>(windows.size()) <= variable) windows.resize(variable + 1);
+    windows[variable] = {low, high, zero != 0};
 }
 
 // `exact` has the same inputs and outputs as `program`, and has to live as long.
@@ -136,14 +145,12 @@ void symact_free(void* program) { delete static_cast<Compiled*>(program); }
 int symact_run(void* program, int type, int64_t size, int threads, const void* x, const void* grad, void* y,
                const int64_t* parameters, double* const* parameter_grads) try {
     const Bytecode& code = static_cast<Compiled*>(program)->form(type);
-    std::vector<Parameter> list;
     const int count = code.inputs - 1 - (grad ? 1 : 0);
-    for (int k = 0; k < count; k++)
-        list.push_back({reinterpret_cast<const void*>(parameters[3 * k]), parameters[3 * k + 1],
-                        parameters[3 * k + 2]});
+    const std::vector<Parameter> list = parameter_list(parameters, count);
     const Mending& mending = static_cast<Compiled*>(program)->mending;
-    Job job{static_cast<Type>(type), size, x, grad, list.data(), y, parameter_grads, threads,
-            type != FLOAT64 && mending.wanted ? &mending : nullptr};
+    const View tensors[] = {{const_cast<void*>(x), 0, 1}, {const_cast<void*>(grad), 0, 1}}, result{y, 0, 1};
+    Job job{static_cast<Type>(type), size, size, tensors, grad ? 2 : 1, 1, list.data(), count, &result, 1,
+            parameter_grads, threads, type != FLOAT64 && !mending.windows.empty() ? &mending : nullptr};
     return run(*current, code, job);
 } catch (const std::bad_alloc&) {
     return NO_MEMORY;
@@ -164,23 +171,27 @@ int symact_call(const char* fields) {
                       static_cast<double* const*>(address(call.parameter_grads)));
 }
 
-// Runs a program all of whose inputs and outputs are tensors of one size; all arguments in one string of bytes, the
-// addresses of `tensors` and `results` behind the first four. Gives an `Outcome`.
+// Runs a program of any number of tensors; all arguments in one string of bytes. Behind the first ten come the address,
+// row and step of every tensor that goes in, then of every one that comes out (see `View`). Gives an `Outcome`.
 int symact_map(const char* fields) try {
     struct {
-        int64_t program, type, size, threads;
+        int64_t program, type, size, inner, threads, tensors, variables, results, parameters, sums;
     } call;
     std::memcpy(&call, fields, sizeof(call));
     if (!call.size) return DONE;
-    Compiled* compiled = reinterpret_cast<Compiled*>(static_cast<intptr_t>(call.program));
+    auto address = [](int64_t number) { return reinterpret_cast<void*>(static_cast<intptr_t>(number)); };
+    Compiled* compiled = static_cast<Compiled*>(address(call.program));
     const Bytecode& code = compiled->form(static_cast<int>(call.type));
-    std::vector<void*> places(static_cast<std::size_t>(code.inputs + code.outputs));
-    static_assert(sizeof(void*) == sizeof(int64_t));
-    std::memcpy(places.data(), fields + sizeof(call), places.size() * sizeof(void*));
-    Job job{static_cast<Type>(call.type), call.size, nullptr, nullptr, nullptr, nullptr, nullptr,
+    std::vector<View> views(static_cast<std::size_t>(call.tensors + call.results));
+    static_assert(sizeof(View) == 3 * sizeof(int64_t));
+    std::memcpy(views.data(), fields + sizeof(call), views.size() * sizeof(View));
+    const int tensors = static_cast<int>(call.tensors), count = code.inputs - tensors;
+    const std::vector<Parameter> list = parameter_list(static_cast<const int64_t*>(address(call.parameters)), count);
+    Job job{static_cast<Type>(call.type), call.size, call.inner, views.data(), tensors,
+            static_cast<int>(call.variables), list.data(), count, views.data() + tensors,
+            static_cast<int>(call.results), static_cast<double* const*>(address(call.sums)),
             static_cast<int>(call.threads)};
-    job.tensors = places.data(), job.results = places.data() + code.inputs;
-    if (call.type != FLOAT64 && compiled->mending.wanted) job.mending = &compiled->mending;
+    if (call.type != FLOAT64 && !compiled->mending.windows.empty()) job.mending = &compiled->mending;
     return run(*current, code, job);
 } catch (const std::bad_alloc&) {
     return NO_MEMORY;

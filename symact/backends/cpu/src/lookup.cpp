@@ -70,12 +70,16 @@ void products(const Machine& machine, const Lookup& job, int64_t begin, int64_t 
 bool tabulate(const Machine& machine, const Bytecode& code, Type type, void* table) {
     std::vector<uint16_t> every(EVERY);
     std::iota(every.begin(), every.end(), uint16_t{0});
-    if (code.inputs == 1)
-        return run(machine, code, {type, EVERY, every.data(), nullptr, nullptr, table, nullptr, 1}) == DONE;
+    const View result{table, 0, 1};
+    if (code.inputs == 1) {
+        const View all{every.data(), 0, 1};
+        return run(machine, code, {type, EVERY, EVERY, &all, 1, 1, nullptr, 0, &result, 1, nullptr, 1}) == DONE;
+    }
     // A slope is a product with 1, which nothing rounds.
     std::vector<float> x(EVERY), ones(EVERY, 1.0f);
     (type == BFLOAT16 ? machine.read_bfloat16 : machine.read_float16)(x.data(), every.data(), EVERY);
-    return run(machine, code, {FLOAT32, EVERY, x.data(), ones.data(), nullptr, table, nullptr, 1}) == DONE;
+    const View both[] = {{x.data(), 0, 1}, {ones.data(), 0, 1}};
+    return run(machine, code, {FLOAT32, EVERY, EVERY, both, 2, 1, nullptr, 0, &result, 1, nullptr, 1}) == DONE;
 }
 
 void look_up(const Machine& machine, const Lookup& job) {

@@ -57,20 +57,22 @@ template <class T>
 class Worker {
 public:
     Worker(const Machine& machine, const Bytecode& code, const Job& job) : machine_(machine), code_(code), job_(job) {
-        parameters_ = job.tensors ? 0 : code.inputs - 1 - (job.grad ? 1 : 0);
         direct_ = job.type == FLOAT32 || job.type == FLOAT64;
-        int blocks = code.temporaries + code.outputs + (job.tensors ? code.inputs : 1 + (job.grad ? 1 : 0));
-        for (int k = 0; k < parameters_; k++) blocks += job.parameters[k].channels > 1;
+        int blocks = code.temporaries + code.outputs + job.tensor_count;
+        for (int k = 0; k < job.parameter_count; k++) blocks += job.parameters[k].channels > 1;
         block_ = std::clamp<int64_t>(BUDGET / static_cast<int64_t>(sizeof(T)) / blocks / 64 * 64, 128, LARGEST);
         block_ = std::min(block_, (job.size + LINE - 1) / LINE * LINE);
+        // Rows that are long end a block, so that it lies in one piece; of short ones a block holds several.
+        apart_ = job.inner < job.size && job.inner >= block_ / 2;
     }
 
     bool prepare() {
         const int slots = code_.slots();
-        int64_t lines = LINE * (code_.constants.size() + parameters_);
-        // A block of its own for every slot but constants: the last, incomplete block is padded in it.
-        int64_t need = lines + block_ * (slots - static_cast<int64_t>(code_.constants.size()));
-        for (int k = 0; k < parameters_; k++) need += periodic(k) ? job_.parameters[k].channels : 0;
+        int64_t lines = LINE * static_cast<int64_t>(code_.constants.size() + job_.parameter_count);
+        // A block of its own for every slot but constants: the last, incomplete block is padded in it. Numbers of 16 bits
+        // are read 16 at a time, so there is a line behind each.
+        int64_t need = lines + (block_ + LINE) * (slots - static_cast<int64_t>(code_.constants.size()));
+        for (int k = 0; k < job_.parameter_count; k++) need += periodic(k) ? job_.parameters[k].channels : 0;
         need = (need * static_cast<int64_t>(sizeof(T)) + 63) / 64 * 64;
         const auto tables = 3 * sizeof(int64_t) * static_cast<std::size_t>(slots);
         char* memory = arena<T>().take(static_cast<std::size_t>(need) + tables);
@@ -82,19 +84,20 @@ public:
         std::fill_n(mask_, slots, -1);
         for (int s = 0; s < slots; s++) {
             int constant = s - code_.inputs - code_.outputs;
-            int parameter = s - 1;
+            int parameter = s - job_.variables;
+            const bool given = parameter >= 0 && parameter < job_.parameter_count;
             if (constant >= 0 && constant < static_cast<int>(code_.constants.size())) {
                 next = line(s, next, static_cast<T>(code_.constants[constant]));
-            } else if (parameter >= 0 && parameter < parameters_ && job_.parameters[parameter].channels == 1) {
+            } else if (given && job_.parameters[parameter].channels == 1) {
                 next = line(s, next, static_cast<const T*>(job_.parameters[parameter].values)[0]);
-            } else if (parameter >= 0 && parameter < parameters_ && periodic(parameter)) {
+            } else if (given && periodic(parameter)) {
                 own_[s] = next;
                 const Parameter& p = job_.parameters[parameter];
                 for (int64_t i = 0; i < p.channels + block_; i++)
                     *next++ = static_cast<const T*>(p.values)[i % p.channels];
             } else {
                 own_[s] = next;
-                next += block_;
+                next += block_ + LINE;
             }
         }
         std::copy_n(own_, slots, at_);
@@ -104,32 +107,24 @@ public:
     int64_t block() const { return block_; }
 
     Outcome operator()(int64_t begin, int64_t end, double* const* sums) {
-        for (int64_t start = begin; start < end; start += block_) {
-            int64_t count = std::min(block_, end - start);
+        for (int64_t start = begin, count; start < end; start += count) {
+            count = std::min(block_, end - start);
+            if (apart_) count = std::min(count, job_.inner - start % job_.inner);
             int64_t padded = (count + LINE - 1) / LINE * LINE;
             bool whole = direct_ && padded == count;
-            if (job_.tensors) {
-                for (int i = 0; i < code_.inputs; i++) input(i, job_.tensors[i], start, count, padded, whole);
-                for (int k = 0; k < code_.outputs; k++) place(k, job_.results[k], start, whole);
-            } else {
-                input(0, job_.x, start, count, padded, whole);
-                for (int k = 0; k < parameters_; k++) parameter(k, start, padded);
-                if (job_.grad) input(code_.inputs - 1, job_.grad, start, count, padded, whole);
-                place(0, job_.y, start, whole);
-            }
+            for (int i = 0; i < job_.tensor_count; i++) input(i, start, count, padded, whole);
+            for (int k = 0; k < job_.parameter_count; k++) parameter(k, start, padded);
+            for (int k = 0; k < job_.result_count; k++) place(k, start, count, whole);
             Frame<T> frame{at_, mask_, padded};
             const Kernel<T>* table = kernels<T>(machine_);
             for (const Step& step : code_.steps) table[step.op](step, frame);
             if constexpr (sizeof(T) == 4)
                 if (job_.mending)
                     if (const Outcome mended = mend(*job_.mending, count, padded); mended != DONE) return mended;
-            if (job_.tensors) {
-                for (int k = 0; k < code_.outputs && !whole; k++) output(k, job_.results[k], start, count, padded);
-                continue;
-            }
-            if (!whole) output(0, job_.y, start, count, padded);
-            for (int k = 1; k < code_.outputs; k++)
-                if (sums[k - 1]) reduce(k, start, count, sums[k - 1]);
+            for (int k = 0; k < job_.result_count; k++)
+                if (at_[code_.inputs + k] == own_[code_.inputs + k]) output(k, start, count);
+            for (int k = job_.result_count; k < code_.outputs; k++)
+                if (sums[k - job_.result_count]) reduce(k, start, count, sums[k - job_.result_count]);
         }
         return DONE;
     }
@@ -138,14 +133,15 @@ private:
     const Machine& machine_;
     const Bytecode& code_;
     const Job& job_;
-    int parameters_;
-    bool direct_;
+    bool direct_, apart_;
     int64_t block_;
     T** at_ = nullptr;
     T** own_ = nullptr;
     int64_t* mask_ = nullptr;
 
     bool periodic(int k) const { return job_.parameters[k].channels > 1 && job_.parameters[k].inner == 1; }
+    // Parameters stand behind the variables.
+    int slot(int tensor) const { return tensor < job_.variables ? tensor : tensor + job_.parameter_count; }
 
     T* line(int slot, T* place, T value) {
         own_[slot] = std::fill_n(place, LINE, value) - LINE;
@@ -153,112 +149,158 @@ private:
         return place + LINE;
     }
 
-    void input(int slot, const void* from, int64_t start, int64_t count, int64_t padded, bool whole) {
-        if (whole) {
-            at_[slot] = const_cast<T*>(static_cast<const T*>(from)) + start;
-            return;
+    // Calls use(place in the tensor, offset in the block, length) for each piece of a row.
+    template <class Use>
+    void pieces(const View& view, int64_t start, int64_t count, Use use) const {
+        if (job_.inner >= job_.size) return use(start * view.step, 0, count);
+        for (int64_t i = 0; i < count;) {
+            const int64_t row = (start + i) / job_.inner, within = (start + i) % job_.inner;
+            const int64_t length = std::min(count - i, job_.inner - within);
+            use(row * view.row + within * view.step, i, length);
+            i += length;
         }
-        T* to = at_[slot] = own_[slot];
-        if constexpr (sizeof(T) == 4) {
-            if (!direct_) {
-                const uint16_t* half = static_cast<const uint16_t*>(from) + start;
-                uint16_t last[LINE];
-                auto read = job_.type == BFLOAT16 ? machine_.read_bfloat16 : machine_.read_float16;
-                int64_t full = count / LINE * LINE;
-                read(to, half, full);
-                if (full == count) return;
-                std::fill_n(last, LINE, half[count - 1]);
-                std::copy_n(half + full, count - full, last);
-                return read(to + full, last, LINE);
-            }
-        }
-        std::copy_n(static_cast<const T*>(from) + start, count, to);
+    }
+
+    // Where a block of a tensor lies in one piece, in the precision of the steps; else null.
+    T* direct(const View& view, int64_t start, int64_t count) const {
+        if (view.step != 1) return nullptr;
+        T* at = static_cast<T*>(view.at);
+        if (job_.inner >= job_.size) return at + start;
+        const int64_t row = start / job_.inner, within = start % job_.inner;
+        return within + count <= job_.inner ? at + row * view.row + within : nullptr;
+    }
+
+    void input(int tensor, int64_t start, int64_t count, int64_t padded, bool whole) {
+        const View& view = job_.tensors[tensor];
+        T*& at = at_[slot(tensor)];
+        if (whole && (at = direct(view, start, count))) return;
+        T* to = at = own_[slot(tensor)];
+        pieces(view, start, count, [&](int64_t place, int64_t i, int64_t length) {
+            if (direct_)
+                gather(static_cast<const T*>(view.at) + place, view.step, length, to + i);
+            else if constexpr (sizeof(T) == 4)
+                widen(static_cast<const uint16_t*>(view.at) + place, view.step, length, to + i);
+        });
         std::fill(to + count, to + padded, to[count - 1]);
     }
 
-    // Where the steps write an output: into its tensor, or into a block that `output` takes there.
-    void place(int k, void* to, int64_t start, bool whole) {
-        at_[code_.inputs + k] = whole ? static_cast<T*>(to) + start : own_[code_.inputs + k];
+    template <class N>
+    static void gather(const N* from, int64_t step, int64_t count, N* to) {
+        if (step == 1) {
+            std::copy_n(from, count, to);
+        } else if (step == 2) {
+            for (int64_t i = 0; i < count; i++) to[i] = from[2 * i];
+        } else {
+            for (int64_t i = 0; i < count; i++) to[i] = from[i * step];
+        }
     }
 
-    void output(int k, void* to, int64_t start, int64_t count, int64_t padded) {
-        T* from = own_[code_.inputs + k];
-        if constexpr (sizeof(T) == 4) {
-            if (!direct_) {
-                uint16_t* half = static_cast<uint16_t*>(to) + start;
-                uint16_t last[LINE];
-                auto write = job_.type == BFLOAT16 ? machine_.write_bfloat16 : machine_.write_float16;
-                int64_t full = count / LINE * LINE;
-                write(half, from, full);
-                if (full == count) return;
-                write(last, from + full, padded - full);
-                std::copy_n(last, count - full, half + full);
-                return;
-            }
+    template <class N>
+    static void scatter(const N* from, int64_t step, int64_t count, N* to) {
+        if (step == 1) return static_cast<void>(std::copy_n(from, count, to));
+        for (int64_t i = 0; i < count; i++) to[i * step] = from[i];
+    }
+
+    // Numbers of 16 bits, 16 at a time; up to a line behind the last is written, too.
+    void widen(const uint16_t* from, int64_t step, int64_t count, float* to) {
+        uint16_t together[LARGEST + LINE];
+        if (step != 1) {
+            gather(from, step, count, together);
+            from = together;
         }
-        std::copy_n(from, count, static_cast<T*>(to) + start);
+        auto read = job_.type == BFLOAT16 ? machine_.read_bfloat16 : machine_.read_float16;
+        const int64_t full = count / LINE * LINE;
+        read(to, from, full);
+        if (full == count) return;
+        uint16_t last[LINE];
+        std::fill_n(last, LINE, from[count - 1]);
+        std::copy_n(from + full, count - full, last);
+        read(to + full, last, LINE);
+    }
+
+    void narrow(const float* from, int64_t step, int64_t count, uint16_t* to) {
+        auto write = job_.type == BFLOAT16 ? machine_.write_bfloat16 : machine_.write_float16;
+        uint16_t together[LARGEST + LINE];
+        const int64_t full = count / LINE * LINE;
+        write(step == 1 ? to : together, from, full);
+        if (full < count) {
+            float last[LINE] = {};
+            std::copy_n(from + full, count - full, last);
+            write(together + full, last, LINE);
+            if (step == 1) std::copy_n(together + full, count - full, to + full);
+        }
+        if (step != 1) scatter(together, step, count, to);
+    }
+
+    // Where the steps write a result: into its tensor, or into a block that `output` takes there.
+    void place(int k, int64_t start, int64_t count, bool whole) {
+        T* there = whole ? direct(job_.results[k], start, count) : nullptr;
+        at_[code_.inputs + k] = there ? there : own_[code_.inputs + k];
+    }
+
+    void output(int k, int64_t start, int64_t count) {
+        const View& view = job_.results[k];
+        const T* from = own_[code_.inputs + k];
+        pieces(view, start, count, [&](int64_t place, int64_t i, int64_t length) {
+            if (direct_)
+                scatter(from + i, view.step, length, static_cast<T*>(view.at) + place);
+            else if constexpr (sizeof(T) == 4)
+                narrow(from + i, view.step, length, static_cast<uint16_t*>(view.at) + place);
+        });
+    }
+
+    bool outside(const Mending& how, int64_t i) const {
+        for (std::size_t k = 0; k < how.windows.size(); k++) {
+            const Window& window = how.windows[k];
+            const T size = std::fabs(at_[k][i]);
+            if ((size < window.low || size > window.high) && !(size == 0 && window.zero)) return true;
+            if (size == 0 && !window.zero) return true;
+        }
+        return false;
     }
 
     // Computes again, in float64, the elements of a block for which float32 is not enough; mostly there are none.
     Outcome mend(const Mending& how, int64_t count, int64_t padded) {
-        const T* x = at_[0];
-        if (!machine_.outside(x, padded, how.low, how.high, how.zero)) return DONE;
-        double xs[LARGEST], grads[LARGEST], ys[LARGEST];
+        bool some = false;
+        for (std::size_t k = 0; k < how.windows.size() && !some; k++)
+            some = machine_.outside(at_[k], padded, how.windows[k].low, how.windows[k].high, how.windows[k].zero);
+        if (!some) return DONE;
         int64_t places[LARGEST], n = 0;
-        for (int64_t i = 0; i < count; i++) {
-            const T size = std::fabs(x[i]);
-            if (!(size < how.low || size > how.high) || (size == 0 && how.zero)) continue;
-            places[n] = i, xs[n] = x[i];
-            if (job_.grad) grads[n] = at_[code_.inputs - 1][i];
-            n++;
-        }
+        for (int64_t i = 0; i < count; i++)
+            if (outside(how, i)) places[n++] = i;
         if (n == 0) return DONE;
         const Bytecode* exact = how.exact.load(std::memory_order_acquire);
         if (!exact) return NEEDS_EXACT;
-        if (job_.tensors) return mend_tensors(*exact, places, n);
-        // A parameter has one value per element here, and so have its gradients, which are summed afterwards.
-        const std::size_t size = static_cast<std::size_t>(n), extra = static_cast<std::size_t>(code_.outputs - 1);
-        std::vector<double> numbers(size * parameters_), slopes(size * extra, 0.0);
-        std::vector<Parameter> list;
-        std::vector<double*> sums;
-        for (int k = 0; k < parameters_; k++) {
-            double* to = numbers.data() + size * k;
-            const Parameter& p = job_.parameters[k];
-            for (int64_t i = 0; i < n; i++)
-                to[i] = p.channels == 1 ? static_cast<const T*>(p.values)[0] : at_[k + 1][places[i]];
-            list.push_back({to, n, 1});
-        }
-        for (std::size_t k = 0; k < extra; k++) sums.push_back(slopes.data() + size * k);
-        // One element is one channel, whose value a worker would take for one of the whole tensor: that is the same.
-        const Job job{FLOAT64, n, xs, job_.grad ? grads : nullptr, list.data(), ys, nullptr, 1};
-        Worker<double> worker(machine_, *exact, job);
-        if (!worker.prepare() || worker(0, n, sums.data()) != DONE) return NO_MEMORY;
-        for (int64_t i = 0; i < n; i++) {
-            at_[code_.inputs][places[i]] = static_cast<T>(ys[i]);
-            for (std::size_t k = 0; k < extra; k++)
-                own_[code_.inputs + 1 + static_cast<int>(k)][places[i]] = static_cast<T>(slopes[size * k + i]);
-        }
-        return DONE;
-    }
-
-    Outcome mend_tensors(const Bytecode& exact, const int64_t* places, int64_t n) {
+        // A parameter has one value per element here, and so have its gradients, which are summed afterwards: one element
+        // is one channel, whose value a worker would take for one of the whole tensor, which is the same.
         const auto size = static_cast<std::size_t>(n);
-        std::vector<double> numbers(size * static_cast<std::size_t>(code_.inputs + code_.outputs));
-        std::vector<const void*> from;
-        std::vector<void*> to;
+        std::vector<double> numbers(size * static_cast<std::size_t>(code_.inputs + code_.outputs), 0.0);
+        std::vector<View> tensors, results;
+        std::vector<Parameter> parameters;
+        std::vector<double*> sums;
         double* next = numbers.data();
         for (int s = 0; s < code_.inputs; s++, next += n) {
-            for (int64_t i = 0; i < n; i++) next[i] = at_[s][places[i]];
-            from.push_back(next);
+            const int parameter = s - job_.variables;
+            const bool is_parameter = parameter >= 0 && parameter < job_.parameter_count;
+            for (int64_t i = 0; i < n; i++) next[i] = at_[s][places[i] & mask_[s]];
+            if (is_parameter)
+                parameters.push_back({next, n, 1});
+            else
+                tensors.push_back({next, 0, 1});
         }
-        for (int k = 0; k < code_.outputs; k++, next += n) to.push_back(next);
-        Job job{FLOAT64, n, nullptr, nullptr, nullptr, nullptr, nullptr, 1};
-        job.tensors = from.data(), job.results = to.data();
-        Worker<double> worker(machine_, exact, job);
-        if (!worker.prepare() || worker(0, n, nullptr) != DONE) return NO_MEMORY;
+        double* const found = next;
+        for (int k = 0; k < code_.outputs; k++, next += n)
+            if (k < job_.result_count)
+                results.push_back({next, 0, 1});
+            else
+                sums.push_back(next);
+        const Job job{FLOAT64, n, n, tensors.data(), job_.tensor_count, job_.variables, parameters.data(),
+                      job_.parameter_count, results.data(), job_.result_count, sums.data(), 1};
+        Worker<double> worker(machine_, *exact, job);
+        if (!worker.prepare() || worker(0, n, sums.data()) != DONE) return NO_MEMORY;
         for (int k = 0; k < code_.outputs; k++)
             for (int64_t i = 0; i < n; i++)
-                at_[code_.inputs + k][places[i]] = static_cast<T>(static_cast<const double*>(to[k])[i]);
+                at_[code_.inputs + k][places[i]] = static_cast<T>(found[n * k + i]);
         return DONE;
     }
 
@@ -275,12 +317,13 @@ private:
     void parameter(int k, int64_t start, int64_t padded) {
         const Parameter& p = job_.parameters[k];
         if (p.channels == 1) return;
+        const int slot = job_.variables + k;
         if (periodic(k)) {
-            at_[k + 1] = own_[k + 1] + start % p.channels;
+            at_[slot] = own_[slot] + start % p.channels;
             return;
         }
         const T* values = static_cast<const T*>(p.values);
-        T* to = own_[k + 1];
+        T* to = own_[slot];
         runs(p, start, padded, [&](int64_t c, int64_t i, int64_t length) { std::fill_n(to + i, length, values[c]); });
     }
 
@@ -295,7 +338,7 @@ private:
     }
 
     void reduce(int output, int64_t start, int64_t count, double* sums) const {
-        const Parameter& p = job_.parameters[output - 1];
+        const Parameter& p = job_.parameters[output - job_.result_count];
         const T* from = own_[code_.inputs + output];
         if (p.channels == 1) {
             sums[0] += total(from, count);
@@ -314,7 +357,7 @@ private:
 
 template <class T>
 Outcome run_typed(const Machine& machine, const Bytecode& code, const Job& job) {
-    const int threads = std::max(1, job.threads), extra = job.tensors ? 0 : code.outputs - 1;
+    const int threads = std::max(1, job.threads), extra = code.outputs - job.result_count;
     int64_t width = 0;
     for (int k = 0; k < extra; k++) width += job.parameters[k].channels;
     Worker<T> first(machine, code, job);
@@ -331,7 +374,7 @@ Outcome run_typed(const Machine& machine, const Bytecode& code, const Job& job) 
         std::vector<double*> mine;
         double* next = sums.data() + width * number;
         for (int k = 0; k < extra; k++) {
-            mine.push_back(job.parameter_grads[k] ? next : nullptr);
+            mine.push_back(job.sums[k] ? next : nullptr);
             next += job.parameters[k].channels;
         }
         int64_t begin = blocks * number / parts * first.block(), end = blocks * (number + 1) / parts * first.block();
@@ -343,11 +386,11 @@ Outcome run_typed(const Machine& machine, const Bytecode& code, const Job& job) 
     int64_t place = 0;
     for (int k = 0; k < extra; k++) {
         for (int64_t c = 0; c < job.parameters[k].channels; c++, place++) {
-            if (!job.parameter_grads[k]) continue;
+            if (!job.sums[k]) continue;
             double total = 0.0;
             for (int number = 0; number < parts; number++)
                 total += sums[static_cast<std::size_t>(width * number + place)];
-            job.parameter_grads[k][c] = total;
+            job.sums[k][c] = total;
         }
     }
     return outcome;
@@ -374,8 +417,8 @@ int64_t bytes_of(Type type) { return type == FLOAT64 ? 8 : type == FLOAT32 ? 4 :
 
 Outcome run(const Machine& machine, const Bytecode& code, const Job& job) {
     const int64_t bytes = job.size * bytes_of(job.type);
-    for (int k = 0; k < (job.tensors ? code.outputs : 1); k++)
-        want_large_pages(job.tensors ? job.results[k] : job.y, bytes);
+    if (job.inner >= job.size)
+        for (int k = 0; k < job.result_count; k++) want_large_pages(job.results[k].at, bytes);
     return job.type == FLOAT64 ? run_typed<double>(machine, code, job) : run_typed<float>(machine, code, job);
 }
 

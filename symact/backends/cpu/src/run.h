@@ -2,6 +2,7 @@
 #pragma once
 
 #include <atomic>
+#include <vector>
 
 #include "bytecode.h"
 
@@ -18,27 +19,39 @@ struct Parameter {
     int64_t channels, inner;
 };
 
-// Where float32 is not enough, the same function in float64: for |x| < low or > high, and at 0 unless that is good.
-// It is made when an element needs it, which most programs never meet.
-struct Mending {
-    std::atomic<const Bytecode*> exact{nullptr};
-    bool wanted = false;
+// For which |x| of a variable float32 is enough: from `low` to `high`, and at 0 where that is said.
+struct Window {
     float low = 0.0f, high = 0.0f;
     bool zero = false;
 };
 
+// Where a variable is outside its window, the same function in float64. It is made when an element needs it, which
+// most programs never meet.
+struct Mending {
+    std::atomic<const Bytecode*> exact{nullptr};
+    std::vector<Window> windows;  // one a variable; none where float32 is always enough
+};
+
+// Where the elements of a tensor are: element i of a job lies `i / inner * row + i % inner * step` elements behind `at`.
+struct View {
+    void* at;
+    int64_t row, step;
+};
+
+// The inputs of a program are variables, parameters, then gradients that come in; its outputs are tensors, then one for
+// each parameter that is summed.
 struct Job {
     Type type;
-    int64_t size;
-    const void *x, *grad;              // grad: null in a forward program
-    const Parameter* parameters;       // inputs between x and grad, of float64 or else float32
-    void* y;                           // first output, of the type of x
-    double* const* parameter_grads;    // further outputs, summed; null where nobody asks
+    int64_t size, inner;         // elements, and how many of them make a row
+    const View* tensors;         // inputs that are no parameters
+    int tensor_count, variables;
+    const Parameter* parameters;  // of float64, or else float32
+    int parameter_count;
+    const View* results;
+    int result_count;
+    double* const* sums;         // of the further outputs; null where nobody asks
     int threads;
     const Mending* mending = nullptr;  // for programs of float32
-    // Where these are given, every input and every output is a tensor, and x, grad, parameters and y are left out.
-    const void* const* tensors = nullptr;
-    void* const* results = nullptr;
 };
 
 Outcome run(const Machine& machine, const Bytecode& code, const Job& job);
