@@ -133,7 +133,6 @@ class Reach:
         low = 0.0 if first == 1 else float(grid()[first])
         return low, math.inf if end == len(grid()) else float(grid()[end - 1]), not self.bad[0]
 
-
     @property
     def windows(self) -> tuple[tuple[float, float, bool], ...]:
         """The window of the one variable."""
@@ -284,9 +283,7 @@ def _differing(
     return bad
 
 
-def differs(
-    exact: torch.Tensor, found: torch.Tensor, zero: torch.Tensor, relative: float = RELATIVE
-) -> torch.Tensor:
+def differs(exact: torch.Tensor, found: torch.Tensor, zero: torch.Tensor, relative: float = RELATIVE) -> torch.Tensor:
     """``(n,)`` where what is found is not what it should be; `zero` says where an input is 0."""
     error = (exact - found).abs()
     close = (error <= ABSOLUTE) | ((error <= relative * exact.abs()) & exact.isfinite())

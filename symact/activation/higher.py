@@ -16,8 +16,8 @@ from torch import Tensor
 from torch.autograd import Function
 
 from symact.activation import small_tensors
-from symact.activation.joint_range import Box, box_of_values
 from symact.activation.float32_range import ORDINARY, Reach, double_form, form, reach_of_values, wide
+from symact.activation.joint_range import Box, box_of_values
 from symact.backends.cpu.kernel import PointwiseKernel, pointwise
 from symact.backends.select import SELECTOR, Pointwise
 from symact.program.compensation import compensated

@@ -62,8 +62,8 @@ class Box:
         total = best * (sums[None, 1:] - sums[:-1, None])
         if not (total > 0).any():
             return (math.inf, math.inf, False), _EVERYWHERE
-        first, last = np.unravel_index(int(total.argmax()), total.shape)
-        return self._found((int(first), int(last)), (int(ends[first, last, 0]), int(ends[first, last, 1])))
+        low, high = map(int, np.unravel_index(int(total.argmax()), total.shape))
+        return self._found((low, high), (int(ends[low, high, 0]), int(ends[low, high, 1])))
 
     def _found(self, x: tuple[int, int], g: tuple[int, int]) -> tuple[Window, Window]:
         rows, columns = slice(x[0] + 1, x[1] + 2), slice(g[0] + 1, g[1] + 2)

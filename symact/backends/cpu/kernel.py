@@ -23,7 +23,7 @@ import torch
 from torch import Tensor
 
 from symact.backends.cpu import library as cpu_library
-from symact.backends.cpu.layout import Rows, fitting, inner_of_channels, result_of
+from symact.backends.cpu.layout import RowLayout, fitting, inner_of_channels, result_of
 from symact.program.instructions import INSTRUCTIONS
 from symact.program.program import Program
 
@@ -356,7 +356,7 @@ def _map_fields(count: int) -> Callable[..., bytes]:
 
 def mapped(
     program: int,
-    rows: Rows,
+    rows: RowLayout,
     inputs: tuple[tuple[Tensor, ...], int],
     results: tuple[Tensor, ...],
     threads: int,
@@ -422,7 +422,7 @@ class PointwiseKernel:
         size = x.numel()
         threads = 1 if size < 2 * self._grain else min(torch.get_num_threads(), size // self._grain)
         strides = ((0, 1),) * (len(tensors) + self._outputs)
-        call = mapped(self._code, Rows(max(size, 1), strides), (tensors, len(tensors)), results, threads)
+        call = mapped(self._code, RowLayout(max(size, 1), strides), (tensors, len(tensors)), results, threads)
         outcome = self._library.symact_map(call)
         if outcome == _NEEDS_EXACT and self._make_exact is not None:
             with _COMPLETING:

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 
-class Rows(NamedTuple):
+class RowLayout(NamedTuple):
     """Element i of a tensor lies `i // inner * row + i % inner * step` elements behind its first.
 
     Attributes:
@@ -25,11 +25,11 @@ class Rows(NamedTuple):
     strides: tuple[tuple[int, int], ...]
 
 
-def rows(tensors: tuple[Tensor, ...]) -> Rows | None:
+def rows(tensors: tuple[Tensor, ...]) -> RowLayout | None:
     """The rows of tensors of one shape, in the order of the first one's memory; None where two strides do not do."""
     sizes = tensors[0].shape
     if all(t.is_contiguous() for t in tensors):
-        return Rows(max(tensors[0].numel(), 1), ((0, 1),) * len(tensors))
+        return RowLayout(max(tensors[0].numel(), 1), ((0, 1),) * len(tensors))
     strides = [t.stride() for t in tensors]
     merged: list[tuple[int, list[int]]] = []
     for d in sorted(range(len(sizes)), key=lambda d: -strides[0][d]):
@@ -44,7 +44,7 @@ def rows(tensors: tuple[Tensor, ...]) -> Rows | None:
         return None
     inner, steps = merged[-1] if merged else (1, [1] * len(tensors))
     outer = merged[0][1] if len(merged) == 2 else [0] * len(tensors)
-    return Rows(inner, tuple(zip(outer, steps, strict=True)))
+    return RowLayout(inner, tuple(zip(outer, steps, strict=True)))
 
 
 def result_of(tensors: tuple[Tensor, ...]) -> Tensor:
@@ -55,7 +55,7 @@ def result_of(tensors: tuple[Tensor, ...]) -> Tensor:
     return torch.empty(tensors[0].shape, dtype=tensors[0].dtype)
 
 
-def fitting(results: tuple[Tensor, ...], tensors: tuple[Tensor, ...]) -> tuple[Rows, tuple[Tensor, ...]]:
+def fitting(results: tuple[Tensor, ...], tensors: tuple[Tensor, ...]) -> tuple[RowLayout, tuple[Tensor, ...]]:
     """The common rows of results and inputs, and the inputs, copied where they have none."""
     found = rows((*results, *tensors))
     if found is None:

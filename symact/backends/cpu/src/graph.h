@@ -24,7 +24,7 @@ inline int arity(int op) {
     if (op < OP_where || (op >= OP_times_exp && op < OP_where_lt)) return 2;
     if (op >= OP_sin_sum_pair && op <= OP_cos_product) return 2;
     if (op == OP_clip_line || op == OP_clip_line_pair || op == OP_where_inside_times) return 5;
-    if (op >= OP_silu_pair && op < OP_chain2) return 1;
+    if (op >= OP_silu_pair && op < OP_gate_silu_pair) return 1;
     return op == OP_where || op == OP_clip || (op >= OP_chain2 && op < OP_tree) ? 3 : 4;
 }
 

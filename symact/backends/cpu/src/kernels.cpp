@@ -65,6 +65,18 @@ void pair(const Step& s, const Frame& t) {
     }
 }
 
+template <Two (*f)(F)>
+void gate(const Step& s, const Frame& t) {
+    Operand a(t, s.a), b(t, s.b), c(t, s.c), d(t, s.d);
+    float *y = t.at[s.y], *z = t.at[s.z];
+    for (int64_t i = 0; i < t.n; i += WIDTH) {
+        Two two = f(a[i]);
+        F first = two.first * b[i], second = two.second * (c[i] * d[i]);
+        store(y + i, first);
+        store(z + i, second);
+    }
+}
+
 template <F (*f)(F, F)>
 void binary(const Step& s, const Frame& t) {
     Operand a(t, s.a), b(t, s.b);
@@ -265,6 +277,7 @@ using namespace SYMACT_ISA;
 #define BINARY(name, function) binary<SYMACT_ISA::function>,
 #define TIMES(name, function) times<SYMACT_ISA::function>,
 #define PAIR(first, second, function) pair<SYMACT_ISA::function>,
+#define GATE(first, second, function) gate<SYMACT_ISA::function>,
 #define CHOICE(name, function) choice<SYMACT_ISA::function>,
 
 extern const Machine JOIN(SYMACT_ISA, _machine) = {
@@ -273,7 +286,7 @@ extern const Machine JOIN(SYMACT_ISA, _machine) = {
          SYMACT_TIMES(TIMES) SYMACT_CHOICE(CHOICE) SYMACT_ISA::clip, SYMACT_ISA::where_inside<false>,
          SYMACT_ISA::where_inside<true>,
          SYMACT_ISA::clip_line<false>, SYMACT_ISA::clip_line<true>, SYMACT_ISA::binary_pair<SYMACT_ISA::sin_sum_pair>,
-         SYMACT_ISA::binary<SYMACT_ISA::sin_product>, SYMACT_ISA::binary<SYMACT_ISA::cos_product>, SYMACT_PAIRS(PAIR)
+         SYMACT_ISA::binary<SYMACT_ISA::sin_product>, SYMACT_ISA::binary<SYMACT_ISA::cos_product>, SYMACT_PAIRS(PAIR) SYMACT_PAIRS(GATE)
      CHAIN2(0), CHAIN2(1), CHAIN2(2), TREE(0), TREE(1), TREE(2), CHAIN3(0), CHAIN3(1),
      CHAIN3(2)},
     SYMACT_ISA::read_bfloat16,

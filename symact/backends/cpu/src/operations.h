@@ -68,6 +68,10 @@ enum Operation : int16_t {
 #define X(first, second, function) OP_##function,
     SYMACT_PAIRS(X)
 #undef X
+    // Both gradients of a gate: y = f(a)*b and z = f'(a)*(c*d), of a pair of functions.
+#define X(first, second, function) OP_gate_##function,
+    SYMACT_PAIRS(X)
+#undef X
     // Fused arithmetic: each of the bases is followed by its combinations, see `kernels.cpp`.
     OP_chain2,
     OP_tree = OP_chain2 + 3 * 4,

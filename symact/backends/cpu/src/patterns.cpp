@@ -22,6 +22,9 @@ const char* const NAMES[] = {
 #define X(first, second, function) #function,
     SYMACT_PAIRS(X)
 #undef X
+#define X(first, second, function) "gate_" #function,
+    SYMACT_PAIRS(X)
+#undef X
 };
 
 bool commutes(int op) { return op == OP_add || op == OP_mul || op == OP_max || op == OP_min; }
