@@ -1,8 +1,8 @@
 """Compare all published functions and write what is made from their table: `python tools/atlas.py`.
 
-Writes `symact/catalog/data/index.npz` (classes, affine maps, curves), `docs/atlas.md` (who is whose rediscovery) and
-`grammars/atlas.toml` (a space of all of them). Run it after a change of a file in `symact/catalog/data`; it takes half
-a minute. Tests say when it is due.
+Writes `symact/catalog/data/rows.json` (the table, to be read fast) and `index.npz` (classes, affine maps, curves),
+`docs/atlas.md` (who is whose rediscovery) and `grammars/atlas.toml` (a space of all of them). Run it after a change of
+a file in `symact/catalog/data`; it takes half a minute. Tests say when it is due.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from symact.catalog.left_out import LEFT_OUT
 from symact.catalog.rows import VOCABULARY
 from symact.equivalence.index.function_index import FunctionIndex
 from symact.expr.operators import Parameter, Vocabulary
-from symact.expr.published import GATE, Published, gates, published
+from symact.expr.published import GATE, PARSED, Published, gates, parsed, published
 from symact.expr.tree import parse
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -241,6 +241,7 @@ def grammar(known: Index) -> str:
 
 def main() -> None:
     """Make everything anew."""
+    PARSED.write_text(parsed(), encoding="utf-8")
     write(make())
     index.cache_clear()
     PAGE.write_text(page(index()), encoding="utf-8")

@@ -10,9 +10,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from statistics import NormalDist
 
 import numpy as np
-from scipy import special
 
 from symact.arrays import Array
 from symact.equivalence.numeric.samples import SampleGrid
@@ -20,7 +20,7 @@ from symact.equivalence.terms import TermGraph
 from symact.expr.tree import Expr
 
 # Points of a standard normal sample in the middle of equally likely parts: what a layer's input is like at first.
-NORMAL: Array = special.ndtri((np.arange(129) + 0.5) / 129)
+NORMAL: Array = np.array([NormalDist().inv_cdf((n + 0.5) / 129) for n in range(129)])
 _REACH, _STEP = 60.0, 0.02
 _WINDOW: Array = np.arange(-_REACH, _REACH + _STEP / 2, _STEP) + 0.0037
 _PARTS = 16
@@ -98,4 +98,6 @@ def alike(first: Bending, second: Bending, mirrored: bool) -> float:
         return np.inf
     places, signs = (-second.places[::-1], second.signs[::-1]) if mirrored else (second.places, second.signs)
     turned = min(np.abs(first.signs - signs).mean(), np.abs(first.signs + signs).mean())
-    return float(np.median(np.abs(first.places - places)) + turned)
+    # The median of an even number; np.median takes twenty times as long for so few.
+    median = np.sort(np.abs(first.places - places))[_PARTS // 2 - 1 : _PARTS // 2 + 1].mean()
+    return float(median + turned)

@@ -133,7 +133,8 @@ def digest() -> str:
     """SHA-256 of what the index depends on in the rows of the table, in hexadecimal."""
     content = hashlib.sha256(_VERSION.encode())
     for row in published().values():
-        content.update(repr((row.key, row.formula, row.settings, row.year, row.source)).encode())
+        settings = "|".join(f"{s.name}:{s.default}:{s.low}:{s.high}" for s in row.settings)
+        content.update(f"{row.key}|{row.formula}|{settings}|{row.year}|{row.source}\n".encode())
     return content.hexdigest()
 
 

@@ -6,6 +6,7 @@ from typing import Any
 
 from symact.catalog.checks import citation_check, formula_check
 from symact.errors import InputError
+from symact.expr.operators import Vocabulary
 from symact.expr.published import GATE, Published, gates, published
 from symact.report import console
 
@@ -25,10 +26,9 @@ def show_matches(expression: str, grammar: str | None, as_json: bool) -> None:
         InputError: the expression or the grammar cannot be read.
     """
     from symact.catalog.matches import identify
-    from symact.program.loading import load_grammar
 
     text = expression.strip()
-    found = identify(text, None if grammar is None else load_grammar(grammar))
+    found = identify(text, None if grammar is None else _loaded(grammar))
     if as_json:
         console.document({"expression": text, "matches": [match.document() for match in found]})
         return
@@ -47,6 +47,13 @@ def show_matches(expression: str, grammar: str | None, as_json: bool) -> None:
         for line in lines:
             for number, part in enumerate(console.folded(line, _WIDTH).split("\n")):
                 console.say(part if number == 0 else f"      {part}")
+
+
+def _loaded(grammar: str) -> Vocabulary:
+    # Not everyone names a grammar, and pydantic reads them.
+    from symact.program.loading import load_grammar
+
+    return load_grammar(grammar)
 
 
 def show_list(family: str | None, year: str | None, find: str | None, as_json: bool) -> None:

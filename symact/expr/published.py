@@ -8,6 +8,8 @@ What may be said of a function (which others it equals, what it is near to) is t
 
 from __future__ import annotations
 
+import hashlib
+import json
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -21,6 +23,8 @@ from symact.expr.spelling import spellings
 PREFIX = "atlas"
 GATE = "gate"
 FOLDER = Path(__file__).resolve().parents[1] / "catalog" / "data"
+# All files of the table in one that is read fast; made by `python tools/atlas.py`.
+PARSED = FOLDER / "rows.json"
 
 
 @dataclass(frozen=True)
@@ -136,7 +140,37 @@ def _folded(name: str) -> str:
 
 
 def _rows(path: Path) -> list[Published]:
-    return [_row(path.stem, key, row) for key, row in tomllib.loads(path.read_text("utf-8")).items()]
+    return [_row(path.stem, key, dict(row)) for key, row in _documents()[path.stem].items()]
+
+
+@cache
+def _documents() -> dict[str, dict[str, Any]]:
+    """Family -> its rows as the files say them; from `PARSED` where that is of these files, for TOML is read slowly."""
+    paths = sorted(FOLDER.glob("*.toml"))
+    try:
+        stored = json.loads(PARSED.read_text("utf-8"))
+    except (OSError, ValueError):
+        stored = {}
+    if stored.get("digest") == _digest(paths):
+        found: dict[str, dict[str, Any]] = stored["families"]
+        return found
+    return {path.stem: tomllib.loads(path.read_text("utf-8")) for path in paths}
+
+
+def parsed() -> str:
+    """The text of `PARSED`: the files of the table as JSON, with their digest."""
+    paths = sorted(FOLDER.glob("*.toml"))
+    families = {path.stem: tomllib.loads(path.read_text("utf-8")) for path in paths}
+    return (
+        json.dumps({"digest": _digest(paths), "families": families}, ensure_ascii=False, separators=(",", ":")) + "\n"
+    )
+
+
+def _digest(paths: list[Path]) -> str:
+    content = hashlib.sha256()
+    for path in paths:
+        content.update(path.name.encode() + b"\0" + path.read_bytes().replace(b"\r\n", b"\n"))
+    return content.hexdigest()
 
 
 def _row(family: str, key: str, row: dict[str, Any]) -> Published:

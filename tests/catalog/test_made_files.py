@@ -6,9 +6,13 @@ import pytest
 
 from symact.catalog.index import index
 from symact.catalog.left_out import LEFT_OUT
-from symact.expr.published import find_gate, find_published
+from symact.expr.published import PARSED, find_gate, find_published, parsed
 from symact.program.loading import load_grammar
 from tools import atlas
+
+
+def test_the_table_that_is_read_fast_is_current():
+    assert PARSED.read_text("utf-8") == parsed(), "stale: run python tools/atlas.py"
 
 
 def test_the_page_is_current():

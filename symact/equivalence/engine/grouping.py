@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-from scipy.sparse import coo_matrix
-from scipy.sparse.csgraph import connected_components
 
 from symact.arrays import Array
 from symact.equivalence.numeric.fingerprints import Fingerprints
@@ -38,6 +36,10 @@ def group(fingerprints: Fingerprints) -> tuple[Array, Array, Array]:
         pairs = _partial_pairs(fingerprints, labels)
         if not len(pairs):
             return labels, doubtful, tight
+        # Few sets of functions come here, and both modules take long to import.
+        from scipy.sparse import coo_matrix
+        from scipy.sparse.csgraph import connected_components
+
         involved, at = np.unique(labels[pairs], return_inverse=True)
         edges = at.reshape(pairs.shape).T
         graph = coo_matrix((np.ones(len(pairs), np.int8), edges), shape=(len(involved), len(involved)))

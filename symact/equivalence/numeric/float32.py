@@ -8,9 +8,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
-from scipy import special
 
 from symact.arrays import Array
+from symact.equivalence.numeric.special import special
 from symact.expr.operators import Operator
 from symact.program.pipeline import operator_program
 from symact.program.program import Program

@@ -14,10 +14,10 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 
 import numpy as np
-from scipy import special
 
 from symact.arrays import Array
 from symact.equivalence.numeric.float32 import FLOAT32
+from symact.equivalence.numeric.special import special
 from symact.expr.functions import SELU_ALPHA, SELU_SCALE
 from symact.program.instructions import CHOOSING, HELPERS
 from symact.program.program import Operation, Program

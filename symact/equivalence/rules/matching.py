@@ -78,32 +78,39 @@ class MatchedRule:
     Attributes:
         head: the function.
         pattern: of its argument.
-        right: what it is then.
+        text: what it is then, as the rule says it.
         guard: see `Rule`.
     """
 
     head: str
     pattern: Form
-    right: Program
+    text: str
     guard: str
+
+    @property
+    def right(self) -> Program:
+        """What it is then; compiled when it is first asked for, for few rules are."""
+        return program_of_side(self.text)
 
     @classmethod
     def compiled(
         cls, table: FormTable, evaluate: Callable[[Program, Sequence[Form]], Form], rule: Rule
     ) -> MatchedRule | None:
         """A rule made ready; None for those that hold by construction."""
+        if rule.guard not in ("", "a != 0"):
+            return None
         left = program_of_side(rule.left)
         if not left.value_operations:
             return None
         last = left.value_operations[-1]
-        if last.name not in _MATCHED or rule.guard not in ("", "a != 0"):
+        if last.name not in _MATCHED:
             return None
         (number,) = last.arguments
         holes = [table.hole(name) for name in "abc"]
         pattern = evaluate(replace(left, outputs=(number,)), holes)
         if pattern.kind == "product":
             return None
-        return cls(last.name, pattern, program_of_side(rule.right), rule.guard)
+        return cls(last.name, pattern, rule.right, rule.guard)
 
     def match(self, table: FormTable, argument: Form) -> dict[str, Form] | None:
         """What the variables stand for, or None."""
