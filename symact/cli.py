@@ -195,6 +195,9 @@ def search(
     asynchronous: Annotated[bool, typer.Option("--async", help="Do not wait for batches; not reproducible.")] = False,
     keep_affine: AffineOption = False,
     halving: HalvingOption = False,
+    per_site: Annotated[
+        bool, typer.Option("--per-site", help="A function of its own at each activation site (random, evolution).")
+    ] = False,
     data: DataOption = None,
     run: NewRunOption = None,
     train: TrainOption = None,
@@ -216,6 +219,7 @@ def search(
     }
     limits = {"timeout": timeout, "memory": memory}
     design = {"seed": seed, "repeats": seeds, "batch": batch, "asynchronous": asynchronous, "halving": halving}
+    design["per_site"] = per_site
     options = {**where, **limits, **design, "train": _settings(train, "--train")}
     searching.start(
         optimizer, grammar, space, keep_affine, task, evaluations, run, options, _settings(settings), as_json, quiet

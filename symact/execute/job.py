@@ -20,7 +20,7 @@ from symact.expr.operators import Vocabulary
 from symact.expr.tree import Expr, from_document
 from symact.records import Outcome, Status, not_a_score
 from symact.store import outcomes
-from symact.tasks.declaration import is_gated
+from symact.tasks.declaration import is_gated, sites_of
 
 DTYPES = ("float64", "float32", "int64", "bool")
 
@@ -98,6 +98,7 @@ class MakeActivation:
         grammar: of the candidate.
         before: called before each module is made.
         gated: the modules are gates, of two tensors.
+        sites: how many the task says that it has; a second network then begins with the first site again.
     """
 
     def __init__(
@@ -106,9 +107,10 @@ class MakeActivation:
         grammar: Vocabulary,
         before: Callable[[], object] = tuple,
         gated: bool = False,
+        sites: int | None = None,
     ):
         self.candidate, self._grammar, self._before, self._gated = candidate, grammar, before, gated
-        self._site = 0
+        self._site, self._sites = 0, sites
 
     def __call__(self, channel_dim: int | None = None) -> Any:
         """A fresh module for the next site.
@@ -117,14 +119,16 @@ class MakeActivation:
             channel_dim: the dimension that counts channels there, for parameters per channel, see `symact.Activation`.
 
         Raises:
-            CandidateError: it cannot be compiled, or the task has more sites than the candidate expressions.
+            CandidateError: it cannot be compiled, or the task has another number of sites than it has expressions.
         """
         self._before()
         from symact.activation.gate import Gate
         from symact.activation.module import Activation
 
         expressions = (self.candidate,) if isinstance(self.candidate, Expr) else self.candidate
-        site, self._site = self._site, self._site + 1
+        if len(expressions) > 1 and self._sites not in (None, len(expressions)):
+            raise CandidateError(f"it has {len(expressions)} expressions, and the task has {self._sites} sites")
+        site, self._site = self._site, (self._site + 1) % (self._sites or 2**63)
         if len(expressions) > 1 and site >= len(expressions):
             raise CandidateError(f"it has {len(expressions)} expressions, and the task has more sites")
         expression = expressions[site if len(expressions) > 1 else 0]
@@ -169,7 +173,7 @@ def perform(
         return outcomes.storable(Outcome.failed(Status.rejected, f"it cannot be read: {_first_line(error)}"))
     try:
         try:
-            outcome = _performed(task, MakeActivation(candidate, grammar, before, is_gated(task)), job)
+            outcome = _performed(task, MakeActivation(candidate, grammar, before, is_gated(task), sites_of(task)), job)
         finally:
             after()
     except KeyboardInterrupt:

@@ -12,6 +12,7 @@ the public methods do the rest: nothing outside the space, no function twice, no
 
 from __future__ import annotations
 
+import itertools
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -87,25 +88,41 @@ class Optimizer(ABC):
         """What is equal for candidates that are the same function at every site."""
         return self.functions.index.key(candidate)
 
-    def is_finite(self, expression: Expr) -> bool:
-        """Whether the features call it finite at initialization; True where they do not say."""
+    def is_usable(self, candidate: Candidate) -> bool:
+        """Whether it is finite, with a finite slope, and not constant, near the origin, at every site."""
+        return all(map(self.functions.usable, sites(candidate)))
+
+    def is_finite(self, expression: Candidate) -> bool:
+        """Whether the features call it finite at initialization, at every site; True where they do not say."""
         if self.features is None:
             return True
+        if not isinstance(expression, Expr):
+            return all(map(self.is_finite, expression))
         key = self.key(expression)
         if key not in self._finite:
             found = self.features([expression])
             self._finite[key] = bool(found["finite"][0]) if "finite" in found else True
         return self._finite[key]
 
-    def finite_only(self, stream: Iterator[Expr]) -> Iterator[Expr]:
+    def finite_only(self, stream: Iterator[Candidate]) -> Iterator[Candidate]:
         """What is usable and finite at initialization; ends after `PATIENCE` others in a row."""
         refused = 0
         for expression in stream:
-            if self.functions.usable(expression) and self.is_finite(expression):
+            if self.is_usable(expression) and self.is_finite(expression):
                 refused = 0
                 yield expression
             elif (refused := refused + 1) >= PATIENCE:
                 return
+
+    def drawn_sites(self, count: int) -> Iterator[Candidate]:
+        """Candidates with a function of its own at each of so many sites, drawn independently and uniformly."""
+        members = self.functions.members
+        for attempt in itertools.count():
+            generator = self.generator(_SITES, attempt)
+            if members is not None:
+                yield tuple([members[int(place)] for place in generator.integers(len(members), size=count)])
+            else:
+                yield tuple([self.space.sample(generator) for _ in range(count)])
 
     def draws(self) -> Iterator[Expr]:
         """Functions in the random order of this seed, without those that were told."""
@@ -149,6 +166,7 @@ class Optimizer(ABC):
         return all(expression in self.space for expression in sites(candidate))
 
 
+_SITES = 0x7369  # keeps draws for several sites apart from those of one that are keyed by what was told
 _NAMESPACE = 0x73796D  # keeps these draws apart from any other use of the same seed
 
 
@@ -178,6 +196,17 @@ def rank_values(scores: Iterable[float | None]) -> np.ndarray:
         return np.zeros(len(values))
     below = (values[:, None] > values[None]).sum(1) + 0.5 * ((values[:, None] == values[None]).sum(1) - 1)
     return np.asarray(2.0 * below / (len(values) - 1) - 1.0)
+
+
+def checked_sites(name: str, count: int) -> int:
+    """The number of sites that have functions of their own.
+
+    Raises:
+        InputError: it is no such number.
+    """
+    if not 1 <= count <= 1000:
+        raise InputError(f"{name}: sites is a whole number from 1 to 1000, not {count}")
+    return int(count)
 
 
 def check_settings(name: str, settings: Mapping[str, Any], allowed: Mapping[str, tuple[Any, ...]]) -> None:

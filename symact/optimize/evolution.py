@@ -23,8 +23,8 @@ from deap import base, tools
 from symact.errors import InputError
 from symact.expr import variation
 from symact.expr.space import Space
-from symact.expr.tree import Candidate, Expr
-from symact.optimize.base import Features, Optimizer, check_settings, score_of
+from symact.expr.tree import Candidate, Expr, sites
+from symact.optimize.base import Features, Optimizer, check_settings, checked_sites, score_of
 from symact.program import gradient, pipeline
 from symact.program.gpu_estimate import estimated
 from symact.records import Trial
@@ -74,11 +74,11 @@ class ScoreCostFitness(base.Fitness):  # type: ignore[misc]
 
 
 class Individual:
-    """An expression with its fitness, as DEAP's operators want it."""
+    """A candidate with its fitness, as DEAP's operators want it."""
 
     __slots__ = ("expression", "fitness", "number")
 
-    def __init__(self, expression: Expr, fitness: base.Fitness, number: int):
+    def __init__(self, expression: Candidate, fitness: base.Fitness, number: int):
         self.expression, self.fitness, self.number = expression, fitness, number
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Individual:
@@ -105,7 +105,9 @@ class Evolution(Optimizer):
         initial: finished trials, baselines included, before breeding begins.
         crossover: share of offspring made by subtree crossover, then mutated as the others are.
         mutations: relative frequency of each mutation in `expr.vary.MUTATIONS`.
-        cost: what `nsga2` calls cost, a key of `COSTS`.
+        cost: what `nsga2` calls cost, a key of `COSTS`; the mean over sites.
+        sites: how many activation sites have a function of their own; 1 for one function everywhere. A child then takes
+            each site from either parent, and a mutation changes one site.
         finite: skip offspring whose `features` are not finite at initialization.
 
     Raises:
@@ -127,6 +129,7 @@ class Evolution(Optimizer):
         crossover: float = 0.2,
         mutations: Mapping[str, float] = MUTATIONS,
         cost: str = "cpu",
+        sites: int = 1,
         finite: bool = True,
     ):
         super().__init__(space, seed, features=features)
@@ -142,27 +145,27 @@ class Evolution(Optimizer):
             raise InputError("evolution: population and tournament are at least 1, crossover lies in [0, 1]")
         self.algorithm, self.population, self.tournament = algorithm, int(population), int(tournament)
         self.initial, self.crossover, self.finite = int(initial), float(crossover), finite
-        self._cost = COSTS[cost]
+        self._cost, self.sites = COSTS[cost], checked_sites(self.name, sites)
         self._names = [name for name in variation.MUTATIONS if mutations.get(name, 0.0) > 0]
         weights = np.array([mutations[name] for name in self._names], dtype=float)
         self._weights = weights / weights.sum() if len(weights) else weights
         self._individuals: list[Individual] = []
         self._archive = tools.ParetoFront()
-        self._bred: dict[Expr, dict[str, Any]] = {}  # children of the last `ask`: what they were bred from, and how
+        self._bred: dict[Candidate, dict[str, Any]] = {}  # children of the last `ask`: whose, and how
 
     @property
-    def front(self) -> list[tuple[Expr, float, float]]:
-        """The Pareto front of everything told: (expression, score, cost), cheapest first."""
+    def front(self) -> list[tuple[Candidate, float, float]]:
+        """The Pareto front of everything told: (candidate, score, cost), cheapest first."""
         rows = [(one.expression, one.fitness.values[0], one.fitness.values[1]) for one in self._archive]
         return sorted(rows, key=lambda row: row[2])
 
     def _learn(self, trial: Trial) -> None:
         score = score_of(trial)
-        expression = trial.candidate
-        if score is None or not isinstance(expression, Expr) or expression not in self.space:
+        expression, parts = trial.candidate, sites(trial.candidate)
+        if score is None or len(parts) not in (1, self.sites) or any(part not in self.space for part in parts):
             return
         if self.algorithm == "nsga2":
-            fitness: base.Fitness = ScoreCostFitness((score, self._cost(expression)))
+            fitness: base.Fitness = ScoreCostFitness((score, sum(map(self._cost, parts)) / len(parts)))
         else:
             fitness = ScoreFitness((score,))
         individual = Individual(expression, fitness, trial.number)
@@ -180,27 +183,33 @@ class Evolution(Optimizer):
 
     def _propose(self) -> Iterator[Candidate]:
         if len(self._individuals) < max(1, self.initial):
-            stream = self.functions.draws(self.seed)
+            stream: Iterator[Candidate] = self.functions.draws(self.seed)
+            if self.sites > 1:
+                stream = self.drawn_sites(self.sites)
         else:
             stream = self._children(self.breeders())
-        yield from self.finite_only(stream) if self.finite else filter(self.functions.usable, stream)
+        yield from self.finite_only(stream) if self.finite else filter(self.is_usable, stream)
 
     def explain(self, candidates: Sequence[Candidate]) -> list[dict[str, Any]]:
         """Of each child the numbers of the trials that it was bred from, and the `operation`."""
-        return [dict(self._bred.get(c, {})) if isinstance(c, Expr) else {} for c in candidates]
+        return [dict(self._bred.get(candidate, {})) for candidate in candidates]
 
-    def _children(self, breeders: list[Individual]) -> Iterator[Expr]:
+    def _children(self, breeders: list[Individual]) -> Iterator[Candidate]:
         self._bred = {}
         for attempt in range(MOST_CHILDREN):
             child, parents, operation = self._child(breeders, self.generator(self.told, attempt))
             self._bred.setdefault(child, {"parents": [one.number for one in parents], "operation": operation})
             yield child
 
-    def _child(self, breeders: list[Individual], generator: np.random.Generator) -> tuple[Expr, list[Individual], str]:
+    def _child(
+        self, breeders: list[Individual], generator: np.random.Generator
+    ) -> tuple[Candidate, list[Individual], str]:
         """A child, whom it was bred from, and how."""
         with python_random(generator):
             pair = self._parents(breeders)
-        parents = [one.expression for one in pair]
+        if self.sites > 1:
+            return self._child_of_sites(pair, generator)
+        parents = [sites(one.expression)[0] for one in pair]
         child, whose, how = parents[0], pair[:1], ""
         if generator.random() < self.crossover:
             child = variation.crossover(parents[0], parents[1], self.space, generator)[int(generator.integers(2))]
@@ -211,6 +220,26 @@ class Evolution(Optimizer):
             elif child == parents[1]:
                 whose = pair[1:]
         child, mutation = self._mutated(child, generator)
+        return child, whose, f"{how}, {mutation}" if how else mutation
+
+    def _child_of_sites(
+        self, pair: list[Individual], generator: np.random.Generator
+    ) -> tuple[Candidate, list[Individual], str]:
+        one, other = (parts * (self.sites // len(parts)) for parts in (sites(each.expression) for each in pair))
+        whose, how, child = pair[:1], "", one
+        if generator.random() < self.crossover:
+            first = generator.random(len(one)) < 0.5
+            child = tuple([a if own else b for a, b, own in zip(one, other, first, strict=True)])
+            if child not in (one, other):
+                whose, how = pair, "crossover"
+                if generator.random() < 0.5:
+                    return child, whose, how
+            elif child == other:
+                whose = pair[1:]
+        place = int(generator.integers(self.sites))
+        mutant, mutation = self._mutated(child[place], generator)
+        child = (*child[:place], mutant, *child[place + 1 :])
+        mutation = f"{mutation} at site {place + 1}"
         return child, whose, f"{how}, {mutation}" if how else mutation
 
     def _parents(self, breeders: list[Individual]) -> list[Individual]:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from symact.expr.space import Space
 from symact.expr.tree import Candidate
-from symact.optimize.base import Features, Optimizer
+from symact.optimize.base import Features, Optimizer, checked_sites
 from symact.records import Trial
 
 
@@ -17,17 +17,30 @@ class RandomSearch(Optimizer):
         space: where candidates come from.
         seed: fixes the order.
         features: used only with `finite`.
+        sites: how many activation sites have a function of their own; 1 for one function everywhere.
         finite: skip functions whose features are not finite at initialization (the Fisher filter of
             Bingham & Miikkulainen 2023, arXiv:2301.05785); needs `features` with a `"finite"` column.
     """
 
     name = "random"
 
-    def __init__(self, space: Space, seed: int = 0, *, features: Features | None = None, finite: bool = False):
+    def __init__(
+        self,
+        space: Space,
+        seed: int = 0,
+        *,
+        features: Features | None = None,
+        sites: int = 1,
+        finite: bool = False,
+    ):
         super().__init__(space, seed, features=features)
-        self.finite = finite
+        self.sites, self.finite = checked_sites(self.name, sites), finite
 
     def _propose(self) -> Iterator[Candidate]:
+        if self.sites > 1:
+            stream = self.drawn_sites(self.sites)
+            yield from self.finite_only(stream) if self.finite else filter(self.is_usable, stream)
+            return
         if not self.finite:
             yield from self.draws()
             return

@@ -18,7 +18,7 @@ from symact.report.comparison import Comparison
 from symact.study import setup
 from symact.study.baselines import GATES
 from symact.study.loop import Report, Study
-from symact.tasks.declaration import is_gated
+from symact.tasks.declaration import is_gated, sites_of
 
 # The reference where none is given: for activations of x, and for gates of x and g.
 REFERENCES = {False: "relu(x)", True: GATES[0]}
@@ -148,8 +148,8 @@ def _loaded(task: Any, data: Any) -> Any:
 
 
 def _sites(task: Any) -> int:
-    count = getattr(task, "sites", None)
-    if not isinstance(count, int) or isinstance(count, bool) or not 1 <= count <= 1000:
+    count = sites_of(task)
+    if count is None:
         name = getattr(task, "name", type(task).__name__)
         raise InputError(f"task {name}: it must say with `sites` how many activation sites it has")
     return count

@@ -74,6 +74,7 @@ class Study:
         confirm_best: how many functions, besides ReLU.
         given: candidates to compare, instead of a search; see `symact.compare`. `optimizer` is then `given`.
         against: the reference of a comparison.
+        per_site: the optimizer (random, evolution) looks for a function of its own at each activation site of the task.
         each_site: each of the given candidates differs from the reference at one activation site.
         settings: of the optimizer.
 
@@ -110,12 +111,15 @@ class Study:
         given: Sequence[Candidate] = (),
         against: str = "",
         each_site: bool = False,
+        per_site: bool = False,
         **settings: Any,
     ):
         described, file = tasks.describe(task, train)
         data = None if data is None else str(data)
         loaded = task if described.kind == "object" else tasks.load(described, file, data)
         setup.check_inputs(loaded, space.grammar, described.name)
+        if per_site:
+            settings["sites"] = setup.sites_to_search(loaded, optimizer)
         made = Settings.build(
             grammar=space.grammar.text,
             space=space.name,

@@ -50,6 +50,12 @@ def baselines_of(task: Any) -> tuple[str, ...]:
     return tuple(dict.fromkeys(text.strip() for text in given))
 
 
+def sites_of(task: Any) -> int | None:
+    """How many activation sites a task says that it has; None where it does not say."""
+    count = getattr(task, "sites", None)
+    return count if isinstance(count, int) and not isinstance(count, bool) and 1 <= count <= 1000 else None
+
+
 # What the settings of the shipped tasks may be: a test, and the same in words.
 _POSITIVE = (lambda value: 0 < value < math.inf), "above 0"
 _FROM_ZERO = (lambda value: 0 <= value < math.inf), "0 or more"

@@ -232,7 +232,8 @@ class EquationTask(FitTask):
 
     def unfit(self, make_activation: MakeActivation) -> str:
         """Which derivative that the equation needs is missing."""
-        return missing_derivative(make_activation, EQUATIONS[self.equation].order)
+        order = EQUATIONS[self.equation].order
+        return next(filter(None, [missing_derivative(make_activation, order) for _ in range(self.sites)]), "")
 
 
 class Burgers(EquationTask):

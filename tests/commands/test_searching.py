@@ -328,3 +328,26 @@ def test_settings_of_the_training_hold_in_the_search_and_after_a_resume(symact, 
     code, _, err = symact("search", "random", "--task", "image-fit", "--train", "epochs=2", "--run", "other")
     assert code == 2
     assert err == "symact: task image-fit has no setting 'epochs'; it has steps, rate, weight_decay, clip\n"
+
+
+def test_a_search_per_site_finds_a_function_for_each_and_goes_on_after_a_stop(symact, tmp_path):
+    arguments = ("--task", "ood-polynomial", "--train", "steps=1", "--run", "run", "--workers", "0", "--json")
+    grammar = ("--grammar", "aquasurf", "--space", "bench")
+    assert symact("search", "evolution", "--per-site", *grammar, "--evaluations", "18", *arguments)[0] == 0
+    assert symact("resume", "run", "--evaluations", "24", "--workers", "0", "--json")[0] == 0
+    with Store.open(tmp_path / "run") as store:
+        trials = [trial for trial in store.trials() if trial.origin == "evolution"]
+    assert len(trials) > 8
+    assert {len(trial.candidate) for trial in trials} == {2}
+    assert {trial.status.value for trial in trials} <= {"finished", "diverged", "nonfinite"}
+    assert symact("report", "run", "--output", "page.html")[0] == 0
+    assert symact("export", "run", "--site", "2", "--output", "two.py")[0] == 0
+
+
+def test_an_optimizer_of_one_function_says_so_when_it_is_asked_for_one_per_site(symact):
+    code, _, err = symact("search", "surrogate", "--per-site", "--task", "ood-polynomial", "--run", "run")
+    assert code == 2
+    assert err == (
+        "symact: optimizer 'surrogate' looks for one function for all sites; for a function of its own at each "
+        "there are random and evolution\n"
+    )

@@ -120,3 +120,40 @@ def test_wrong_settings_are_named():
         Evolution(SPACE, 0, algorithm="annealing")
     with pytest.raises(InputError, match="shuffle"):
         Evolution(SPACE, 0, mutations={"shuffle": 1.0})
+
+
+def several(texts):
+    return tuple(parse(text, SPACE.grammar) for text in texts)
+
+
+PARENTS = [
+    (several(["add(relu(x),tanh(x))", "mul(erf(x),elu(x))"]), 0.9),
+    (several(["max(erf(x),selu(x))", "add(zero(x),relu(x))"]), 0.8),
+    (parse("mul(tanh(x),relu(x))", SPACE.grammar), 0.7),
+]
+
+
+def test_a_child_of_several_sites_has_each_from_a_parent_but_the_one_that_mutated():
+    optimizer = Evolution(SPACE, 0, sites=2, initial=1, crossover=0.5)
+    optimizer.tell(Trial(candidate, (Outcome.finished(score),)) for candidate, score in PARENTS)
+    pool = [candidate if isinstance(candidate, tuple) else (candidate,) * 2 for candidate, _ in PARENTS]
+    children = optimizer.ask(30)
+    assert children == optimizer.ask(30)
+    assert len({optimizer.key(child) for child in children}) == 30
+    for child, note in zip(children, optimizer.explain(children), strict=True):
+        assert len(child) == 2
+        new = [site for site, part in enumerate(child) if part not in {parent[site] for parent in pool}]
+        assert len(new) <= 1
+        assert not new or note["operation"].endswith(f"at site {new[0] + 1}")
+    operations = " ".join(note["operation"] for note in optimizer.explain(children))
+    assert "crossover" in operations
+    assert "at site 1" in operations
+    assert "at site 2" in operations
+
+
+def test_the_cost_of_several_sites_is_their_mean_and_another_number_of_sites_is_left_out():
+    optimizer = Evolution(SPACE, 0, sites=2, algorithm="nsga2")
+    optimizer.tell(Trial(candidate, (Outcome.finished(score),)) for candidate, score in PARENTS)
+    optimizer.tell([Trial(PARENTS[0][0] * 2, (Outcome.finished(2.0),))])
+    assert len(optimizer.breeders()) == 3
+    assert {found: c for found, _, c in optimizer.front}[PARENTS[0][0]] == sum(map(cost, PARENTS[0][0])) / 2

@@ -7,6 +7,7 @@ from collections import Counter
 import numpy as np
 import pytest
 
+from symact.errors import InputError
 from symact.optimize.pool import Pool
 from symact.optimize.random_search import RandomSearch
 from symact.program.loading import load_grammar, parse_grammar
@@ -83,3 +84,19 @@ def test_the_finite_filter_holds_after_more_trials_than_its_patience():
     optimizer = RandomSearch(space, 0, features=features, finite=True)
     optimizer.tell([Trial(c, (Outcome.finished(0.5),)) for c in optimizer.ask(500)])
     assert all(len(str(expression)) % 2 == 0 for expression in optimizer.ask(20))
+
+
+@pytest.mark.parametrize("space", ["bench", "large"])
+def test_several_sites_are_drawn_independently_and_the_same_again(space):
+    optimizer = RandomSearch(load_grammar("aquasurf").space(space), 1, sites=3)
+    found = optimizer.ask(20)
+    assert found == optimizer.ask(30)[:20]
+    assert all(len(candidate) == 3 for candidate in found)
+    assert len({part for candidate in found for part in candidate}) > 50
+    optimizer.tell(Trial(candidate, (Outcome.finished(0.5),)) for candidate in found)
+    assert not {optimizer.key(candidate) for candidate in optimizer.ask(20)} & set(map(optimizer.key, found))
+
+
+def test_a_number_of_sites_that_is_none_is_refused():
+    with pytest.raises(InputError, match="random: sites is a whole number from 1 to 1000, not 0"):
+        RandomSearch(load_grammar("first").space(), 0, sites=0)

@@ -116,3 +116,22 @@ def test_learned_parameters_come_back_per_site(task: FitTask) -> None:
 def test_a_budget_that_is_no_fraction_is_refused(budget: float) -> None:
     with pytest.raises(ValueError, match="budget"):
         TASKS["image-fit"]().evaluate(swish, 0, budget)
+
+
+def test_a_candidate_of_several_sites_goes_through_every_network_of_a_task_in_order():
+    """The equation's check, the search's network and that of the test: each begins with the first site."""
+    from symact.execute.job import Job, perform
+    from symact.expr.tree import to_document
+
+    grammar = Vocabulary()
+    texts = ["tanh(x)", "sin(x)", "exp(-x**2)"]
+    task = TASKS["pinn-convection"]()
+    task.configure({"steps": 2})
+
+    def performed(texts):
+        document = to_document(tuple(parse(text, grammar) for text in texts), grammar)
+        return perform(task, grammar, Job(0, 0, 1, document))
+
+    assert performed(texts).score != performed(texts[::-1]).score
+    assert "and the equation needs its slope" in performed([*texts[:2], "floor(x)"]).reason
+    assert performed(texts[:2]).reason == "it cannot be compiled: it has 2 expressions, and the task has 3 sites"
