@@ -1,13 +1,14 @@
-"""The counts of this folder's README: FPBench's and Herbie's expressions, and PyTorch's OpInfo samples.
+"""The counts of this folder's README: FPBench's and Herbie's expressions, PyTorch's OpInfo samples
+and its ModuleInfo inputs.
 
-python -m runs.others_tests.measure          # OpInfo needs the package expecttest
+python -m runs.others_tests.measure          # OpInfo and ModuleInfo need the package expecttest
 """
 
 from __future__ import annotations
 
 import torch
 
-from tests.others import fpcore, opinfo
+from tests.others import fpcore, moduleinfo, opinfo
 
 
 def expressions() -> None:
@@ -35,6 +36,17 @@ def samples() -> None:
         print(dtype, sum(count.samples for count in counts), sum(count.elements for count in counts), *failing)
 
 
+def modules() -> None:
+    """Passes of all activation modules."""
+    from torch.testing._internal.common_modules import module_db
+
+    infos = [each for each in module_db if each.module_cls in {*moduleinfo.MODULES, torch.nn.PReLU}]
+    for dtype in opinfo.DTYPES:
+        counts = [moduleinfo.measure(each, dtype, training) for each in infos for training in (True, False)]
+        print(len(infos), dtype, sum(count.passes for count in counts), sum(len(count.failing) for count in counts))
+
+
 if __name__ == "__main__":
     expressions()
     samples()
+    modules()

@@ -1,4 +1,4 @@
-"""The shipped grammars are found in a wheel, in an editable install and in the checkout."""
+"""The shipped grammars and the atlas are found in a wheel, in an editable install and in the checkout."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from symact.expr.published import gates, published
 from symact.program.loading import load_grammar, shipped
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -67,9 +68,25 @@ def _show(python: Path | str, path: str, folder: Path) -> list[str]:
     return result.stdout.splitlines()
 
 
-def test_a_wheel_carries_the_grammars_inside_the_package(checkout: Path, tmp_path: Path) -> None:
+def _symact(unpacked: Path, *arguments: str) -> str:
+    """What the command line of a wheel says, away from the checkout."""
+    command = f"import sys; sys.path.append({sysconfig.get_path('purelib')!r}); from symact.cli import main; main()"
+    done = subprocess.run(
+        [sys.executable, "-c", command, *arguments],
+        env={**os.environ, "PYTHONPATH": str(unpacked), "COLUMNS": "132"},
+        cwd=unpacked.parent,
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=True,
+    )
+    return done.stdout
+
+
+def test_a_wheel_carries_the_grammars_and_the_atlas_inside_the_package(checkout: Path, tmp_path: Path) -> None:
     _pip("wheel", str(checkout), "--wheel-dir", str(tmp_path))
     (wheel,) = tmp_path.glob("*.whl")
+    known = len(published()) + len(gates())
     unpacked = tmp_path / "unpacked"
     zipfile.ZipFile(wheel).extractall(unpacked)
     assert sorted(p.name for p in unpacked.iterdir() if p.suffix != ".dist-info") == ["symact"]
@@ -77,6 +94,19 @@ def test_a_wheel_carries_the_grammars_inside_the_package(checkout: Path, tmp_pat
     assert Path(file).is_relative_to(unpacked)
     assert names.split() == NAMES
     assert count == "5103"
+    assert f"{known} of {known} published functions" in _symact(unpacked, "atlas")
+    assert "SiLU (Elfwing 2017)" in _symact(unpacked, "identify", "x*sigmoid(x)")
+    assert "SwiGLU" in _symact(unpacked, "identify", "x*sigmoid(x)*g")
+
+
+def test_the_package_names_every_file_of_data_that_it_reads() -> None:
+    setup = configparser.ConfigParser()
+    setup.read(ROOT / "setup.cfg")
+    for package, patterns in setup["options.package_data"].items():
+        folder = ROOT.joinpath("grammars" if package == "symact.grammars" else package.replace(".", "/"))
+        named = {path for pattern in patterns.replace("\n", ",").split(",") for path in folder.glob(pattern.strip())}
+        for inside in {path.parent for path in named} - {folder}:
+            assert {path for path in inside.iterdir() if path.is_file()} <= named, inside
 
 
 def test_an_editable_install_finds_the_grammars_beside_the_package(checkout: Path, tmp_path: Path) -> None:
