@@ -35,8 +35,8 @@ import pyarrow.parquet as pq
 import torch
 from families import FAMILIES, GRAMMARS, OWN
 
-from symact.activation.module import Activation
 from symact.equivalence.index.function_index import FunctionIndex
+from symact.execute.job import MakeActivation
 from symact.expr.tree import candidate_text, parse
 from symact.files import write_text
 from symact.program.loading import load_grammar
@@ -47,7 +47,7 @@ from symact.store import Store
 from symact.study import Study
 from symact.study.evaluating import training_seed
 from symact.tasks import TASKS
-from symact.tasks.declaration import metric_of
+from symact.tasks.declaration import is_gated, metric_of
 
 HERE = Path(__file__).parent
 OPTIMIZERS = ("random", "evolution", "surrogate")
@@ -87,7 +87,8 @@ class Family:
     def __init__(self, name: str, folder: Path, evaluations: int = 50):
         self.evaluations = evaluations
         self.name, self.task, self.folder = name, TASKS[name](), folder / name
-        self.metric, self.grammar = metric_of(self.task), load_grammar(GRAMMARS[name.split("-")[0]])
+        kind = max((start for start in GRAMMARS if name.startswith(start)), key=len)
+        self.metric, self.grammar, self.champions = metric_of(self.task), load_grammar(GRAMMARS[kind]), FAMILIES[kind]
         self.index = FunctionIndex(self.grammar)
         (self.folder / "trainings").mkdir(parents=True, exist_ok=True)
 
@@ -97,7 +98,8 @@ class Family:
         path = self.folder / "trainings" / f"{key}.json"
         if not path.exists():
             call = self.task.final_test if test else self.task.evaluate
-            outcome = call(lambda: Activation(parse(text, self.grammar), self.grammar), training_seed(study, repeat))
+            make = MakeActivation(parse(text, self.grammar), self.grammar, gated=is_gated(self.task))
+            outcome = call(make, training_seed(study, repeat))
             row = {"function": text, "study": study, "repeat": repeat, "score": outcome.score}
             row |= {"status": outcome.status.value, "reason": outcome.reason}
             row |= {key: outcome.metrics.get(key) for key in ("test_score", "cpu_seconds", "test_failure")}
@@ -120,7 +122,7 @@ class Family:
     def tune(self) -> dict[str, str]:
         """Family -> its best member, best family first."""
         best = {}
-        for family, (formula, gaps) in FAMILIES[self.name.split("-")[0]].items():
+        for family, (formula, gaps) in self.champions.items():
             members = [formula.format(*(f"{value:g}" for value in values)) for values in product(*gaps)]
             merits = {text: sum(self.merit(text, seed, 1) for seed in range(TUNING)) / TUNING for text in members}
             text = max(members, key=merits.__getitem__)

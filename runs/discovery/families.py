@@ -6,13 +6,13 @@ meets rivals that have one too.
 
 from __future__ import annotations
 
-# First word of a task's name -> grammar.
-GRAMMARS = {"pinn": "pinn", "image": "inr", "ood": "modern"}
+# How a task's name begins -> grammar.
+GRAMMARS = {"pinn": "pinn", "image": "inr", "ood": "modern", "char-lm-gated": "gates"}
 
 # Rivals that this experiment gave itself: no champions of the field.
 OWN = ("line and square",)
 
-# First word of a task's name -> family -> (formula, one list of values per gap of the formula).
+# How a task's name begins -> family -> (formula, one list of values per gap of the formula).
 FAMILIES: dict[str, dict[str, tuple[str, list[list[float]]]]] = {
     # Around the best values of `tuned-image-fit.json`, which tried wider ranges.
     "image": {
@@ -26,6 +26,21 @@ FAMILIES: dict[str, dict[str, tuple[str, list[list[float]]]]] = {
         "sinc": ("sinc({}*x)", [[6, 8, 10, 12]]),
         "WIRE, real": ("cos({}*x)*exp(-({}*x)**2)", [[4, 6, 8], [1, 2, 3]]),
         "WIRE, real, learned": ("cos({}*omega*x)*exp(-({}*sigma*x)**2)", [[1, 1.5], [0.5, 1]]),
+    },
+    # The published gates of `grammars/gates.toml`.
+    "char-lm-gated": {
+        "SwiGLU": ("x*sigmoid({}*x)*g", [[0.5, 1, 1.702, 3]]),
+        "GEGLU": ("gelu({}*x)*g", [[1, 2]]),
+        "ReGLU": ("max(x, 0)*g", []),
+        "squared ReGLU": ("max({}*x, 0)**2*g", [[1, 2]]),
+        "GLU": ("sigmoid({}*x)*g", [[1, 2]]),
+        "GTU": ("sigmoid({}*x)*tanh(g)", [[1, 2]]),
+        "bilinear": ("x*g", []),
+        "MiGLU": ("mish(x)*g", []),
+        "ATGLU": ("x*(atan({}*x)/pi + 1/2)*g", [[1, 2]]),
+        "clipped SwiGLU": ("clipped_swiglu(x,g)", []),
+        "gate of gpt-oss": ("gpt_oss(x,g)", []),
+        "SiTU-GLU": ("situ_glu(x,g)", []),
     },
     "pinn": {
         "tanh": ("tanh({}*x)", [[0.5, 1, 1.5, 2, 3, 4]]),
