@@ -149,7 +149,8 @@ def _factors(factors: list[sympy.Basic]) -> Node:
     parts: list[Node] = []
     for place, factor in enumerate(factors):
         if place:
-            parts.append(["mo", "·" if factor.is_Number else "\u2062"])
+            calls = isinstance(factor, sympy.Function) and isinstance(factors[place - 1], sympy.Function)
+            parts.append(["mo", "·" if factor.is_Number or calls else "\u2062"])
         parts.append(_within(factor, POWER if not isinstance(factor, sympy.Mul) else ATOM))
     return ["mrow", *parts]
 

@@ -176,12 +176,12 @@ def _costs(row: Row, relu: Row | None, expr: Expr) -> list[str]:
         own = cost(expr)
         if relu is not None:
             least = max(cost(curves.first_site(relu.trial.candidate)), 1.0)
-            words.append(f"{own / least:.1f} times ReLU's arithmetic, forward and backward, by the instruction table")
+            words.append(f"Its value and gradient take {own / least:.1f} times the arithmetic of ReLU's.")
     except (SymactError, ValueError, KeyError):
         pass
     times = [_times(r) for r in (row, relu) if r is not None]
     if len(times) == 2 and all(times) and row is not relu:
-        words.append(f"{median(times[0]) / median(times[1]):.2f} times ReLU's training time on this task")
+        words.append(f"Training with it took {median(times[0]) / median(times[1]):.2f} times as long as with ReLU.")
     return words
 
 
@@ -213,19 +213,17 @@ def confidence(row: Row) -> str:
     for name, versus in named:
         groups.setdefault(_verdict(versus), []).append(name)
     said = ", and ".join(verdict.format(" and ".join(names)) for verdict, names in groups.items())
-    tests = max(versus.tests for _, versus in named)
-    corrected = f" (p below {SIGNIFICANCE} after Holm's correction for {tests} difference{'s' * (tests > 1)} tested)"
-    return f"On {named[0][1].pairs} {seeds}, it {said}{corrected * any(v.better for _, v in named)}."
+    return f"On {named[0][1].pairs} {seeds}, it {said}."
 
 
 def _verdict(versus: Difference) -> str:
-    if versus.better:
-        return "beats {} by more than chance explains"
-    if versus.worse:
-        return "is worse than {}"
+    tested = f"Holm's correction for {versus.tests} difference{'s' * (versus.tests > 1)} tested"
+    if versus.better or versus.worse:
+        did = "beats" if versus.better else "is worse than"
+        return f"{did} {{}} by more than chance explains (p below {SIGNIFICANCE} after {tested})"
     if versus.low <= 0 <= versus.high:
-        return "cannot be told from {}: the interval contains zero"
-    return f"cannot be told from {{}}: with {versus.tests} differences tested, one like this comes by chance"
+        return "cannot be told from {} (the interval contains zero)"
+    return f"cannot be told from {{}} (p is {SIGNIFICANCE} or more after {tested})"
 
 
 def best_so_far(trials: Sequence[Trial]) -> list[float | None]:

@@ -19,6 +19,7 @@ from symact.optimize.mixture import BANSAL
 from symact.optimize.mixture_formula import site_proportions
 from symact.records import Status, Trial
 from symact.report import curves
+from symact.report.naming import shown
 from symact.report.view import StudyView
 
 Chart: TypeAlias = dict[str, Any]
@@ -86,7 +87,7 @@ def _evolution(view: StudyView, winner: Trial | None) -> list[Panel]:
         seen[number] = place = len(nodes)
         trial = by_number[number]
         note = view.notes.get(number, {})
-        node = {"number": number, "text": candidate_text(trial.candidate), "score": trial.score}
+        node = {"number": number, "text": shown(trial.candidate), "score": trial.score}
         nodes.append({**node, "origin": trial.origin, "how": str(note.get("operation", "")), "parents": []})
         for parent in _parents(view, number):
             if parent in by_number and parent < number and len(nodes) < ANCESTORS:

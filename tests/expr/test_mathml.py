@@ -35,6 +35,7 @@ TEXTS = {
     "abs(x)": "| x |",
     "hard_sigmoid(x)": "hard_sigmoid ( x )",
     "(x + 1)*tanh(x)": "( 1 + x ) tanh ( x )",
+    "erf(x)*tanh(x)": "erf ( x ) · tanh ( x )",
     "where(x > 0, x, 0.01*x)": "{ mtable(mtr(x if  x > 0) mtr(mfrac(x 100) otherwise))",
 }
 

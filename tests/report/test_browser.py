@@ -205,6 +205,19 @@ def test_several_studies_have_an_overview_and_a_tab_each(visit):
     assert page.get_by_role("tab", selected=True).inner_text() == "first"
 
 
+def test_on_paper_everything_is_open_and_fits(visit):
+    page = visit("verdicts", scheme="dark").page
+    page.emulate_media(media="print")
+    page.set_viewport_size({"width": 700, "height": 1000})
+    page.evaluate("dispatchEvent(new Event('beforeprint'))")
+    assert page.locator("dt", has_text="machine").is_visible()
+    assert page.evaluate("getComputedStyle(document.body).color") == "rgb(29, 33, 38)"
+    tables = page.locator("table").evaluate_all("(all) => all.map((table) => table.offsetWidth)")
+    assert max(tables) <= 700
+    page.evaluate("dispatchEvent(new Event('afterprint'))")
+    assert not page.locator("dt", has_text="machine").is_visible()
+
+
 def test_ten_thousand_trials_are_paged_and_their_names_stay_text(visit):
     page = visit("many").page
     assert page.locator("tr.row").count() == 25

@@ -123,7 +123,7 @@ VERDICTS = {
         Difference(0.1, 0.02, 0.2, 5, True, 0.03, 10),
     ),
     "cannot be told from ReLU and the best known": (Difference(0.1, -0.05, 0.15, 5), Difference(0.1, -0.02, 0.2, 5)),
-    "cannot be told from ReLU: with 10 differences tested, one like this": (
+    "cannot be told from ReLU (p is 0.05 or more after Holm's correction for 10 differences tested)": (
         Difference(0.1, 0.01, 0.19, 5, False, 0.3, 10),
         None,
     ),

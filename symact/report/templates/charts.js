@@ -71,13 +71,16 @@ function keptUp(host, make) {
   return host;
 }
 
-function axes(across, up) {
+// Of what is counted there is no half.
+const COUNTS = [1, 2, 5].flatMap((step) => Array.from({ length: 12 }, (_, power) => step * 10 ** power)).sort((a, b) => a - b);
+
+function axes(across, up, counted) {
   const ink = colour('--soft'), line = { stroke: colour('--line'), width: 1 };
   const font = '12px system-ui, "DejaVu Sans", sans-serif';
   const common = { stroke: ink, grid: line, ticks: { ...line, size: 5 }, font, labelFont: font };
   const values = (_, splits) => splits.map((value) => (value === null ? '' : short(value)));
   return [
-    { ...common, label: across || undefined, labelSize: 18, size: 30, values },
+    { ...common, label: across || undefined, labelSize: 18, size: 30, values, ...(counted ? { incrs: COUNTS } : {}) },
     { ...common, label: up || undefined, labelSize: 18, size: 54, values },
   ];
 }
@@ -98,7 +101,7 @@ function lineChart(chart) {
       const points = { show: Boolean(one.dots) || chart.x.length < 3, size: 5 };
       data.push(one.y);
       const at = data.length - 1;
-      series.push({ label: one.name, stroke, width: one.soft ? 1.2 : 2, dash: one.dash, paths: one.dots === 'only' ? () => null : paths, points: { ...points, fill: stroke, stroke }, show: shown[index] });
+      series.push({ label: one.name, stroke, width: one.soft ? 1.2 : 2, pxAlign: 0, dash: one.dash, paths: one.dots === 'only' ? () => null : paths, points: { ...points, fill: stroke, stroke }, show: shown[index] });
       if (one.low) {
         for (const edge of [one.high, one.low]) {
           data.push(edge);
@@ -112,7 +115,7 @@ function lineChart(chart) {
     const made = new uPlot({
       width, height: chart.height || 240, legend: { show: false }, series, bands,
       scales: { x: { time: false, range: chart.x.length === 1 ? [chart.x[0] - 1, chart.x[0] + 1] : undefined }, y: range ? { range } : {} },
-      axes: axes(chart.across, chart.up), cursor: { points: { size: 6 }, drag: { x: true, y: false } },
+      axes: axes(chart.across, chart.up, chart.x.every(Number.isInteger)), cursor: { points: { size: 6 }, drag: { x: true, y: false } },
       hooks: { setCursor: [(u) => values.forEach((text, index) => {
         const value = u.cursor.idx === null || u.cursor.idx === undefined ? null : chart.series[index].y[u.cursor.idx];
         text.textContent = value === null || value === undefined ? '' : ` ${short(value)}`;

@@ -20,10 +20,10 @@ function hero(study) {
   else numbers.append(figure(number(row.score), `${metric.heading} in the search (${row.scores.length} seed${row.scores.length === 1 ? '' : 's'})`));
   for (const [versus, name] of [[row.versus_relu, 'ReLU'], [row.versus_best_baseline, `the best known function, ${best.reference}`]]) {
     if (!versus || (versus === row.versus_best_baseline && difference(versus) === difference(row.versus_relu))) continue;
-    numbers.append(figure(number(versus.difference, true), `to ${name}; 95 % interval ${number(versus.low, true)} to ${number(versus.high, true)}`, verdict(versus)));
+    numbers.append(figure(number(versus.difference, true), `difference to ${name}; 95 % interval ${number(versus.low, true)} to ${number(versus.high, true)}`, verdict(versus)));
   }
   words.append(numbers, el('p', { class: 'sure' }, best.confident));
-  if (best.cost.length) words.append(el('p', { class: 'soft small' }, `It costs ${best.cost.join(', and ')}.`));
+  if (best.cost.length) words.append(el('p', { class: 'soft small' }, best.cost.join(' ')));
   const picture = el('div', {});
   if (best.x.length) picture.append(curveChart(best.x, best.y, best.slope, [{ name: 'ReLU', y: best.x.map((x) => Math.max(x, 0)) }], 310));
   return el('section', { class: 'hero' }, words, picture);
@@ -44,7 +44,7 @@ function search(study) {
   ];
   const below = scores.filter((score) => score !== null && (score < range[0] || score > range[1])).length;
   const box = el('section', {}, el('h2', {}, 'The search'), lineChart({ x: tried.map((_, i) => i + 1), series, step: true, across: 'functions evaluated', up: metric.heading, height: 270, range: () => range }));
-  if (below) box.append(el('p', { class: 'soft small' }, `${below} function${below === 1 ? ' lies' : 's lie'} beyond the axis.`));
+  if (below) box.append(el('p', { class: 'soft small' }, `${below} function${below === 1 ? ' lies' : 's lie'} beyond the range of this chart.`));
   return box;
 }
 
@@ -130,6 +130,22 @@ function render(all) {
   open(chosen);
 }
 
+// On paper everything is open, in light colours, and as wide as the paper; what was folded is folded again afterwards.
+function printing() {
+  const root = document.documentElement;
+  const change = (on) => {
+    root.classList.toggle('paper', on);
+    drawn.forEach((host) => host.isConnected && host.redraw(true));
+    for (const folded of document.querySelectorAll('details')) {
+      if (on && !folded.open) folded.dataset.folded = '';
+      if (on || 'folded' in folded.dataset) folded.open = on;
+      if (!on) delete folded.dataset.folded;
+    }
+  };
+  addEventListener('beforeprint', () => change(true));
+  addEventListener('afterprint', () => change(false));
+}
+
 function progress(all) {
   const done = all.studies.reduce((sum, study) => sum + study.evaluated, 0), goal = all.studies.reduce((sum, study) => sum + study.goal, 0);
   return `live: ${done}${goal ? ` of ${goal}` : ''} functions, ${new Date().toLocaleTimeString()}`;
@@ -165,5 +181,6 @@ async function start() {
     return;
   }
   render(all);
+  printing();
   if (all.live) listen(all);
 }

@@ -29,7 +29,7 @@ const COLUMNS = [
   { key: 'relu', label: 'versus ReLU', value: (row) => difference(row.versus_relu), cell: (row) => versusCell(row.versus_relu), css: 'number far', worth: (rows) => rows.some((row) => row.versus_relu) },
   { key: 'best', label: 'versus best known', value: (row) => difference(row.versus_best_baseline), cell: (row) => versusCell(row.versus_best_baseline), css: 'number far', worth: (rows) => rows.some((row) => row.versus_best_baseline && difference(row.versus_best_baseline) !== difference(row.versus_relu)) },
   { key: 'budget', label: 'budget', value: (row) => row.budget, cell: (row) => short(row.budget), css: 'number far', worth: (rows) => rows.some((row) => row.budget < 1) },
-  { key: 'seconds', label: 's / training', value: (row) => row.seconds, cell: (row) => (row.seconds === null ? '' : String(Number(row.seconds.toPrecision(3)))), css: 'number far', up: true },
+  { key: 'seconds', label: 's / training', value: (row) => row.seconds, cell: (row) => (row.seconds === null ? '' : row.seconds < 100 ? row.seconds.toPrecision(3) : row.seconds.toFixed(0)), css: 'number far', up: true },
   { key: 'origin', label: 'from', value: (row) => row.origin, cell: (row) => row.origin, css: 'far', up: true },
 ];
 
