@@ -19,7 +19,7 @@ from symact.catalog.left_out import LEFT_OUT
 from symact.catalog.rows import VOCABULARY
 from symact.equivalence.index.function_index import FunctionIndex
 from symact.expr.operators import Parameter, Vocabulary
-from symact.expr.published import GATE, PARSED, Published, gates, parsed, published
+from symact.expr.published import FOLDER, GATE, PARSED, Published, gates, parsed, published
 from symact.expr.tree import parse
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -99,23 +99,24 @@ def _page(known: Index) -> Iterator[str]:
     yield "## All functions"
     yield ""
     yield (
+        "In formulas a function is called `atlas.NAME(x)`; gates are written out, or called by name in the grammar "
+        "`gates`. "
         "*Compared* and *citation* are the words of the tables above. A year is that of first publication; where it is "
         "not known to us there is none, and what the survey lists was published by 2023."
     )
     families_of_one = Counter(row.family for row in rows.values())
     for family, count in [*families_of_one.items(), (GATE, len(gates()))]:
         yield ""
-        yield f"### {family.capitalize()} ({count})"
+        yield f"### `{family}`: {_about(family)} ({count})"
         yield ""
-        yield "| name in formulas | function | formula | source | compared | citation |"
-        yield "|---|---|---|---|---|---|"
+        yield "| name | function | formula | source; compared; citation |"
+        yield "|:---|:---|:---|:---|"
         for row in (*rows.values(), *gates().values()):
             if row.family == family:
                 at = ", ".join(f"{s.name} = {_shown(s.default)}" for s in row.settings)
                 formula = f"`{row.formula}`" + (f", {at}" if at else "")
-                name = f"`atlas.{row.key}`" if family != GATE else f"`{row.key}`"
-                said = f"{', '.join(row.checked) or '-'} | {row.citation or '-'}"
-                yield f"| {name} | {row.cited} | {formula} | {_link(row.source)} | {said} |"
+                said = f"{', '.join(row.checked) or '-'}; {row.citation or '-'}"
+                yield f"| `{row.key}` | {row.cited} | {formula} | {_link(row.source)}; {said} |"
     yield ""
     yield "## Where a library or the survey departs from the function"
     yield ""
@@ -156,6 +157,13 @@ def _checks(rows: list[Published]) -> Iterator[str]:
         yield f"| {key} | {said} | {sum(key == row.citation for row in rows)} |"
     yield f"| - | nothing | {len(rows) - cited} |"
     yield ""
+
+
+def _about(family: str) -> str:
+    """What the first line of the file of a family says it is, as the words of a heading."""
+    with (FOLDER / f"{family}.toml").open(encoding="utf-8") as lines:
+        said = next(lines).lstrip("# ").rstrip(".\n").partition(":")[0].partition(".")[0]
+    return said[0].lower() + said[1:]
 
 
 def _shown(value: Fraction) -> str:
