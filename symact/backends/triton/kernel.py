@@ -47,45 +47,55 @@ class TritonKernel:
     """A fused forward and backward on the GPU; the source is made and compiled at the first call.
 
     Args:
-        forward: inputs `x`, then parameters.
+        forward: inputs the variables, `x` first, then parameters.
         backward: inputs of `forward`, then `grad`; one output per input of `forward`.
     """
 
     def __init__(self, forward: Program, backward: Program):
         self._programs = forward, backward
-        self._names = forward.inputs[1:]
+        self._more, self._parameters = forward.variables - 1, len(forward.parameters)
         self._launches: dict[tuple[str, bool], dict[str, Launch]] = {}
 
-    def supports(self, x: Tensor, parameters: tuple[Tensor, ...]) -> bool:
-        """Whether `x` is a CUDA tensor (or any, interpreted) of a dtype that kernels know, parameters beside it."""
+    def supports(self, x: Tensor, others: tuple[Tensor, ...]) -> bool:
+        """Whether these are CUDA tensors (or any, interpreted) of dtypes that kernels know.
+
+        Variables beside `x` have its shape and dtype; parameters have one value, or one per channel.
+        """
         channels = x.shape[min(1, x.dim() - 1)] if x.dim() else -1
+        more, parameters = others[: self._more], others[self._more :]
         return (
             (x.is_cuda or interpreted())
             and x.dtype in DTYPES
-            and len(parameters) == len(self._names)
+            and len(parameters) == self._parameters
+            and all((t.device, t.dtype, t.shape) == (x.device, x.dtype, x.shape) and not t.is_neg() for t in more)
             and all(p.device == x.device and p.dtype in DTYPES for p in parameters)
             and all(p.dim() == 0 or (p.dim() == 1 and p.shape[0] == channels) for p in parameters)
         )
 
-    def forward(self, x: Tensor, parameters: tuple[Tensor, ...]) -> Tensor:
+    def forward(self, x: Tensor, others: tuple[Tensor, ...]) -> Tensor:
         """The values, in the dtype, shape and layout of `x`."""
         precision, dtype = PRECISIONS[x.dtype], x.dtype
-        x = _readable(x)
+        x, more, parameters = self._readable(x, others)
         result = torch.empty_like(x)
         if x.numel():
-            self._launch("forward", precision, [x, result], parameters, [])
+            self._launch("forward", precision, [x, *more, result], parameters, [])
         return result.to(dtype)
 
-    def backward(self, grad: Tensor, x: Tensor, parameters: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
-        """The gradient of `x`, then of each parameter, summed to its shape."""
+    def backward(self, grad: Tensor, x: Tensor, others: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+        """The gradients of `x` and further variables, then of each parameter, summed to its shape."""
         precision, dtype = PRECISIONS[x.dtype], x.dtype
-        x = _readable(x)
-        result = torch.empty_like(x)
+        x, more, parameters = self._readable(x, others)
+        results = [torch.empty_like(x) for _ in range(1 + self._more)]
         if not x.numel():
-            return result, *(torch.zeros_like(p) for p in parameters)
-        tensors = [x, _like(grad.to(x.dtype), x), result]
+            return *results, *(torch.zeros_like(p) for p in parameters)
+        tensors = [x, *more, _like(grad.to(x.dtype), x), *results]
         sums = self._launch("backward", precision, tensors, parameters, list(parameters))
-        return result.to(dtype), *sums
+        return *[result.to(dtype) for result in results], *sums
+
+    def _readable(self, x: Tensor, others: tuple[Tensor, ...]) -> tuple[Tensor, list[Tensor], tuple[Tensor, ...]]:
+        """`x` and further variables as kernels read them, and the parameters."""
+        x = _readable(x)
+        return x, [_like(t.to(x.dtype), x) for t in others[: self._more]], others[self._more :]
 
     def _launch(
         self, name: str, precision: str, tensors: list[Tensor], parameters: tuple[Tensor, ...], summed: list[Tensor]

@@ -1,10 +1,10 @@
 """Program -> the text of fused Triton kernels.
 
 `elementwise` is one kernel of a Program all of whose inputs and outputs are tensors of one shape: values, slopes, and
-derivatives of those. Where parameters have a value per layer or channel, `with_parameters` gives two kernels: one
-that goes through the tensor in storage order, and one over tiles of rows and columns where channels differ, so that
-the sums of their gradients stay in a tile. Gradients of parameters are summed in a fixed order: each program its
-part, then `torch.sum`.
+derivatives of those, of any number of variables. Where parameters have a value per layer or channel, `with_parameters`
+gives two kernels: one that goes through the tensors in storage order, and one over tiles of rows and columns where
+channels differ, so that the sums of their gradients stay in a tile. Gradients of parameters are summed in a fixed
+order: each program its part, then `torch.sum`.
 
 The text is a self-contained module of `tl` operations. With twins in place of the GPU's instructions Triton's
 interpreter runs the same text on CPU tensors. bfloat16 and float16 are computed in float32.
@@ -26,15 +26,13 @@ def source(forward: Program, backward: Program, precision: str = "single", twins
     """The text of a module with all kernels of a function.
 
     Args:
-        forward: inputs `x`, then parameters.
+        forward: inputs the variables, `x` first, then parameters.
         backward: inputs of `forward`, then `grad`; one output per input of `forward`.
         precision: a key of `library.FILES`.
         twins: whether for the interpreter.
     """
-    if len(forward.inputs) > 1:
-        pieces = with_parameters("forward", forward, 1, precision) + with_parameters("backward", backward, 2, precision)
-    else:
-        pieces = elementwise("forward", forward, precision) + elementwise("backward", backward, precision)
+    make = with_parameters if forward.parameters else elementwise
+    pieces = make("forward", forward, precision) + make("backward", backward, precision)
     return module(pieces, precision, twins)
 
 
@@ -61,27 +59,29 @@ def elementwise(name: str, program: Program, precision: str) -> list[str]:
     ]
 
 
-def with_parameters(name: str, program: Program, tensors: int, precision: str) -> list[str]:
+def with_parameters(name: str, program: Program, precision: str) -> list[str]:
     """`NAME_values`, and `NAME_kernel` and `NAME_channels_kernel`.
 
     Args:
         name: `forward` or `backward`.
-        program: inputs `x`, then parameters, then perhaps `grad`; outputs like `x`, then perhaps like the parameters.
-        tensors: how many inputs have the shape of `x`.
+        program: inputs the variables, `x` first, then parameters, then perhaps `grad`; outputs like the variables, of
+            which a forward program has one, then perhaps like the parameters.
         precision: a key of `library.FILES`.
     """
-    given = program.inputs[1:] if tensors == 1 else program.inputs[1:-1]
-    parameters = [f"p{number}_{n}" if n.isascii() else f"p{number}" for number, n in enumerate(given)]
-    whole = ["x", "grad"][:tensors]
-    inputs = ["x", *parameters, *whole[1:]]
-    summed = parameters if len(program.outputs) > 1 else []
+    parameters = [f"p{number}_{n}" if n.isascii() else f"p{number}" for number, n in enumerate(program.parameters)]
+    variables = ["x", *(f"t{number}" for number in range(1, program.variables))]
+    gradients = list(program.inputs[program.variables + len(parameters) :])
+    whole = [*variables, *gradients]
+    inputs = [*variables, *parameters, *gradients]
+    results = ["r", *(f"r{number}" for number in range(1, program.variables if gradients else 1))]
+    summed = parameters if gradients else []
     dtype = working(precision)
     read = [f"{n} = read({n}_pointer, offset, inside, EVEN).to({dtype})" for n in whole]
     run = [
-        f"{', '.join(['r', *(f'{n}_term' for n in summed)])} = {name}_values({', '.join(inputs)})",
-        "write(r_pointer, offset, r, inside, EVEN)",
+        f"{', '.join([*results, *(f'{n}_term' for n in summed)])} = {name}_values({', '.join(inputs)})",
+        *(f"write({r}_pointer, offset, {r}, inside, EVEN)" for r in results),
     ]
-    pointers = [f"{n}_pointer" for n in (*whole, "r", *parameters)] + [f"{n}_part" for n in summed]
+    pointers = [f"{n}_pointer" for n in (*whole, *results, *parameters)] + [f"{n}_part" for n in summed]
     flat = [
         "offset = elements(BLOCK, WIDE)",
         "inside = offset < count",

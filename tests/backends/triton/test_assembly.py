@@ -74,6 +74,29 @@ def test_instructions_per_element_stay_within_their_budgets(text, dtype):
         assert not re.search(r"(ld|st)\.global\.b\d+", texts[direction]), "narrow loads or stores"
 
 
+# The same of gates, whose backward pass gives both gradients.
+GATE_BUDGETS = {
+    ("x*sigmoid(x)*g", torch.float32): (22, 38),
+    ("gelu(x)*g", torch.float32): (38, 60),
+    ("swish(min(x,7))*(max(min(g,7),-7) + 1)", torch.float32): (27, 48),
+    ("x*sigmoid(x)*g", torch.bfloat16): (18, 30),
+    ("gelu(x)*g", torch.bfloat16): (29, 45),
+}
+
+
+@pytest.mark.parametrize("capability", [80, 90])
+@pytest.mark.parametrize(("text", "dtype"), GATE_BUDGETS, ids=str)
+def test_gates_stay_within_their_budgets(text, dtype, capability):
+    forward = lower(parse(text))
+    texts = assemble(forward, backward(forward), capability, dtype)
+    for direction, limit in zip(("forward", "backward"), GATE_BUDGETS[text, dtype], strict=True):
+        assert per_element(texts[direction], dtype) <= limit, (direction, per_element(texts[direction], dtype))
+        counts = instructions(texts[direction])
+        assert counts["ld.global.v4.b32"] == (2 if direction == "forward" else 3) * 2
+        assert counts["st.global.v4.b32"] == (1 if direction == "forward" else 2) * 2
+        assert not re.search(r"(ld|st)\.global\.b\d+", texts[direction]), "narrow loads or stores"
+
+
 def test_the_count_is_that_of_a_kernel_counted_by_hand():
     ptx = """
     .visible .entry kernel(.param .u64 kernel_param_0)
