@@ -162,6 +162,8 @@ ROWS = (
     Row("SIN_HALF_TURN", *odd_tail(mp.sin), 0, 2.53, 3, "the same for |r| <= 1.59"),
     Row("COS", lambda z: (mp.cos(mp.sqrt(z)) - 1 + z / 2) / z**2, lambda z: z * z / mp.cos(mp.sqrt(z)), 0, 0.62, 2,
         "cos(r) = 1 - z/2 + z*z*P(z)"),
+    Row("COS_HALF_TURN", lambda z: (mp.cos(mp.sqrt(z)) - 1 + z / 2) / z**2, lambda z: z * z, 0, 2.53, 3,
+        "the same for |r| <= 1.59, of which the error is absolute"),
     Row("SINC_GRAD", *relative(lambda z: (mp.cos(mp.sqrt(z)) - odd(mp.sin)(z)) / z), 0, 4, 5,
         "(cos(x) - sinc(x))/x = x*P(z) for |x| <= 2"),
     Row("SINH", *odd_tail(mp.sinh), 0, 1, 3, "sinh(x) = x + x*z*P(z) for |x| <= 1"),

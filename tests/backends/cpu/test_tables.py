@@ -13,13 +13,14 @@ from symact.activation.module import compile as compile_expression
 from symact.backends.cpu import kernel as cpu_kernel
 from symact.backends.cpu import library as cpu_library
 from symact.expr.tree import parse
+from symact.program.compensation import compensated
 from symact.program.gradient import backward
 from symact.program.pipeline import lower
 
 LIBRARY = cpu_library.load()
 pytestmark = pytest.mark.skipif(LIBRARY is None, reason="no C++ compiler here")
 HALVES = pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
-PRODUCTS = ["x*sigmoid(x)", "x*tanh(softplus(x))", "gelu(x)", "elu(x)", "softplus(x)", "tanh(x)"]
+PRODUCTS = ["x*sigmoid(x)", "x*tanh(softplus(x))", "gelu(x)", "elu(x)", "softplus(x)", "tanh(x)", "sinc(10*x)"]
 # Backward programs that multiply the gradient early, or choose between it and 0.
 OTHERS = ["relu(x)", "-x*sigmoid(x)*hard_sigmoid(x)", "log(x)/x"]
 GRADIENTS = [1.0, -0.5, 3.14, 0.0, math.inf, math.nan, 1e-7, 6e4]
@@ -42,7 +43,7 @@ def always(monkeypatch):
 def fresh(text: str) -> cpu_kernel.NativeKernel:
     """A kernel that no other test has."""
     program = lower(parse(text))
-    kernel = cpu_kernel.kernel(program, backward(program))
+    kernel = cpu_kernel.kernel(compensated(program, False), compensated(backward(program), False))
     assert kernel is not None
     return kernel
 

@@ -3,6 +3,7 @@
 // reductions (Muller, Elementary Functions, 3rd ed.); polynomials are those of coefficients.h.
 #pragma once
 
+#include "circular.h"
 #include "coefficients.h"
 #include "vector.h"
 
@@ -41,11 +42,6 @@ INLINE F expm1_(F x) {
     F y = fma(e.p, half, half - 0.5f) * 2.0f;
     return with_sign(select(equal(e.n, F{}), e.p, y), x);
 }
-
-// Two functions of one argument.
-struct Two {
-    F first, second;
-};
 
 // expm1 and exp.
 INLINE Two expm1_pair(F x) {
@@ -165,152 +161,6 @@ INLINE F log1p_(F x) {
     y = select(equal(x, splat(-1.0f)), splat(-INFINITE), y);
     y = select(less(x, splat(-1.0f)), splat(__builtin_nanf("")), y);
     return select(less(absolute(x), splat(1e-30f)), x, y);
-}
-
-// x - n*pi/2 in [-pi/4, pi/4] and n; good for |x| <= 1e5.
-struct Angle {
-    F r;
-    I n;
-    M far;
-};
-
-INLINE Angle angle(F x) {
-    Angle a;
-    a.far = not_(less_equal(absolute(x), splat(1e5f)));
-    F bounded = select(a.far, F{}, x);
-    F n = nearest(bounded * 0.636619772367581f);
-#if defined(__AVX2__)
-    F r = fnma(n, splat(1.57079637e+00f), bounded);
-    r = fnma(n, splat(-4.37113883e-08f), r);
-    a.r = fnma(n, splat(-1.71512489e-15f), r);
-#else
-    D wide = __builtin_convertvector(bounded, D), turns = __builtin_convertvector(n, D);
-    // pi/2 in two parts, the first with 33 bits.
-    a.r = __builtin_convertvector((wide - turns * 1.57079632673412561417e+00) - turns * 6.07710050650619224932e-11, F);
-#endif
-    a.n = integer(n);
-    return a;
-}
-
-INLINE F sine(F r) {
-    F z = r * r;
-    return fma(r * z, polynomial(z, SIN), r);
-}
-INLINE F cosine(F r) {
-    F z = r * r;
-    return fma(z * z, polynomial(z, COS), fma(z, splat(-0.5f), splat(1.0f)));
-}
-
-INLINE F sin_(F x) {
-    Angle a = angle(x);
-    F y = select(odd_bit(a.n), cosine(a.r), sine(a.r));
-    y = real(bits(y) ^ ((a.n & 2) << 30));
-    return patch(select(equal(x, F{}), x, y), x, a.far, static_cast<double (*)(double)>(std::sin));
-}
-
-INLINE F cos_(F x) {
-    Angle a = angle(x);
-    F y = select(odd_bit(a.n), sine(a.r), cosine(a.r));
-    y = real(bits(y) ^ (((a.n + 1) & 2) << 30));
-    return patch(y, x, a.far, static_cast<double (*)(double)>(std::cos));
-}
-
-INLINE Two sin_pair(F x) {
-    Angle a = angle(x);
-    F s = sine(a.r), c = cosine(a.r);
-    M odd = odd_bit(a.n);
-    F first = real(bits(select(odd, c, s)) ^ ((a.n & 2) << 30));
-    F second = real(bits(select(odd, s, c)) ^ (((a.n + 1) & 2) << 30));
-    return {patch(select(equal(x, F{}), x, first), x, a.far, static_cast<double (*)(double)>(std::sin)),
-            patch(second, x, a.far, static_cast<double (*)(double)>(std::cos))};
-}
-
-// What rounding takes from a*b.
-INLINE F product_rest(F a, F b) {
-    F p = a * b;
-#if defined(__AVX2__)
-    F rest = fms(a, b, p);
-#else
-    const int32_t upper = static_cast<int32_t>(0xfffff000);
-    F c = real(bits(a) & upper), d = real(bits(b) & upper);
-    F rest = ((c * d - p) + c * (b - d) + (a - c) * d) + (a - c) * (b - d);
-#endif
-    return select(less_equal(absolute(rest), splat(3e38f)), rest, F{});
-}
-
-// What rounding takes from a + b.
-INLINE F sum_rest(F a, F b) {
-    F s = a + b, c = s - a;
-    return (a - (s - c)) + (b - c);
-}
-
-// (-1)^k*sin(r) for the angle x + rest in two words, which is r + k*pi, or for `TURNED` r + k*pi + pi/2.
-template <bool TURNED>
-INLINE F half_turn(F x, F rest, M far) {
-    F bounded = select(far, F{}, x);
-    F k = TURNED ? nearest(fma(bounded, splat(0.318309886f), splat(-0.5f))) : nearest(bounded * 0.318309886f);
-    F n = TURNED ? k + 0.5f : k;
-#if defined(__AVX2__)
-    F r = fnma(n, splat(3.14159274e+00f), bounded);
-    r = fnma(n, splat(-8.74227766e-08f), r);
-#else
-    D wide = __builtin_convertvector(bounded, D), turns = __builtin_convertvector(n, D);
-    F r = __builtin_convertvector((wide - turns * 3.14159265346825122833e+00) - turns * 1.21542010130123846498e-10, F);
-#endif
-    r = r + rest;
-    F z = r * r;
-    return real(bits(fma(r * z, polynomial(z, SIN_HALF_TURN), r)) ^ (integer(k) << 31));
-}
-
-INLINE M far_angle(F x) { return not_(less_equal(absolute(x), splat(1e5f))); }
-
-template <class Scalar>
-INLINE F patch(F y, F x, F rest, M lanes, Scalar f) {
-    if (__builtin_expect(any(lanes), 0))
-        for (int i = 0; i < WIDTH; i++)
-            if (lane(lanes, i)) y[i] = static_cast<float>(f(static_cast<double>(x[i]) + static_cast<double>(rest[i])));
-    return y;
-}
-
-INLINE Two sin_sum_pair(F x, F rest) {
-    Angle a = angle(x);
-    a.r = a.r + rest;
-    F s = sine(a.r), c = cosine(a.r);
-    M odd = odd_bit(a.n);
-    F first = real(bits(select(odd, c, s)) ^ ((a.n & 2) << 30));
-    F second = real(bits(select(odd, s, c)) ^ (((a.n + 1) & 2) << 30));
-    return {patch(first, x, rest, a.far, static_cast<double (*)(double)>(std::sin)),
-            patch(second, x, rest, a.far, static_cast<double (*)(double)>(std::cos))};
-}
-
-INLINE F sin_sum(F x, F rest) {
-    M far = far_angle(x);
-    return patch(half_turn<false>(x, rest, far), x, rest, far, static_cast<double (*)(double)>(std::sin));
-}
-
-INLINE F cos_sum(F x, F rest) {
-    M far = far_angle(x);
-    return patch(-half_turn<true>(x, rest, far), x, rest, far, static_cast<double (*)(double)>(std::cos));
-}
-
-INLINE F sin_product(F a, F b) { return sin_sum(a * b, product_rest(a, b)); }
-INLINE F cos_product(F a, F b) { return cos_sum(a * b, product_rest(a, b)); }
-
-INLINE F tan_(F x) {
-    Angle a = angle(x);
-    F s = sine(a.r), c = cosine(a.r);
-    M odd = odd_bit(a.n);
-    F y = select(odd, -c, s) / select(odd, s, c);
-    return patch(select(equal(x, F{}), x, y), x, a.far, static_cast<double (*)(double)>(std::tan));
-}
-
-INLINE F sinc(F x) { return select(equal(x, F{}), splat(1.0f), sin_(x) / x); }
-
-INLINE F sinc_grad(F x) {
-    F a = absolute(x), z = below(splat(4.0f), x * x);
-    F near = x * polynomial(z, SINC_GRAD);
-    F far = (cos_(x) - sin_(x) / x) / x;
-    return select(less(a, splat(2.0f)), near, far);
 }
 
 // exp(|x|)/2, whose overflow is that of sinh and cosh.

@@ -22,7 +22,8 @@ inline int arity(int op) {
     if (op == OP_const || op == OP_input) return 0;
     if (op == OP_second || op < OP_add || (op >= OP_copy && op < OP_times_exp)) return 1;
     if (op < OP_where || (op >= OP_times_exp && op < OP_where_lt)) return 2;
-    if (op >= OP_sin_sum_pair && op <= OP_cos_product) return 2;
+    if (op >= OP_sin_product && op < OP_sin_scaled) return 2;
+    if (op >= OP_sin_scaled && op <= OP_scaled_pair) return 3;
     if (op == OP_clip_line || op == OP_clip_line_pair || op == OP_where_inside_times) return 5;
     if (op >= OP_silu_pair && op < OP_gate_silu_pair) return 1;
     return op == OP_where || op == OP_clip || (op >= OP_chain2 && op < OP_tree) ? 3 : 4;
@@ -35,6 +36,11 @@ struct Graph {
 
     bool is(int node, int op) const { return nodes[node].op == op; }
     bool is_value(int node, double value) const { return is(node, OP_const) && nodes[node].value == value; }
+    bool has(int op) const {
+        for (const Node& node : nodes)
+            if (node.op == op) return true;
+        return false;
+    }
     bool single(int node) const { return nodes[node].uses == 1; }
     int argument(int node, int i) const { return nodes[node].arguments[i]; }
     int size() const { return static_cast<int>(nodes.size()); }
@@ -58,6 +64,28 @@ struct Graph {
     // Appends `root` and what it needs, arguments before what uses them.
     void visit(int root, std::vector<char>& seen, std::vector<int>& order) const;
 };
+
+struct Term {
+    int node;
+    bool minus;
+};
+// The terms of a sum whose partial sums nobody else uses.
+void terms_of(const Graph& graph, int node, bool minus, bool top, std::vector<Term>& terms);
+
+// The factors of a product whose partial products nobody else uses.
+void factors_of(const Graph& graph, int node, bool top, std::vector<int>& factors);
+
+// x*sign(x) is |x|.
+void fold_signs(Graph& graph);
+
+// Takes the gradient out of sums.
+void factor_sums(Graph& graph);
+
+// Sines of products and sums in one step, sums and products in two words; counts uses before and after.
+void fuse_angles(Graph& graph);
+
+// Multiplies by up to two factors in the step of such a sine.
+void multiply_angles(Graph& graph);
 
 // Replaces what program.py says by fewer, larger operations of the same meaning.
 void fuse(Graph& graph);

@@ -84,6 +84,31 @@ void binary(const Step& s, const Frame& t) {
     for (int64_t i = 0; i < t.n; i += WIDTH) store(y + i, f(a[i], b[i]));
 }
 
+template <F (*f)(F, F)>
+void times_angle(const Step& s, const Frame& t) {
+    Operand a(t, s.a), b(t, s.b), c(t, s.c), d(t, s.d);
+    float* y = t.at[s.y];
+    for (int64_t i = 0; i < t.n; i += WIDTH) store(y + i, f(a[i], b[i]) * c[i] * d[i]);
+}
+
+template <F (*f)(F, F, F)>
+void ternary(const Step& s, const Frame& t) {
+    Operand a(t, s.a), b(t, s.b), c(t, s.c);
+    float* y = t.at[s.y];
+    for (int64_t i = 0; i < t.n; i += WIDTH) store(y + i, f(a[i], b[i], c[i]));
+}
+
+template <Two (*f)(F, F, F)>
+void ternary_pair(const Step& s, const Frame& t) {
+    Operand a(t, s.a), b(t, s.b), c(t, s.c);
+    float *y = t.at[s.y], *z = t.at[s.z];
+    for (int64_t i = 0; i < t.n; i += WIDTH) {
+        Two two = f(a[i], b[i], c[i]);
+        store(y + i, two.first);
+        store(z + i, two.second);
+    }
+}
+
 template <Two (*f)(F, F)>
 void binary_pair(const Step& s, const Frame& t) {
     Operand a(t, s.a), b(t, s.b);
@@ -279,14 +304,18 @@ using namespace SYMACT_ISA;
 #define PAIR(first, second, function) pair<SYMACT_ISA::function>,
 #define GATE(first, second, function) gate<SYMACT_ISA::function>,
 #define CHOICE(name, function) choice<SYMACT_ISA::function>,
+#define TIMES_ANGLE(name, function) times_angle<SYMACT_ISA::function>,
+#define IN_TWO(name, function) binary_pair<SYMACT_ISA::function>,
+#define SCALED(name, function) ternary<SYMACT_ISA::function>,
 
 extern const Machine JOIN(SYMACT_ISA, _machine) = {
     TEXT(SYMACT_ISA),
     {SYMACT_UNARY(UNARY) SYMACT_BINARY(BINARY) SYMACT_ISA::where, SYMACT_UNARY_MORE(UNARY)
          SYMACT_TIMES(TIMES) SYMACT_CHOICE(CHOICE) SYMACT_ISA::clip, SYMACT_ISA::where_inside<false>,
          SYMACT_ISA::where_inside<true>,
-         SYMACT_ISA::clip_line<false>, SYMACT_ISA::clip_line<true>, SYMACT_ISA::binary_pair<SYMACT_ISA::sin_sum_pair>,
-         SYMACT_ISA::binary<SYMACT_ISA::sin_product>, SYMACT_ISA::binary<SYMACT_ISA::cos_product>, SYMACT_PAIRS(PAIR) SYMACT_PAIRS(GATE)
+         SYMACT_ISA::clip_line<false>, SYMACT_ISA::clip_line<true>, SYMACT_ANGLES(BINARY) SYMACT_IN_TWO(IN_TWO)
+         SYMACT_SCALED(SCALED) SYMACT_ISA::ternary_pair<SYMACT_ISA::scaled_pair>, SYMACT_ANGLES(TIMES_ANGLE)
+         SYMACT_PAIRS(PAIR) SYMACT_PAIRS(GATE)
      CHAIN2(0), CHAIN2(1), CHAIN2(2), TREE(0), TREE(1), TREE(2), CHAIN3(0), CHAIN3(1),
      CHAIN3(2)},
     SYMACT_ISA::read_bfloat16,

@@ -105,6 +105,7 @@ bool is_slope_times_grad(const Bytecode& code) {
     // An operand that a step does not have is 0.
     for (const Step& step : code.steps)
         for (int16_t slot : {step.a, step.b, step.c, step.d, step.e}) uses += slot == grad;
+    if (last.op >= OP_times_sin_product && last.op <= OP_times_finer_slope) return uses == 1 && last.d == grad;
     const bool times = last.op >= OP_times_exp && last.op < OP_where_lt;
     return uses == 1 && ((times && last.b == grad) || (last.op == OP_mul && (last.a == grad || last.b == grad)));
 }

@@ -32,6 +32,15 @@
     X(sigmoid_slope, sigmoid_slope) X(ndtr_slope, ndtr_slope) X(sech_squared, sech_squared)                   \
     X(silu_slope, silu_slope) X(mish_slope, mish_slope) X(gelu_slope, gelu_slope) X(elu_slope, elu_slope)     \
     X(i0e_fall, i0e_fall) X(silu, silu)
+// y = f(a, b), and y = f(a, b)*c*d: functions of an angle that is a product, or of one in two words.
+#define SYMACT_ANGLES(X)                                                                        \
+    X(sin_product, of_product<sin_sum>) X(cos_product, of_product<cos_sum>)                      \
+    X(sinc_product, of_product<sinc_sum>) X(sinc_grad_product, of_product<sinc_grad_sum>)        \
+    X(sinc_sum, sinc_sum) X(sinc_grad_sum, sinc_grad_sum) X(finer, finer) X(finer_slope, finer_slope)
+// y, z = f(a, b): the sine and the cosine of an angle in two words; sums and products in two words.
+#define SYMACT_IN_TWO(X) X(sin_sum_pair, sin_sum_pair) X(sum_pair, sum_pair) X(product_pair, product_pair)
+// y = f(a, b, c): functions of the angle a*(b + c), of which b + c is a number in two words.
+#define SYMACT_SCALED(X) X(sin_scaled, of_scaled<sin_sum>) X(cos_scaled, of_scaled<cos_sum>)
 // Two functions of one argument that share most of their work: X(first, second, function).
 #define SYMACT_PAIRS(X)                                                                                        \
     X(silu, silu_slope, silu_pair) X(elu, elu_slope, elu_pair) X(mish, mish_slope, mish_pair)                  \
@@ -62,9 +71,13 @@ enum Operation : int16_t {
     OP_where_inside_times,  // b < a < c ? d*e : 0
     OP_clip_line,     // a*b + c, clipped to [d, e]
     OP_clip_line_pair,  // the same, and a*b + c
-    OP_sin_sum_pair,  // sin(a + b) and cos(a + b)
-    OP_sin_product,  // sin(a*b), the product in two words
-    OP_cos_product,
+#define X(name, function) OP_##name,
+    SYMACT_ANGLES(X) SYMACT_IN_TWO(X) SYMACT_SCALED(X)
+#undef X
+    OP_scaled_pair,  // a*(b + c) in two words
+#define X(name, function) OP_times_##name,
+    SYMACT_ANGLES(X)
+#undef X
 #define X(first, second, function) OP_##function,
     SYMACT_PAIRS(X)
 #undef X

@@ -18,7 +18,14 @@ const char* const NAMES[] = {
 #define X(name, function) #name,
     SYMACT_CHOICE(X)
 #undef X
-    "clip", "where_inside", "where_inside_times", "clip_line", "clip_line_pair", "sin_sum_pair", "sin_product", "cos_product",
+    "clip", "where_inside", "where_inside_times", "clip_line", "clip_line_pair",
+#define X(name, function) #name,
+    SYMACT_ANGLES(X) SYMACT_IN_TWO(X) SYMACT_SCALED(X)
+#undef X
+    "scaled_pair",
+#define X(name, function) "times_" #name,
+    SYMACT_ANGLES(X)
+#undef X
 #define X(first, second, function) #function,
     SYMACT_PAIRS(X)
 #undef X
@@ -27,7 +34,9 @@ const char* const NAMES[] = {
 #undef X
 };
 
-bool commutes(int op) { return op == OP_add || op == OP_mul || op == OP_max || op == OP_min; }
+bool commutes(int op) {
+    return op == OP_add || op == OP_mul || op == OP_max || op == OP_min || op == OP_product_rest || op == OP_sum_rest;
+}
 
 }  // namespace
 

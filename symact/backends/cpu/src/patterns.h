@@ -1,5 +1,6 @@
 // Patterns over graphs, written as calls: `mul(u, sigmoid(u))`. Single letters stand for any node (the same
-// wherever the letter is), numbers for constants; arguments of add, mul, max and min match in either order.
+// wherever the letter is), numbers for constants; arguments of add and mul, of their rests, of max and min match in
+// either order.
 #pragma once
 
 #include <memory>

@@ -78,19 +78,6 @@ void recognize(Graph& g, int i) {
     }
 }
 
-struct Term {
-    int node;
-    bool minus;
-};
-
-// The terms of a sum whose partial sums nobody else uses.
-void terms_of(const Graph& g, int node, bool minus, bool top, std::vector<Term>& terms) {
-    bool sum = g.is(node, OP_add) || g.is(node, OP_sub);
-    if (!sum || (!top && !g.single(node))) return terms.push_back({node, minus});
-    terms_of(g, g.argument(node, 0), minus, false, terms);
-    terms_of(g, g.argument(node, 1), minus != g.is(node, OP_sub), false, terms);
-}
-
 // f(u)*v + (u*v)*f'(u) -> v*(u*f(u))'; gives the new product or NONE.
 int product_rule(Graph& g, int p, int q) {
     static constexpr int ROWS[][3] = {{OP_sigmoid, OP_sigmoid_slope, OP_silu_slope},
@@ -197,54 +184,6 @@ void simplify_choices(Graph& g) {
     for (std::size_t k = order.size(); k > 0; k--) simplify_choice(g, order[k - 1]);
 }
 
-// `node` without its factor `f`, made anew; NONE where it is no product with it that nobody else needs.
-int without(Graph& g, int node, int f) {
-    if (node == f) return g.constant(1.0);
-    if (!g.single(node)) return NONE;
-    const Node old = g.nodes[node];
-    if (old.op == OP_mul)
-        for (int side : {0, 1}) {
-            int rest = without(g, old.arguments[side], f), other = old.arguments[1 - side];
-            if (rest != NONE) return g.is_value(rest, 1.0) ? other : g.make(OP_mul, rest, other);
-        }
-    if (old.op == OP_neg || old.op == OP_where_inside) {
-        int last = old.op == OP_neg ? 0 : 3, rest = without(g, old.arguments[last], f);
-        if (rest == NONE) return NONE;
-        return last ? g.make(old.op, old.arguments[0], old.arguments[1], old.arguments[2], rest) : g.make(old.op, rest);
-    }
-    if (old.op == OP_where_lt || old.op == OP_where_le || old.op == OP_where_eq)
-        for (int side : {2, 3}) {
-            int zero = old.arguments[5 - side];
-            int rest = g.is_value(zero, 0.0) ? without(g, old.arguments[side], f) : NONE;
-            if (rest == NONE) continue;
-            return side == 2 ? g.make(old.op, old.arguments[0], old.arguments[1], rest, zero)
-                             : g.make(old.op, old.arguments[0], old.arguments[1], zero, rest);
-        }
-    return NONE;
-}
-
-// g*a + g*b -> (a + b)*g for the last input, which in a backward program is the gradient: every term has it.
-bool factor_sum(Graph& g, int root) {
-    std::vector<Term> terms;
-    terms_of(g, root, false, true, terms);
-    if (terms[0].minus) return false;
-    for (Term& term : terms) {
-        term.node = without(g, term.node, g.inputs - 1);
-        if (term.node == NONE) return false;
-    }
-    int total = terms[0].node;
-    for (std::size_t i = 1; i < terms.size(); i++)
-        total = g.make(terms[i].minus ? OP_sub : OP_add, total, terms[i].node);
-    g.become(root, OP_mul, total, g.inputs - 1);
-    return true;
-}
-
-void factor_sums(Graph& g) {
-    if (g.inputs < 2) return;
-    for (int i = g.size() - 1; i >= g.inputs; i--)
-        if (g.nodes[i].uses > 0 && (g.is(i, OP_add) || g.is(i, OP_sub)) && factor_sum(g, i)) g.count_uses();
-}
-
 void pair_up(Graph& g) {
     static constexpr int ROWS[][3] = {
 #define X(first, second, function) {OP_##first, OP_##second, OP_##function},
@@ -264,31 +203,6 @@ void pair_up(Graph& g) {
                 taken[i] = taken[j] = 1;
                 break;
             }
-        }
-}
-
-// sin(a*b) where the rest is that of the product alone.
-void angles_of_products(Graph& g) {
-    static const Pattern sine("sin_sum(mul(a, b), product_rest(a, b))"), cosine("cos_sum(mul(a, b), product_rest(a, b))");
-    for (int i = g.inputs; i < g.size(); i++) {
-        if (g.nodes[i].uses == 0 || !(g.is(i, OP_sin_sum) || g.is(i, OP_cos_sum))) continue;
-        int found[26];
-        std::fill_n(found, 26, NONE);
-        bool sines = g.is(i, OP_sin_sum);
-        if (!(sines ? sine : cosine).match(g, i, found)) continue;
-        g.become(i, sines ? OP_sin_product : OP_cos_product, found[0], found[1]);
-    }
-}
-
-// sin(u + v) and cos(u + v) together.
-void pair_up_sums(Graph& g) {
-    const int count = g.size();
-    for (int i = g.inputs; i < count; i++)
-        for (int j = g.inputs; j < count && g.is(i, OP_sin_sum) && g.nodes[i].uses > 0; j++) {
-            if (!g.is(j, OP_cos_sum) || g.nodes[j].uses == 0) continue;
-            if (g.argument(i, 0) != g.argument(j, 0) || g.argument(i, 1) != g.argument(j, 1)) continue;
-            g.become(i, OP_sin_sum_pair, g.argument(i, 0), g.argument(i, 1));
-            g.become(j, OP_second, i);
         }
 }
 
@@ -451,6 +365,7 @@ void fuse(Graph& g) {
     const int count = g.size();
     for (int i = g.inputs; i < count; i++) recognize(g, i);
     g.count_uses();
+    fold_signs(g);
     simplify_sums(g);
     simplify_choices(g);
     g.count_uses();
@@ -460,13 +375,12 @@ void fuse(Graph& g) {
     g.count_uses();
     clip_lines(g);
     pair_up(g);
-    pair_up_sums(g);
-    angles_of_products(g);
-    g.count_uses();
+    fuse_angles(g);
     negate_clips(g);
     g.count_uses();
     gates(g);
     multiply_inside(g);
+    multiply_angles(g);
     multiply_in(g);
     g.count_uses();
     std::vector<char> seen(g.nodes.size(), 0);

@@ -129,13 +129,4 @@ INLINE F polynomial(F x, const float (&c)[N]) {
     return sum;
 }
 
-// Recomputes in float64, with `f`, the lanes in which a vector method does not reach.
-template <class Scalar>
-INLINE F patch(F y, F x, M lanes, Scalar f) {
-    if (__builtin_expect(any(lanes), 0))
-        for (int i = 0; i < WIDTH; i++)
-            if (lane(lanes, i)) y[i] = static_cast<float>(f(static_cast<double>(x[i])));
-    return y;
-}
-
 }  // namespace SYMACT_ISA
