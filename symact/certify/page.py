@@ -14,16 +14,24 @@ _SHOWN = 6
 
 
 def page(document: dict[str, Any]) -> str:
-    """The document of a certificate, for a person."""
-    lines: list[str] = []
-    lines += _filled("", f"Certificate of {document['expression']}")
+    """The document of a certificate as text, for a person."""
+    blocks = [
+        "\n".join([*_filled("", heading), *(line for label, text in rows for line in _row(label, text))])
+        for heading, rows in sections(document)
+    ]
+    return "\n\n".join(blocks)
+
+
+def sections(document: dict[str, Any]) -> list[tuple[str, list[tuple[str, str]]]]:
+    """What a page says: headings, and under each, labels with their text: verdict, every type, the function."""
+    first = [("verdict", document["verdict"])]
     if document["parameters"]:
         shown = ", ".join(f"{name} = {value:g}" for name, value in document["parameters"].items())
-        lines += _row("parameters", shown)
-    lines += _row("verdict", document["verdict"])
-    for name, found in document["dtypes"].items():
-        lines += ["", *_of_type(name, found)]
-    return "\n".join([*lines, "", *_of_function(document["function"])])
+        first.insert(0, ("parameters", shown))
+    found = [(f"Certificate of {document['expression']}", first)]
+    found += [(_heading(name, each), [*_of_type(each)]) for name, each in document["dtypes"].items()]
+    whole = "The function itself, for every real x from -2^128 to 2^128"
+    return [*found, (whole, [*_of_function(document["function"])])]
 
 
 def _filled(indent: str, text: str) -> list[str]:
@@ -74,52 +82,52 @@ def _ranges(found: dict[str, Any]) -> str:
     return f"{found['inputs']:,} inputs: {', '.join(parts)}" if parts else "none"
 
 
-def _of_type(name: str, found: dict[str, Any]) -> Iterator[str]:
-    yield from _filled(
-        "",
+def _heading(name: str, found: dict[str, Any]) -> str:
+    return (
         f"{name}: {'' if 'between' in found else 'all '}{found['inputs']:,} inputs ({found['finite']:,} finite), "
-        f"{found['backend']} kernel",
+        f"{found['backend']} kernel"
     )
+
+
+def _of_type(found: dict[str, Any]) -> Iterator[tuple[str, str]]:
     if "between" in found:
-        yield from _row("between", " and ".join(map(_number, found["between"])))
-    yield from _row("worst value", _errors(found["values"]))
-    yield from _row("worst slope", _errors(found["slopes"]))
+        yield ("between", " and ".join(map(_number, found["between"])))
+    yield ("worst value", _errors(found["values"]))
+    yield ("worst slope", _errors(found["slopes"]))
     for label, other in found.get("other_backends", {}).items():
         beyond = other["values"]["beyond"], other["slopes"]["beyond"]
         text = f"value {_number(other['worst_value_ulp'])} ulp, slope {_number(other['worst_slope_ulp'])} ulp"
-        yield from _row(
-            f"on {label}", text + (f"; beyond: {beyond[0]} values, {beyond[1]} slopes" if any(beyond) else "")
-        )
+        yield (f"on {label}", text + (f"; beyond: {beyond[0]} values, {beyond[1]} slopes" if any(beyond) else ""))
     special = found["at_infinities"]
-    yield from _row(
+    yield (
         "at -inf, inf",
         f"{special['-inf']['value']}, {special['inf']['value']} (slopes {special['-inf']['slope']}, "
         f"{special['inf']['slope']}); at nan {special['nan']['value']}",
     )
     if found.get("nan_inputs", {}).get("inputs"):
         nans = found["nan_inputs"]
-        yield from _row("NaN", f"{nans['give_nan']:,} of {nans['inputs']:,} NaNs give NaN, as value and as slope")
+        yield ("NaN", f"{nans['give_nan']:,} of {nans['inputs']:,} NaNs give NaN, as value and as slope")
     truth = found.get("truth", {})
     if found["undefined"]:
         counts = ", ".join(f"{count:,} {what}" for what, count in found["at_undefined_inputs"].items() if count)
         places = _ranges(truth.get("undefined", {"inputs": found["undefined"]}))
-        yield from _row("undefined at", f"{places}; the kernel gives {counts}")
+        yield ("undefined at", f"{places}; the kernel gives {counts}")
     if found["without_derivative"]:
         places = _ranges(truth.get("no_derivative", {"inputs": found["without_derivative"]}))
-        yield from _row("no derivative", places)
+        yield ("no derivative", places)
     reversed_ = found["order_kept"]["reversed"]
-    yield from _row("order", f"{reversed_ or 'no'} neighbours of {found['order_kept']['neighbours']:,} are reversed")
+    yield ("order", f"{reversed_ or 'no'} neighbours of {found['order_kept']['neighbours']:,} are reversed")
     extent = found["range"]
-    yield from _row(
+    yield (
         "range",
         f"{_number(extent['low'])} (at {_number(extent.get('low_at'))}) to {_number(extent['high'])} "
         f"(at {_number(extent.get('high_at'))})",
     )
     largest = found["largest_slope"]
-    yield from _row("largest slope", f"{_number(largest['size'])} in size, at {_number(largest['at'])}")
-    yield from _row("zero at", _ranges(found["zeros"]))
-    yield from _row("slope zero at", _ranges(found["zero_slopes"]))
-    yield from _row("known by", found["known"])
+    yield ("largest slope", f"{_number(largest['size'])} in size, at {_number(largest['at'])}")
+    yield ("zero at", _ranges(found["zeros"]))
+    yield ("slope zero at", _ranges(found["zero_slopes"]))
+    yield ("known by", found["known"])
 
 
 def _bounds(pair: Sequence[float] | None) -> str:
@@ -131,30 +139,29 @@ def _bounds(pair: Sequence[float] | None) -> str:
     return _number(low) if f"{low:.5g}" == f"{high:.5g}" and high - low < 1e-6 else f"between {low:.9g} and {high:.9g}"
 
 
-def _of_function(found: dict[str, Any]) -> Iterator[str]:
-    yield from _filled("", "The function itself, for every real x from -2^128 to 2^128")
+def _of_function(found: dict[str, Any]) -> Iterator[tuple[str, str]]:
     pieces = [
         f"{piece['direction']} from {_number(piece['from'])} to {_number(piece['to'])}"
         for piece in found["monotonicity"]
     ]
-    yield from _row("monotonicity", _listed(pieces))
+    yield ("monotonicity", _listed(pieces))
     turns = [
         f"{turn['kind']} at {_number(turn['x'])} (value {_number(turn['value'])})" for turn in found["turning_points"]
     ]
-    yield from _row("slope zero at", _listed(turns) if turns else "no change of direction was found")
+    yield ("slope zero at", _listed(turns) if turns else "no change of direction was found")
     zeros = [
         f"{_number(zero['x'])} ({zero['known']})"
         if zero["x"] is not None
         else f"{_number(zero['between'][0])} to {_number(zero['between'][1])} ({zero['known']})"
         for zero in found["zeros"]
     ]
-    yield from _row("zeros", _listed(zeros) if zeros else "none")
-    yield from _row("infimum", _bounds(found["infimum"]))
-    yield from _row("supremum", _bounds(found["supremum"]))
-    yield from _row("Lipschitz", _bounds(found["lipschitz"]))
+    yield ("zeros", _listed(zeros) if zeros else "none")
+    yield ("infimum", _bounds(found["infimum"]))
+    yield ("supremum", _bounds(found["supremum"]))
+    yield ("Lipschitz", _bounds(found["lipschitz"]))
     for side, limit in found["limits"].items():
-        yield from _row(f"limit at {side}", f"{_number(limit['value'])} ({limit['known']})")
-    yield from _row("known by", found["known"])
+        yield (f"limit at {side}", f"{_number(limit['value'])} ({limit['known']})")
+    yield ("known by", found["known"])
 
 
 def _listed(parts: list[str]) -> str:

@@ -29,7 +29,7 @@ def show_certificate(
     from symact.program.loading import load_grammar
 
     if output is not None:
-        check_output(output, (".json", ".txt"))
+        check_output(output, (".json", ".txt", ".html"))
     expr = parse(text, load_grammar(grammar_name) if grammar_name else NO_GRAMMAR)
     types = (dtype,) if dtype else TYPES
     # What a long measurement is resumed from stands beside what it makes.
@@ -46,8 +46,7 @@ def show_certificate(
         )
     document: dict[str, Any] = {**found.document, "seconds": round(time.perf_counter() - start, 2)}
     if output is not None:
-        shown = page(document) if output.suffix == ".txt" else json.dumps(document, indent=2, allow_nan=False)
-        write_text(output, shown + "\n")
+        write_text(output, _written(document, output.suffix) + "\n")
         console.note(f"wrote {output}")
         if state is not None:
             state.unlink(missing_ok=True)
@@ -55,6 +54,17 @@ def show_certificate(
         console.document(document)
     else:
         console.say(page(document))
+
+
+def _written(document: dict[str, Any], suffix: str) -> str:
+    """The document as the name of its file asks for."""
+    if suffix == ".json":
+        return json.dumps(document, indent=2, allow_nan=False)
+    # Few ask for a page.
+    from symact.certify.page import page
+    from symact.certify.web_page import web_page
+
+    return page(document) if suffix == ".txt" else web_page(document)
 
 
 def _announce(singles: Singles, state: Path | None) -> None:

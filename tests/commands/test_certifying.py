@@ -21,5 +21,5 @@ def test_a_certificate_is_printed_and_written(tmp_path: Path, capsys: pytest.Cap
 
 
 def test_another_suffix_is_refused_before_the_work(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"must end in \.json or \.txt"):
+    with pytest.raises(InputError, match=r"must end in \.json or \.txt or \.html"):
         show_certificate("relu(x)", None, None, "cpu", tmp_path / "relu.py", as_json=False)
