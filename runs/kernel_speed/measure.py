@@ -16,6 +16,7 @@ from __future__ import annotations
 import argparse
 import ctypes
 import gc
+import itertools
 import json
 import platform
 import random
@@ -139,6 +140,39 @@ def functions() -> dict:
     rows = measure(list(FUNCTIONS), 1_000_000, torch.float32, 0, True, 45)
     ratios = [row["ours"]["median"] / row["compile"]["median"] for row in list(rows.values())[:9]]
     return {"rows": rows, "geometric_mean_of_compile": round(statistics.geometric_mean(ratios), 3)}
+
+
+# Text -> plain torch, and the |x| at which the angle has a size.
+FREQUENCIES: dict[str, tuple[Function, Callable[[float], float]]] = {
+    "sin(30*x)": (lambda x: torch.sin(30 * x), lambda size: size / 30),
+    "sin(10*(abs(x)+1)*x)": (
+        lambda x: torch.sin(10 * (torch.abs(x) + 1) * x),
+        lambda s: ((1 + 0.4 * s) ** 0.5 - 1) / 2,
+    ),
+    "sinc(10*x)": (lambda x: torch.sinc(10 * x / torch.pi), lambda size: size / 10),
+}
+
+
+def high_frequency() -> dict:
+    """SIREN, FINER and sinc, whose angles are up to 30 and up to 1e5, on 10^5 and 10^6 elements."""
+    torch.set_num_threads(1)
+    found: dict = {}
+    generator = torch.Generator().manual_seed(0)
+    for text, (plain, reach) in FREQUENCIES.items():
+        torch._dynamo.reset()
+        functions = {"ours": symact.compile(text), "eager": plain, "compile": torch.compile(plain)}
+        for size, largest in itertools.product((10**5, 10**6), (30.0, 1e5)):
+            x = (torch.rand(size, generator=generator) * 2 - 1) * reach(largest)
+            x, g, repeat = x.requires_grad_(), torch.randn(size, generator=generator), 10**6 // size
+            times = rounds({n: both_ways(f, x, g, repeat) for n, f in functions.items()}, 45, 0)
+            ratios = [a / b for a, b in zip(times["ours"], times["compile"], strict=True)]
+            row = {name: summary(samples, 1e9 / size / repeat) for name, samples in times.items()}
+            row["ours / compile"] = summary(ratios, 1.0)
+            found.setdefault(str(size), {}).setdefault(f"{largest:g}", {})[text] = row
+            print(
+                size, largest, text, {name: cell["median"] for name, cell in row.items()}, file=sys.stderr, flush=True
+            )
+    return found
 
 
 def halves() -> dict:
@@ -332,7 +366,9 @@ def first_call() -> dict:
     }
 
 
-SECTIONS = {f.__name__: f for f in (functions, halves, calls, sizes, threads, latency, step, higher, first_call)}
+SECTIONS = {
+    f.__name__: f for f in (functions, halves, calls, sizes, threads, latency, step, higher, high_frequency, first_call)
+}
 RESULTS = Path(__file__).parent / "results"
 
 
@@ -392,6 +428,21 @@ def tables() -> str:
             if name in ("ours", "native", "eager")
         ]
         text += ["## threads", "", *lines(["size", "function", "column", "one", "two", "one / two"], body)]
+    if "high_frequency" in found:
+        body = [
+            [
+                size,
+                largest,
+                f"`{f}`",
+                *[f"{row[c]['median']:.2f}" for c in ("ours", "eager", "compile")],
+                shown(row["ours / compile"]),
+            ]
+            for size, reaches in found["high_frequency"].items()
+            for largest, rows in reaches.items()
+            for f, row in rows.items()
+        ]
+        head = ["elements", "angles up to", "function", "ours", "eager", "torch.compile", "ours / compile"]
+        text += ["## high_frequency", "", *lines(head, body)]
     if "higher" in found:
         body = [
             [size, f"`{f}`", *[f"{row[c]['median']:.2f}" for c in ("ours", "native")], shown(row["ours / native"])]
