@@ -20,7 +20,8 @@ help:
 	@echo "              (installs about 6.2 GB with CUDA, under 2 GB with TORCH=cpu, into $(VENV))"
 	@echo "make test     set up and run the tests (SYMACT_DATA=DIR also runs those that need image data;"
 	@echo "              JOBS=N at a time, TIMEOUT=SECONDS per test)"
-	@echo "make docs     build the documentation into build/site"
+	@echo "make docs     build the documentation into build/site (its search needs a server:"
+	@echo "              python3 -m http.server -d build/site)"
 	@echo "make lint     ruff and mypy"
 
 $(BIN)/python:

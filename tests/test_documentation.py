@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 import typer
 
+import symact
 from symact import cli
 
 ROOT = Path(__file__).parents[1]
@@ -33,6 +34,14 @@ def test_the_python_of_a_page_runs_from_top_to_bottom(page: Path, tmp_path: Path
     names: dict = {"__name__": "documented"}
     for number, block in enumerate(re.findall(r"```python\n(.*?)```", page.read_text(), re.S)):
         exec(compile(block, f"{page.name}, block {number + 1}", "exec"), names)
+
+
+def test_every_public_name_stands_in_the_python_reference():
+    page = (DOCS / "reference.md").read_text()
+    listed = {
+        found.rpartition(".")[2] for found in re.findall(r"^::: (\S+)|`symact\.(\w+)`", page, re.M) for found in found
+    }
+    assert set(symact.__all__) - {"__version__"} <= listed
 
 
 def test_every_other_page_with_python_is_run_by_a_test_that_names_it():
