@@ -58,7 +58,7 @@ SELECTED, SCALED, FINALISTS, RIVALS = (
     3,
     6,
 )  # per optimizer; with other frequencies; in the finals, ours and theirs
-SELECTION_STUDY, FINAL_STUDY = 1000, 2000  # the seeds of studies that no search has
+SELECTION_STUDY, FINAL_STUDY, REGRET_STUDY = 1000, 2000, 3000  # the seeds of studies that no search has
 
 
 def compared(
@@ -215,7 +215,7 @@ class Family:
         rows = []
         for path in sorted((self.folder / "trainings").glob("*.json")):
             row = json.loads(path.read_text())
-            stage = {SELECTION_STUDY: "select", FINAL_STUDY: "finals"}.get(row["study"], "tune")
+            stage = {SELECTION_STUDY: "select", FINAL_STUDY: "finals", REGRET_STUDY: "regret"}.get(row["study"], "tune")
             rows.append({"stage": stage, "optimizer": "", **row})
         for run in sorted((self.folder / "searches").iterdir()):
             optimizer, seed = run.name.rsplit("-", 1)
