@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 from symact.program.builder import Emitter, Value, call
@@ -28,6 +28,7 @@ class Range:
         growth: exp of this is a number of either sign, with room to multiply it.
         tiny: below it a function is its tangent at 0;
         huge: above it a logarithm is that of the pair.
+        scaled: whether factors of products are brought near 1 first, so that no square overflows.
     """
 
     bound: float
@@ -36,11 +37,17 @@ class Range:
     growth: float
     tiny: float
     huge: float
+    scaled: bool = False
 
 
 DOUBLE = Range(bound=1e300, exponent=1400.0, factors=2, growth=600.0, tiny=1e-100, huge=1e100)
 SINGLE = Range(bound=3e38, exponent=340.0, factors=4, growth=70.0, tiny=1e-18, huge=1e18)
+SCALED = replace(SINGLE, scaled=True)
 _ROOT_HALF = math.sqrt(0.5)
+# What brings a factor near 1: numbers above, or below the reciprocal of, a limit times a power of two, whose logarithm
+# float32 holds well.
+_STEP = 2.0**40
+_LIMITS = (1e12, 1e25)
 
 
 class _Builder(Emitter):
@@ -116,7 +123,20 @@ def _sum(a: Pair, b: Pair, sign: str = "add") -> Pair:
     return Pair(call(sign, left, right), top)
 
 
+def _near_one(a: Pair) -> Pair:
+    """A pair whose mantissa is neither large nor small, where that is asked for."""
+    if not _range(a.mantissa).scaled or a.mantissa.builder.number(a.mantissa.number) is not None:
+        return a
+    size, factor, power = call("abs", a.mantissa), _zero(a.mantissa) + 1.0, _zero(a.mantissa)
+    for number, limit in enumerate(_LIMITS, 1):
+        for far, exponent in ((call("lt", limit, size), -number), (call("lt", size, 1.0 / limit), number)):
+            factor = call("where", far, _STEP**exponent, factor)
+            power = call("where", far, -exponent * math.log(_STEP), power)
+    return Pair(a.mantissa * factor, power if a.exponent is None else a.exponent + power)
+
+
 def _product(a: Pair, b: Pair) -> Pair:
+    a, b = _near_one(a), _near_one(b)
     mantissa = _bounded(a.mantissa * b.mantissa)
     if a.exponent is None or b.exponent is None:
         return Pair(mantissa, a.exponent or b.exponent)
@@ -124,6 +144,7 @@ def _product(a: Pair, b: Pair) -> Pair:
 
 
 def _quotient(a: Pair, b: Pair) -> Pair:
+    a, b = _near_one(a), _near_one(b)
     mantissa = _bounded(a.mantissa / b.mantissa)
     if b.exponent is None:
         return Pair(mantissa, a.exponent)

@@ -16,19 +16,22 @@ from functools import cache, cached_property, lru_cache
 import numpy as np
 import torch
 
-from symact.activation.extended_range import DOUBLE, SINGLE, extended
+from symact.activation.double_word import doubled
+from symact.activation.extended_range import DOUBLE, SCALED, SINGLE, extended
 from symact.backends import torch_source
 from symact.backends.cpu import kernel as cpu_kernel
 from symact.backends.cpu.kernel import DIFFERS, NOT_FINITE, UNDEFINED, NativeKernel
 from symact.backends.select import Kernel, Pointwise
+from symact.program.builder import Builder
 from symact.program.compensation import compensated
-from symact.program.program import Program
+from symact.program.program import Operation, Program
 from symact.program.taylor import expanded
 
 # Agreement asked for; an outside check of 1e-5 relative or 1e-6 absolute is then safe.
 RELATIVE, ABSOLUTE = 4e-6, 4e-7
 # In float32 an exponent of 88 is rounded by as much; in float64 an outside check of 1e-12 is safe.
 _OF_EXPONENTS, _OF_DOUBLE = 7e-6, 2e-13
+_ZERO = Operation("const", (), 0.0)
 # Where values cannot be looked at first (on a GPU, in compiled code), float64 is taken for all of them if float32 ends
 # below this magnitude, which ordinary activations reach; float64 is slow there.
 ORDINARY = 1e4
@@ -74,21 +77,58 @@ def form(program: Program, within: float = math.inf) -> Program | None:
         program: forward, backward, or a derivative of those.
         within: up to which |x| it has to be right.
     """
-    counted = points(program.variables).sizes <= within
+    if _undefined(program):
+        return program
+    sizes = points(program.variables).sizes
+    counted, partly = sizes <= within, []
     for plain, tolerance in _narrow_forms(program):
         candidate = compensated(plain, False)
-        if not (_bad(program, candidate, tolerance) & counted).any():
+        bad = _bad(program, candidate, tolerance) & counted
+        if not bad.any():
             return candidate
+        partly.append((candidate, bad))
+    if program.variables > 1:
+        return None
+    for near, bad in partly:
+        for far, other in partly:
+            # Up to where the first is right, and from where on the second is.
+            first, last = int(np.flatnonzero(bad)[0]), int(np.flatnonzero(other)[-1])
+            if 0 < last + 1 <= first:
+                candidate = _spliced(near, far, float(sizes[first]))
+                if not (_bad(program, candidate, _OF_EXPONENTS) & counted).any():
+                    return candidate
     return None
 
 
+def _spliced(near: Program, far: Program, edge: float) -> Program:
+    """One form of a function of x where |x| is less than a number, another elsewhere."""
+    builder = Builder(near.inputs, near.variables)
+    inputs = tuple(range(len(near.inputs)))
+    inside = builder.emit("lt", builder.emit("abs", 0), builder.const(edge))
+    pairs = zip(builder.inline(near, inputs), builder.inline(far, inputs), strict=True)
+    return builder.build(*[builder.emit("where", inside, first, second) for first, second in pairs])
+
+
+def _undefined(program: Program) -> bool:
+    """Whether all that a Program computes is a quotient by the constant 0, which no form of it gets right."""
+    none = [False] * len(program.inputs)
+    for operation in program.operations:
+        place = operation.arguments[1] - len(program.inputs) if operation.name == "div" else -1
+        by_zero = place >= 0 and program.operations[place] == _ZERO
+        none.append(by_zero or (operation.name != "where" and any(none[a] for a in operation.arguments)))
+    return all(none[output] for output in program.outputs)
+
+
 def _narrow_forms(program: Program) -> Iterator[tuple[Program, float]]:
-    yield program, RELATIVE
-    if expanded(program) is not program:
-        yield expanded(program), RELATIVE
-    yield extended(program, SINGLE), _OF_EXPONENTS
-    if expanded(program) is not program:
-        yield extended(expanded(program), SINGLE), _OF_EXPONENTS
+    """The forms for float32 and how exact each must be, the cheapest first."""
+    given = (program,) if expanded(program) is program else (program, expanded(program))
+    for each in given:
+        yield each, RELATIVE
+    for range_ in (SINGLE, SCALED):
+        for each in given:
+            yield extended(each, range_), _OF_EXPONENTS
+    for each in given:
+        yield doubled(each), RELATIVE
 
 
 @lru_cache(maxsize=65536)
@@ -234,7 +274,8 @@ def numbers(program: Program, sample: float) -> list[float]:
 
 def _outputs(program: Program, dtype: torch.dtype, sample: float) -> list[torch.Tensor]:
     variables = [t.to(dtype) for t in points(program.variables).variables]
-    others = [torch.tensor(value, dtype=dtype) for value in numbers(program, sample)]
+    # Numbers of float32, as the parameters of a module are.
+    others = [torch.tensor(value, dtype=torch.float32).to(dtype) for value in numbers(program, sample)]
     with torch.no_grad():
         found = torch_source.function(program)(*variables, *others)
     return [output.expand(len(variables[0])) for output in (found if isinstance(found, tuple) else (found,))]
@@ -242,7 +283,16 @@ def _outputs(program: Program, dtype: torch.dtype, sample: float) -> list[torch.
 
 @lru_cache(maxsize=64)
 def _exact(program: Program, sample: float) -> list[torch.Tensor]:
-    return _outputs(wide(program), torch.float64, sample)
+    """In float64; NaN, for anything, where double words say that float64 is wrong there, too."""
+    found, zero = _outputs(wide(program), torch.float64, sample), points(program.variables).zero
+    finer = _outputs(doubled(expanded(program, True), True), torch.float64, sample)
+    return [_known(plain, fine, zero) for plain, fine in zip(found, finer, strict=True)]
+
+
+def _known(plain: torch.Tensor, fine: torch.Tensor, zero: torch.Tensor) -> torch.Tensor:
+    error = (plain - fine).abs()
+    wrong = fine.isfinite() & plain.isfinite() & (error > ABSOLUTE) & (error > RELATIVE * fine.abs())
+    return torch.where(wrong & (plain.abs() < _LARGEST) & ~zero, math.nan, plain)
 
 
 def _bad(program: Program, candidate: Program, relative: float = RELATIVE) -> np.ndarray:
@@ -252,7 +302,9 @@ def _bad(program: Program, candidate: Program, relative: float = RELATIVE) -> np
         return np.ones(len(where.sizes), bool)
     bad = np.zeros(len(where.sizes), bool)
     for sample in samples(program):
-        bad |= _differing(_exact(program, sample), _outputs(candidate, torch.float32, sample), where, relative)
+        found = _outputs(candidate, torch.float32, sample)
+        # A function that a parameter of 11 scales errs by as much more.
+        bad |= _differing(_exact(program, sample), found, where, relative, ABSOLUTE * max(1.0, sample))
     return bad
 
 
@@ -275,18 +327,29 @@ def _bad_double(program: Program, candidate: Program) -> np.ndarray:
 
 
 def _differing(
-    exact: list[torch.Tensor], found: list[torch.Tensor], where: Points, relative: float = RELATIVE
+    exact: list[torch.Tensor],
+    found: list[torch.Tensor],
+    where: Points,
+    relative: float = RELATIVE,
+    absolute: float = ABSOLUTE,
 ) -> np.ndarray:
     bad = np.zeros(len(where.sizes), bool)
     for wanted, output in zip(exact, found, strict=True):
-        bad |= differs(wanted.float().double(), output.double(), where.zero, relative).numpy()[where.places].any(0)
+        wrong = differs(wanted.float().double(), output.double(), where.zero, relative, absolute)
+        bad |= wrong.numpy()[where.places].any(0)
     return bad
 
 
-def differs(exact: torch.Tensor, found: torch.Tensor, zero: torch.Tensor, relative: float = RELATIVE) -> torch.Tensor:
+def differs(
+    exact: torch.Tensor,
+    found: torch.Tensor,
+    zero: torch.Tensor,
+    relative: float = RELATIVE,
+    absolute: float = ABSOLUTE,
+) -> torch.Tensor:
     """``(n,)`` where what is found is not what it should be; `zero` says where an input is 0."""
     error = (exact - found).abs()
-    close = (error <= ABSOLUTE) | ((error <= relative * exact.abs()) & exact.isfinite())
+    close = (error <= absolute) | ((error <= relative * exact.abs()) & exact.isfinite())
     # What is bounded stands for infinity; at a pole in 0 itself nothing is right or wrong.
     infinite = exact.isinf() & ((found * exact.sign() > 2.9e38) | zero)
     return ~(close | infinite | (exact == found) | exact.isnan())

@@ -77,11 +77,6 @@ def _log_ndtr(x):
     tail = torch.log(0.5 * _erfcx(-left)) - left * left
     return torch.where(t < -1.0, tail, torch.log1p(-0.5 * torch.erfc(t)))'''
 
-_I0E = '''\
-def _i0e(x):
-    """exp(-|x|) times the modified Bessel function of order 0."""
-    return torch.special.i0e(x)'''
-
 _I1E = '''\
 def _i1e(x):
     """exp(-|x|) times the modified Bessel function of order 1."""
@@ -92,9 +87,17 @@ def _i1e_ratio(x):
     """i1e(x)/x, 1/2 at 0."""
     return torch.where(torch.abs(x) < 1e-17, 0.5, torch.special.i1e(x) / x)'''
 
+_I0E = '''\
+def _i0e(x):
+    """exp(-abs(x))*I0(x), 1 at 0; torch's own is 1 - 6e-8 there, and a negative number to that power is NaN."""
+    a = torch.abs(x)
+    return torch.where(a < 1e-4, 1.0 - a * (1.0 - a * (0.75 - a * 0.4166666666666667)), torch.special.i0e(x))'''
+
 _I0E_MINUS_I1E = '''\
 def _i0e_minus_i1e(x):
-    """i0e(x) - i1e(x), for large x by the asymptotic series (DLMF 10.40.1)."""
+    """i0e(x) - i1e(x): in float64 the difference, and for large x the asymptotic series (DLMF 10.40.1)."""
+    if x.dtype != torch.float64:
+        return _i0e_minus_i1e_single(x)
     a = torch.clamp(x, min=16.0)
     zero = one = torch.ones_like(x)
     total = torch.zeros_like(x)
@@ -102,10 +105,27 @@ def _i0e_minus_i1e(x):
         zero = zero * ((2 * k - 1) ** 2 / (8.0 * k)) / a
         one = one * (((2 * k - 1) ** 2 - 4) / (8.0 * k)) / a
         total = total + (zero - one)
-    # Below 16 the difference loses up to five bits, which float64 has to spare.
-    d = x.double()
-    near = (torch.special.i0e(d) - torch.special.i1e(d)).to(x.dtype)
-    return torch.where(x > 16.0, total * 0.3989422804014327 / torch.sqrt(a), near)'''
+    near = torch.special.i0e(x) - torch.special.i1e(x)
+    return torch.where(x > 16.0, total * 0.3989422804014327 / torch.sqrt(a), near)
+
+
+def _i0e_minus_i1e_single(x):
+    """The same by a Chebyshev series in (a - 8)/(a + 8), a = abs(x), for the difference times (a + 2)**1.5."""
+    a = torch.clamp(torch.abs(x), max=1e30)
+    t = 2.0 * ((a - 8.0) / (a + 8.0))
+    first = second = torch.zeros_like(a)
+    for c in (
+        3.286008651359243e-09, 7.218708066296131e-10, -1.6421757135788108e-08, -2.6758484318881463e-10,
+        9.991442108004674e-08, -5.3699465900462756e-08, -6.085856614665423e-07, 9.489597317840041e-07,
+        3.005788539513041e-06, -1.0926218814216505e-05, -3.314879681004296e-06, 9.105259333752524e-05,
+        -0.0002091370284051433, -6.454941297397176e-05, 0.0016871136983526945, -0.005339573236076184,
+        0.008677704284912253, -0.0018170959259682187, -0.03631059431745055, 0.13600296736864065,
+        -0.32551499714656235, 0.6119906422539451, -0.962807250018735,
+    ):
+        first, second = t * first - second + c, first
+    series = 0.5 * t * first - second + 0.7730957194443298
+    near = series / ((a + 2.0) * torch.sqrt(a + 2.0))
+    return torch.where(x < 0.0, _i0e(a) + torch.special.i1e(a), near)'''
 
 _UPPER = '''\
 def _upper(x):

@@ -1,0 +1,132 @@
+"""Published functions and a drawn space: which take float64 for a whole tensor, on a GPU and in compiled programs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+import torch
+
+from symact.activation.plan import plain, unseen_forms
+from symact.catalog.rows import expression_of, family_of
+from symact.expr.published import published
+from symact.expr.tree import Expr
+from symact.program.gradient import backward
+from symact.program.loading import load_grammar
+from symact.program.pipeline import lower
+
+DRAWN = 400
+
+
+def drawn() -> dict[str, Expr]:
+    """Distinct expressions of the space `bench`, uniformly."""
+    space, generator = load_grammar("aquasurf").space("bench"), np.random.default_rng(0)
+    found: dict[str, Expr] = {}
+    while len(found) < DRAWN:
+        expr = space.sample(generator)
+        found.setdefault(str(expr), expr)
+    return found
+
+
+def sources(name: str) -> Iterator[tuple[str, Expr]]:
+    if name == "bench":
+        yield from drawn().items()
+        return
+    for key, row in published().items():
+        if name == "atlas":
+            yield key, expression_of(key)
+        elif name == "families" and row.settings:
+            yield key, family_of(key)
+
+
+# Which take float64, by source and pass: on a GPU, and in compiled programs on a CPU alone, which are held to 1e30.
+EXCEPTIONS: dict[tuple[str, str], tuple[frozenset[str], frozenset[str]]] = {
+    ("atlas", "forward"): (
+        frozenset(["hclsh"]),
+        frozenset(["brelu_plus", "finer", "hardtanh_plus", "logish_plus", "scaled_shifted_sine", "swish_plus"]),
+    ),
+    ("atlas", "backward"): (frozenset(["tbsrelul"]), frozenset(["finer", "scaled_shifted_sine"])),
+    ("bench", "forward"): (
+        frozenset(["div(swish(x),relu(x))", "pow(expm1(x),cosh(x))", "pow(selu(x),reciprocal(x))"]),
+        frozenset(["pow(softsign(x),selu(x))"]),
+    ),
+    ("bench", "backward"): (
+        frozenset(
+            [
+                "div(cosh(x),bessel_i1e(x))",
+                "div(swish(x),relu(x))",
+                "max(cosh(x),erfc(x))",
+                "min(cosh(x),bessel_i0e(x))",
+            ]
+        ),
+        frozenset(["div(log_sigmoid(x),bessel_i0e(x))", "pow(arcsinh(x),arcsinh(x))"]),
+    ),
+    ("families", "forward"): (
+        frozenset(["ccaf", "eis", "parametric_softplus"]),
+        frozenset(
+            ["brelu_plus", "finer", "hardtanh_plus", "logish_plus", "psigramp", "smu_1", "soft_clipping", "swish_plus"]
+        ),
+    ),
+    ("families", "backward"): (
+        frozenset(
+            [
+                "acon_b",
+                "acon_c",
+                "adaptive_sigmoid",
+                "aglu",
+                "ccaf",
+                "edelu",
+                "eis",
+                "grelu_soft",
+                "pssilu",
+                "rmaf",
+                "sau",
+                "smu",
+                "snake_cos",
+                "soft_clipping",
+                "softplus_beta",
+                "tbsrelul",
+            ]
+        ),
+        frozenset(
+            [
+                "coslu",
+                "finer",
+                "logish_plus",
+                "lrelu_plus",
+                "plu",
+                "psigramp",
+                "rootsig",
+                "sincos",
+                "smu_1",
+                "snake",
+                "soft_tanh",
+                "swish_plus",
+            ]
+        ),
+    ),
+}
+# What may take it, as a part of a source. Families have parameters of 0.07 to 11 and more, and as many gradients.
+MOST = {"atlas": 0.02, "bench": 0.02, "families": 0.12}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("source", MOST)
+def test_only_named_functions_take_float64_for_a_whole_tensor(source: str) -> None:
+    found: dict[str, tuple[set[str], set[str]]] = {"forward": (set(), set()), "backward": (set(), set())}
+    count = 0
+    for name, expr in sources(source):
+        program = lower(expr)
+        count += 1
+        for direction, each in (("forward", program), ("backward", backward(program))):
+            for gpu in (True, False):
+                if plain(each, False, gpu)[1] is torch.float64:
+                    found[direction][0 if gpu else 1].add(name)
+        # A Triton kernel has both passes in one precision.
+        on_gpu = any(name in taken[0] for taken in found.values())
+        assert (unseen_forms(program) is None) == on_gpu
+    for direction, (gpu, compiled) in found.items():
+        first, further = EXCEPTIONS[source, direction]
+        assert (gpu, compiled) == (first, first | further), direction
+        assert len(compiled) <= MOST[source] * count
