@@ -14,7 +14,7 @@ from symact.export import onnx, standalone
 from symact.export.plot import draw
 from symact.export.standalone import Constants
 from symact.expr.operators import Vocabulary
-from symact.expr.tree import Expr, parse
+from symact.expr.tree import Expr, of_x_alone, parse
 from symact.files import write_file, write_text
 
 
@@ -105,7 +105,8 @@ def _resolved(
 ) -> tuple[Expr, Constants | None]:
     if isinstance(expr, Activation):
         return expr.expr, {**expr.constants(), **(constants or {})}
-    return (parse(expr, grammar) if isinstance(expr, str) else expr), constants
+    given = parse(expr, grammar) if isinstance(expr, str) else expr
+    return of_x_alone(given, "a file"), constants
 
 
 def _channel_dim(expr: Expr | str | Activation) -> int:

@@ -25,6 +25,14 @@ LEARNABLE = Vocabulary(
 )
 
 
+@pytest.mark.parametrize("name", ["gate.py", "gate.onnx"])
+def test_a_gate_is_refused_in_one_line(tmp_path, name):
+    with pytest.raises(symact.InputError, match="is a function of x and g; a file takes functions of x alone"):
+        files.write("x*sigmoid(x)*g", tmp_path / name)
+    with pytest.raises(symact.InputError, match="a file takes functions of x alone"):
+        files.plot("x*g", tmp_path / "gate.png")
+
+
 @pytest.mark.parametrize("name", ["act.txt", "act", "act.pt"])
 def test_an_unknown_suffix_is_refused(tmp_path, name):
     with pytest.raises(symact.InputError, match=r"FILE\.py or FILE\.onnx"):
