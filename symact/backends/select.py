@@ -25,7 +25,7 @@ POINTWISE: dict[str, str] = {"cpu": BACKENDS["cpu"], "cuda": BACKENDS["cuda"]}
 class Kernel(Protocol):
     """A fused forward and backward of one Program.
 
-    `x` is a floating tensor of any shape, contiguous or channels_last. A parameter has shape `()`, or
+    `x` is a floating tensor of any shape and layout. A parameter has shape `()`, or
     `(C,)` with `C = x.shape[1]` (`x.shape[-1]` where `x` has fewer than two dimensions).
     """
 

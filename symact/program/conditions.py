@@ -40,6 +40,11 @@ def positive(values: Values, found: dict[str, int]) -> bool:
     return _number(values, found["c"]) > 0
 
 
+def both_positive(values: Values, found: dict[str, int]) -> bool:
+    """c and d are above zero."""
+    return all(_number(values, found[name]) > 0 for name in "cd")
+
+
 def square(values: Values, found: dict[str, int]) -> bool:
     """c = d*d up to rounding."""
     c, d = _number(values, found["c"]), _number(values, found["d"])
@@ -127,7 +132,7 @@ def negative_square(values: Values, found: dict[str, int]) -> bool:
 
 
 def saturating_factor(values: Values, found: dict[str, int]) -> bool:
-    """c is no tiny number, so that c*exp(20) is large, and u not clipped yet."""
+    """c is no tiny number, so that c*exp(80) is large, and u not clipped yet."""
     return abs(_number(values, found["c"])) > 1e-4 and unbounded(values, found)
 
 

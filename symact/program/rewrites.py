@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from symact.program.conditions import (
     Condition,
+    both_positive,
     falling_factor,
     half_turn,
     huge,
@@ -387,6 +388,29 @@ def _power_differences(power: str, shifted: str) -> tuple[Rewrite, Rewrite]:
     return _row(f"{shifted} - {power} -> {text}"), _row(f"{power} - {shifted} -> -{text}")
 
 
+# Roots of absolute values whose product is a whole power, smooth at 0 as they are not.
+_ROOT_PRODUCTS = (
+    _row("sqrt(abs(u))*sqrt(abs(u)) -> abs(u)"),
+    _row("sqrt(abs(u))*(v*sqrt(abs(u))) -> v*abs(u)"),
+    _row("(v*sqrt(abs(u)))*(w*sqrt(abs(u))) -> (v*w)*abs(u)"),
+    _row("sqrt(abs(u))*pow(abs(u), c) -> pow(abs(u), c + 0.5)", positive),
+    _row("pow(abs(u), c)*pow(abs(u), d) -> pow(abs(u), c + d)", both_positive),
+    _row("pow(abs(u), c)*(v*pow(abs(u), d)) -> v*pow(abs(u), c + d)", both_positive),
+    _row("(v*pow(abs(u), c))*(w*pow(abs(u), d)) -> (v*w)*pow(abs(u), c + d)", both_positive),
+    _row("pow(pow(abs(u), c), d) -> pow(abs(u), c*d)", both_positive),
+    _row("pow(sqrt(abs(u)), c) -> pow(abs(u), 0.5*c)", positive),
+    _row("sqrt(pow(abs(u), c)) -> pow(abs(u), 0.5*c)", positive),
+    _row("(sign(u)*sign(u))*pow(abs(u), c) -> pow(abs(u), c)", positive),
+    _row("(sign(u)*sign(u))*abs(u) -> abs(u)"),
+    _row("sign(u)*(v*abs(u)) -> v*u"),
+    _row("(v*sign(u))*abs(u) -> v*u"),
+    _row("pow(abs(u), 0.5) -> sqrt(abs(u))"),
+    _row("pow(abs(u), 1) -> abs(u)"),
+    _row("pow(abs(u), 2) -> u*u"),
+    _row("pow(abs(u), 3) -> abs(u)*(u*u)"),
+    _row("pow(abs(u), 4) -> (u*u)*(u*u)"),
+)
+
 _POWERS = (
     *_power_differences("pow(u, v)", "pow(u + c, v)"),
     *_power_differences("sign(u)*pow(abs(u), v)", "sign(u + c)*pow(abs(u + c), v)"),
@@ -406,7 +430,8 @@ _POWERS = (
 def _saturated(growing: str, clipped: str, falling: str) -> tuple[Rewrite, ...]:
     """What has its limit long before an exponential that it is a function of overflows, slopes included.
 
-    exp(20) is 4.9e8: beyond it these functions are constant in float64.
+    Beyond exp(20) these functions are constant in float64, but what they are multiplied by may grow still: exp(80) is
+    5.5e34, more than any x that it is compared with. It is a number of float32, too.
     """
     return (
         *(
@@ -457,7 +482,7 @@ _QUOTIENTS = (
     _row("u/(c*v) -> (1/c)*(u/v)", invertible),
     _row("u/v - w/v -> (u - w)/v"),
     _row("u/v + w/v -> (u + w)/v"),
-    _row("1 - u/(u + c) -> c/(u + c)"),
+    _row("1 - u/(u + v) -> v/(u + v)"),
     _row("log(u)/(u - 1) -> where(abs(u - 1) < 0.5, log1p(u - 1)/(u - 1), log(u)*(1/(u - 1)))"),
     _row("1 - u*u -> (1 - u)*(u + 1)"),
     _row("u*u + c -> (u - sqrt(-c))*(u + sqrt(-c))", negative_square),
@@ -475,10 +500,10 @@ _QUOTIENTS = (
 )
 
 _SATURATED = (
-    *_saturated("exp", "min(u, 20)", "min(u, 20)"),
-    *_saturated("expm1", "min(u, 20)", "min(u, 20)"),
-    *_saturated("sinh", "max(min(u, 20), -20)", "min(u, 20)"),
-    *_saturated("cosh", "max(min(u, 20), -20)", "max(min(u, 20), -20)"),
+    *_saturated("exp", "min(u, 80)", "min(u, 80)"),
+    *_saturated("expm1", "min(u, 80)", "min(u, 80)"),
+    *_saturated("sinh", "max(min(u, 80), -80)", "min(u, 80)"),
+    *_saturated("cosh", "max(min(u, 80), -80)", "max(min(u, 80), -80)"),
 )
 
 _POSITIVE_VALUES = (
@@ -509,6 +534,7 @@ REWRITES: tuple[Rewrite, ...] = (
     *_HYPERBOLIC,
     *_ERRORS,
     *_ROOTS,
+    *_ROOT_PRODUCTS,
     *_POWERS,
     *_SATURATED,
     *_POSITIVE_VALUES,

@@ -10,6 +10,8 @@ import torch
 from mpmath import mpf
 
 from symact.activation.extended_range import extended
+from symact.activation.jets import jet
+from symact.activation.module import compile as compile_expression
 from symact.backends import torch_source
 from symact.expr.tree import parse
 from symact.program.builder import Builder
@@ -57,3 +59,22 @@ def test_every_operation_of_a_number_and_of_an_exponential_is_what_it_was(name: 
                 assert math.isnan(value)
             else:
                 assert value == pytest.approx(float(exact), rel=1e-11, abs=1e-14), point
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)
+@pytest.mark.parametrize(
+    "text",
+    [
+        "erfc(cosh(x))*exp(x)",
+        "exp(-exp(x))*exp(x)",
+        "(1 - tanh(exp(x)))*exp(x)",
+        "softplus(-exp(x))*exp(x)",
+        "exp(-cosh(x))*cosh(x)",
+        "sigmoid(-3*exp(x))*exp(3*x)",
+        "sinh(x)*exp(-exp(x))",
+    ],
+)
+def test_what_falls_like_the_exponential_of_one_is_never_overtaken(text: str, dtype: torch.dtype) -> None:
+    x = torch.tensor([30.0, 79.0, 88.0, 1e3, 4e8, 1e9, 6e16, 1e30], dtype=dtype, requires_grad=True)
+    for found in jet(compile_expression(text), x, 3):
+        assert torch.equal(found.abs() < 1e-6, torch.ones(len(x), dtype=torch.bool))

@@ -132,3 +132,14 @@ def test_functions_and_modules_alike() -> None:
     function = compile_expression(TEXT)
     function(x)
     assert node_of(function(x)) == node_of(ready()(x)) == "_SmallBackward"
+
+
+@pytest.mark.parametrize("size", [5, 50_000])
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.bfloat16])
+def test_a_second_backward_needs_the_graph_to_be_retained(dtype: torch.dtype, size: int) -> None:
+    x = torch.randn(size).to(dtype).requires_grad_()
+    y = ready()(x)
+    y.sum().backward(retain_graph=True)
+    y.sum().backward()
+    with pytest.raises(RuntimeError, match="backward through the graph a second time"):
+        y.sum().backward()

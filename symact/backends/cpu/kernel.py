@@ -24,6 +24,7 @@ from torch import Tensor
 
 from symact.backends.cpu import library as cpu_library
 from symact.backends.cpu.layout import RowLayout, fitting, inner_of_channels, result_of
+from symact.backends.layout import dense, like, reordered
 from symact.program.instructions import INSTRUCTIONS
 from symact.program.program import Program
 
@@ -218,7 +219,9 @@ class NativeKernel:
 
     def forward(self, x: Tensor, parameters: tuple[Tensor, ...] = ()) -> Tensor:
         """The values, in the dtype, shape and layout of `x`."""
-        x = _dense(x)
+        if reordered(x, parameters):
+            return _empty_like(x).copy_(self.forward(x.contiguous(), parameters))
+        x = dense(x)
         y = _empty_like(x)
         if parameters:
             _keep, numbers, _ = _table(x, parameters, _inner(x))
@@ -229,10 +232,13 @@ class NativeKernel:
 
     def backward(self, grad: Tensor, x: Tensor, parameters: tuple[Tensor, ...] = ()) -> tuple[Tensor, ...]:
         """The gradient of `x`, then of each parameter, summed to its shape."""
-        x = _dense(x)
+        if reordered(x, parameters):
+            slope, *sums = self.backward(grad, x.contiguous(), parameters)
+            return (_empty_like(x).copy_(slope), *sums)
+        x = dense(x)
         if grad.dtype is not x.dtype or grad.shape != x.shape:
             grad = grad.to(x.dtype).expand_as(x)
-        grad = grad.resolve_neg().contiguous(memory_format=_memory_format(x))
+        grad = like(grad.resolve_neg(), x)
         y = _empty_like(x)
         if not parameters:
             self._call(self.backward_code, x, grad.data_ptr(), y, 0, 0)
@@ -412,12 +418,8 @@ class PointwiseKernel:
 
     def __call__(self, *tensors: Tensor) -> tuple[Tensor, ...]:
         """One tensor an output, in the dtype, shape and layout of the first input."""
-        x = _dense(tensors[0])
-        layout = _memory_format(x)
-        tensors = (
-            x,
-            *[t if t.is_contiguous(memory_format=layout) else t.contiguous(memory_format=layout) for t in tensors[1:]],
-        )
+        x = dense(tensors[0])
+        tensors = (x, *[like(t, x) for t in tensors[1:]])
         results = tuple([_empty_like(x) for _ in range(self._outputs)])
         size = x.numel()
         threads = 1 if size < 2 * self._grain else min(torch.get_num_threads(), size // self._grain)
@@ -459,19 +461,6 @@ def _plain(x: Tensor) -> bool:
 
 def _channels(x: Tensor) -> int:
     return x.shape[1] if x.dim() > 1 else x.shape[-1] if x.dim() else 1
-
-
-def _memory_format(x: Tensor) -> torch.memory_format:
-    if x.dim() == 4 and not x.is_contiguous() and x.is_contiguous(memory_format=torch.channels_last):
-        return torch.channels_last
-    if x.dim() == 5 and not x.is_contiguous() and x.is_contiguous(memory_format=torch.channels_last_3d):
-        return torch.channels_last_3d
-    return torch.contiguous_format
-
-
-def _dense(x: Tensor) -> Tensor:
-    """Contiguous or channels_last, copied where it is neither."""
-    return x.contiguous(memory_format=_memory_format(x))
 
 
 def _inner(x: Tensor) -> int:

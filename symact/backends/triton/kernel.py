@@ -10,6 +10,7 @@ from functools import cache, lru_cache
 import torch
 from torch import Tensor
 
+from symact.backends.layout import dense, like, reordered
 from symact.backends.torch_source import execute
 from symact.backends.triton import launch
 from symact.backends.triton.launch import Launch
@@ -74,6 +75,8 @@ class TritonKernel:
 
     def forward(self, x: Tensor, others: tuple[Tensor, ...]) -> Tensor:
         """The values, in the dtype, shape and layout of `x`."""
+        if reordered(x, others[self._more :]):
+            return torch.empty_like(x).copy_(self.forward(x.contiguous(), others))
         precision, dtype = PRECISIONS[x.dtype], x.dtype
         x, more, parameters = self._readable(x, others)
         result = torch.empty_like(x)
@@ -83,19 +86,23 @@ class TritonKernel:
 
     def backward(self, grad: Tensor, x: Tensor, others: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
         """The gradients of `x` and further variables, then of each parameter, summed to its shape."""
+        if reordered(x, others[self._more :]):
+            found = self.backward(grad, x.contiguous(), others)
+            slopes, sums = found[: 1 + self._more], found[1 + self._more :]
+            return *[torch.empty_like(x).copy_(slope) for slope in slopes], *sums
         precision, dtype = PRECISIONS[x.dtype], x.dtype
         x, more, parameters = self._readable(x, others)
         results = [torch.empty_like(x) for _ in range(1 + self._more)]
         if not x.numel():
             return *results, *(torch.zeros_like(p) for p in parameters)
-        tensors = [x, *more, _like(grad.to(x.dtype), x), *results]
+        tensors = [x, *more, like(grad.to(x.dtype), x), *results]
         sums = self._launch("backward", precision, tensors, parameters, list(parameters))
         return *[result.to(dtype) for result in results], *sums
 
     def _readable(self, x: Tensor, others: tuple[Tensor, ...]) -> tuple[Tensor, list[Tensor], tuple[Tensor, ...]]:
         """`x` and further variables as kernels read them, and the parameters."""
         x = _readable(x)
-        return x, [_like(t.to(x.dtype), x) for t in others[: self._more]], others[self._more :]
+        return x, [like(t.to(x.dtype), x) for t in others[: self._more]], others[self._more :]
 
     def _launch(
         self, name: str, precision: str, tensors: list[Tensor], parameters: tuple[Tensor, ...], summed: list[Tensor]
@@ -168,7 +175,7 @@ class TritonPointwise:
         if count:
             size = launch.block(count, x.element_size())
             constants = int(count % size == 0), int(count >= launch.WIDE_FROM - 2**16), size
-            arguments = [x, *[_like(t.to(x.dtype), x) for t in tensors[1:]], *results]
+            arguments = [x, *[like(t.to(x.dtype), x) for t in tensors[1:]], *results]
             self._kernel(precision)(-(-count // size), arguments, (count,), constants)
         return tuple([r.to(dtype) for r in results])
 
@@ -189,24 +196,11 @@ def loaded(text: str, interpreted: bool) -> dict[str, Launch]:
 
 
 def _readable(x: Tensor) -> Tensor:
-    """The tensor as kernels read it: with no gaps, its channels second or last.
+    """The tensor as kernels read it: with no gaps.
 
     Triton's interpreter does not round to bfloat16 as a GPU does (ties, carries, subnormal numbers). There such tensors
     go through float32, still by the mathematics of their own precision, and torch rounds.
     """
     if x.dtype == torch.bfloat16 and interpreted():
         x = x.float()
-    dense = (
-        x.is_contiguous()
-        or (x.dim() == 4 and x.is_contiguous(memory_format=torch.channels_last))
-        or (x.dim() == 5 and x.is_contiguous(memory_format=torch.channels_last_3d))
-    )
-    return x if dense else x.contiguous()
-
-
-def _like(tensor: Tensor, x: Tensor) -> Tensor:
-    """A tensor laid out as a dense `x` is."""
-    if x.is_contiguous():
-        return tensor.contiguous()
-    layout = torch.channels_last if x.dim() == 4 else torch.channels_last_3d
-    return tensor.contiguous(memory_format=layout)
+    return dense(x)
