@@ -38,6 +38,13 @@ _RELATIONS: dict[type, type] = {
     ast.Eq: sympy.Equality,
     ast.NotEq: sympy.Unequality,
 }
+_OPPOSITES: dict[type, type] = {
+    _RELATIONS[first]: _RELATIONS[second]
+    for pair in ((ast.Gt, ast.LtE), (ast.Lt, ast.GtE), (ast.Eq, ast.NotEq))
+    for first, second in (pair, pair[::-1])
+}
+# What a condition may be, among the operands of & and |.
+_CONDITIONS = (ast.Compare, ast.BoolOp, ast.UnaryOp, ast.BinOp)
 
 
 def read(text: str) -> ast.expr:
@@ -180,9 +187,26 @@ class FormulaBuilder:
                 return self._call(node, name, arguments, depth)
             case ast.Call(func=ast.Attribute(value=ast.Name(id=published.PREFIX), attr=name)):
                 return self._published(node, name, depth)
-            case ast.Compare():
-                raise self.error(node, "a comparison may only stand first in where(condition, then, otherwise)")
+            case ast.BinOp(op=ast.Mod(), left=left, right=right):
+                return self._builtin(node, "mod", functions.FUNCTIONS["mod"], 2)(
+                    self.build(left, depth + 1), self.build(right, depth + 1)
+                )
+            case ast.BinOp(op=ast.FloorDiv(), left=left, right=right):
+                quotient = functions.mul(self.build(left, depth + 1), _invert(self.build(right, depth + 1)))
+                return sympy.floor(quotient, evaluate=False)
+            case ast.IfExp(test=condition, body=then, orelse=otherwise):
+                return functions.where(
+                    self._condition(condition, depth + 1), self.build(then, depth + 1), self.build(otherwise, depth + 1)
+                )
+            case ast.List(elts=[condition]):  # Iverson's bracket, [x > 0]
+                return self._indicator(condition, depth + 1)
+            case ast.Compare() | ast.BoolOp() | ast.UnaryOp() | ast.BinOp(op=ast.BitAnd() | ast.BitOr()):
+                return self._indicator(node, depth)
         raise self.error(node, "expected a number, a name, a call, or one of + - * / **")
+
+    def _indicator(self, condition: ast.expr, depth: int) -> sympy.Expr:
+        """A condition as a number: 1 where it holds, else 0."""
+        return functions.where(self._condition(condition, depth), sympy.Integer(1), sympy.Integer(0))
 
     def _number(self, node: ast.AST, value: int | float) -> sympy.Expr:
         try:
@@ -204,7 +228,11 @@ class FormulaBuilder:
         if value is None:
             value = _NUMBERS.get(name)
         if value is None:
-            hint = " (a function needs an argument: " + name + "(x))" if functions.resolve(name) else ""
+            hint = (
+                " (a function needs an argument: " + name + "(x))"
+                if functions.resolve(name) and name not in spelling.LETTERS
+                else ""
+            )
             raise self.error(node, f"unknown name {name!r}{hint}; expected {self.expected}")
         return value
 
@@ -269,7 +297,7 @@ class FormulaBuilder:
             if build is not None:
                 return build
             row = functions.find(spelled)
-            if row is not None:
+            if row is not None and not (spelled in spelling.LETTERS and self.names(spelled) is not None):
                 return self._builtin(node, name, row, count)
         if name in _NUMBERS or self.names(name) is not None:
             raise self.error(node, f"{name!r} is no function; a product is written {name}*(...)")
@@ -296,12 +324,29 @@ class FormulaBuilder:
             case ast.BoolOp(op=operator, values=values):
                 join = sympy.And if isinstance(operator, ast.And) else sympy.Or
                 return join(*[self._condition(value, depth + 1) for value in values], evaluate=False)
+            case ast.BinOp(op=ast.BitAnd() | ast.BitOr() as operator, left=left, right=right):
+                word, join = ("and", sympy.And) if isinstance(operator, ast.BitAnd) else ("or", sympy.Or)
+                if not all(isinstance(side, _CONDITIONS) for side in (left, right)):
+                    raise self.error(
+                        node, f"& and | join comparisons in parentheses, (x > 0) & (x < 1); or write {word}"
+                    )
+                return join(*[self._condition(side, depth + 1) for side in (left, right)], evaluate=False)
+            case ast.UnaryOp(op=ast.Not() | ast.Invert(), operand=operand):
+                return _opposite(self._condition(operand, depth + 1))
         raise self.error(node, "expected a comparison, as in where(x > 0, x, 0.01*x)")
 
 
 def _power(base: sympy.Expr, exponent: sympy.Expr) -> sympy.Expr:
     """A power; that of e is `exp`, which back ends are exact about."""
     return sympy.exp(exponent, evaluate=False) if base is sympy.E else functions.power(base, exponent)
+
+
+def _opposite(condition: sympy.Basic) -> sympy.Basic:
+    """The condition that holds where this one does not."""
+    join = {sympy.And: sympy.Or, sympy.Or: sympy.And}.get(condition.func)
+    if join is not None:
+        return join(*map(_opposite, condition.args), evaluate=False)
+    return _OPPOSITES[condition.func](*condition.args, evaluate=False)
 
 
 def _invert(x: sympy.Expr) -> sympy.Expr:

@@ -159,7 +159,7 @@ _KINK = ("x",)
 _ROWS = (
     # Elementary: these are the base of all definitions.
     _native("abs", sympy.Abs, "sign(x)", aliases=("Abs",), sign="abs(x)", parity="even", pieces=_KINK),
-    _native("sign", sympy.sign, "0", sign="x", parity="odd", pieces=_KINK, flat=True),
+    _native("sign", sympy.sign, "0", aliases=("sgn",), sign="x", parity="odd", pieces=_KINK, flat=True),
     _native("exp", sympy.exp, "exp(x)", sign="1", exponential=True),
     _native("log", sympy.log, "1/x", aliases=("ln",), domain="x > 0", sign="x - 1"),
     _native("floor", sympy.floor, "0", pieces=("sin(pi*x)",), flat=True),
@@ -309,8 +309,17 @@ _ROWS = (
         flat=True,
     ),
     _defined("frac", "x - sign(x)*floor(abs(x))", parity="odd", pieces=("where(abs(x) < 1, 1, sin(pi*x))",)),
+    _defined("ceil", "-floor(-x)", ("ceiling",), pieces=("sin(pi*x)",), flat=True),
+    _defined("trunc", "sign(x)*floor(abs(x))", parity="odd", pieces=("where(abs(x) < 1, 1, sin(pi*x))",), flat=True),
     # No formula says its derivative, the digamma function; kernels differentiate the series that they compute.
     _elementary("lgamma", "", aliases=("gammaln", "loggamma"), domain="sin(pi*min(x, 1/2)) != 0"),
+    # Its sign left of 0 is that of (-1)**floor(x).
+    _defined(
+        "gamma",
+        "where(x > 0, 1, 1 - 2*(floor(x) - 2*floor(floor(x)/2)))*exp(lgamma(x))",
+        ("Gamma",),
+        domain="sin(pi*min(x, 1/2)) != 0",
+    ),
     # Shorter ways to write a formula, among them the operator names of AQuaSurF.
     _macro("leakyrelu", 1, "where(x > 0, x, 0.01*x)", ("leaky_relu",)),
     # With PyTorch's default constants.
@@ -331,6 +340,9 @@ _ROWS = (
     _macro("elish", 1, "elu(x)*sigmoid(x)"),
     _macro("hardelish", 1, "elu(x)*max(0, min(1, (x + 1)/2))", ("hard_elish",)),
     _macro("logaddexp", 2, "where(a > b, a + softplus(b - a), b + softplus(a - b))"),
+    # The remainder has the sign of the divisor, as in Python and torch.remainder; that of fmod has the dividend's.
+    _macro("mod", 2, "a - b*floor(a/b)", ("remainder",)),
+    _macro("fmod", 2, "a - b*trunc(a/b)"),
     _macro("hypot", 2, "sqrt(a**2 + b**2)"),
     _macro("i0", 1, "i0e(x)*exp(abs(x))", ("bessel_i0",)),
     _macro("i1", 1, "i1e(x)*exp(abs(x))", ("bessel_i1",)),

@@ -22,7 +22,7 @@ from typing import Any, NoReturn, TypeAlias
 import sympy
 
 from symact.errors import FormulaError, GrammarError, InputError
-from symact.expr import formula, functions, grammar_limits
+from symact.expr import formula, functions, grammar_limits, spelling
 from symact.expr.operators import INPUTS, VARIABLES, Limits, Operator, Parameter, Vocabulary
 from symact.expr.shape import parse_shape
 from symact.expr.space import Space
@@ -248,7 +248,7 @@ class _Reader:
 
     def _new_letter(self, section: str, name: str) -> None:
         self._new_name(section, name)
-        if name in functions.names():
+        if name in functions.names() and name not in spelling.LETTERS:
             self.fail(f"{name!r} is the name of a function; choose another", section, name, key=True)
         if name in self.parameters:
             self.fail(f"{name!r} is a parameter already", section, name, key=True)

@@ -24,6 +24,9 @@ CHARACTERS = {
     "\u2265": ">=",
     "\u2260": "!=",
     "\u221a": "sqrt",
+    "\u2227": "and",
+    "\u2228": "or",
+    "\u00ac": "~",
     "\u03b1": "alpha",
     "\u03b2": "beta",
     "\u03b3": "gamma",
@@ -37,6 +40,7 @@ CHARACTERS = {
     "\u03c6": "phi",
     "\u03c9": "omega",
     "\u03a6": "Phi",
+    "\u0393": "gamma",
 }
 _RAISED = "\u2070\u00b9\u00b2\u00b3\u2074\u2075\u2076\u2077\u2078\u2079\u207b"
 _SUPERSCRIPTS = str.maketrans(_RAISED, "0123456789-")
@@ -48,13 +52,26 @@ _TOKEN = re.compile(
     r"|(?P<name>[A-Za-z_][A-Za-z0-9_]*)"
     rf"|(?P<raised>[{_RAISED}]+)"
     r"|(?P<open>[({])|(?P<close>[)}])|(?P<bar>\|)"
+    r"|(?P<joint>&&)|(?P<unequal>!=)"
     r"|(?P<power>\*\*|\^)|(?P<divide>//?)"
     r"|(?P<sign>[-+])"
     r"|(?P<other>.)",
     re.DOTALL,
 )
 # Where there is none of this there is nothing to rewrite.
-_PRINTED = re.compile(r"[^ -~]|[\^{}|]|[\d)] *[A-Za-z_(]|\w +\w")
+_PRINTED = re.compile(r"[^ -~]|[\^{}|!]|&&|[\d)] *[A-Za-z_(]|\w +\w")
+# Kinds of tokens, and tokens, that Python has another word for.
+_WRITTEN = {"joint": " and ", "unequal": "!=", "!": "~"}
+_COMPARISON = re.compile("[<>=]")
+_ROOT = "\u221a"
+# Characters that only call a function -> how it is written.
+_ELSEWHERE = {
+    "\u230a": "floor(x)",
+    "\u230b": "floor(x)",
+    "\u2308": "ceil(x)",
+    "\u2309": "ceil(x)",
+    "\u221b": "cbrt(x)",
+}
 _PARTNER = {"(": ")", "{": "}", "|": "|"}
 # What may stand on the left and on the right of a product without a sign.
 _LEFT = frozenset({"number", "name", "close", "raised"})
@@ -70,7 +87,11 @@ def plain(text: str) -> tuple[str, Sequence[int]]:
     """
     foreign = _FOREIGN.search(text)
     if foreign is not None:
-        raise FormulaError(f"the character {foreign.group()!r} cannot stand in a formula", text, foreign.start())
+        how = _ELSEWHERE.get(foreign.group())
+        remedy = f"; write {how}" if how else ""
+        raise FormulaError(
+            f"the character {foreign.group()!r} cannot stand in a formula{remedy}", text, foreign.start()
+        )
     return _NotationReader(text).read() if _PRINTED.search(text) else (text, range(len(text)))
 
 
@@ -81,6 +102,7 @@ class _NotationReader:
         brackets: the open ones, each with its column and the binary operator that stands before it.
         last: kind of the token before, without spaces; `""` at the beginning, `"bar"` for a closing one.
         word: that token.
+        rooted: whether the next token was read with the root before it.
         before: the binary operator before the factors that are being read: `divide`, `power` or another.
     """
 
@@ -90,10 +112,16 @@ class _NotationReader:
         self.columns: list[int] = []
         self.brackets: list[tuple[str, int, str]] = []
         self.last, self.word, self.before = "", "", ""
+        self.rooted = False
 
     def read(self) -> tuple[str, list[int]]:
-        for column, kind, word in self._tokens():
-            if kind == "space":
+        tokens = list(self._tokens())
+        for place, (column, kind, word) in enumerate(tokens):
+            if self.rooted:
+                self.rooted = False
+            elif word == "sqrt" and self.text[column] == _ROOT:
+                self._take_root(column, [token for token in tokens[place + 1 : place + 4] if token[1] != "space"])
+            elif kind == "space":
                 self._write(word, column, len(word))
             elif kind == "bar" and self._closes():
                 self._close(word, column)
@@ -113,6 +141,8 @@ class _NotationReader:
                 meant = CHARACTERS[word]
                 found = _TOKEN.match(meant)
                 kind, word = "other" if found is None else str(found.lastgroup), meant
+            if kind in _WRITTEN or word in _WRITTEN:
+                kind, word = "other", _WRITTEN.get(kind) or _WRITTEN[word]
             if kind == "name" and keyword.iskeyword(word):
                 kind = "other"  # `and`, `or`; the others are refused later
             yield match.start(), kind, word
@@ -176,10 +206,27 @@ class _NotationReader:
             self._write(word, column, len(word) if original else 1)
         self.last, self.word = kind, word
 
+    def _take_root(self, column: int, following: Sequence[tuple[int, str, str]]) -> None:
+        """The root of what is in parentheses, or of the number or name behind the sign."""
+        kinds = [kind for _, kind, _ in following]
+        self._join("name", "sqrt", column)
+        if kinds[:1] == ["open"]:
+            self._take("name", "sqrt", column)
+        elif kinds[:1] in (["number"], ["name"]) and kinds[1:2] not in (["open"], ["power"], ["raised"]):
+            place, _, word = following[0]
+            self._write("sqrt(", column)
+            self._write(word, place, len(word))
+            self._write(")", place)
+            self.last, self.word, self.rooted = "close", ")", True
+        else:
+            raise FormulaError("write what the root is taken of in parentheses", self.text, column)
+
     def _close(self, word: str, column: int) -> None:
         opening, _, before = self.brackets.pop() if self.brackets else ("", 0, "")
         if (opening or word != ")") and _PARTNER.get(opening) != word:
             wanted = f"; {_PARTNER[opening]} would close" if opening else ", and nothing is open"
+            if opening == "|" and _COMPARISON.search(self.text):
+                wanted += "; comparisons are joined by `or`"
             raise FormulaError(f"{word} stands here{wanted}", self.text, column)
         self._write(")", column)
         self.last, self.word, self.before = "bar" if word == "|" else "close", word, before

@@ -12,9 +12,10 @@ from functools import lru_cache
 
 _HUMP = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
 
-_MISSING = """atan2 arctan2 gamma digamma beta ceil trunc mod fmod remainder erfinv lambertw zeta j0 j1 prod cumsum
+_MISSING = """atan2 arctan2 beta zeta j0 j1 prod cumsum
     mean std var norm softmax dropout maxout glu"""
-# Letters of papers that are functions where they are called, and may be parameters elsewhere.
+# Letters of papers that are functions where they are called; the first are none where a grammar has such a parameter.
+LETTERS = frozenset({"gamma"})
 _LETTERS = {"sigma": "sigmoid", "Phi": "ndtr"}
 
 # Names of other libraries -> how the function is written here; "" where it cannot be.
@@ -28,7 +29,6 @@ ELSEWHERE = {
     "cube": "x**3",
     "rsqrt": "1/sqrt(x)",
     "fabs": "abs(x)",
-    "sgn": "sign(x)",
     "const": "a number",
     "id": "x",
     "linear": "x",
@@ -37,7 +37,15 @@ ELSEWHERE = {
     "cot": "1/tan(x)",
     "logit": "log(x/(1 - x))",
     "step": "heaviside(x)",
+    **dict.fromkeys(("fract",), "frac(x)"),
     **dict.fromkeys(_MISSING.split(), ""),
+}
+
+# Functions that are not here -> what can be said.
+_WITHOUT = {
+    **dict.fromkeys(("digamma", "psi", "polygamma"), "digamma is the derivative of lgamma(x)"),
+    **dict.fromkeys(("erfinv", "ndtri", "probit"), "of the functions that there are, atanh(x) is most like it"),
+    **dict.fromkeys(("lambertw", "lambert_w"), "of the functions that there are, log1p(x) is most like it"),
 }
 
 
@@ -63,6 +71,8 @@ def hint(name: str, known: Iterable[str]) -> str:
     if folded in ELSEWHERE:
         how = ELSEWHERE[folded]
         return f"write {how}" if how else "symact has no such function"
+    if folded in _WITHOUT:
+        return f"symact has no such function; {_WITHOUT[folded]}"
     near = [k for k in known if len(folded) > 3 and one_slip(folded, k.lower())]
     return f"did you mean {min(near, key=lambda k: (k != k.lower(), k))!r}?" if near else ""
 

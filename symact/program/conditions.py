@@ -40,9 +40,9 @@ def positive(values: Values, found: dict[str, int]) -> bool:
     return _number(values, found["c"]) > 0
 
 
-def both_positive(values: Values, found: dict[str, int]) -> bool:
-    """c and d are above zero."""
-    return all(_number(values, found[name]) > 0 for name in "cd")
+def small_powers(values: Values, found: dict[str, int]) -> bool:
+    """c, and d where there is one, are exponents above zero, of ordinary size."""
+    return all(0 < _number(values, found[name]) <= 64 for name in "cd" if name in found)
 
 
 def square(values: Values, found: dict[str, int]) -> bool:

@@ -122,7 +122,7 @@ def _log_gamma() -> str:
     series = "0"
     for number in reversed(bernoulli):
         series = f"({number!r} + ({series})/(({y})*({y})))"
-    stirling = f"(({y} - 0.5)*log({y}) - {y} + {math.log(2 * math.pi) / 2!r} + {series}/({y}))"
+    stirling = f"(({y} - 0.5)*(log({y}) - 1) + {math.log(2 * math.pi) / 2 - 0.5!r} + {series}/({y}))"
     right = f"({stirling} - where({v} < 8, log({product}), 0))"
     rest = "(u - floor(u))"
     turn = f"where(-0.5 < u, abs(u), min({rest}, 1 - {rest}))"  # how far the next pole is

@@ -33,13 +33,16 @@ KNOWN: dict[str, tuple[Real, Real]] = {
     "floor": (mpmath.floor, lambda x: mpf(0)),
     "round": (mpmath.nint, lambda x: mpf(0)),
     "frac": (lambda x: x - mpmath.sign(x) * mpmath.floor(abs(x)), lambda x: mpf(1)),
+    "ceil": (mpmath.ceil, lambda x: mpf(0)),
+    "trunc": (lambda x: mpmath.sign(x) * mpmath.floor(abs(x)), lambda x: mpf(0)),
     "lgamma": (lambda x: mpmath.re(mpmath.loggamma(x)), lambda x: mpmath.psi(0, x)),
+    "gamma": (mpmath.gamma, lambda x: mpmath.gamma(x) * mpmath.psi(0, x)),
 }
 
 # Names -> where they are defined, open at the ends; beyond 1e4 the gamma function has no digit before its poles.
 _INSIDE, _ABOVE_0, _ABOVE_1 = (-1.0, 1.0), (0.0, math.inf), (1.0, math.inf)
 DOMAINS = {"asin": _INSIDE, "acos": _INSIDE, "atanh": _INSIDE, "acosh": _ABOVE_1, "log2": _ABOVE_0, "log10": _ABOVE_0}
-_JUMPS = ("floor", "round", "frac", "lgamma")
+_JUMPS = ("floor", "ceil", "trunc", "round", "frac", "lgamma", "gamma")
 
 
 def points(name: str, dtype: torch.dtype) -> list[float]:
@@ -116,6 +119,15 @@ SPECIAL = {
     "floor": ((2.0, 2.0), (-2.0, -2.0), (-0.5, -1.0), (8388609.0, 8388609.0), (-1e30, -1e30), (math.inf, math.inf)),
     "round": ((-2.5, -2.0), (-1.5, -2.0), (0.5, 0.0), (1.5, 2.0), (0.49999997, 0.0), (8388609.0, 8388609.0)),
     "frac": ((-1.5, -0.5), (1.5, 0.5), (2.0, 0.0)),
+    "ceil": ((2.0, 2.0), (-0.5, 0.0), (1.0001, 2.0), (8388609.0, 8388609.0), (-math.inf, -math.inf)),
+    "trunc": ((-1.5, -1.0), (1.5, 1.0), (-2.0, -2.0), (0.3, 0.0)),
+    "gamma": (
+        (1.0, 1.0),
+        (5.0, 24.0),
+        (0.5, math.sqrt(math.pi)),
+        (-1.5, 4 / 3 * math.sqrt(math.pi)),
+        (math.inf, math.inf),
+    ),
     "lgamma": ((1.0, 0.0), (2.0, 0.0), (0.0, math.inf), (-3.0, math.inf), (-2457024.0, math.inf)),
 }
 
@@ -149,3 +161,18 @@ def test_identity_knows_them() -> None:
     for first, second in pairs.items():
         assert index.add(parse(first)) == index.add(parse(second)), f"{first} and {second}"
     assert len(index) == len(pairs)
+
+
+@pytest.mark.parametrize(
+    ("text", "wanted"),
+    [
+        ("mod(x, 2)", lambda x: torch.remainder(x, 2)),
+        ("x % 2", lambda x: torch.remainder(x, 2)),
+        ("remainder(x, -0.75)", lambda x: torch.remainder(x, -0.75)),
+        ("fmod(x, 0.75)", lambda x: torch.fmod(x, 0.75)),
+        ("x // 0.75", lambda x: torch.floor(x / 0.75)),
+    ],
+)
+def test_remainders_are_those_of_pytorch(text: str, wanted: Real) -> None:
+    x = torch.cat([torch.linspace(-9.1, 9.3, 101), torch.tensor([-1e4 - 0.1, 1e6 + 0.5])])
+    assert torch.allclose(CompiledFunction(parse(text))(x), wanted(x), rtol=1e-5, atol=1e-6)

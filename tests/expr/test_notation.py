@@ -12,7 +12,7 @@ from symact.expr.formula import parse_formula
 from symact.expr.spelling import spellings
 from symact.expr.tree import parse, to_sympy
 from symact.optimize.function_features import outputs
-from symact.program.loading import load_grammar
+from symact.program.loading import load_grammar, parse_grammar
 
 AQUASURF = load_grammar("aquasurf")
 RAMACHANDRAN = load_grammar("ramachandran")
@@ -198,3 +198,58 @@ def test_operators_of_a_grammar_are_meant_before_built_in_functions_of_a_looser_
     assert parse("max(ReLU(x),cosh(ELU(x)))", AQUASURF) == parse("max(relu(x),cosh(elu(x)))", AQUASURF)
     assert parse("HardSigmoid(x)", AQUASURF) == parse("hard_sigmoid(x)", AQUASURF)
     assert parse("SiLU(x)", AQUASURF).is_formula, "the operator is called swish there"
+
+
+@pytest.mark.parametrize(
+    ("written", "plain"),
+    [
+        ("(x > 0)*x", "where(x > 0, 1, 0)*x"),
+        ("x*(x > 0) - 2(x < -1)", "x*where(x > 0, 1, 0) - 2*where(x < -1, 1, 0)"),
+        ("[x > 0]*x", "where(x > 0, 1, 0)*x"),
+        ("x > 0 and x < 2", "where(x > 0 and x < 2, 1, 0)"),
+        ("where(not (x > 0), 0, x)", "where(x <= 0, 0, x)"),
+        ("where(~(x > 0), 0, x)", "where(x <= 0, 0, x)"),
+        ("where(!(x > 0), 0, x)", "where(x <= 0, 0, x)"),
+        ("where(\u00ac(x > 0 or x < -1), 0, x)", "where(x <= 0 and x >= -1, 0, x)"),
+        ("where(not (x == 0 and x != 1), 0, x)", "where(x != 0 or x == 1, 0, x)"),
+        ("where((x > 0) & (x < 2), x, 0)", "where(x > 0 and x < 2, x, 0)"),
+        ("where(x > 0 && x < 2, x, 0)", "where(x > 0 and x < 2, x, 0)"),
+        ("where(x > 0 \u2227 x < 2, x, 0)", "where(x > 0 and x < 2, x, 0)"),
+        ("where(x < 0 \u2228 x > 2, x, 0)", "where(x < 0 or x > 2, x, 0)"),
+        ("where(x != 0, x, 1)", "where(not (x == 0), x, 1)"),
+        ("x if x > 0 else 0.01*x", "where(x > 0, x, 0.01*x)"),
+        ("\u221ax + \u221a2*x", "sqrt(x) + sqrt(2)*x"),
+        ("2\u221a(x + 3)", "2*sqrt(x + 3)"),
+        ("x % 2 + x//3", "mod(x, 2) + floor(x/3)"),
+        ("sgn(x)*\u0393(x + 4)", "sign(x)*gamma(x + 4)"),
+    ],
+)
+def test_conditions_roots_and_remainders_are_read_as_people_write_them(written: str, plain: str) -> None:
+    assert to_sympy(parse(written)) == to_sympy(parse(plain))
+
+
+@pytest.mark.parametrize(
+    ("text", "remedy"),
+    [
+        ("where(x > 0 & x < 1, x, 0)", "write and"),
+        ("where((x < 0) | (x > 1), x, 0)", "comparisons are joined by `or`"),
+        ("where(x, 1, 2)", r"as in where\(x > 0"),
+        ("~x", r"as in where\(x > 0"),
+        ("\u221asin(x)", "in parentheses"),
+        ("\u221ax\u00b2", "in parentheses"),
+        ("\u230ax\u230b", r"write floor\(x\)"),
+        ("digamma(x)", "the derivative of lgamma"),
+        ("erfinv(x)", "no such function"),
+        ("LambertW(x)", "no such function"),
+    ],
+)
+def test_what_is_not_read_says_what_to_write(text: str, remedy: str) -> None:
+    with pytest.raises(FormulaError, match=remedy):
+        parse(text)
+
+
+def test_a_parameter_called_gamma_is_no_function() -> None:
+    grammar = parse_grammar('[parameters]\ngamma = {}\n[unary]\nf = "gamma*x"')
+    with pytest.raises(FormulaError, match="a product is written"):
+        parse("gamma(x + 1)", grammar)
+    assert [p.name for p in parse("gamma*x", grammar).parameters] == ["gamma"]
