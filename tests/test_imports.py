@@ -42,7 +42,7 @@ INSIDE = {
         ("screening", "shorter"),
         ("table",),
     ),
-    "backends": (("torch_helpers",), ("torch_source",), ("cpu", "triton"), ("select", "onnx_operations")),
+    "backends": (("torch_helpers", "layout"), ("torch_source",), ("cpu", "triton"), ("select", "onnx_operations")),
 }
 
 NEVER = {

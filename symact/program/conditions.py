@@ -40,6 +40,16 @@ def positive(values: Values, found: dict[str, int]) -> bool:
     return _number(values, found["c"]) > 0
 
 
+def descending(values: Values, found: dict[str, int]) -> bool:
+    """c is above d."""
+    return _number(values, found["c"]) > _number(values, found["d"])
+
+
+def ascending(values: Values, found: dict[str, int]) -> bool:
+    """c is below d."""
+    return _number(values, found["c"]) < _number(values, found["d"])
+
+
 def small_powers(values: Values, found: dict[str, int]) -> bool:
     """c, and d where there is one, are exponents above zero, of ordinary size."""
     return all(0 < _number(values, found[name]) <= 64 for name in "cd" if name in found)

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 
 from symact.program.conditions import (
     Condition,
+    ascending,
+    descending,
     falling_factor,
     half_turn,
     huge,
@@ -78,6 +80,7 @@ _NORMAL = (
     _row("0 - u -> -u"),
     _row("u + 0 -> u"),
     _row("(u + c) + d -> u + (c + d)"),
+    _row("(u + c) - (u + d) -> c - d", total),
     _row("c - (u + d) -> (c - d) - u"),
     _row("c - (d - u) -> u + (c - d)"),
     _row("(d - u) + c -> (c + d) - u"),
@@ -125,6 +128,10 @@ _EXPONENTIALS = (
     _row("expm1(u)/(exp(u) + 1) -> tanh(0.5*u)"),
     _row("-expm1(u)/(exp(u) + 1) -> tanh(-0.5*u)"),
     _row("exp(u)/expm1(u) -> -1/expm1(-u)"),
+    _row("expm1(u)*sigmoid(-u) -> tanh(0.5*u)"),
+    _row("expm1(-u)*sigmoid(u) -> -tanh(0.5*u)"),
+    _row("(v*expm1(u))*sigmoid(-u) -> v*tanh(0.5*u)"),
+    _row("(v*expm1(-u))*sigmoid(u) -> -(v*tanh(0.5*u))"),
     _row("exp(u)/((exp(u) + 1)*(exp(u) + 1)) -> sigmoid(u)*sigmoid(-u)"),
     _row("v/(exp(u) + 1) -> v*sigmoid(-u)"),
     _row("exp(-u)*sigmoid(u) -> sigmoid(-u)"),
@@ -242,6 +249,7 @@ _LOGARITHMS = (
     _row("softplus(u) + logsigmoid(v) -> softplus(u) - softplus(-v)"),
     _row("logcosh(u) - abs(u) -> softplus(-2*abs(u)) - 0.6931471805599453"),
     _row("logcosh(u) - u -> softplus(-2*u) - 0.6931471805599453"),
+    _row("logcosh(u) + u -> softplus(2*u) - 0.6931471805599453"),
     _row("logcosh(-u) -> logcosh(u)"),
     _row("asinh(exp(u)) -> where(0 < u, u + log1p(sqrt(exp(-2*u) + 1)), asinh(exp(min(u, 1))))", unbounded),
 )
@@ -356,7 +364,26 @@ _ROOTS = (
     _row("u - c*hypot1(d*u) -> c*(d*u - hypot1(d*u))", inverse),
     _row("u/hypot1(u) + 1 -> where(u < 0, exp(asinh(u))/hypot1(u), where(u < 0, 0, u/hypot1(u)) + 1)"),
     _row("1 - u/hypot1(u) -> where(0 < u, exp(-asinh(u))/hypot1(u), 1 - where(0 < u, 0, u/hypot1(u)))"),
+    _row(
+        "c*(u/hypot1(c*u)) + 1 -> where(c*u < 0, exp(asinh(c*u))/hypot1(c*u), where(c*u < 0, 0, c*(u/hypot1(c*u))) + 1)"
+    ),
+    _row(
+        "1 - c*(u/hypot1(c*u))"
+        " -> where(0 < c*u, exp(-asinh(c*u))/hypot1(c*u), 1 - where(0 < c*u, 0, c*(u/hypot1(c*u))))"
+    ),
     _row("c*(u/hypot1(u)) + c -> c*(u/hypot1(u) + 1)"),
+    _row("(u*u)/hypot1(u) + u -> u*(u/hypot1(u) + 1)"),
+    _row("u - (u*u)/hypot1(u) -> u*(1 - u/hypot1(u))"),
+    _row("c*((u*u)/hypot1(c*u)) + u -> u*((c*u)/hypot1(c*u) + 1)"),
+    _row("u - c*((u*u)/hypot1(c*u)) -> u*(1 - (c*u)/hypot1(c*u))"),
+    _row("d*((u*u)/hypot1(c*u)) + u -> u*(1 - (c*u)/hypot1(c*u))", opposite),
+    _row("u*(u/(hypot1(u) + 1)) + u -> u*(((hypot1(u) + u) + 1)/(hypot1(u) + 1))"),
+    _row("u - u*(u/(hypot1(u) + 1)) -> u*(((hypot1(u) - u) + 1)/(hypot1(u) + 1))"),
+    _row("(u + c*hypot1(d*v)) - c*hypot1(d*w) -> u + (c*hypot1(d*v) - c*hypot1(d*w))"),
+    _row(
+        "c*hypot1(d*v) - c*hypot1(d*w) -> (c*d)*((v - w)*((d*(v + w))/(hypot1(d*v) + hypot1(d*w))))",
+    ),
+    _row("hypot1(v) - hypot1(w) -> (v - w)*((v + w)/(hypot1(v) + hypot1(w)))"),
     _row("c - c*(u/hypot1(u)) -> c*(1 - u/hypot1(u))"),
     _row(
         "sqrt(u*u + v) + u -> where(u < 0, v/(where(u < 0, sqrt(u*u + v), 1) - u), where(u < 0, 0, sqrt(u*u + v)) + u)"
@@ -517,6 +544,9 @@ _POSITIVE_VALUES = (
 )
 
 _BRANCHES = (
+    _row("max(u + c, 0) - max(u + d, 0) -> where(0 < u + d, c - d, max(u + c, 0))", descending),
+    _row("max(u + c, 0) - max(u + d, 0) -> -where(0 < u + c, d - c, max(u + d, 0))", ascending),
+    _row("min(max(u + c, 0), max(c - u, 0)) -> max(c - abs(u), 0)"),
     _row("where(1 - (u == v), w, z) -> where(u == v, z, w)"),
     _row("where(w, u, 0) + where(w, 0, v) -> where(w, u, v)"),
     _row("where(w, u, u) -> u"),
