@@ -304,7 +304,7 @@ class FormulaBuilder:
         hint = spelling.hint(name, functions.names()) or "`symact grammars --functions` lists what there is"
         raise self.error(node.func, f"unknown function {name!r}; {hint}")
 
-    def _builtin(self, node: ast.Call, name: str, row: functions.Function, count: int) -> Callable[..., sympy.Expr]:
+    def _builtin(self, node: ast.expr, name: str, row: functions.Function, count: int) -> Callable[..., sympy.Expr]:
         if (row.arity is None and count < 2) or (row.arity is not None and count != row.arity):
             wanted = "2 or more arguments" if row.arity is None else f"{row.arity} argument{'s' * (row.arity > 1)}"
             raise self.error(node, f"{name} takes {wanted}, got {count}")
