@@ -321,7 +321,7 @@ def _bad_double(program: Program, candidate: Program) -> np.ndarray:
             close = (exact - found).abs() <= _OF_DOUBLE * exact.abs().clamp(min=1.0)
             pole = (exact.abs() > 1e290) & where.zero
             wrong = ~(close | huge | pole | (exact == found) | exact.isnan())
-            bad |= wrong.numpy()[where.places].all(0)
+            bad |= wrong.numpy()[where.places].any(0)
     bad[0] &= expanded(program) is not program or any(name.startswith("grad") for name in program.inputs)
     return bad
 

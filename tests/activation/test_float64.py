@@ -32,6 +32,8 @@ CASES = [
     "x*(1+x/sqrt(1+x**2))/2",
     "(x+sqrt(x**2+4))/2",
     "x*(atan(x)/pi+1/2)",
+    "sqrt((exp(2*x) - 1)/(exp(x) - 1))",
+    "(exp(x) - 1)/x",
     "log1p(tanh(x))",
     "log(0.5+0.5*erf(x))",
     "tanh(sinh(x))*x",
