@@ -125,7 +125,7 @@ def _log_gamma() -> str:
     stirling = f"(({y} - 0.5)*(log({y}) - 1) + {math.log(2 * math.pi) / 2 - 0.5!r} + {series}/({y}))"
     right = f"({stirling} - where({v} < 8, log({product}), 0))"
     rest = "(u - floor(u))"
-    turn = f"where(-0.5 < u, abs(u), min({rest}, 1 - {rest}))"  # how far the next pole is
+    turn = f"where(-0.5 < u, abs(u), where({rest} < 0.5, {rest}, 1 - {rest}))"  # how far the next pole is
     return f"where(u < 0.5, {math.log(math.pi)!r} - log(sin({math.pi!r}*{turn})) - {right}, {right})"
 
 

@@ -11,6 +11,7 @@ import pytest
 import torch
 from mpmath import mpf
 
+from symact.activation.jets import jet
 from symact.activation.module import CompiledFunction
 from symact.backends.select import SELECTOR
 from symact.expr.tree import parse
@@ -176,3 +177,11 @@ def test_identity_knows_them() -> None:
 def test_remainders_are_those_of_pytorch(text: str, wanted: Real) -> None:
     x = torch.cat([torch.linspace(-9.1, 9.3, 101), torch.tensor([-1e4 - 0.1, 1e6 + 0.5])])
     assert torch.allclose(CompiledFunction(parse(text))(x), wanted(x), rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.bfloat16], ids=str)
+def test_the_curvature_of_lgamma_is_right_between_its_poles(dtype: torch.dtype) -> None:
+    x = torch.tensor([-8.5, -1.5, -0.5, -2.25, 0.5, 2.5, 7.5], dtype=dtype)
+    (_, _, found) = jet(CompiledFunction(parse("lgamma(x)")), x, 2)
+    wanted = torch.tensor([float(mpmath.psi(1, at)) for at in x.tolist()])
+    assert torch.allclose(found.float(), wanted, rtol=1e-2 if dtype == torch.bfloat16 else 1e-5)
