@@ -88,8 +88,8 @@ class TritonKernel:
         """The gradients of `x` and further variables, then of each parameter, summed to its shape."""
         if reordered(x, others[self._more :]):
             found = self.backward(grad, x.contiguous(), others)
-            slopes, sums = found[: 1 + self._more], found[1 + self._more :]
-            return *[torch.empty_like(x).copy_(slope) for slope in slopes], *sums
+            slopes = [torch.empty_like(x).copy_(slope) for slope in found[: 1 + self._more]]
+            return *slopes, *found[1 + self._more :]
         precision, dtype = PRECISIONS[x.dtype], x.dtype
         x, more, parameters = self._readable(x, others)
         results = [torch.empty_like(x) for _ in range(1 + self._more)]
