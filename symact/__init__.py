@@ -20,6 +20,8 @@ __all__, __getattr__, __dir__ = lazy(
         "compile_many": "symact.activation.module",
         "jet": "symact.activation.jets",
         "replace_activations": "symact.activation.replace",
+        "replace_gates": "symact.activation.gated_mlps",
+        "replace_norms": "symact.activation.norms",
         "activation_layer": "symact.activation.layers",
         "settle_channels": "symact.activation.site_channels",
         "Expr": "symact.expr.tree",

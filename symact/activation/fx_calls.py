@@ -65,8 +65,9 @@ def traced(module: nn.Module) -> list[fx.Graph]:
     return graphs[:1] if same else graphs
 
 
-# For each graph, the names of the nodes that are calls and of the submodules in their places.
-Sites = tuple[tuple[tuple[str, str], ...], ...]
+# For each graph, the names of the nodes that are calls and of the submodules in their places; of a product, the name of
+# the node that is the activation in it, too.
+Sites = tuple[tuple[tuple[str, ...], ...], ...]
 
 
 def rewrite(module: nn.Module, graphs: list[fx.Graph], sites: Sites) -> None:
@@ -77,10 +78,13 @@ def rewrite(module: nn.Module, graphs: list[fx.Graph], sites: Sites) -> None:
     """
     for graph, exchanged in zip(graphs, sites, strict=False):
         nodes = {node.name: node for node in graph.nodes}
-        for name, site in exchanged:
-            if name not in nodes:
+        for name, site, *activation in exchanged:
+            if not nodes.keys() >= {name, *activation}:
                 raise InputError(f"{type(module).__name__}.forward has changed since its activations were replaced")
-            _exchange(graph, nodes[name], site)
+            if activation:
+                _exchange_product(graph, nodes[name], site, nodes[activation[0]])
+            else:
+                _exchange(graph, nodes[name], site)
     _install(module, graphs, sites)
 
 
@@ -95,6 +99,16 @@ def _exchange(graph: fx.Graph, node: fx.Node, site: str) -> None:
             user.replace_input_with(argument, new)
     node.replace_all_uses_with(new)
     graph.erase_node(node)
+
+
+def _exchange_product(graph: fx.Graph, node: fx.Node, site: str, activation: fx.Node) -> None:
+    """A product of an activation and another tensor becomes the call of a submodule with what both were made of."""
+    other = next(factor for factor in node.all_input_nodes if factor is not activation)
+    with graph.inserting_before(node):
+        new = graph.call_module(site, (activation.all_input_nodes[0], other))
+    node.replace_all_uses_with(new)
+    graph.erase_node(node)
+    graph.erase_node(activation)
 
 
 def _install(module: nn.Module, graphs: list[fx.Graph], sites: Sites) -> None:

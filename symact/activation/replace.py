@@ -9,22 +9,21 @@ same object, with the same names, hooks and state; what cannot be traced is name
 from __future__ import annotations
 
 import copy
-import html
 from collections import Counter
 from collections.abc import Callable, Hashable, Iterator, Sequence
-from dataclasses import dataclass, field
 from functools import partial
 from types import FunctionType
 from typing import Any
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, fx, nn
+from torch import fx, nn
 from torch.nn.modules import activation as torch_activations
 
 from symact.activation.fx_calls import call_text, function_text, only_a_call, rewrite, traced
 from symact.activation.layers import activation_layer
 from symact.activation.module import Activation
+from symact.activation.replacement import Replacement, first_line, named, places, settled_beside
 from symact.activation.site_channels import Witness, watched
 from symact.errors import InputError
 from symact.expr.operators import Vocabulary
@@ -61,42 +60,6 @@ CALLS: dict[type[nn.Module], tuple[tuple[Callable[..., Any], ...], str]] = {
     nn.Tanh: ((torch.tanh, F.tanh), "tanh"),
     nn.Sigmoid: ((torch.sigmoid, F.sigmoid), "sigmoid"),
 }
-
-
-@dataclass
-class Replacement:
-    """What `replace_activations` did.
-
-    Attributes:
-        model: the model, edited in place.
-        replaced: (qualified name, what was there, what is there now), in the order of the model.
-        not_replaced: (qualified name, what is there, why it was left).
-        hints: where nothing was found, what to do.
-    """
-
-    model: nn.Module = field(repr=False)
-    replaced: list[tuple[str, str, str]] = field(default_factory=list)
-    not_replaced: list[tuple[str, str, str]] = field(default_factory=list)
-    hints: list[str] = field(default_factory=list)
-
-    def __len__(self) -> int:
-        return len(self.replaced)
-
-    def __str__(self) -> str:
-        lines = [f"replaced {len(self.replaced)} activations, left {len(self.not_replaced)}"]
-        width = max((len(name) for name, _, _ in (*self.replaced, *self.not_replaced)), default=0)
-        lines += [f"  {name:{width}}  {old} -> {new}" for name, old, new in self.replaced]
-        lines += [f"  {name:{width}}  {old} left: {reason}" for name, old, reason in self.not_replaced]
-        lines += [f"  {hint}" for hint in self.hints]
-        return "\n".join(lines)
-
-    def _repr_html_(self) -> str:
-        rows = [(n, o, f"→ {new}") for n, o, new in self.replaced]
-        rows += [(n, o, f"left: {reason}") for n, o, reason in self.not_replaced]
-        cells = "".join("<tr>" + "".join(f"<td>{html.escape(c)}</td>" for c in row) + "</tr>" for row in rows)
-        head = "<tr><th>where</th><th>was</th><th>now</th></tr>"
-        said = "".join(f"<p>{html.escape(line)}</p>" for line in (str(self).splitlines()[0], *self.hints))
-        return f"{said}<table>{head}{cells}</table>"
 
 
 def replace_activations(
@@ -234,7 +197,7 @@ class _Surgery:
     def replace_modules(self) -> None:
         """Exchange the activations that are modules."""
         exchanged: dict[nn.Module, nn.Module] = {}
-        for parent, child_name, place in list(_places(self.model)):
+        for parent, child_name, place in list(places(self.model)):
             child = parent._modules[child_name]
             if child is None or id(child) in self.made:
                 continue
@@ -242,7 +205,7 @@ class _Surgery:
                 if child not in exchanged:
                     exchanged[child] = self.make(child, parent)
                 self.put(parent, child_name, exchanged[child])
-                self.report.replaced.append((place, _named(child), _named(exchanged[child])))
+                self.report.replaced.append((place, named(child), named(exchanged[child])))
             elif isinstance(child, self.wanted):
                 reason = f"a subclass of {_base(child, self.wanted)}; name it in `of` to replace it"
                 self.report.not_replaced.append((place, type(child).__name__, reason))
@@ -258,18 +221,14 @@ class _Surgery:
                 del module.__dict__[key]
                 self.put(module, key, new)
                 place = f"{name}.{key}" if name else key
-                self.report.replaced.append((place, f"{function_text(function)} (attribute)", _named(new)))
+                self.report.replaced.append((place, f"{function_text(function)} (attribute)", named(new)))
 
     def make(self, old: nn.Module | None, around: nn.Module) -> nn.Module:
         """A new activation with the device, dtype and mode of the modules that are there."""
         new = self.new(old)
-        if not isinstance(new, nn.Module):
-            raise InputError(f"the factory gave {type(new).__name__}, not a torch module")
-        like = next(_tensors(old, around, self.model), None)
-        if like is not None:
-            new = new.to(device=like.device, dtype=like.dtype)
+        new = settled_beside(new, old, around, self.model)
         self.made.update(id(module) for module in new.modules())
-        return new.train((around if old is None else old).training)
+        return new
 
     def put(self, parent: nn.Module, name: str, new: nn.Module) -> None:
         """Set a submodule; nn.TransformerEncoderLayer must not take its fast path, which knows ReLU and GELU only."""
@@ -321,7 +280,7 @@ class _Surgery:
         try:
             graphs = traced(module)
         except Exception as error:  # Tracing runs the model's own code, which may raise anything.
-            reason = f"torch.fx cannot trace {type(module).__name__}.forward: {_first_line(error)}"
+            reason = f"torch.fx cannot trace {type(module).__name__}.forward: {first_line(error)}"
             self.report.not_replaced.append((name or type(module).__name__, " ".join(found), reason))
             return
         sites = [[node for node in graph.nodes if self.kind(node) is not None] for graph in graphs]
@@ -344,17 +303,17 @@ class _Surgery:
             for names, node in zip(exchanged, nodes, strict=True):
                 names.append((node.name, site))
             place = f"{name}.{site}" if name else site
-            self.report.replaced.append((place, f"{call_text(nodes[0])} in {type(module).__name__}", _named(new)))
+            self.report.replaced.append((place, f"{call_text(nodes[0])} in {type(module).__name__}", named(new)))
         rewrite(module, graphs, tuple(map(tuple, exchanged)))
 
     def replace_whole(self, module: nn.Module, call: str) -> None:
         """A module that is nothing but one call, such as a library's own `GELU`, is exchanged for the activation."""
         new = None
-        for parent, child_name, place in list(_places(self.model)):
+        for parent, child_name, place in list(places(self.model)):
             if parent._modules[child_name] is module:
                 new = self.make(module, parent) if new is None else new
                 self.put(parent, child_name, new)
-                self.report.replaced.append((place, f"{type(module).__name__} ({call})", _named(new)))
+                self.report.replaced.append((place, f"{type(module).__name__} ({call})", named(new)))
 
     def kind(self, node: fx.Node) -> type[nn.Module] | None:
         """The activation class that a node of a graph computes, or None."""
@@ -375,30 +334,9 @@ def _members(held: Any) -> Iterator[Any]:
         yield held
 
 
-def _places(model: nn.Module) -> Iterator[tuple[nn.Module, str, str]]:
-    """(parent, name in it, qualified name) of every submodule, shared ones in each of their places."""
-    for name, parent in model.named_modules(remove_duplicate=False):
-        for child_name in parent._modules:
-            yield parent, child_name, f"{name}.{child_name}" if name else child_name
-
-
-def _tensors(*modules: nn.Module | None) -> Iterator[Tensor]:
-    for module in modules:
-        if module is not None:
-            yield from (p for p in module.parameters() if p.is_floating_point())
-
-
-def _named(module: nn.Module) -> str:
-    return str(module) if len(str(module)) <= 60 and "\n" not in str(module) else type(module).__name__
-
-
 def _base(module: nn.Module, wanted: tuple[type, ...]) -> str:
     return next(kind.__name__ for kind in wanted if isinstance(module, kind))
 
 
 def _hashable(value: Any) -> bool:
     return isinstance(value, Hashable) and callable(value)
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]
