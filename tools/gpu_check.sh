@@ -23,7 +23,14 @@ step() {
   echo "gpu_check.sh: there is no GPU here, or no PyTorch with CUDA in $python" >&2
   exit 2
 }
-step doctor 120 "$python" -m symact doctor --device cuda --size 16777216 --json
-step check 240 "$python" runs/gpu/check.py --output "$output"
-step doctor-bfloat16 60 "$python" -m symact doctor --device cuda --size 134217728 --dtype bfloat16 --json
+step doctor 110 "$python" -m symact doctor --device cuda --size 16777216 --json
+step check 210 "$python" runs/gpu/check.py --output "$output"
+step doctor-bfloat16 50 "$python" -m symact doctor --device cuda --size 134217728 --dtype bfloat16 --json
+if [ -e "${SYMACT_DATA:-/nowhere}" ]; then
+  # Two epochs each: whether trainings run, and how long an epoch takes; nothing about which function is better.
+  step cifar10 110 "$python" -m symact compare "x*sigmoid(x)" "x*erfc(elu(x))" --task cifar10-resnet20 \
+    --seeds 1 --train epochs=2 --workers 0 --run "$output/cifar10" --json
+else
+  echo "cifar10: skipped, SYMACT_DATA names no folder with CIFAR10"
+fi
 exit $failed

@@ -83,3 +83,24 @@ def test_forward_and_backward_of_a_cuda_tensor_wait_for_nothing(
         assert [(s.shape, s.dtype) for s in slopes] == [(t.shape, t.dtype) for t in (x, *parameters)]
     kinds = ("forward_channels_kernel", "backward_channels_kernel") if parameters and channels else None
     assert tuple(launched) == 2 * (kinds or ("forward_kernel", "backward_kernel"))
+
+
+@pytest.mark.parametrize("text", FORMULAS[:2])
+def test_a_later_call_reads_no_environment_and_makes_no_kernel(
+    text: str, launched: list[str], fake: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    program = lower(parse(text, LEARNED))
+    x = torch.empty(4, 5, device="cuda")
+    parameters = tuple(torch.empty((), device="cuda") for _ in program.inputs[1:])
+    chosen = Runner(program).plan("cuda").narrow
+    assert chosen is not None
+
+    def call() -> None:
+        chosen.forward(x, parameters)
+        chosen.backward(x, x, parameters)
+
+    call()
+    for name in ("interpreted", "source", "loaded"):
+        monkeypatch.setattr(kernel, name, None)  # Who calls it fails.
+    call()
+    assert launched == 2 * ["forward_kernel", "backward_kernel"]

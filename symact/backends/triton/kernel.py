@@ -55,7 +55,7 @@ class TritonKernel:
     def __init__(self, forward: Program, backward: Program):
         self._programs = forward, backward
         self._more, self._parameters = forward.variables - 1, len(forward.parameters)
-        self._launches: dict[tuple[str, bool], dict[str, Launch]] = {}
+        self._launches: dict[tuple[str, bool | None], dict[str, Launch]] = {}
 
     def supports(self, x: Tensor, others: tuple[Tensor, ...]) -> bool:
         """Whether these are CUDA tensors (or any, interpreted) of dtypes that kernels know.
@@ -108,7 +108,8 @@ class TritonKernel:
         self, name: str, precision: str, tensors: list[Tensor], parameters: tuple[Tensor, ...], summed: list[Tensor]
     ) -> list[Tensor]:
         """Run a kernel on `x` and what has its shape; the sums of the gradients of `summed`."""
-        launches, x = self._kernels(precision), tensors[0]
+        x = tensors[0]
+        launches = self._kernels(precision, x.is_cuda)
         count, wide = x.numel(), int(x.numel() >= launch.WIDE_FROM - 2**16)
         working = torch.float64 if x.dtype == torch.float64 else torch.float32
         if not any(p.dim() for p in parameters):
@@ -135,11 +136,12 @@ class TritonKernel:
         axes = (0, 1) if rows.by_row else (0,)
         return [(t.sum(axes) if p.dim() else t.sum()).to(p.dtype) for t, p in zip(parts, summed, strict=True)]
 
-    def _kernels(self, precision: str) -> dict[str, Launch]:
-        key = precision, interpreted()
+    def _kernels(self, precision: str, on_gpu: bool) -> dict[str, Launch]:
+        key = _kind(precision, on_gpu)
         found = self._launches.get(key)
         if found is None:
-            found = self._launches[key] = loaded(source(*self._programs, key[0], key[1]), key[1])
+            twins = interpreted()
+            found = self._launches[key] = loaded(source(*self._programs, precision, twins), twins)
         return found
 
 
@@ -152,7 +154,7 @@ class TritonPointwise:
 
     def __init__(self, program: Program):
         self._program = program
-        self._launches: dict[tuple[str, bool], Launch] = {}
+        self._launches: dict[tuple[str, bool | None], Launch] = {}
 
     def supports(self, tensors: tuple[Tensor, ...]) -> bool:
         """Whether these are CUDA tensors (or any, interpreted) of one shape and of a dtype that kernels know."""
@@ -176,16 +178,22 @@ class TritonPointwise:
             size = launch.block(count, x.element_size())
             constants = int(count % size == 0), int(count >= launch.WIDE_FROM - 2**16), size
             arguments = [x, *[like(t.to(x.dtype), x) for t in tensors[1:]], *results]
-            self._kernel(precision)(-(-count // size), arguments, (count,), constants)
+            self._kernel(precision, x.is_cuda)(-(-count // size), arguments, (count,), constants)
         return tuple([r.to(dtype) for r in results])
 
-    def _kernel(self, precision: str) -> Launch:
-        key = precision, interpreted()
+    def _kernel(self, precision: str, on_gpu: bool) -> Launch:
+        key = _kind(precision, on_gpu)
         found = self._launches.get(key)
         if found is None:
-            text = module(elementwise("pointwise", self._program, key[0]), *key)
-            found = self._launches[key] = loaded(text, key[1])["pointwise_kernel"]
+            twins = interpreted()
+            text = module(elementwise("pointwise", self._program, precision), precision, twins)
+            found = self._launches[key] = loaded(text, twins)["pointwise_kernel"]
         return found
+
+
+def _kind(precision: str, on_gpu: bool) -> tuple[str, bool | None]:
+    """Under what a kernel is kept. On a GPU the environment is read once: Triton, too, decides at definition."""
+    return precision, None if on_gpu else interpreted()
 
 
 @lru_cache(maxsize=4096)

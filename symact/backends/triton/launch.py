@@ -41,7 +41,8 @@ class Tiling(NamedTuple):
 
 def block(count: int, itemsize: int) -> int:
     """Elements that a program takes of a tensor."""
-    share = next(share for least, share in BYTES_PER_THREAD if count * itemsize >= least)
+    (least, large), (_, small) = BYTES_PER_THREAD
+    share = large if count * itemsize >= least else small
     return 32 * WARPS * share // itemsize
 
 
