@@ -12,7 +12,7 @@ from symact.expr.published import Published
 FORMULA = {
     "torch": "PyTorch 2.14.1, by value",
     "timm": "timm 1.0.31, by value",
-    "transformers": "transformers 5.24.0, by value",
+    "transformers": "transformers 5.24.0, by value; of the gate read",
     "jax": "JAX 0.10.2, by value",
     "echo": "echoAI 0.1.3, by value",
     "torch_activation": "torch_activation 1.0.0, which follows the survey, by value",
@@ -30,7 +30,7 @@ CITATION = {
     "title": "title seen where the source is cited",
     "paper": "the paper seen in a bibliography, the identifier not",
     "use": "the identifier seen beside code of this function",
-    "survey": "named in the survey's text, of which a copy without equations was read",
+    "survey": "named or described in the survey's text, of which a copy without equations was read",
     "library": "the library itself",
 }
 
