@@ -125,6 +125,7 @@ def symact(
 
 @app.command(
     "compile",
+    short_help="Compile an expression, or a grammar to its distinct functions.",
     epilog='Examples: symact compile "x*sigmoid(x)" --show torch;  symact compile "x*sigmoid(beta*x)" --grammar '
     "ramachandran --output act.py;  symact compile grammars/aquasurf.toml --space large --output large.parquet",
 )
@@ -170,8 +171,9 @@ def compile_(
 
 
 @app.command(
+    short_help="Search for activation functions on a task.",
     epilog="Examples: symact search;  symact search evolution --task fashion-cnn --data DIR --evaluations 60;  "
-    "symact search random --workers 2 --task my_task.py:MyTask --grammar aquasurf --space bench --run out/mine"
+    "symact search random --workers 2 --task my_task.py:MyTask --grammar aquasurf --space bench --run out/mine",
 )
 def search(
     optimizer: Annotated[str, typer.Argument(help="random, evolution, rl, surrogate or mixture.")] = "surrogate",
@@ -226,7 +228,10 @@ def search(
     )
 
 
-@app.command(epilog="Example: symact resume out/mine --evaluations 200 --workers 2")
+@app.command(
+    short_help="Go on with a study, after a stop or to add evaluations.",
+    epilog="Example: symact resume out/mine --evaluations 200 --workers 2",
+)
 def resume(
     directory: RunArgument,
     evaluations: Annotated[int | None, typer.Option("--evaluations", min=1, max=MOST, help="New total.")] = None,
@@ -257,8 +262,9 @@ def resume(
 
 
 @app.command(
+    short_help="Train functions on the same seeds; which are better?",
     epilog='Examples: symact compare "gelu(x)" "x*tanh(exp(x))" --task digits-deep --workers 2;  '
-    "symact compare --from out/mine --best 5 --task my_task.py:MyTask --against 'gelu(x)' --json"
+    "symact compare --from out/mine --best 5 --task my_task.py:MyTask --against 'gelu(x)' --json",
 )
 def compare(
     functions: Annotated[list[str] | None, typer.Argument(metavar="EXPRESSION...", help="What to compare.")] = None,
@@ -303,7 +309,10 @@ def compare(
     comparing.start(functions or [], sources or [], best, atlas, grammar, space, task, run, options, as_json, quiet)
 
 
-@app.command(epilog="Example: symact transfer out/mine --task digits-deep --best 5 --workers 2")
+@app.command(
+    short_help="A run's best functions, and all baselines, on another task.",
+    epilog="Example: symact transfer out/mine --task digits-deep --best 5 --workers 2",
+)
 def transfer(
     directory: RunArgument,
     task: Annotated[str, typer.Option("--task", help="Another task's name, or FILE.py:Class.")],
@@ -353,7 +362,8 @@ def top(
 
 
 @app.command(
-    epilog='Examples: symact export out/mine --output best.py;  symact export "x*sigmoid(x)" --output act.onnx'
+    short_help="Write a function as a module that needs torch alone.",
+    epilog='Examples: symact export out/mine --output best.py;  symact export "x*sigmoid(x)" --output act.onnx',
 )
 def export(
     target: Annotated[str, typer.Argument(metavar="DIR|EXPRESSION", help="A run folder (its best), or an expression.")],
@@ -367,7 +377,10 @@ def export(
     studies.export(target, output, grammar, site)
 
 
-@app.command(epilog="Examples: symact report out/mine out/random --output report.html;  symact report out/mine --live")
+@app.command(
+    short_help="Write a self-contained HTML page about studies.",
+    epilog="Examples: symact report out/mine out/random --output report.html;  symact report out/mine --live",
+)
 def report(
     directories: Annotated[list[Path], typer.Argument(metavar="DIR...", help="Run folders.")],
     output: OutputOption = None,
@@ -391,7 +404,8 @@ def report(
 
 
 @app.command(
-    epilog='Examples: symact identify "x*(1+tanh(x))/2";  symact identify "x*sigmoid(beta*x)" --grammar ramachandran'
+    short_help="Which published function an expression is.",
+    epilog='Examples: symact identify "x*(1+tanh(x))/2";  symact identify "x*sigmoid(beta*x)" --grammar ramachandran',
 )
 def identify(
     expression: Annotated[str, typer.Argument(metavar="EXPRESSION", help="Parameters count at their initial values.")],
@@ -405,7 +419,8 @@ def identify(
 
 
 @app.command(
-    epilog="Examples: symact atlas serf;  symact atlas --family gated --year 2020-2022;  symact atlas --find tanh"
+    short_help="Published activation functions, with years and sources.",
+    epilog="Examples: symact atlas serf;  symact atlas --family gated --year 2020-2022;  symact atlas --find tanh",
 )
 def atlas(
     name: Annotated[
@@ -426,7 +441,9 @@ def atlas(
         published.show_one(name, as_json)
 
 
-@app.command(epilog="Example: symact doctor --json > machine.json")
+@app.command(
+    short_help="Is this machine in order, and how fast is it?", epilog="Example: symact doctor --json > machine.json"
+)
 def doctor(
     device: Annotated[str | None, typer.Option("--device", metavar="cpu|cuda", help="All that are there.")] = None,
     size: Annotated[int | None, typer.Option("--size", min=1, max=2**31, help="Elements that are timed.")] = None,

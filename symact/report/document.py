@@ -47,11 +47,14 @@ def document(
         maps: what finds the places of each study's functions; None for a new map of each.
         told: is called with how many trials are done, of how many, and what is being made.
     """
+    from symact.activation.plan import uncollected  # it loads torch
+
     total, before = sum(len(view.trials) for view in views), 0
     studies = []
-    for view, locate in zip(views, maps or [places] * len(views), strict=True):
-        studies.append(study(view, locate, partial(_told, told, before, total)))
-        before += len(view.trials)
+    with uncollected():
+        for view, locate in zip(views, maps or [places] * len(views), strict=True):
+            studies.append(study(view, locate, partial(_told, told, before, total)))
+            before += len(view.trials)
     return {
         "version": __version__,
         "grid": {

@@ -153,6 +153,20 @@ def test_weights_and_biases_is_told_the_same(study, monkeypatch):
     assert Run.finished
 
 
+def test_weights_and_biases_writes_a_whole_run_to_disk_without_a_network(study, tmp_path, monkeypatch):
+    pytest.importorskip("wandb", reason="needs Weights & Biases itself: pip install wandb")
+    from symact.integrations import WeightsAndBiases
+
+    monkeypatch.setenv("WANDB_SILENT", "true")
+    trials = reported(study, 15, WeightsAndBiases("activations", mode="offline", dir=str(tmp_path)))
+    (folder,) = tmp_path.glob("wandb/offline-run-*")
+    (file,) = folder.glob("*.wandb")
+    kept = file.read_bytes()
+    assert all(str(trial.candidate).encode() in kept for trial in trials)
+    assert b"best function" in kept
+    assert b"RMSE" in kept
+
+
 def test_a_leaderboard_is_a_table_of_pandas_and_of_a_notebook(study):
     trials = study.run(15)
     page = study._repr_html_()

@@ -33,10 +33,13 @@ const COLUMNS = [
   { key: 'origin', label: 'from', value: (row) => row.origin, cell: (row) => row.origin, css: 'far', up: true },
 ];
 
+// A collator is ten times as fast as `localeCompare`, which ten thousand names would feel.
+const inOrder = new Intl.Collator().compare;
+
 function compared(a, b, up) {
   const none = (value) => value === null || value === undefined || value === '';
   if (none(a) || none(b)) return none(a) - none(b);
-  const order = typeof a === 'string' ? a.localeCompare(b) : a - b;
+  const order = typeof a === 'string' ? inOrder(a, b) : a - b;
   return up ? order : -order;
 }
 
