@@ -33,6 +33,7 @@ def test_every_command_runs_a_script_that_is_there() -> None:
 
 
 FIGURES = {
+    "image-fit": "mul(abs(gaussian((1.5*x))),triple((1.5*x)))",
     "ood-feynman": "average(swish(elu(x)),hardswish(x))",
     "ood-harmonic": "add(swish(swish(x)),square(x))",
     "ood-polynomial": "average(identity(scale((1.5*x))),square((1.5*x)))",

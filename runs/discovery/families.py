@@ -14,7 +14,7 @@ OWN = ("line and square",)
 
 # How a task's name begins -> family -> (formula, one list of values per gap of the formula).
 FAMILIES: dict[str, dict[str, tuple[str, list[list[float]]]]] = {
-    # Around the best values of `tuned-image-fit.json`, which tried wider ranges.
+    # Around the best values of `image-fit/tuned.json`, which tried wider ranges.
     "image": {
         "ReLU": ("relu({}*x)", [[1, 2, 4]]),
         "tanh": ("tanh({}*x)", [[8, 12, 16]]),
@@ -24,8 +24,8 @@ FAMILIES: dict[str, dict[str, tuple[str, list[list[float]]]]] = {
         "Gauss, width learned": ("exp(-({}*sigma*x)**2)", [[0.75, 1, 1.25, 1.5, 2]]),
         "FINER": ("sin({}*(abs(x) + 1)*x)", [[2, 2.5, 3, 4]]),
         "sinc": ("sinc({}*x)", [[6, 8, 10, 12]]),
-        "WIRE, real": ("cos({}*x)*exp(-({}*x)**2)", [[4, 6, 8], [1, 2, 3]]),
-        "WIRE, real, learned": ("cos({}*omega*x)*exp(-({}*sigma*x)**2)", [[1, 1.5], [0.5, 1]]),
+        "WIRE, real": ("cos({}*x)*exp(-({}*x)**2)", [[4, 6, 8], [1, 2, 3, 4, 5]]),
+        "WIRE, real, learned": ("cos({}*omega*x)*exp(-({}*sigma*x)**2)", [[1, 1.5, 2], [0.5, 0.75, 1]]),
     },
     # The published gates of `grammars/gates.toml`.
     "char-lm-gated": {

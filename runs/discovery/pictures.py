@@ -44,12 +44,12 @@ Trained = dict[str, tuple[float, nn.Module]]
 
 
 def chosen(name: str) -> dict[str, str]:
-    """Function -> what it is called: customary ones, the best baseline on the test, the best function found."""
+    """Function -> what it is called: customary ones, the best baseline and the best function found, by the search."""
     document = json.loads((HERE / name / "results.json").read_text())
-    test, sign = document["test"], 1 if document["direction"] == "maximize" else -1
-    found = max(test["differences"], key=lambda text: sign * test["means"][text])
+    search, sign = document["search"], 1 if document["direction"] == "maximize" else -1
+    found = max(search["differences"], key=lambda text: sign * search["means"][text])
     names = dict(CUSTOMARY[name.split("-")[0]])
-    return names | {test["rival"]: "best baseline", found: "found"}
+    return names | {search["rival"]: "best baseline", found: "found"}
 
 
 def trained(name: str, texts: dict[str, str]) -> Trained:

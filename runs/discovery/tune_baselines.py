@@ -1,7 +1,7 @@
 """Tune the frequencies and slopes of a task's known champions on a fixed budget, so that a win is no win against an
 untuned rival.
 
-    python runs/discovery/tune_baselines.py --task image-fit --output runs/discovery/tuned-image-fit.json
+    python runs/discovery/tune_baselines.py --task image-fit --output runs/discovery/image-fit/tuned.json
 
 Every member of a family is trained once, on the seed that a search with `--seed 0` trains on. What is trained already
 is read from the output, so that a stopped run goes on.
