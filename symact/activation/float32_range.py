@@ -65,8 +65,12 @@ def wide(program: Program) -> Program:
 
 @lru_cache(maxsize=65536)
 def limit(program: Program) -> float:
-    """The largest magnitude on the grid up to which plain float32 is enough; inf where it is everywhere."""
-    return Reach(_bad(program, program)).limit
+    """The largest magnitude up to which plain float32 is enough, of every variable; inf where it is everywhere."""
+    bad, sizes = _bad(program, program), points(program.variables).sizes
+    if not bad.any():
+        return math.inf
+    smaller = sizes[sizes < sizes[bad].min()]
+    return float(smaller.max()) if len(smaller) else -1.0
 
 
 @lru_cache(maxsize=65536)

@@ -8,7 +8,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from symact.activation.module import Activation
+from symact.activation.gate import Gate
+from symact.activation.module import FormulaModule
 from symact.errors import InputError
 from symact.export import onnx, standalone
 from symact.export.plot import draw
@@ -19,7 +20,7 @@ from symact.files import write_file, write_text
 
 
 def write(
-    expr: Expr | str | Activation,
+    expr: Expr | str | FormulaModule,
     path: Path | str,
     constants: Constants | None = None,
     grammar: Vocabulary | None = None,
@@ -28,7 +29,7 @@ def write(
     """Write a standalone module (`.py`) or an ONNX model (`.onnx`).
 
     Args:
-        expr: an expression, its text, or a trained `Activation`, whose constants are then taken.
+        expr: an expression, its text, or a trained `Activation` or `Gate`, whose constants are then taken.
         path: the file.
         constants: parameter name -> learned value, a number or one per channel; else its `init`.
         grammar: the grammar of an expression given as text.
@@ -49,7 +50,7 @@ def write(
 
 
 def write_standalone(
-    expr: Expr | str | Activation,
+    expr: Expr | str | FormulaModule,
     path: Path | str,
     constants: Constants | None = None,
     grammar: Vocabulary | None = None,
@@ -58,13 +59,17 @@ def write_standalone(
     """Write a readable Python module that needs torch alone; arguments as for `write`."""
     if Path(path).suffix != ".py":
         raise InputError(f"{path}: a standalone module is written as FILE.py")
-    channel_dim = _channel_dim(expr)
+    given = expr
     expr, constants = _resolved(expr, constants, grammar)
-    write_text(path, standalone.source(expr, constants, channel_dim, sites))
+    channel_dim, variables = _layout(given, expr)
+    write_text(
+        path,
+        standalone.source(expr, constants, channel_dim, sites, variables),
+    )
 
 
 def plot(
-    expr: Expr | str | Activation,
+    expr: Expr | str | FormulaModule,
     path: Path | str,
     constants: Constants | None = None,
     grammar: Vocabulary | None = None,
@@ -73,17 +78,18 @@ def plot(
     if Path(path).suffix not in (".png", ".svg", ".pdf"):
         raise InputError(f"{path}: a picture is written as FILE.png, FILE.svg or FILE.pdf")
     expr, constants = _resolved(expr, constants, grammar)
+    of_x_alone(expr, "a picture")
     values = standalone.parameter_values(expr, constants)
     write_file(path, lambda temporary: draw(expr, values, temporary))
 
 
 def write_onnx(
-    expr: Expr | str | Activation,
+    expr: Expr | str | FormulaModule,
     path: Path | str,
     constants: Constants | None = None,
     grammar: Vocabulary | None = None,
 ) -> None:
-    """Write an ONNX model of one float32 input `x` and output `y`; arguments as for `write`.
+    """Write an ONNX model of float32 with input `x`, of a gate also `g`, and output `y`; arguments as for `write`.
 
     The input may have any shape; with constants per channel it has four dimensions, channels second or where
     `channel_dim` of an `Activation` says, and any number of dimensions where they come last.
@@ -93,21 +99,26 @@ def write_onnx(
     """
     if Path(path).suffix != ".onnx":
         raise InputError(f"{path}: an ONNX model is written as FILE.onnx")
-    channel_dim = _channel_dim(expr)
+    given = expr
     expr, constants = _resolved(expr, constants, grammar)
+    channel_dim, variables = _layout(given, expr)
     onnx.require()
-    model = onnx.function_model(expr, standalone.parameter_values(expr, constants), channel_dim)
+    values = standalone.parameter_values(expr, constants)
+    model = onnx.function_model(expr, values, channel_dim, variables)
     write_file(path, lambda temporary: onnx.save(model, temporary))
 
 
 def _resolved(
-    expr: Expr | str | Activation, constants: Constants | None, grammar: Vocabulary | None
+    expr: Expr | str | FormulaModule, constants: Constants | None, grammar: Vocabulary | None
 ) -> tuple[Expr, Constants | None]:
-    if isinstance(expr, Activation):
+    if isinstance(expr, FormulaModule):
         return expr.expr, {**expr.constants(), **(constants or {})}
     given = parse(expr, grammar) if isinstance(expr, str) else expr
     return of_x_alone(given, "a file"), constants
 
 
-def _channel_dim(expr: Expr | str | Activation) -> int:
-    return expr.channel_dim if isinstance(expr, Activation) and expr.channel_dim is not None else 1
+def _layout(given: Expr | str | FormulaModule, expr: Expr) -> tuple[int, int]:
+    """Where channels are, unless a module says: second, or last in a gate; and how many tensors it takes."""
+    variables = 2 if isinstance(given, Gate) else len(expr.inputs)
+    said = given.channel_dim if isinstance(given, FormulaModule) else None
+    return (-1 if variables > 1 else 1) if said is None else said, variables

@@ -9,7 +9,7 @@ import contextlib
 import io
 import logging
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -38,16 +38,19 @@ def require() -> None:
         raise InputError("ONNX needs the packages onnx and onnxscript: pip install 'symact[onnx]'") from None
 
 
-def function_model(expr: Expr, values: Mapping[str, float | list[float]], channel_dim: int = 1) -> Any:
-    """A function as an `onnx.ModelProto` of one float32 input `x` and output `y`.
+def function_model(
+    expr: Expr, values: Mapping[str, float | list[float]], channel_dim: int = 1, variables: int = 1
+) -> Any:
+    """A function as an `onnx.ModelProto` of float32 with input `x`, of a gate also `g`, and output `y`.
 
     Args:
         expr: the function.
         values: the value of each parameter, a number or one per channel.
         channel_dim: the dimension of `x` that counts channels.
+        variables: of how many tensors it is a function at least: 2 for a gate.
     """
-    module = _Module(expr, values, channel_dim).eval()
-    model = module_model(module, ["y"], module.channels, channel_dim)
+    module = _Module(expr, values, channel_dim, variables).eval()
+    model = module_model(module, ["y"], module.channels, channel_dim, module.inputs)
     model.doc_string = f"{expr}, written by symact"
     return model
 
@@ -59,14 +62,21 @@ def save(model: Any, path: Path | str) -> None:
     onnx.save(model, path)
 
 
-def module_model(module: nn.Module, outputs: list[str], channels: int = 0, channel_dim: int = 1) -> Any:
-    """A module of elementwise functions of one tensor as an `onnx.ModelProto` with input `x`.
+def module_model(
+    module: nn.Module,
+    outputs: list[str],
+    channels: int = 0,
+    channel_dim: int = 1,
+    inputs: Sequence[str] = ("x",),
+) -> Any:
+    """A module of elementwise functions of tensors of one shape as an `onnx.ModelProto`.
 
     Args:
         module: gives one tensor, or a tuple of them.
         outputs: their names.
         channels: how many, where the constants are per channel; then the input has four dimensions.
         channel_dim: which of them counts channels.
+        inputs: the names of the tensors.
 
     Raises:
         InputError: four dimensions have no such dimension.
@@ -79,11 +89,13 @@ def module_model(module: nn.Module, outputs: list[str], channels: int = 0, chann
         sizes[place] = channels
         example = torch.zeros(sizes)
         shape = {dim: dynamic for dim in range(4) if dim != place}
+    # The exporter takes one tensor that is given twice for one input.
     with _quiet():
         # Its optimizer gives the bounds of two clips of one tensor one name, and the model does not load;
         # runtimes optimize for themselves.
         program = torch.onnx.export(
-            module, (example,), dynamo=True, dynamic_shapes=(shape,), input_names=["x"], output_names=outputs,
+            module, tuple(example.clone() for _ in inputs), dynamo=True, dynamic_shapes=(shape,) * len(inputs),
+            input_names=list(inputs), output_names=outputs,
             opset_version=OPSET, verbose=False, optimize=False,
         )  # fmt: skip
     assert program is not None
@@ -113,14 +125,17 @@ def _quiet() -> Iterator[None]:
 class _Module(nn.Module):
     """A Program with its constants baked in."""
 
-    def __init__(self, expr: Expr, values: Mapping[str, float | list[float]], channel_dim: int = 1):
+    def __init__(self, expr: Expr, values: Mapping[str, float | list[float]], channel_dim: int = 1, variables: int = 1):
         super().__init__()
         self.channel_dim = channel_dim
-        self.runner = shared_runner(lower(expr))
-        given = [torch.tensor(values[name], dtype=torch.float32) for name in self.runner.forward.inputs[1:]]
+        program = lower(expr, variables)
+        self.runner, self.inputs = shared_runner(program), program.inputs[: program.variables]
+        given = [torch.tensor(values[name], dtype=torch.float32) for name in program.parameters]
         self.channels = max((len(value) for value in given if value.dim()), default=0)
         self.given = tuple(given)
 
-    def forward(self, x: Tensor) -> Tensor:
-        """The function at `x`."""
+    def forward(self, x: Tensor, g: Tensor | None = None) -> Tensor:
+        """The function at `x`, or at `x` and `g`."""
+        if g is not None:
+            return self.runner.of_two(x, g, self.given, self.channel_dim)
         return self.runner(x, self.given, self.channel_dim)

@@ -19,6 +19,7 @@ from symact.activation.high_precision import evaluate
 from symact.backends import torch_source
 from symact.errors import InputError
 from symact.expr.display import latex
+from symact.expr.functions import G, X
 from symact.expr.operators import Parameter
 from symact.expr.tree import Expr, to_sympy
 from symact.program.gradient import backward
@@ -32,12 +33,12 @@ TEST_POINTS = (-8.6, -4.3, -2.2, -1.1, -0.35, -0.04, 0.03, 0.45, 1.2, 2.3, 4.4, 
 _MODULE = Template('''\
 r"""$formula
 
-An activation function that needs torch alone, written by symact $version.
+$about that needs torch alone, written by symact $version.
 
     LaTeX: $latex
 $about_parameters
-Use it as `act = Activation()` or, as a function, `activation(x)`. The gradient is the function's own,
-stable form; only the input is saved for backward. Run this file to test it.
+Use it as `act = $kind()` or, as a function, `$function($variables)`. The gradient is the function's own,
+stable form; only $saved for backward. Run this file to test it.
 """
 
 import torch
@@ -181,30 +182,41 @@ def _compiled():
     torch.compiler.allow_in_graph(_apply)
 
 
-def activation(x$arguments):
-    """$formula, for a tensor of any shape and floating dtype."""
-$working
-    inputs = [x.to(working)]
+def $function($variables$arguments):
+    """$formula, for $tensors of any shape and floating dtype."""
+$together$working
+    inputs = [$brought]
 $broadcast    if torch.compiler.is_compiling():
         _compiled()
     return _apply(*inputs).to(x.dtype)
 
 
-class Activation(nn.Module):
+class $kind(nn.Module):
     """$formula$about_module"""
 
-    def __init__(self, inplace=False$module_arguments):
+    def __init__(self$inplace$module_arguments):
         super().__init__()
 $attributes
-    def forward(self, x):
-        return activation(x$uses)
-
+    def forward(self, $variables):
+        return $function($variables$uses)
+$packed
 $sites
-# (x, value, derivative) in high precision$at.
+# ($variables, value, $slopes) in high precision$at.
 _REFERENCE = (
 $reference)
 
 
+$self_test
+
+if __name__ == "__main__":
+    try:
+        self_test()
+    except AssertionError as error:
+        raise SystemExit(f"wrong (x, found, right): {error}") from None
+''')
+
+# The test of a function of one tensor, and of two.
+_TEST = Template('''\
 def self_test():
     """Value and gradient against high precision, and the gradients of first and second order against differences."""
     for point, value, slope in _REFERENCE:
@@ -222,14 +234,38 @@ def self_test():
         assert torch.autograd.gradcheck(lambda x: activation(x$test_values), points, rtol=1e-3, atol=1e-4)
         assert torch.autograd.gradgradcheck(lambda x: activation(x$test_values), points, rtol=1e-2, atol=1e-3)
     print(f"ok: {len(_REFERENCE)} values and gradients")
-
-
-if __name__ == "__main__":
-    try:
-        self_test()
-    except AssertionError as error:
-        raise SystemExit(f"wrong (x, found, right): {error}") from None
 ''')
+_TEST_OF_TWO = Template('''\
+def self_test():
+    """Values and gradients against high precision, and the gradients of first and second order against differences."""
+    for *point, value, to_x, to_g in _REFERENCE:
+        for dtype, tolerance in ((torch.float64, 1e-9), (torch.float32, 2e-5)):
+            x, g = (torch.tensor(p, dtype=dtype, requires_grad=True) for p in point)
+            y = gate(x, g$test_values)
+            slopes = torch.autograd.grad(y, (x, g))
+            rounding = tolerance * (1 + abs(point[0] * to_x) + abs(point[1] * to_g))
+            assert abs(y.item() - value) <= tolerance * abs(value) + rounding, (point, y.item(), value)
+            for slope, right in zip(slopes, (to_x, to_g)):
+                assert abs(slope.item() - right) <= 10 * tolerance * (1 + abs(right)), (point, slope.item(), right)
+    assert _REFERENCE, "the function is finite at none of the points that are tried"
+    near = [point for *point, _, _, _ in _REFERENCE if max(map(abs, point)) < 10]
+    pair = [torch.tensor(column, dtype=torch.float64, requires_grad=True) for column in zip(*near)]
+    if near:
+        assert torch.autograd.gradcheck(lambda x, g: gate(x, g$test_values), pair, rtol=1e-3, atol=1e-4)
+        assert torch.autograd.gradgradcheck(lambda x, g: gate(x, g$test_values), pair, rtol=1e-2, atol=1e-3)
+    print(f"ok: {len(_REFERENCE)} values and gradients")
+''')
+
+_PACKED = '''
+    def packed(self, h, interleaved=False):
+        """At the halves of the last dimension, x and then g; or at every other element."""
+        return self(h[..., 0::2], h[..., 1::2]) if interleaved else self(*h.chunk(2, -1))
+'''
+# How two tensors go together.
+_TOGETHER = """\
+    dtype = torch.result_type(x, g)
+    x, g = torch.broadcast_tensors(x.to(dtype), g.to(dtype))
+"""
 
 # Names that a parameter cannot have in the text, beside those of torch_source.
 _TAKEN = frozenset({*dir(nn.Module()), "self", "inplace", "channels", "shape", "working", "inputs", "function", "wide"})
@@ -270,7 +306,11 @@ def site(number):
 
 
 def source(
-    expr: Expr, constants: Constants | None = None, channel_dim: int = 1, sites: Sequence[Constants] = ()
+    expr: Expr,
+    constants: Constants | None = None,
+    channel_dim: int = 1,
+    sites: Sequence[Constants] = (),
+    variables: int = 1,
 ) -> str:
     """The text of the module.
 
@@ -279,16 +319,19 @@ def source(
         constants: parameter name -> learned value, a number or one per channel; else its `init`.
         channel_dim: the dimension of the input that counts channels.
         sites: the learned values of each site of a network; the module then has a function `site`.
+        variables: of how many tensors it is a function at least: 2 for a gate.
 
     Raises:
         InputError: `constants` names no parameter, or holds something else than finite numbers.
     """
-    given = lower(expr)
+    given = lower(expr, variables)
     derivatives = given, backward(given), backward(backward(given))
     program, slope, bend = map(double_form, derivatives)
     values = parameter_values(expr, constants)
-    declared = [next(p for p in expr.parameters if p.name == name) for name in program.inputs[1:]]
-    names = [f"{name}_" if name in _TAKEN else name for name in torch_source.identifiers(program.inputs)[1:]]
+    declared = [next(p for p in expr.parameters if p.name == name) for name in program.parameters]
+    count = given.variables
+    taken = _TAKEN if count == 1 else _TAKEN | {"g", "h", "dtype", "gate", "Gate", "packed", "interleaved"}
+    names = [f"{name}_" if name in taken else name for name in torch_source.identifiers(program.inputs)[count:]]
     single = [value if isinstance(value, float) else value[0] for value in (values[p.name] for p in declared)]
     defaults = [repr(values[p.name]) for p in declared]
     wide = min(limit(each) if form is each else -1.0 for each, form in zip(derivatives, (program, slope), strict=False))
@@ -302,6 +345,7 @@ def source(
         value=torch_source.body(program, "_value"),
         gradient=torch_source.body(slope, "_gradient"),
         curvature=torch_source.body(bend, "_curvature"),
+        **_words(count),
         arguments="".join(f", {n}={v!r}" for n, v in zip(names, single, strict=True)),
         working=_working(wide),
         broadcast=_broadcast(names, channel_dim),
@@ -311,9 +355,24 @@ def source(
         sites=_sites(expr, [p.name for p in declared], names, sites),
         uses="".join(f", {_entering(n, p)}" for n, p in zip(names, declared, strict=True)),
         at=" at " + ", ".join(f"{n} = {v!r}" for n, v in scalars.items()) if scalars else "",
-        reference="".join(f"    {row!r},\n" for row in references(expr, scalars)),
-        test_values="".join(f", {v!r}" for v in single),
+        reference="".join(f"    {row!r},\n" for row in references(expr, scalars, count)),
+        self_test=(_TEST, _TEST_OF_TWO)[count - 1].substitute(test_values="".join(f", {v!r}" for v in single)),
     )
+
+
+def _words(variables: int) -> dict[str, str]:
+    """What differs between a function of one tensor and of two."""
+    if variables == 1:
+        return {
+            "about": "An activation function", "function": "activation", "kind": "Activation", "variables": "x",
+            "tensors": "a tensor", "together": "", "brought": "x.to(working)", "packed": "", "slopes": "derivative",
+            "inplace": ", inplace=False", "saved": "the input is saved",
+        }  # fmt: skip
+    return {
+        "about": "A gate (a function of two tensors)", "function": "gate", "kind": "Gate", "variables": "x, g",
+        "tensors": "two tensors", "together": _TOGETHER, "brought": "x.to(working), g.to(working)", "packed": _PACKED,
+        "slopes": "derivative in x, derivative in g", "saved": "the inputs are saved", "inplace": "",
+    }  # fmt: skip
 
 
 def _sites(expr: Expr, parameters: Sequence[str], names: Sequence[str], sites: Sequence[Constants]) -> str:
@@ -342,17 +401,24 @@ def parameter_values(expr: Expr, constants: Constants | None) -> dict[str, float
     return values
 
 
-def references(expr: Expr, parameters: Mapping[str, float]) -> list[tuple[float, float, float]]:
-    """(x, value, derivative) where the function is defined and neither is huge."""
+def references(expr: Expr, parameters: Mapping[str, float], variables: int = 1) -> list[tuple[float, ...]]:
+    """(x, value, derivative), of two variables (x, g, value, both derivatives), where they are defined and not huge."""
     formula, rows = to_sympy(expr), []
-    for point in TEST_POINTS:
+    for number, point in enumerate(TEST_POINTS):
+        # The other variable takes the same places in another order.
+        other = TEST_POINTS[(5 * number + 3) % len(TEST_POINTS)]
+        places = (point, other)[:variables]
         with mpmath.workdps(40):
-            found = evaluate(formula, point, parameters)
-            if found is None:
+            found = [evaluate(formula, point, {**parameters, "g": other})]
+            if variables > 1:
+                exchanged = formula.xreplace({X: G, G: X})
+                found.append(evaluate(exchanged, other, {**parameters, "g": point}))
+            good = [one for one in found if one is not None]
+            if len(good) < variables:
                 continue
-            value, slope = float(found.value), float(found.slope)
-        if math.isfinite(value) and math.isfinite(slope) and max(abs(value), abs(slope)) < 1e6:
-            rows.append((point, value, slope))
+            numbers = [float(good[0].value), *[float(one.slope) for one in good]]
+        if all(math.isfinite(n) and abs(n) < 1e6 for n in numbers):
+            rows.append((*places, *numbers))
     return rows
 
 

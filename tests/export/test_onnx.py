@@ -7,6 +7,7 @@ import pytest
 import torch
 from torch import nn
 
+from symact.activation.gate import Gate
 from symact.activation.high_precision import evaluate
 from symact.activation.module import Activation
 from symact.export import files, onnx
@@ -136,3 +137,12 @@ def test_two_clips_of_one_tensor_keep_their_bounds():
     session = onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
     x = np.array([-3.0, -0.5, 0.5, 3.0, 9.0], np.float32)
     np.testing.assert_allclose(session.run(["y"], {"x": x})[0], x.clip(0, 6) + x.clip(-1, 1))
+
+
+def test_a_gate_has_two_inputs(tmp_path):
+    gate = Gate("swish(min(x,7))*(max(min(g,7),-7) + 1)")
+    files.write(gate, tmp_path / "gate.onnx")
+    session = onnxruntime.InferenceSession(str(tmp_path / "gate.onnx"), providers=["CPUExecutionProvider"])
+    x, g = 4 * torch.randn(2, 3, 5), 4 * torch.randn(2, 3, 5)
+    (found,) = session.run(["y"], {"x": x.numpy(), "g": g.numpy()})
+    torch.testing.assert_close(torch.from_numpy(found), gate(x, g), rtol=1e-5, atol=1e-6)

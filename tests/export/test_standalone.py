@@ -14,6 +14,7 @@ import pytest
 import torch
 from torch.func import jacfwd, jacrev
 
+from symact.activation.gate import Gate
 from symact.activation.module import Activation
 from symact.export import files
 from symact.expr.operators import Parameter, Vocabulary
@@ -218,3 +219,37 @@ def test_a_text_cannot_leave_the_docstring(tmp_path):
     module = loaded(path)
     module.self_test()
     assert "x + 1" in module.__doc__
+
+
+OF_TWO = Vocabulary(parameters={"alpha": Parameter("alpha", init=-0.5)}, inputs=("x", "g"))
+CLIPPED = "swish(min(x,7))*(max(min(g,7),-7) + 1)"
+
+
+@pytest.mark.parametrize("text", ["x*sigmoid(x)*g", CLIPPED, "tanh(alpha*x)/(1 + g**2)"])
+def test_a_gate_is_written_as_a_function_of_two_tensors(text, tmp_path):
+    gate, path = Gate(text, OF_TWO), tmp_path / "gate.py"
+    files.write(gate, path)
+    found = subprocess.run([sys.executable, str(path)], capture_output=True, text=True, check=False)
+    assert found.stdout.startswith("ok: 12"), found.stderr
+    written = loaded(path).Gate()
+    h = torch.randn(3, 4, 10, requires_grad=True)
+    y, wanted = written.packed(h), gate.packed(h)
+    torch.testing.assert_close(y, wanted)
+    grad = torch.randn_like(y)
+    torch.testing.assert_close(torch.autograd.grad(y, h, grad)[0], torch.autograd.grad(wanted, h, grad)[0])
+    x, g = torch.randn(3, 1, requires_grad=True), torch.randn(4, dtype=torch.float64, requires_grad=True)
+    assert written(x, g).dtype == torch.float64
+    for own, other in zip(
+        torch.autograd.grad(written(x, g).sum(), (x, g)), torch.autograd.grad(gate(x, g).sum(), (x, g)), strict=True
+    ):
+        torch.testing.assert_close(own, other)
+    torch.testing.assert_close(torch.func.vmap(written)(x, x), gate(x, x))
+
+
+def test_a_gate_with_channels_is_written_with_all_its_values(tmp_path):
+    gate = Gate("alpha*x*g", OF_TWO, channels=3)
+    with torch.no_grad():
+        gate.alpha.copy_(torch.tensor([1.0, 2.0, 3.0]))
+    files.write(gate, tmp_path / "gate.py")
+    x, g = torch.randn(2, 5, 3), torch.randn(2, 5, 3)
+    torch.testing.assert_close(loaded(tmp_path / "gate.py").Gate()(x, g), gate(x, g))
