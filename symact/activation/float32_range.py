@@ -286,9 +286,14 @@ def _outputs(program: Program, dtype: torch.dtype, sample: float) -> list[torch.
 
 
 @lru_cache(maxsize=64)
+def _wide_outputs(program: Program, sample: float) -> list[torch.Tensor]:
+    return _outputs(wide(program), torch.float64, sample)
+
+
+@lru_cache(maxsize=64)
 def _exact(program: Program, sample: float) -> list[torch.Tensor]:
     """In float64; NaN, for anything, where double words say that float64 is wrong there, too."""
-    found, zero = _outputs(wide(program), torch.float64, sample), points(program.variables).zero
+    found, zero = _wide_outputs(program, sample), points(program.variables).zero
     finer = _outputs(doubled(expanded(program, True), True), torch.float64, sample)
     return [_known(plain, fine, zero) for plain, fine in zip(found, finer, strict=True)]
 
@@ -320,7 +325,9 @@ def _bad_double(program: Program, candidate: Program) -> np.ndarray:
     where = points(program.variables)
     bad = np.zeros(len(where.sizes), bool)
     for sample in (*samples(program), *(_FAR if len(samples(program)) > 1 else ())):
-        for exact, found in zip(_exact(program, sample), _outputs(candidate, torch.float64, sample), strict=True):
+        # Double words have not the range of `wide`: what they call wrong may be right.
+        pairs = zip(_wide_outputs(program, sample), _outputs(candidate, torch.float64, sample), strict=True)
+        for exact, found in pairs:
             huge = (exact.abs() > 1e290) & (found.abs() > 1e290) & (exact.sign() == found.sign())
             close = (exact - found).abs() <= _OF_DOUBLE * exact.abs().clamp(min=1.0)
             pole = (exact.abs() > 1e290) & where.zero
