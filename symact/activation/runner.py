@@ -165,7 +165,7 @@ class _Packed(Function):
             pair = to_x.reshape(x.shape), to_g.reshape(x.shape)
             joined = torch.stack(pair, -1).flatten(-2) if interleaved else torch.cat(pair, -1)
             return (None, None, None, None, joined, *rest)
-        slopes = torch.empty(h.shape, dtype=h.dtype)
+        slopes = torch.empty(h.shape, dtype=h.dtype, device=h.device)
         places = tuple([_channels_last(half, parameters) for half in halves(slopes, interleaved)])
         rest = plan.slopes_into(places, coming, first, (second, *parameters), exceeds)
         return (None, None, None, None, slopes, *rest)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import copy
 import itertools
+import sys
+import types
 
 import pytest
 import torch
@@ -373,3 +375,30 @@ def test_common_gates_need_no_float64():
         narrow = plan(lower(parse(text), 2)).narrow
         assert isinstance(narrow, JointKernel)
         assert not narrow.mended
+
+
+class Elsewhere:
+    """A kernel of another device, which computes nothing."""
+
+    def supports(self, x, others):
+        return True
+
+    def forward(self, x, others):
+        return torch.empty_like(x)
+
+    def backward(self, grad, x, others):
+        return torch.empty_like(x), torch.empty_like(x)
+
+
+def test_the_gradient_of_a_packed_tensor_is_on_its_device(monkeypatch):
+    monkeypatch.setitem(sys.modules, "elsewhere", types.SimpleNamespace(kernel=lambda forward, backward: Elsewhere()))
+    gate, h = Gate("x*tanh(x)*g"), torch.empty(3, 8, device="meta", requires_grad=True)
+    before = SELECTOR._modules
+    SELECTOR._choose({"meta": "elsewhere"})
+    try:
+        y = gate.packed(h)
+        (found,) = torch.autograd.grad(y, h, torch.empty_like(y))
+    finally:
+        SELECTOR._choose(before)
+    assert found.device == h.device
+    assert found.shape == h.shape
