@@ -19,6 +19,7 @@ EXPRESSIONS = Path(__file__).with_name("hard_cases.txt").read_text().splitlines(
 ALWAYS = (0.0, 1e-30, -1e-30, 1e-5, -1e-5, 1.0, -1.0, 20.0, -20.0, 100.0, -100.0, 1e30, -1e30)
 # One of these per expression and side, in turn, so that the whole file meets all of them quickly.
 IN_TURN = (1e-15, 1e-10, 1e-8, 1e-3, 1e-2, 0.1, 0.5, 0.75, 1.5, 2.5, 3.0, 5.0, 8.0, 10.0, 15.0, 30.0, 50.0, 88.0, 89.0)
+SOME = EXPRESSIONS[::10]  # What one compilation takes in ten seconds.
 FAR = (104.0, 200.0, 500.0, 1e3, 3e3, 1e4, 1e5, 1e6, 1e8, 1e10, 1e15, 1e20, 1e25)
 
 
@@ -86,3 +87,25 @@ def test_the_reference_is_right_where_it_can_be_said_by_hand() -> None:
     kink = evaluate(to_sympy(parse("max(x, -x)")), 0.0)
     assert kink is not None
     assert mpmath.isnan(kink.slope)
+
+
+@pytest.mark.slow
+def test_compiled_programs_are_right_as_well() -> None:
+    # One program of every tenth, by what torch.compile traces; the code that Inductor generates is no part of it.
+    functions = [CompiledFunction(parse(expression)) for expression in SOME]
+    rows = [exact(expression) for expression in SOME]
+    xs = [torch.tensor([at for at, _, _ in each], requires_grad=True) for each in rows]
+
+    def everything(xs: list[torch.Tensor]) -> list[torch.Tensor]:
+        return [function(x) for function, x in zip(functions, xs, strict=True)]
+
+    values = torch.compile(everything, backend="aot_eager", fullgraph=True)(xs)
+    slopes = torch.autograd.grad([y.sum() for y in values], xs)
+    wrong = []
+    for expression, each, ys, gs in zip(SOME, rows, values, slopes, strict=True):
+        for (at, value, slope), y, g in zip(each, ys.tolist(), gs.tolist(), strict=True):
+            if not close(y, value):
+                wrong.append(f"{expression} at {at:g}: {y}, not {value}")
+            if not close(g, slope):
+                wrong.append(f"slope of {expression} at {at:g}: {g}, not {slope}")
+    assert not wrong, "\n".join(wrong)
