@@ -533,3 +533,13 @@ def test_the_wheel_carries_the_sources_and_builds_from_them(tmp_path):
     result = run_python(code, **environment)
     assert str(tmp_path / "cache") in result.stdout, result.stderr
     assert str(target) in result.stdout
+
+
+@pytest.mark.parametrize("text", ["max(min(x,7),-7) + 1", "1.5 + max(min(x,0.25),-0.5)", "max(min(x,0.1),-7) + 1"])
+def test_a_clip_and_a_shift_are_one_step_where_that_rounds_alike(text):
+    program = lower(parse(text))
+    kernel = cpu_kernel.kernel(program, backward(program))
+    assert len(kernel.steps()[0].splitlines()) == (2 if "0.1" in text else 1)
+    x = torch.cat([torch.linspace(-9, 9, 4001), torch.tensor([math.inf, -math.inf, 0.0, -0.0, 1e-30, 7.0, 6.9999995])])
+    assert torch.equal(kernel.forward(x), torch_source.function(program)(x))
+    assert kernel.forward(torch.tensor([math.nan])).isnan()

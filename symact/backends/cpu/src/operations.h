@@ -31,7 +31,7 @@
     X(gauss, gauss) X(tanh_softplus_slope, tanh_softplus_slope) X(sigmoid_minus, sigmoid_minus)               \
     X(sigmoid_slope, sigmoid_slope) X(ndtr_slope, ndtr_slope) X(sech_squared, sech_squared)                   \
     X(silu_slope, silu_slope) X(mish_slope, mish_slope) X(gelu_slope, gelu_slope) X(elu_slope, elu_slope)     \
-    X(i0e_fall, i0e_fall) X(silu, silu)
+    X(i0e_fall, i0e_fall) X(silu, silu) X(gelu, gelu) X(mish, mish)
 // y = f(a, b), and y = f(a, b)*c*d: functions of an angle that is a product, or of one in two words.
 #define SYMACT_ANGLES(X)                                                                        \
     X(sin_product, of_product<sin_sum>) X(cos_product, of_product<cos_sum>)                      \

@@ -206,6 +206,26 @@ void pair_up(Graph& g) {
         }
 }
 
+// clip(u, d, e) + c -> clip(u*1 + c, d + c, e + c): rounding keeps the order of numbers, so with bounds that are exact both
+// give the same.
+void shifted_clips(Graph& g) {
+    auto exact = [](double a, double b) { return static_cast<double>(static_cast<float>(a) + static_cast<float>(b)) == a + b; };
+    const int count = g.size();
+    for (int i = g.inputs; i < count; i++) {
+        if (!g.is(i, OP_add) || g.nodes[i].uses == 0) continue;
+        for (int side : {0, 1}) {
+            const int clip = g.argument(i, side), shift = g.argument(i, 1 - side);
+            if (!g.is(clip, OP_clip) || !g.single(clip) || !g.is(shift, OP_const)) continue;
+            const int u = g.argument(clip, 0), low = g.argument(clip, 1), high = g.argument(clip, 2);
+            const double c = g.nodes[shift].value, d = g.nodes[low].value, e = g.nodes[high].value;
+            if (!exact(d, c) || !exact(e, c)) continue;
+            const int one = g.constant(1.0), from = g.constant(d + c), to = g.constant(e + c);
+            g.become(i, OP_clip_line, u, one, shift, from, to);
+            break;
+        }
+    }
+}
+
 // clip(u*b + c, d, e) of constants, with the line itself where it is needed again.
 void clip_lines(Graph& g) {
     const int count = g.size();
@@ -374,6 +394,8 @@ void fuse(Graph& g) {
         if (g.is(i, OP_neg)) g.become(i, OP_mul, g.argument(i, 0), g.constant(-1.0));
     g.count_uses();
     clip_lines(g);
+    shifted_clips(g);
+    g.count_uses();
     pair_up(g);
     fuse_angles(g);
     negate_clips(g);
