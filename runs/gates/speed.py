@@ -3,7 +3,8 @@
     python runs/gates/speed.py                 # writes runs/gates/speed.json
 
 Times are CPU time of the one thread that computes, the median of interleaved rounds, in microseconds for 10^6 elements.
-The C library is told to keep freed memory, and the order of the columns changes every round.
+The C library is told to keep freed memory, and the order of the columns changes every round. A column is called four
+times in a row: the first call finds the caches as the others left them (`cold`), the later ones as its own (`warm`).
 """
 
 from __future__ import annotations
@@ -34,6 +35,7 @@ GATES: dict[str, tuple[str, Callable[[Tensor, Tensor], Tensor]]] = {
         lambda x, g: F.silu(x.clamp(max=7)) * (g.clamp(-7, 7) + 1),
     ),
 }
+KEYS = ("forward, cold", "forward, warm", "both, cold", "both, warm")
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 
 
@@ -58,15 +60,16 @@ def measured(
     for function in columns.values():
         for _ in range(3):
             passes(function, x, g, grad)
-    found: dict[str, dict[str, list[float]]] = {name: {"forward": [], "both": []} for name in columns}
+    found: dict[str, dict[str, list[float]]] = {name: {key: [] for key in KEYS} for name in columns}
     names = list(columns)
     for number in range(rounds):
         for name in names[number % 3 :] + names[: number % 3]:
-            for key, value in passes(columns[name], x, g, grad).items():
-                found[name][key].append(value)
+            for call in range(4):
+                for key, value in passes(columns[name], x, g, grad).items():
+                    found[name][f"{key}, {'warm' if call else 'cold'}"].append(value)
     medians = {name: {key: statistics.median(v) for key, v in times.items()} for name, times in found.items()}
     quartiles = {name: {key: statistics.quantiles(v)[::2] for key, v in times.items()} for name, times in found.items()}
-    ratios = {key: medians["ours"][key] / medians["compile"][key] for key in ("forward", "both")}
+    ratios = {key: medians["ours"][key] / medians["compile"][key] for key in KEYS}
     return {"microseconds": medians, "quartiles": quartiles, "ours / compile": ratios}
 
 
@@ -89,7 +92,7 @@ def main() -> None:
     }
     means = {
         key: math.exp(statistics.fmean(math.log(row["ours / compile"][key]) for row in rows.values()))  # type: ignore[index]
-        for key in ("forward", "both")
+        for key in KEYS
     }
     document = {
         "size": SIZE,
