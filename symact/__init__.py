@@ -19,6 +19,7 @@ __all__, __getattr__, __dir__ = lazy(
         "compile": "symact.activation.module",
         "compile_many": "symact.activation.module",
         "jet": "symact.activation.jets",
+        "normalized": "symact.activation.normalized",
         "replace_activations": "symact.activation.replace",
         "replace_gates": "symact.activation.gated_mlps",
         "replace_norms": "symact.activation.norms",

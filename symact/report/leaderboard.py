@@ -9,7 +9,6 @@ called better has a p value below 0.05 after Holm's correction for their number.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
@@ -19,7 +18,7 @@ from scipy.special import stdtrit
 from symact.expr.tree import Expr, candidate_text, is_mixture
 from symact.records import Direction, Status, Trial
 from symact.report.naming import known_name, shown
-from symact.report.paired import SIGNIFICANCE, holm, paired_p
+from symact.report.paired import SIGNIFICANCE, holm, paired, paired_p
 
 MINIMUM_PAIRS = 3
 CONFIDENCE = 0.95
@@ -122,17 +121,14 @@ def paired_difference(
     scores: Sequence[float], reference: Sequence[float], direction: Direction = Direction.maximize
 ) -> Difference | None:
     """Mean of `scores[i] - reference[i]` with its 95 % t interval; None for fewer than three pairs."""
-    pairs = [a - b for a, b in zip(scores, reference, strict=False)]
-    if len(pairs) < MINIMUM_PAIRS:
+    if min(len(scores), len(reference)) < MINIMUM_PAIRS:
         return None
-    mean = math.fsum(pairs) / len(pairs)
-    variance = math.fsum((p - mean) ** 2 for p in pairs) / (len(pairs) - 1)
-    quantile = float(stdtrit(len(pairs) - 1, (1 + CONFIDENCE) / 2))
-    half = quantile * math.sqrt(variance / len(pairs))
+    mean, error, count = paired(scores, reference)
+    half = float(stdtrit(count - 1, (1 + CONFIDENCE) / 2)) * error
     low, high = mean - half, mean + half
     p, merit = paired_p(scores, reference), direction.merit(mean)
     clear = p < SIGNIFICANCE
-    return Difference(mean, low, high, len(pairs), clear and merit > 0, p, worse=clear and merit < 0)
+    return Difference(mean, low, high, count, clear and merit > 0, p, worse=clear and merit < 0)
 
 
 def is_relu(trial: Trial) -> bool:

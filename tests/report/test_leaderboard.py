@@ -191,3 +191,13 @@ def test_what_is_better_or_worse_is_corrected_for_all_that_was_tested_on_the_sam
     assert again.p > 4 * alone.p
     assert not again.better
     assert not again.worse, "what chance explains is neither"
+
+
+def test_differences_that_rounding_alone_makes_are_none():
+    scores = [0.9, 0.7, 0.8, 0.1 + 0.2]
+    same = paired_difference([0.9, 0.7, 0.8, 0.3], scores)
+    assert (same.difference, same.low, same.high, same.p, same.better, same.worse) == (0.0, 0.0, 0.0, 1.0, False, False)
+    shifted = paired_difference([score - 0.1 for score in scores], scores)
+    assert shifted.difference == pytest.approx(-0.1)
+    assert shifted.low == shifted.high
+    assert shifted.worse
