@@ -43,17 +43,17 @@ _SAMPLES = (0.9, 0.07, 11.0)
 _FAR = (-0.8, 1e-5, 1e5, -1e9)
 
 
-_ODD = 0.98765432  # of no round float32
+_ODD = 0.98765432  # makes a round number one of 24 bits
 
 
 @cache
 def grid() -> np.ndarray:
     """The magnitudes that are tried, ascending: 0, then 1e-30 to 1e30, densest between 0.1 and 100.
 
-    They have all 24 bits of a float32: products of round numbers are exact, and would hide lost digits of an angle.
-    Where angles begin to lose theirs, one number in ten shows it, so many are tried.
+    Round numbers are what formulas compare with. Products of them are exact, and would hide that large angles lose
+    their digits; of others one in ten shows where that begins, so many are tried.
     """
-    decades = [10.0**e * m for e in range(-30, 30) for m in (_ODD, 3.2987654)]
+    decades = [10.0**e * m for e in range(-30, 30) for m in (1.0, 3.3)]
     angles = np.geomspace(176.54321, 2.3e8, 160)
     middle = np.geomspace(0.05, 130.0, 90)
     return np.unique(
@@ -411,7 +411,7 @@ def points(variables: int) -> Points:
 @cache
 def coarse_grid() -> np.ndarray:
     """The magnitudes of the grid of several variables: every other decade, and what lies where functions change."""
-    decades = [10.0**e * _ODD for e in range(-30, 31, 2)]
+    decades = [10.0**e * (1.0 if e < 2 else _ODD) for e in range(-30, 31, 2)]
     middle = [0.05, 0.1, 0.2, 0.3, 0.5, 0.7, 1.0, 1.4, 2.0, 2.8, 4.0, 5.6, 8.0, 11.0, 16.0, 22.0, 32.0, 45.0, 64.0]
     overflow = [83.0, 87.0, 88.0, 89.0, 104.0, 150.0, 1e3 * _ODD]
     return np.unique(np.array([0.0, *decades, *middle, *overflow], dtype=np.float32).astype(np.float64))

@@ -16,8 +16,6 @@ BASELINES = tuple(
 )
 # What reports and `symact transfer` show beside them.
 SHOWN_BASELINES = ("gelu(x)", "mish(x)", "leakyrelu(x)")
-# Those of a task whose activations are gates: SwiGLU, GEGLU, ReGLU, GLU and the bilinear gate (arXiv:2002.05202).
-GATES = ("x*sigmoid(x)*g", "gelu(x)*g", "max(x, 0)*g", "sigmoid(x)*g", "x*g")
 NEUTRAL = ("x", "0*x", "0*x + 1")
 
 

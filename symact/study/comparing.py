@@ -16,9 +16,8 @@ from symact.expr.tree import Candidate, Expr, parse, sites
 from symact.program.loading import load_grammar, parse_grammar
 from symact.report.comparison import Comparison
 from symact.study import setup
-from symact.study.baselines import GATES
 from symact.study.loop import Report, Study
-from symact.tasks.declaration import is_gated, sites_of
+from symact.tasks.declaration import GATES, is_gated, sites_of
 
 # The reference where none is given: for activations of x, and for gates of x and g.
 REFERENCES = {False: "relu(x)", True: GATES[0]}

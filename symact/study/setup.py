@@ -17,10 +17,9 @@ from symact.optimize.pool import Pool
 from symact.optimize.settings import check_types
 from symact.store import Settings, Store
 from symact.store.ledger import Ledger
-from symact.study.baselines import GATES
 from symact.study.given import GivenCandidates
 from symact.study.proposer import BASELINE_BATCH
-from symact.tasks.declaration import baselines_of, is_gated, metric_of, sites_of
+from symact.tasks.declaration import GATES, baselines_of, is_gated, metric_of, sites_of
 
 GIGABYTE = 2**30
 

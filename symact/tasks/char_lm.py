@@ -17,6 +17,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from symact.tasks.declaration import GATES
 from symact.tasks.fitting import FitTask, Problem
 from symact.tasks.networks import MakeActivation
 
@@ -135,7 +136,7 @@ class CharLM(FitTask):
 class CharLMGated(CharLM):
     """The same transformer with a gate in each feed-forward block and as many weights."""
 
-    name, gated, baselines = "char-lm-gated", True, None
+    name, gated, baselines = "char-lm-gated", True, GATES
 
     def network(self, make_activation: MakeActivation) -> nn.Module:
         """The transformer."""

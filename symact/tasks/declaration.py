@@ -13,6 +13,8 @@ from symact.errors import InputError
 from symact.records import Direction, Metric
 
 MOST_BASELINES = 100
+# Those of a task whose activations are gates: SwiGLU, GEGLU, ReGLU, GLU and the bilinear gate (arXiv:2002.05202).
+GATES = ("x*sigmoid(x)*g", "gelu(x)*g", "max(x, 0)*g", "sigmoid(x)*g", "x*g")
 
 # Field of `Metric` -> the attribute of the task.
 _ATTRIBUTES = {"name": "metric", "unit": "unit", "number_format": "number_format"}

@@ -140,6 +140,7 @@ REFERENCE = {
     "sinc": _M.sinc,
     "exp2": lambda x: _M.mpf(2) ** x,
     "log2": lambda x: _M.log(x, 2),
+    "trunc": lambda x: _M.sign(x) * _M.floor(abs(x)),
     "cbrt": lambda x: _M.sign(x) * _M.cbrt(abs(x)),
     "round": _M.nint,
     "frac": lambda x: x - _M.sign(x) * _M.floor(abs(x)),

@@ -11,7 +11,7 @@ from symact.activation.gate import Gate
 from symact.errors import InputError
 from symact.records import Outcome, Status
 from symact.study import Study
-from symact.study.baselines import GATES
+from symact.tasks.declaration import GATES
 
 GRAMMAR = symact.load_grammar("gates")
 

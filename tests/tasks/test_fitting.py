@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 
 import pytest
 import torch
 from torch import nn
 
+from symact.activation.gate import Gate
 from symact.activation.module import Activation
-from symact.expr.operators import Parameter, Vocabulary
+from symact.expr.operators import INPUTS, Parameter, Vocabulary
 from symact.expr.tree import parse
 from symact.records import Direction, Status
 from symact.tasks import TASKS, FitTask
@@ -19,8 +21,13 @@ NAMED = [name for name in TASKS if issubclass(TASKS[name], FitTask)]
 BRIEF = 3  # steps of a training in most of these tests
 
 
-def swish() -> nn.Module:
-    return Activation("x*sigmoid(x)")
+def made(task: FitTask, text: str, vocabulary: Vocabulary | None = None) -> nn.Module:
+    """What the sites of a task take: an activation, or a gate."""
+    return (Gate if task.gated else Activation)(text, vocabulary)
+
+
+def swish(task: FitTask) -> Callable[[], nn.Module]:
+    return lambda: made(task, "x*sigmoid(x)*g" if task.gated else "x*sigmoid(x)")
 
 
 @pytest.fixture(scope="module", params=NAMED)
@@ -29,16 +36,16 @@ def task(request: pytest.FixtureRequest) -> FitTask:
 
 
 def test_make_activation_is_called_once_per_site_in_order(task: FitTask) -> None:
-    made: list[nn.Module] = []
+    given: list[nn.Module] = []
 
     def make() -> nn.Module:
-        made.append(nn.Tanh())
-        return made[-1]
+        given.append(nn.Tanh())
+        return given[-1]
 
     model, activations = task.build(make, 0)
-    assert len(made) == task.sites
-    assert activations == made
-    assert [m for m in model.modules() if isinstance(m, nn.Tanh)] == made
+    assert len(given) == task.sites
+    assert activations == given
+    assert [m for m in model.modules() if isinstance(m, nn.Tanh)] == given
 
 
 def test_weights_come_from_the_seed_whatever_the_activation(task: FitTask) -> None:
@@ -53,7 +60,7 @@ def test_weights_come_from_the_seed_whatever_the_activation(task: FitTask) -> No
 def test_same_seed_same_outcome_and_nothing_leaks(task: FitTask) -> None:
     torch.manual_seed(123)
     state = torch.get_rng_state()
-    first, second, other = (task.evaluate(swish, seed, BRIEF / task.steps) for seed in (7, 7, 8))
+    first, second, other = (task.evaluate(swish(task), seed, BRIEF / task.steps) for seed in (7, 7, 8))
     assert torch.equal(state, torch.get_rng_state())
     assert first.status is Status.finished
     assert first.metrics["steps"] == BRIEF
@@ -64,14 +71,14 @@ def test_same_seed_same_outcome_and_nothing_leaks(task: FitTask) -> None:
 
 
 def test_the_test_is_another_problem_than_the_search_sees(task: FitTask) -> None:
-    outcome = task.final_test(swish, 7, BRIEF / task.steps)
-    assert outcome.score == task.evaluate(swish, 7, BRIEF / task.steps).score != outcome.metrics["test_score"]
+    outcome = task.final_test(swish(task), 7, BRIEF / task.steps)
+    assert outcome.score == task.evaluate(swish(task), 7, BRIEF / task.steps).score != outcome.metrics["test_score"]
 
 
 def test_training_improves_the_score(task: FitTask) -> None:
     merit = Direction(task.direction).merit
     text = baselines_of(task)[-1]
-    scores = [task.evaluate(lambda: Activation(text), 0, budget).score for budget in (1 / task.steps, 0.1)]
+    scores = [task.evaluate(lambda: made(task, text), 0, budget).score for budget in (1 / task.steps, 0.1)]
     assert merit(scores[1]) > merit(scores[0])
 
 
@@ -80,13 +87,14 @@ def test_the_metric_and_the_champions_are_declared(task: FitTask) -> None:
     assert metric_of(task).number_format
     baselines = baselines_of(task)
     assert len(baselines) >= 5
-    assert len({parse(text) for text in baselines}) == len(baselines)
+    vocabulary = Vocabulary(inputs=INPUTS if task.gated else ("x",))
+    assert len({parse(text, vocabulary) for text in baselines}) == len(baselines)
 
 
 class Overflow(nn.Module):
     """Not finite from the start."""
 
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
+    def forward(self, x: torch.Tensor, g: torch.Tensor | None = None) -> torch.Tensor:
         return torch.exp(1e4 * (1 + x * x))
 
 
@@ -97,7 +105,7 @@ def test_what_is_not_finite_is_a_failure_and_no_score(task: FitTask) -> None:
 
 
 def test_features_tell_what_is_finite_at_initialization(task: FitTask) -> None:
-    found, again = task.features(swish), task.features(swish)
+    found, again = task.features(swish(task)), task.features(swish(task))
     assert found["outputs"].shape == (1000,)
     assert (found["outputs"] == again["outputs"]).all()
     assert bool(found["finite"])
@@ -106,7 +114,7 @@ def test_features_tell_what_is_finite_at_initialization(task: FitTask) -> None:
 
 def test_learned_parameters_come_back_per_site(task: FitTask) -> None:
     vocabulary = Vocabulary(name="learned", parameters={"beta": Parameter("beta", 1.0, per="channel")})
-    outcome = task.evaluate(lambda: Activation("tanh(beta*x)", vocabulary), 0, BRIEF / task.steps)
+    outcome = task.evaluate(lambda: made(task, "tanh(beta*x)", vocabulary), 0, BRIEF / task.steps)
     assert outcome.status is Status.finished, outcome.reason
     assert len(outcome.constants) == task.sites
     assert all(len(set(site["beta"])) > 1 for site in outcome.constants)
@@ -114,8 +122,9 @@ def test_learned_parameters_come_back_per_site(task: FitTask) -> None:
 
 @pytest.mark.parametrize("budget", [0.0, -1.0, 1.1, float("nan")])
 def test_a_budget_that_is_no_fraction_is_refused(budget: float) -> None:
+    task = TASKS["image-fit"]()
     with pytest.raises(ValueError, match="budget"):
-        TASKS["image-fit"]().evaluate(swish, 0, budget)
+        task.evaluate(swish(task), 0, budget)
 
 
 def test_a_candidate_of_several_sites_goes_through_every_network_of_a_task_in_order():

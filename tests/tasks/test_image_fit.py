@@ -56,7 +56,7 @@ def test_sirens_initial_weights_are_an_option() -> None:
 
 
 def test_the_baselines_are_what_the_recorded_tuning_found_best() -> None:
-    recorded = Path(__file__).parents[2] / "runs" / "discovery" / "tuned-image-fit.json"
+    recorded = Path(__file__).parents[2] / "runs" / "discovery" / "image-fit" / "tuned.json"
     trainings = json.loads(recorded.read_text())["trainings"]
     families = {row["family"] for row in trainings.values()}
     members = [[text for text, row in trainings.items() if row["family"] == family] for family in families]
