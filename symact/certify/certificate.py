@@ -14,6 +14,7 @@ from symact.certify.flat import parameter_values
 from symact.certify.formats import FORMATS
 from symact.certify.reference import Reference
 from symact.certify.singles import Singles
+from symact.certify.tally import counted_beyond
 from symact.errors import InputError
 from symact.expr.tree import Expr
 
@@ -43,10 +44,10 @@ class Certificate:
         good: list[tuple[str, str]] = []
         for name, each in self.document["dtypes"].items():
             asked = each.get("asked", f"{WITHIN} ulp")
-            counts = f"{each['values']['beyond']:,} values and {each['slopes']['beyond']:,} slopes of {name}"
+            counts = f"{counted_beyond(each)} of {name}"
             (good if each["within"] else bad).append((asked, name if each["within"] else counts))
         limits = {asked: [name for other, name in good if other == asked] for asked, _ in good}
-        parts = [f"{counts} are further than {asked} from the exact ones" for asked, counts in bad]
+        parts = [f"further than {asked} from the exact ones: {counts}" for asked, counts in bad]
         parts += [
             f"every value and slope of {' and '.join(names)} is within {asked} of the exact one"
             for asked, names in limits.items()

@@ -58,7 +58,8 @@ def every_input(
         "without_derivative": int((np.isnan(truth.slopes) & ~np.isnan(truth.values)).sum()),
         "truth": _of_truth(numbers[finite], truth),
         "other_backends": {other: found for other, found in backends.items() if other != name},
-        "known": f"ball arithmetic at every input ({truth.searched} of them by the formula in high precision)",
+        "known": "ball arithmetic at every input"
+        + (f", {truth.searched:,} of them by the formula in high precision" if truth.searched else ""),
     }
 
 

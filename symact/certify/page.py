@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from symact.certify.facts import EDGE_OF_RANGE
+from symact.certify.tally import counted_beyond
 
 WIDTH = 80
 _LABEL = 14
@@ -95,9 +96,9 @@ def _of_type(found: dict[str, Any]) -> Iterator[tuple[str, str]]:
     yield ("worst value", _errors(found["values"]))
     yield ("worst slope", _errors(found["slopes"]))
     for label, other in found.get("other_backends", {}).items():
-        beyond = other["values"]["beyond"], other["slopes"]["beyond"]
         text = f"value {_number(other['worst_value_ulp'])} ulp, slope {_number(other['worst_slope_ulp'])} ulp"
-        yield (f"on {label}", text + (f"; beyond: {beyond[0]} values, {beyond[1]} slopes" if any(beyond) else ""))
+        beyond = counted_beyond(other)
+        yield (f"on {label}", text + (f"; beyond: {beyond}" if beyond else ""))
     special = found["at_infinities"]
     yield (
         "at -inf, inf",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
@@ -19,6 +20,12 @@ _LISTED = 8
 LOOSE = 2.0**-8
 # The bits of a float64's exponent.
 _EXPONENTS = np.int64(0x7FF0_0000_0000_0000)
+
+
+def counted_beyond(found: Mapping[str, Any]) -> str:
+    """How many values and slopes are outside the promise, as words: `1 value and 3 slopes`; `""` if none."""
+    parts = [(found[plural]["beyond"], plural.removesuffix("s"), plural) for plural in ("values", "slopes")]
+    return " and ".join(f"{count:,} {one if count == 1 else many}" for count, one, many in parts if count)
 
 
 @dataclass

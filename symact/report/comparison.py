@@ -231,7 +231,7 @@ class Comparison:
             "difference": "" if found is None else metric.text(found.difference, signed=True) + half,
             "p": "" if row.p is None else "<0.001" if row.p < 0.001 else f"{row.p:.3f}",
             "verdict": "ref." if row.verdict == "reference" else self._state(row),
-            "s": "" if row.seconds is None else f"{row.seconds:.2g}" if row.seconds < 10 else f"{row.seconds:.0f}",
+            "s": "" if row.seconds is None else f"{row.seconds:#.2g}" if row.seconds < 10 else f"{row.seconds:.0f}",
             "cost": "" if cost is None else f"{cost:.1f}",
         }
 
