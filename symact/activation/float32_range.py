@@ -54,11 +54,18 @@ def grid() -> np.ndarray:
     their digits; of others one in ten shows where that begins, so many are tried.
     """
     decades = [10.0**e * m for e in range(-30, 30) for m in (1.0, 3.3)]
-    angles = np.geomspace(176.54321, 2.3e8, 160)
     middle = np.geomspace(0.05, 130.0, 90)
     return np.unique(
-        np.array([0.0, *decades, 1e30, *angles, *middle, 88.0, 89.0, 104.0, 150.0], dtype=np.float32).astype(np.float64)
+        np.array([0.0, *decades, 1e30, *_angles(), *middle, 88.0, 89.0, 104.0, 150.0], dtype=np.float32).astype(
+            np.float64
+        )
     )
+
+
+@cache
+def _angles() -> np.ndarray:
+    """Magnitudes at which an angle may lose digits, none of them round."""
+    return np.geomspace(176.54321, 2.3e8, 160).astype(np.float32).astype(np.float64)
 
 
 @lru_cache(maxsize=4096)
@@ -85,6 +92,9 @@ def limit(program: Program) -> float:
 def form(program: Program, within: float = math.inf) -> Program | None:
     """The cheapest form of a Program that plain operations compute right in float32, or None.
 
+    Such operations cannot take float64 for some elements. So the digits that angles lose beyond 1e3 do not count here:
+    float64 for all elements would cost more than they are worth.
+
     Args:
         program: forward, backward, or a derivative of those.
         within: up to which |x| it has to be right.
@@ -92,7 +102,7 @@ def form(program: Program, within: float = math.inf) -> Program | None:
     if _undefined(program):
         return program
     sizes = points(program.variables).sizes
-    counted, partly = sizes <= within, []
+    counted, partly = (sizes <= within) & ~np.isin(sizes, _angles()), []
     for plain, tolerance in _narrow_forms(program):
         candidate = compensated(plain, False)
         bad = _bad(program, candidate, tolerance) & counted
