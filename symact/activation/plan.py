@@ -31,8 +31,6 @@ from symact.program.program import Program
 from symact.program.taylor import expanded
 
 Pair: TypeAlias = tuple[Program, Program]
-# Whether float32 is not enough: for nothing, for everything, or for the channels of these numbers.
-Exceeding: TypeAlias = bool | Tensor
 
 
 @dataclass(frozen=True)
@@ -68,53 +66,39 @@ class Plan:
         """Of how many tensors it is a function; they stand before the parameters."""
         return self.forms[0].variables
 
-    def exceeds(self, x: Tensor, others: tuple[Tensor, ...]) -> Exceeding:
-        """Whether `x` or the parameters have values at which float32 is not enough, or in which channels these have."""
-        if x.dtype == torch.float64 or not x.numel():
+    def exceeds(self, x: Tensor, others: tuple[Tensor, ...]) -> bool:
+        """Whether `x` or the parameters have values at which float32 is not enough."""
+        if x.dtype != torch.float64 and not self.allows(others[self.variables - 1 :]):
+            return True
+        if self.bound == math.inf or x.dtype == torch.float64 or not x.numel():
             return False
-        if self.bound < math.inf:
-            if self.bound < 0:
-                return True
-            low, high = torch.aminmax(x)
-            if bool(high > self.bound) or bool(low < -self.bound):
-                return True
-        parameters = others[self.variables - 1 :]
-        if self.allows(parameters):
-            return False
-        return True if self.variables > 1 else _channels_outside(parameters)
+        if self.bound < 0:
+            return True
+        low, high = torch.aminmax(x)
+        return bool(high > self.bound) or bool(low < -self.bound)
 
-    def values(self, x: Tensor, others: tuple[Tensor, ...], exceeds: Exceeding) -> Tensor:
+    def values(self, x: Tensor, others: tuple[Tensor, ...], exceeds: bool) -> Tensor:
         """The function at `x`, further variables and parameters, in its dtype, by the kernel that `exceeds` says."""
         assert self.narrow is not None
-        if exceeds is False:
+        if not exceeds:
             return self.narrow.forward(x, others)
         assert self.wide is not None
-        if exceeds is True:
-            return self.wide.forward(x.double(), _double(others)).to(x.dtype)
-        result = self.narrow.forward(x, others)
-        dimension, part, parameters = _channels(exceeds, x, others)
-        return result.index_copy_(dimension, exceeds, self.values(part, parameters, True))
+        return self.wide.forward(x.double(), _double(others)).to(x.dtype)
 
-    def slopes(self, grad: Tensor, x: Tensor, others: tuple[Tensor, ...], exceeds: Exceeding) -> tuple[Tensor, ...]:
+    def slopes(self, grad: Tensor, x: Tensor, others: tuple[Tensor, ...], exceeds: bool) -> tuple[Tensor, ...]:
         """The gradients of `x` and of the others, by the kernel that `exceeds` asks for."""
         assert self.narrow is not None
-        if exceeds is False:
+        if not exceeds:
             return self.narrow.backward(grad, x, others)
         assert self.wide is not None
-        if exceeds is True:
-            terms = self.wide.backward(grad.double(), x.double(), _double(others))
-            return tuple(term.to(like.dtype) for term, like in zip(terms, (x, *others), strict=True))
-        slope, *sums = self.narrow.backward(grad, x, others)
-        dimension, part, parameters = _channels(exceeds, x, others)
-        mended, *parts = self.slopes(grad.index_select(dimension, exceeds), part, parameters, True)
-        all_sums = [own.index_copy(0, exceeds, term) for own, term in zip(sums, parts, strict=True)]
-        return slope.index_copy_(dimension, exceeds, mended), *all_sums
+        terms = self.wide.backward(grad.double(), x.double(), _double(others))
+        return tuple(term.to(like.dtype) for term, like in zip(terms, (x, *others), strict=True))
 
     def slopes_into(
-        self, places: tuple[Tensor, ...], grad: Tensor, x: Tensor, others: tuple[Tensor, ...], exceeds: Exceeding
+        self, places: tuple[Tensor, ...], grad: Tensor, x: Tensor, others: tuple[Tensor, ...], exceeds: bool
     ) -> tuple[Tensor, ...]:
         """The same; those of the variables are written to places that are given, and not among what comes out."""
-        if exceeds is False and isinstance(self.narrow, JointKernel):
+        if not exceeds and isinstance(self.narrow, JointKernel):
             return self.narrow.backward(grad, x, others, places)[self.variables :]
         terms = self.slopes(grad, x, others, exceeds)
         for place, term in zip(places, terms, strict=False):
@@ -301,12 +285,8 @@ def ordinary(parameter: Tensor) -> bool:
     if parameter.dim() == 0:
         size = abs(parameter.item())
         return size == 0.0 or _SMALLEST <= size <= _GREATEST
-    return bool(_ordinary_values(parameter).all())
-
-
-def _ordinary_values(parameter: Tensor) -> Tensor:
     sizes = parameter.detach().abs()
-    return ((sizes >= _SMALLEST) & (sizes <= _GREATEST)) | (sizes == 0.0)
+    return bool((((sizes >= _SMALLEST) & (sizes <= _GREATEST)) | (sizes == 0.0)).all())
 
 
 @contextmanager
@@ -319,20 +299,6 @@ def uncollected() -> Iterator[None]:
     finally:
         if collecting:
             gc.enable()
-
-
-def _channels_outside(parameters: tuple[Tensor, ...]) -> Exceeding:
-    """The channels with a parameter that is not ordinary; True where all have one, or where one holds for several."""
-    if not all(p.dim() for p in parameters):
-        return True
-    outside = ~torch.stack([_ordinary_values(p) for p in parameters]).all(0)
-    return True if bool(outside.all()) else outside.nonzero().flatten()
-
-
-def _channels(numbers: Tensor, x: Tensor, parameters: tuple[Tensor, ...]) -> tuple[int, Tensor, tuple[Tensor, ...]]:
-    """Which dimension of `x` counts channels, and some channels of `x` and of the parameters."""
-    dimension = min(1, x.dim() - 1)
-    return dimension, x.index_select(dimension, numbers), tuple([p.index_select(0, numbers) for p in parameters])
 
 
 def _double(tensors: tuple[Tensor, ...]) -> tuple[Tensor, ...]:

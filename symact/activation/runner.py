@@ -24,7 +24,7 @@ from torch.fx import Proxy
 
 from symact.activation import higher, small_tensors
 from symact.activation.channels import channels_second, channelwise, place_of_channels
-from symact.activation.plan import Exceeding, Plan, for_onnx, ordinary, plain, plan, undisturbed
+from symact.activation.plan import Plan, for_onnx, ordinary, plain, plan, undisturbed
 from symact.backends import torch_source
 from symact.backends.cpu.kernel import TYPES
 from symact.backends.select import SELECTOR, Pointwise
@@ -125,7 +125,7 @@ class _Fused(Function):
     """A fused kernel. Without `setup_context`, which costs microseconds per call."""
 
     @staticmethod
-    def forward(ctx: Any, runner: Runner, plan: Plan, exceeds: Exceeding, x: Tensor, *parameters: Tensor) -> Tensor:
+    def forward(ctx: Any, runner: Runner, plan: Plan, exceeds: bool, x: Tensor, *parameters: Tensor) -> Tensor:
         ctx.arguments = runner, plan, exceeds
         ctx.save_for_backward(x, *parameters)
         return plan.values(x, parameters, exceeds)
@@ -145,7 +145,7 @@ class _Packed(Function):
 
     @staticmethod
     def forward(
-        ctx: Any, runner: Runner, plan: Plan, exceeds: Exceeding, interleaved: bool, h: Tensor, *parameters: Tensor
+        ctx: Any, runner: Runner, plan: Plan, exceeds: bool, interleaved: bool, h: Tensor, *parameters: Tensor
     ) -> Tensor:
         ctx.arguments = runner, plan, exceeds, interleaved
         ctx.save_for_backward(h, *parameters)
@@ -281,7 +281,7 @@ class Runner:
 
     def _ready(
         self, x: Tensor, g: Tensor, parameters: tuple[Tensor, ...], channel_dim: int
-    ) -> tuple[Plan, Exceeding, Tensor, tuple[Tensor, ...]] | None:
+    ) -> tuple[Plan, bool, Tensor, tuple[Tensor, ...]] | None:
         """The plan for tensors of one shape, what it says of them, and they, channels second; None without a kernel."""
         plan = self.plan(x.device.type, x.dtype == torch.float64)
         if plan.narrow is None or x.is_nested or any(t._is_zerotensor() for t in (x, g, *parameters)):

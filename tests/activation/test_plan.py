@@ -18,7 +18,6 @@ from symact.backends.select import SELECTOR
 from symact.expr.operators import Parameter, Vocabulary
 from symact.expr.tree import parse
 from symact.program.gradient import backward
-from symact.program.loading import parse_grammar
 from symact.program.pipeline import lower
 from symact.program.program import Program
 
@@ -182,36 +181,3 @@ def test_they_take_float64_where_there_is_none() -> None:
     for each in (program, backward(program)):
         assert plain(each, False, False)[1] is torch.float64
         assert plain(each, False, True)[1] is torch.float64
-
-
-@pytest.mark.parametrize("shape", [(4, 8, 5), (4, 8), (2, 8, 3, 3), (8,)])
-@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=str)
-def test_a_parameter_far_out_concerns_its_channel_alone(shape: tuple[int, ...], dtype: torch.dtype) -> None:
-    grammar = parse_grammar(
-        '[parameters]\nc = { per = "channel" }\nd = { per = "channel" }\n[unary]\nf = "d*x*sigmoid(c*x)"'
-    )
-    ordinary, far, wide = (Activation("f(x)", grammar, channels=8, channel_dim=1) for _ in range(3))
-    with torch.no_grad():
-        far.c[2], far.c[5], far.d[5] = 1e4, -1e-9, 1e3
-    wide.load_state_dict(far.state_dict())
-    chosen = far._runner.plan("cpu").exceeds(torch.ones(shape), tuple(far.parameters()))
-    assert isinstance(chosen, torch.Tensor)
-    assert chosen.tolist() == [2, 5]
-    x, grad = torch.randn(shape).to(dtype), torch.randn(shape).to(dtype)
-    found = []
-    for module, kind in ((ordinary, dtype), (far, dtype), (wide.double(), torch.float64)):
-        own = x.to(kind, copy=True).requires_grad_()
-        y = module(own)
-        y.backward(grad.to(kind))
-        found.append([y.detach(), own.grad, *[p.grad for p in module.parameters()]])
-    others, few = [0, 1, 3, 4, 6, 7], [2, 5]
-    dimension = min(1, len(shape) - 1)
-    for position, (whole, mended, exact) in enumerate(zip(*found, strict=True)):
-        at = dimension if position < 2 else 0
-        numbers = torch.tensor(others)
-        assert torch.equal(mended.index_select(at, numbers), whole.index_select(at, numbers))
-        numbers = torch.tensor(few)
-        tolerance = 1e-5 if dtype == torch.float32 else 1e-2
-        assert torch.allclose(
-            mended.double().index_select(at, numbers), exact.index_select(at, numbers).double(), tolerance, tolerance
-        )
