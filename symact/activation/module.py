@@ -17,13 +17,13 @@ from torch.nn.parameter import is_lazy
 
 from symact.activation.channels import channel_dimension, place_of_channels
 from symact.activation.notebook import shown
-from symact.activation.plan import uncollected
 from symact.activation.runner import checked, shared_runner
 from symact.backends import torch_source
 from symact.errors import InputError, SymactError
 from symact.expr.formula_text import formula_text
 from symact.expr.operators import Parameter, Vocabulary
 from symact.expr.tree import Expr, of_x_alone, parse
+from symact.program.collection import no_collection
 from symact.program.pipeline import lower
 
 # The smallest value of a parameter that is declared positive.
@@ -116,7 +116,7 @@ def compile_many(exprs: Iterable[Expr | str], grammar: Vocabulary | None = None)
     Raises:
         FormulaError: a text cannot be read.
     """
-    with uncollected():
+    with no_collection():
         return [compile(expr, grammar) for expr in exprs]
 
 

@@ -7,7 +7,6 @@ asks for a plan and obeys it, so a call computes the same bits whatever ran befo
 
 from __future__ import annotations
 
-import gc
 import math
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -25,6 +24,7 @@ from symact.backends import onnx_operations, torch_source
 from symact.backends.cpu import kernel as cpu_kernel
 from symact.backends.cpu.kernel import JointKernel, NativeKernel
 from symact.backends.select import SELECTOR, Kernel
+from symact.program.collection import no_collection
 from symact.program.compensation import compensated
 from symact.program.gradient import backward
 from symact.program.program import Program
@@ -114,7 +114,7 @@ def plan(program: Program, device: str = "cpu", double: bool = False) -> Plan:
         device: a key of `BACKENDS`, or any other type, where plain operations run.
         double: whether for tensors of float64.
     """
-    with uncollected():
+    with no_collection():
         return _double_plan(program, device) if double else _single_plan(program, device)
 
 
@@ -287,18 +287,6 @@ def ordinary(parameter: Tensor) -> bool:
         return size == 0.0 or _SMALLEST <= size <= _GREATEST
     sizes = parameter.detach().abs()
     return bool((((sizes >= _SMALLEST) & (sizes <= _GREATEST)) | (sizes == 0.0)).all())
-
-
-@contextmanager
-def uncollected() -> Iterator[None]:
-    """The garbage collector rests inside: what is made of Programs stays, and to walk it again and again takes long."""
-    collecting = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if collecting:
-            gc.enable()
 
 
 def _double(tensors: tuple[Tensor, ...]) -> tuple[Tensor, ...]:

@@ -11,7 +11,7 @@ import gc
 import os
 import signal
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeAlias, TypeVar
 
@@ -43,18 +43,6 @@ def keep_freed_memory() -> None:
     32 MB (mallopt(3), M_MMAP_THRESHOLD). One that nobody touched occupies nothing.
     """
     np.empty(_KEPT, np.uint8)
-
-
-@contextlib.contextmanager
-def no_collection() -> Iterator[None]:
-    """Let the garbage collector rest: what is made here is in no cycles, and walking through it takes long."""
-    collecting = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if collecting:
-            gc.enable()
 
 
 def in_threads(function: Callable[[_Item], _Result], items: Iterable[_Item]) -> list[_Result]:

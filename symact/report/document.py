@@ -21,6 +21,7 @@ from symact.expr.display import latex
 from symact.expr.mathml import mathml
 from symact.expr.tree import Expr, is_mixture, sites
 from symact.optimize.evolution import cost
+from symact.program.collection import no_collection
 from symact.records import Status, Trial
 from symact.report import curves
 from symact.report.function_map import places
@@ -47,11 +48,9 @@ def document(
         maps: what finds the places of each study's functions; None for a new map of each.
         told: is called with how many trials are done, of how many, and what is being made.
     """
-    from symact.activation.plan import uncollected  # it loads torch
-
     total, before = sum(len(view.trials) for view in views), 0
     studies = []
-    with uncollected():
+    with no_collection():
         for view, locate in zip(views, maps or [places] * len(views), strict=True):
             studies.append(study(view, locate, partial(_told, told, before, total)))
             before += len(view.trials)

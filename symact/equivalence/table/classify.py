@@ -27,7 +27,7 @@ from symact.equivalence.engine.classes import EVIDENCE, NUMERIC, ClassBuilder
 from symact.equivalence.engine.domains import DOMAINS, domains
 from symact.equivalence.engine.term_columns import TermColumns
 from symact.equivalence.index.function_index import FunctionIndex
-from symact.equivalence.parallel import keep_freed_memory, no_collection
+from symact.equivalence.parallel import keep_freed_memory
 from symact.equivalence.screening import screen
 from symact.equivalence.table import expression_column
 from symact.equivalence.table.enumeration import GrammarTables, NewTerms, ShapeEnumerator
@@ -50,6 +50,7 @@ from symact.expr.shape import Shape
 from symact.expr.space import Space
 from symact.expr.tree import Expr
 from symact.files import write_file
+from symact.program.collection import no_collection
 from symact.program.loading import load_grammar
 
 EQUIVALENCES = ("exact", "sampled", "float32")
