@@ -33,7 +33,8 @@ bench = typer.Typer(
 app.add_typer(bench, name="bench")
 
 
-MOST = 10**9  # of any count, and of seeds
+MOST = 10**9  # of any count
+LAST_SEED = 2**32 - 1
 
 
 class Stage(enum.StrEnum):
@@ -94,7 +95,7 @@ FreshOption = Annotated[bool, typer.Option("--fresh-workers", help="A process of
 QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="Print the result alone: no progress, no hints.")]
 BestOption = Annotated[int, typer.Option("--best", min=1, max=MOST, help="How many functions of a run folder.")]
 SeedsOption = Annotated[int, typer.Option("--seeds", min=1, max=MOST, help="Trainings per function.")]
-SeedOption = Annotated[int, typer.Option("--seed", min=0, max=MOST, help="Seed of the study.")]
+SeedOption = Annotated[int, typer.Option("--seed", min=0, max=LAST_SEED, help="Seed of the study.")]
 AgainstOption = Annotated[
     str | None,
     typer.Option("--against", metavar="EXPRESSION", help="The reference; without, relu(x), or SwiGLU among gates."),
@@ -515,7 +516,7 @@ def bench_replay(
     table: Annotated[Path, typer.Option("--table", help="TABLE.parquet")],
     evaluations: Annotated[int, typer.Option("--evaluations", min=1, max=MOST)] = 100,
     repeats: Annotated[int, typer.Option("--repeats", min=1, max=MOST, help="Whole searches.")] = 1,
-    seed: Annotated[int, typer.Option("--seed", min=0, max=MOST)] = 0,
+    seed: Annotated[int, typer.Option("--seed", min=0, max=LAST_SEED)] = 0,
     start: Annotated[Start, typer.Option("--start")] = Start.baselines,
     settings: SetOption = None,
     as_json: JsonOption = False,

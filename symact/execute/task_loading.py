@@ -12,6 +12,7 @@ import importlib.util
 import inspect
 import sys
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -72,6 +73,39 @@ def describe(task: Any, train: Mapping[str, Any] | None = None) -> tuple[TaskSet
         raise InputError(f"task file {file}: larger than {MAXIMUM_BYTES} bytes")
     sha256 = hashlib.sha256(text.encode()).hexdigest()
     return TaskSettings(kind="file", name=name, text=text, sha256=sha256, train=own), str(path.resolve())
+
+
+@dataclass(frozen=True)
+class Opened:
+    """A task as its caller gave it, loaded here.
+
+    Attributes:
+        settings: what a study stores of it.
+        file: path of its file, `""` if none.
+        task: itself.
+    """
+
+    settings: TaskSettings
+    file: str
+    task: Any
+
+
+def opened(task: Any, train: Mapping[str, Any] | None = None, data: Any = None) -> Opened:
+    """A task by name, from a file, or an object, loaded once: what is opened already stays as it is.
+
+    Args:
+        task: as for `describe`, or an `Opened`.
+        train: settings of its training, by name.
+        data: root folder of the data sets, or None.
+
+    Raises:
+        InputError: it is no task, or cannot be made.
+    """
+    if isinstance(task, Opened):
+        return task
+    settings, file = describe(task, train)
+    itself = task if settings.kind == "object" else load(settings, file, None if data is None else str(data))
+    return Opened(settings, file, itself)
 
 
 def load(settings: TaskSettings, file: str, data: str | None) -> Any:

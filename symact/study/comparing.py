@@ -82,13 +82,13 @@ def begin(
     **options: Any,
 ) -> Study:
     """The study of a comparison, ready to run; the arguments are those of `compare`."""
-    loaded = _loaded(task, options.get("data"))
-    gated = is_gated(loaded)
+    opened = tasks.opened(task, options.get("train"), options.get("data"))
+    gated = is_gated(opened.task)
     if grammar is None:
         grammar = parse_grammar(_PLAIN.format(inputs='["x", "g"]' if gated else '["x"]'))
     elif not isinstance(grammar, Grammar):
         grammar = load_grammar(grammar)
-    setup.check_inputs(loaded, grammar, str(getattr(loaded, "name", type(loaded).__name__)))
+    setup.check_inputs(opened.task, grammar, opened.settings.name)
     if isinstance(functions, str | Expr):
         functions = [functions]
     reference = read(REFERENCES[gated] if against is None else against, grammar, "against")
@@ -96,13 +96,13 @@ def begin(
     if not given:
         raise InputError("there is nothing to compare; name at least one expression")
     if each_site:
-        given = _at_each_site(given, reference, _sites(loaded))
+        given = _at_each_site(given, reference, _sites(opened.task))
     if len(given) > MOST:
         raise InputError(f"{len(given):,} functions to compare; at most {MOST:,}")
     unary = bool(grammar.of_kind("unary"))
     space = Space(grammar, "given", [parse_shape("unary(x)")]) if unary else grammar.space()
     settings = {"repeats": seeds, "confirm": 0, "batch": len(given), **options}
-    return Study(space, task, "given", run=run, given=given, against=str(reference), each_site=each_site, **settings)
+    return Study(space, opened, "given", run=run, given=given, against=str(reference), each_site=each_site, **settings)
 
 
 def goal(study: Study) -> int:
@@ -139,11 +139,6 @@ def read(function: str | Expr | Sequence[Expr], grammar: Grammar, what: str) -> 
         return parse(function, grammar)
     except FormulaError as error:
         raise InputError(f"{function}: {error}") from None
-
-
-def _loaded(task: Any, data: Any) -> Any:
-    described, file = tasks.describe(task)
-    return task if described.kind == "object" else tasks.load(described, file, None if data is None else str(data))
 
 
 def _sites(task: Any) -> int:

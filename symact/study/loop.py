@@ -114,9 +114,8 @@ class Study:
         per_site: bool = False,
         **settings: Any,
     ):
-        described, file = tasks.describe(task, train)
-        data = None if data is None else str(data)
-        loaded = task if described.kind == "object" else tasks.load(described, file, data)
+        opened = tasks.opened(task, train, data)
+        described, file, loaded = opened.settings, opened.file, opened.task
         setup.check_inputs(loaded, space.grammar, described.name)
         if per_site:
             settings["sites"] = setup.sites_to_search(loaded, optimizer)
@@ -142,7 +141,7 @@ class Study:
             confirm_best=confirm_best,
             timeout=timeout,
             memory=setup.memory_bytes(memory),
-            data=data,
+            data=None if data is None else str(data),
             versions=versions(),
             machine=machine(),
             created=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 
@@ -48,6 +49,19 @@ def rounded(value: mpmath.mpf) -> float:
     return float(mpmath.sign(value)) * math.inf if abs(value) > 3.4028235e38 else float(value)
 
 
+def differing(
+    name: str, rows: Sequence[tuple[float, float, float]], values: torch.Tensor, slopes: torch.Tensor
+) -> list[str]:
+    """What is not as it is exactly, a line each; `rows` are those of `exact`."""
+    wrong = []
+    for (at, value, slope), y, g in zip(rows, values.tolist(), slopes.tolist(), strict=True):
+        if not close(y, value):
+            wrong.append(f"{name} at {at:g}: {y}, not {value}")
+        if not close(g, slope):
+            wrong.append(f"slope of {name} at {at:g}: {g}, not {slope}")
+    return wrong
+
+
 def close(found: float, wanted: float) -> bool:
     if math.isnan(wanted) or found == wanted:
         return True
@@ -70,12 +84,8 @@ def test_values_and_gradients_are_right_from_zero_to_1e30(expression: str) -> No
         else:
             values = function(x)
             (slopes,) = torch.autograd.grad(values.sum(), x)
-        for (at, value, slope), y, g in zip(rows, values.tolist(), slopes.tolist(), strict=True):
-            if not close(y, value):
-                wrong.append(f"{name} f({at:g}) = {y}, not {value}")
-            if not close(g, slope):
-                wrong.append(f"{name} f'({at:g}) = {g}, not {slope}")
-    assert not wrong
+        wrong += differing(name, rows, values, slopes)
+    assert not wrong, "\n".join(wrong)
 
 
 def test_the_reference_is_right_where_it_can_be_said_by_hand() -> None:
@@ -103,9 +113,5 @@ def test_compiled_programs_are_right_as_well() -> None:
     slopes = torch.autograd.grad([y.sum() for y in values], xs)
     wrong = []
     for expression, each, ys, gs in zip(SOME, rows, values, slopes, strict=True):
-        for (at, value, slope), y, g in zip(each, ys.tolist(), gs.tolist(), strict=True):
-            if not close(y, value):
-                wrong.append(f"{expression} at {at:g}: {y}, not {value}")
-            if not close(g, slope):
-                wrong.append(f"slope of {expression} at {at:g}: {g}, not {slope}")
+        wrong += differing(expression, each, ys, gs)
     assert not wrong, "\n".join(wrong)

@@ -187,3 +187,19 @@ def test_one_that_fails_leaves_the_others_and_so_does_the_reference():
         ("sin(x)", "diverged"),
     ]
     assert all(row.p is None for row in table.rows)
+
+
+def test_a_task_from_a_file_is_loaded_once(tmp_path):
+    file = tmp_path / "task.py"
+    file.write_text(
+        "from pathlib import Path\n"
+        "from symact import Outcome\n"
+        "class Counted:\n"
+        "    def __init__(self):\n"
+        "        with Path(__file__).with_name('loads').open('a') as stream:\n"
+        "            stream.write('x')\n"
+        "    def evaluate(self, make_activation, seed, budget=1.0):\n"
+        "        return Outcome.finished(seed % 7)\n"
+    )
+    symact.compare(["tanh(x)"], f"{file}:Counted", seeds=3)
+    assert (tmp_path / "loads").read_text() == "x"

@@ -11,7 +11,7 @@ from symact.activation.plan import unseen_forms
 from symact.backends.triton.kernel import TritonKernel
 from symact.expr.tree import parse
 from symact.program.pipeline import lower
-from tests.activation.test_hard_cases import EXPRESSIONS, close, exact
+from tests.activation.test_hard_cases import EXPRESSIONS, differing, exact
 
 pytestmark = pytest.mark.filterwarnings("ignore::RuntimeWarning")
 # Half of eight parts run, for the time that the interpreter takes; `range(PARTS)` runs all.
@@ -35,9 +35,5 @@ def test_kernels_are_right_where_ordinary_tensors_are(part: int) -> None:
         x = torch.tensor([row[0] for row in rows], dtype=torch.float32)
         kernel = TritonKernel(*forms)
         values, (slopes,) = kernel.forward(x, ()), kernel.backward(torch.ones_like(x), x, ())
-        for (at, value, slope), y, g in zip(rows, values.tolist(), slopes.tolist(), strict=True):
-            if not close(y, value):
-                wrong.append(f"{expression} at {at:g}: {y}, not {value}")
-            if not close(g, slope):
-                wrong.append(f"slope of {expression} at {at:g}: {g}, not {slope}")
+        wrong += differing(expression, rows, values, slopes)
     assert not wrong, "\n".join(wrong)
