@@ -174,7 +174,8 @@ def compile_(
 @app.command(
     short_help="Search for activation functions on a task.",
     epilog="Examples: symact search;  symact search evolution --task fashion-cnn --data DIR --evaluations 60;  "
-    "symact search random --workers 2 --task my_task.py:MyTask --grammar aquasurf --space bench --run out/mine",
+    "symact search random --workers 2 --task my_task.py:MyTask --grammar aquasurf --space bench --run out/mine;  "
+    "symact search evolution --task fashion-cnn --prune 50 --workers 2",
 )
 def search(
     optimizer: Annotated[str, typer.Argument(help="random, evolution, rl, surrogate or mixture.")] = "surrogate",
@@ -198,6 +199,12 @@ def search(
     asynchronous: Annotated[bool, typer.Option("--async", help="Do not wait for batches; not reproducible.")] = False,
     keep_affine: AffineOption = False,
     halving: HalvingOption = False,
+    prune: Annotated[
+        float | None,
+        typer.Option(
+            "--prune", metavar="PERCENT", help="Stop trainings that are not in the best PERCENT at a step (50: median)."
+        ),
+    ] = None,
     per_site: Annotated[
         bool, typer.Option("--per-site", help="A function of its own at each activation site (random, evolution).")
     ] = False,
@@ -223,7 +230,7 @@ def search(
     limits = {"timeout": timeout, "memory": memory}
     design = {"seed": seed, "repeats": seeds, "batch": batch, "asynchronous": asynchronous, "halving": halving}
     design["per_site"] = per_site
-    options = {**where, **limits, **design, "train": _settings(train, "--train")}
+    options = {**where, **limits, **design, "prune": prune, "train": _settings(train, "--train")}
     searching.start(
         optimizer, grammar, space, keep_affine, task, evaluations, run, options, _settings(settings), as_json, quiet
     )

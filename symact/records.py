@@ -27,6 +27,7 @@ class Status(StrEnum):
     crashed = "crashed"
     out_of_memory = "out_of_memory"
     rejected = "rejected"
+    pruned = "pruned"
 
 
 class Direction(StrEnum):

@@ -6,7 +6,7 @@ import datetime
 import itertools
 import shlex
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -57,7 +57,7 @@ def watched(metric: Metric) -> Iterator[Callable[[Any], None]]:
         def report(progress: Any) -> None:
             nonlocal spoke
             trial = progress.trial
-            if trial is not None and trial.status is not Status.finished:
+            if trial is not None and trial.status not in (Status.finished, Status.pruned):
                 kind = (trial.status.value, trial.reason.partition(":")[0])
                 if kind not in told and len(told) < MOST_KINDS:
                     console.note(f"{candidate_text(trial.candidate)}: {trial.status.value}: {trial.reason}")
@@ -70,6 +70,15 @@ def watched(metric: Metric) -> Iterator[Callable[[Any], None]]:
         yield report
 
 
+def running_text(running: Mapping[int, tuple[int, float]], metric: Metric) -> str:
+    """How the trainings that report are going, the first of them by name."""
+    if not running:
+        return ""
+    number, (step, score) = next(iter(running.items()))
+    others = f" (+{len(running) - 1})" if len(running) > 1 else ""
+    return f"#{number} at step {step}: {metric.text(score)}{others}"
+
+
 def standing(progress: Any, metric: Metric) -> str:
     """How a study stands, the most important first: what does not fit is cut off."""
     failures = [f"{count} {status}" for status, count in progress.counts.items() if status != "finished"]
@@ -78,6 +87,7 @@ def standing(progress: Any, metric: Metric) -> str:
         progress.phase if progress.phase != "search" else "",
         f"{lasting(progress.remaining)} left" if progress.remaining else "",
         f"{pace:.0f}/min" if pace and pace >= 10 else f"{pace:.1f}/min" if pace else "",
+        running_text(progress.running, metric),
         f"best {metric.text(best.score)} {candidate_text(best.candidate)}" if best is not None else "",
         ", ".join(failures),
     ]

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeAlias
 
 from symact.errors import InputError
 from symact.execute.devices import assign, devices
@@ -58,14 +59,19 @@ class ExecutorSettings:
         return self.executor == "local" and self.workers == 0
 
 
+Heard: TypeAlias = Callable[[Job, int, float], object]
+
+
 class Executor(Protocol):
     """What a study needs of a place where candidates are evaluated.
 
     Attributes:
         capacity: jobs that it works on at a time.
+        heard: called with a job, a step and a score when its training reports; Ray calls it for none.
     """
 
     capacity: int
+    heard: Heard
 
     def submit(self, job: Job) -> None:
         """Take a job in, without waiting."""

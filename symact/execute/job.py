@@ -9,18 +9,20 @@ from __future__ import annotations
 import base64
 import time
 import traceback
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 
 from symact.errors import FormulaError, InputError, SymactError
+from symact.execute.reporting import REPORTED, Pruned, Reporter, Tell
+from symact.execute.task_loading import takes_report
 from symact.expr.operators import Vocabulary
 from symact.expr.tree import Expr, from_document
 from symact.records import Outcome, Status, not_a_score
 from symact.store import outcomes
-from symact.tasks.declaration import is_gated, sites_of
+from symact.tasks.declaration import is_gated, metric_of, sites_of
 
 DTYPES = ("float64", "float32", "int64", "bool")
 
@@ -38,6 +40,7 @@ class Job:
         schedule: handed to the task unless it is `""`.
         kind: `evaluate`, `confirm` (an evaluation that is stored apart) or `features`.
         labels: whose labels the features are measured with, as the task's `features` takes them, unless it is `""`.
+        bars: pairs of a step and a merit (higher is better) below which a training is stopped at that step.
     """
 
     number: int
@@ -48,6 +51,7 @@ class Job:
     schedule: str = ""
     kind: str = "evaluate"
     labels: str = ""
+    bars: Sequence[Sequence[float]] = ()
 
     @property
     def key(self) -> tuple[str, int, int]:
@@ -153,6 +157,7 @@ def perform(
     job: Job,
     before: Callable[[], object] = tuple,
     after: Callable[[], object] = tuple,
+    tell: Tell | None = None,
 ) -> Outcome:
     """Do a job here. Whatever the candidate or its training raises is an outcome, and one that can be stored.
 
@@ -164,6 +169,7 @@ def perform(
         job: what to do.
         before: called before each activation module is made.
         after: called when the task has come to its end, before anybody looks at what it gave or raised.
+        tell: called with what the task reports while it trains.
     """
     started = time.perf_counter()
     try:
@@ -171,23 +177,31 @@ def perform(
     except FormulaError as error:
         after()
         return outcomes.storable(Outcome.failed(Status.rejected, f"it cannot be read: {_first_line(error)}"))
+    report = Reporter(job.bars, metric_of(task).direction, tell) if takes_report(task) else None
     try:
         try:
-            outcome = _performed(task, MakeActivation(candidate, grammar, before, is_gated(task), sites_of(task)), job)
+            make = MakeActivation(candidate, grammar, before, is_gated(task), sites_of(task))
+            outcome = _performed(task, make, job, report)
         finally:
             after()
+    except Pruned as stop:
+        outcome = Outcome.failed(Status.pruned, str(stop))
     except KeyboardInterrupt:
         raise
     except BaseException as error:  # also SystemExit, and what test runners raise
         outcome = failure(error, started)
+    if report is not None and report.curve and isinstance(outcome.metrics, Mapping):
+        outcome = replace(outcome, metrics={**outcome.metrics, REPORTED: report.curve})
     return outcomes.storable(outcome)
 
 
-def _performed(task: Any, make: MakeActivation, job: Job) -> Outcome:
+def _performed(task: Any, make: MakeActivation, job: Job, report: Reporter | None = None) -> Outcome:
     if job.kind == "features":
         chosen = {"labels": job.labels} if job.labels else {}
         return Outcome.finished(0.0, features=encode_arrays(task.features(make, **chosen)))
     arguments: dict[str, Any] = {"schedule": job.schedule} if job.schedule else {}
+    if report is not None:
+        arguments["report"] = report
     outcome = task.evaluate(make, seed=job.seed, budget=job.budget, **arguments)
     if isinstance(outcome, Outcome):
         return outcome

@@ -13,7 +13,9 @@ import tempfile
 import threading
 import time
 from collections import deque
+from collections.abc import Callable
 from dataclasses import asdict
+from functools import partial
 from typing import Any
 
 from symact.backends.cpu import building, library
@@ -46,6 +48,7 @@ class InProcess:
 
     def __init__(self, task: Any, grammar: Vocabulary):
         self._task, self._grammar = task, grammar
+        self.heard: Callable[[Job, int, float], object] = lambda job, step, score: None
         self._jobs: deque[Job] = deque()
         self._threads = contextlib.ExitStack()
         self._begun, self._lost = False, ""
@@ -87,7 +90,8 @@ class InProcess:
             torch.set_num_threads(1)
             global_state.seed(job.seed)
             try:
-                outcome = perform(self._task, self._grammar, job, after=after)
+                tell = partial(self.heard, job)
+                outcome = perform(self._task, self._grammar, job, after=after, tell=tell)
             except KeyboardInterrupt as error:
                 if interrupts or threading.current_thread() is not threading.main_thread():
                     raise
@@ -208,6 +212,7 @@ class WorkerProcesses:
         if workers < 1:
             raise InputError("workers: at least one")
         self.capacity = workers
+        self.heard: Callable[[Job, int, float], object] = lambda job, step, score: None
         memory = settings.memory or processes.memory_limit(workers)
         self._settings = {**asdict(settings), "memory": memory}
         self._waiting: deque[Job] = deque()
@@ -317,6 +322,10 @@ class WorkerProcesses:
             raise (InputError if message["input"] else SymactError)(message["failed"])
         elif slot.job is None or message.get("job") != slot.number:
             return
+        elif "report" in message:
+            with contextlib.suppress(ValueError, TypeError, OverflowError):
+                step, score = message["report"]
+                self.heard(slot.job, int(step), float(score))
         elif "lost" in message:
             self._again(slot, message["lost"])
         elif "result" in message:

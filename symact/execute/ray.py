@@ -13,6 +13,7 @@ import logging
 import math
 import os
 from collections import deque
+from collections.abc import Callable
 from dataclasses import asdict, replace
 from typing import Any
 
@@ -75,6 +76,7 @@ class RayWorkers:
     def __init__(
         self, settings: WorkerSettings, workers: int, address: str | None, cpus: float, gpus: float | None = None
     ):
+        self.heard: Callable[[Job, int, float], object] = lambda job, step, score: None
         self._cluster = RayCluster(address)
         self._ray = self._cluster.ray
         rooms, gpus = self._rooms(cpus, workers, gpus)

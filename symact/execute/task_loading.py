@@ -156,6 +156,11 @@ def takes_schedule(task: Any) -> bool:
     return _takes(task.evaluate, "schedule")
 
 
+def takes_report(task: Any) -> bool:
+    """Whether a task's `evaluate` has a `report` argument."""
+    return _takes(task.evaluate, "report")
+
+
 def takes_labels(task: Any) -> bool:
     """Whether a task's `features` has a `labels` argument."""
     return _takes(getattr(task, "features", None), "labels")

@@ -20,9 +20,12 @@ from symact.execute import global_state, warm_up
 from symact.execute import task_loading as tasks
 from symact.execute.channel import ChannelLostError, GuardedPipe
 from symact.execute.job import Job, failure, perform
+from symact.execute.reporting import Tell
 from symact.execute.supervisor import CHANNEL_LOST
 from symact.records import Status
 from symact.store import TaskSettings, outcomes
+
+SECONDS_BETWEEN_REPORTS = 0.2
 
 
 class Worker:
@@ -74,7 +77,8 @@ class Worker:
         global_state.seed(job.seed)
         started = time.perf_counter()
         try:
-            outcome = perform(self._task, self._grammar, job, self._before_activation, self._after)
+            tell = self._teller(message["job"])
+            outcome = perform(self._task, self._grammar, job, self._before_activation, self._after, tell)
         except KeyboardInterrupt as error:  # nobody's but the task's: this process ignores Ctrl-C
             outcome = outcomes.storable(failure(error, started))
         seconds = time.perf_counter() - started - self._held
@@ -86,6 +90,19 @@ class Worker:
         if os.getpid() != self._pid:
             os._exit(0)  # a child that the task forked and let return: the result is the parent's to tell
         self._lost = self._state.restore()
+
+    def _teller(self, number: int) -> Tell:
+        """Sends what a training reports, a few times a second: it is for people, the outcome has all of it."""
+        last = 0.0
+
+        def tell(step: int, score: float) -> None:
+            nonlocal last
+            now = time.monotonic()
+            if os.getpid() == self._pid and now - last > SECONDS_BETWEEN_REPORTS:
+                last = now
+                self._send({"job": number, "report": [step, score]})
+
+        return tell
 
     def _before_activation(self) -> None:
         """PyTorch is imported before it is first needed, and the clock stands still meanwhile."""

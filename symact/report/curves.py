@@ -19,7 +19,7 @@ from symact.errors import SymactError
 from symact.expr.tree import Candidate, Expr, sites
 from symact.program.gradient import backward
 from symact.program.pipeline import lower
-from symact.records import Status, Trial
+from symact.records import Outcome, Status, Trial
 
 LOW, HIGH, POINTS = -5.0, 5.0, 101
 LARGEST = 20.0  # values beyond are no part of a small curve
@@ -122,9 +122,21 @@ def numbers(values: Iterable[float], digits: int = 5) -> list[float | None]:
 
 
 def training_curves(trial: Trial) -> list[list[float | None]]:
-    """The validation score after each epoch, one list per seed; empty where the task keeps none."""
-    kept = [o.metrics.get("curve") for o in trial.outcomes if o.status is Status.finished]
+    """The validation score after each epoch, one list per seed; empty where the task keeps none.
+
+    Where the task returned no curve (and of a training that was stopped early) it is what was reported.
+    """
+    kept = [
+        o.metrics.get("curve") or [pair[-1] for pair in _reported(o)]
+        for o in trial.outcomes
+        if o.status in (Status.finished, Status.pruned)
+    ]
     return [numbers(map(_point, curve), 4) for curve in kept if isinstance(curve, list) and curve]
+
+
+def _reported(outcome: Outcome) -> list[list[Any]]:
+    pairs = outcome.metrics.get("reported")
+    return [pair for pair in pairs if isinstance(pair, list) and len(pair) == 2] if isinstance(pairs, list) else []
 
 
 def thinned(curves: Sequence[list[float | None]]) -> tuple[list[list[float | None]], int]:

@@ -84,6 +84,7 @@ class Settings(Document):
         batch: candidates that are asked for at a time.
         budgets: rungs of successive halving, ascending and ending at 1; empty for none.
         eta: one in `eta` is promoted from a rung to the next.
+        prune: percent of earlier trainings that one must be among at each step that it reports; None stops none.
         schedule: handed to the task, `""` for its own default.
         asynchronous: no batches; not reproducible.
         confirm: further seeds on which the best functions and ReLU are trained at the end.
@@ -112,6 +113,7 @@ class Settings(Document):
     batch: Annotated[int, Field(ge=1, le=100_000)] = 8
     budgets: tuple[Budget, ...] = Field(default=(), max_length=20)
     eta: Annotated[int, Field(ge=2, le=100)] = 3
+    prune: Annotated[float, Field(gt=0, lt=100)] | None = None
     schedule: Annotated[str, Field(max_length=50)] = ""
     asynchronous: bool = False
     confirm: Annotated[int, Field(ge=0, le=1000)] = 5

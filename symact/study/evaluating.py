@@ -21,6 +21,7 @@ from symact.store.ledger import Ledger
 from symact.study.halving import rungs
 from symact.study.progress import Watch
 from symact.study.proposer import REFERENCE
+from symact.study.pruning import Pruner
 
 TRIED_FIRST = (REFERENCE, "tanh(x)")  # before a study is made, until one does not crash
 
@@ -49,9 +50,12 @@ class Evaluator:
         self._early: deque[Result] = deque()
         self._tried: list[Result] = []
         self._ledger: Ledger
+        self._pruner: Pruner
+        self._watch: Watch | None = None
 
-    def attach(self, ledger: Ledger, schedule: str, labels: str) -> None:
+    def attach(self, ledger: Ledger, schedule: str, labels: str, pruner: Pruner) -> None:
         """Record into `ledger`; mixture weights are trained by `schedule`, features measured with `labels`."""
+        self._pruner = pruner
         self._ledger, self._schedule, self._labels = ledger, "" if schedule == "joint" else schedule, labels
 
     @property
@@ -59,6 +63,7 @@ class Evaluator:
         """The executor, started when it is first needed."""
         if self._executor is None:
             self._executor = self._start()
+            self._executor.heard = self._heard
         return self._executor
 
     def close(self) -> None:
@@ -67,6 +72,11 @@ class Evaluator:
         self._early.clear()
         if executor is not None:
             executor.close()
+
+    def _heard(self, job: Job, step: int, score: float) -> None:
+        """A training has reported how it goes."""
+        if self._watch is not None and job.kind in ("evaluate", "confirm"):
+            self._watch.heard(job.number, step, score)
 
     def submit(self, number: int) -> None:
         """Have the next training of a trial done."""
@@ -82,6 +92,7 @@ class Evaluator:
 
     def take(self, watch: Watch) -> int:
         """Wait for one result and record it; goes on with the next repeat. Returns the trial's number."""
+        self._watch = watch
         return self._record(self._next(), watch)
 
     def evaluate(self, numbers: Sequence[int], watch: Watch) -> None:
@@ -152,6 +163,7 @@ class Evaluator:
             if repeat in self._ledger.unconfirmed(number, self._settings.confirm)
         ]
         watch.begin("confirmation", len(jobs))
+        self._watch = watch
         for job in jobs:
             self.executor.submit(job)
         for _ in jobs:
@@ -201,10 +213,14 @@ class Evaluator:
         # On the fresh seeds everybody is compared with everybody, so everybody has the epochs of a mixture.
         alike = kind == "confirm" or is_mixture(self._ledger.candidate(number))
         schedule = self._schedule if alike else ""
-        return Job(number, repeat, seed, row.candidate, row.budget, schedule, kind)
+        judged = kind == "evaluate" and row.origin != "baseline"
+        bars = self._pruner.bars(row.budget, repeat) if judged else ()
+        return Job(number, repeat, seed, row.candidate, row.budget, schedule, kind, bars=bars)
 
     def _record(self, result: Result, watch: Watch | None) -> int:
         job, complete = result.job, False
+        if watch is not None:
+            watch.ended(job.number)
         evaluation = Evaluation(job.number, job.repeat, job.seed, result.outcome, result.seconds)
         with uninterrupted():
             if job.kind == "confirm":

@@ -35,6 +35,7 @@ from symact.study.feature_cache import FeatureCache
 from symact.study.given import GivenCandidates
 from symact.study.progress import Progress, Watch
 from symact.study.proposer import Proposer
+from symact.study.pruning import Pruner
 from symact.tasks.declaration import metric_of
 
 Report: TypeAlias = Callable[[Progress], object]
@@ -69,6 +70,8 @@ class Study:
         budgets: rungs of successive halving, ascending to 1; empty for none.
         halving: the usual budgets, 1/9, 1/3 and 1.
         eta: one in `eta` goes up a rung.
+        prune: stop a training that is not among the best so many percent of earlier ones at the same step, by what the
+            task reports; 50 is the median, None stops none.
         asynchronous: do not wait for batches; then the same seed does not give the same trials.
         confirm: fresh seeds on which the best functions and ReLU are trained at the end.
         confirm_best: how many functions, besides ReLU.
@@ -105,6 +108,7 @@ class Study:
         budgets: Sequence[float] = (),
         halving: bool = False,
         eta: int = 3,
+        prune: float | None = None,
         asynchronous: bool = False,
         confirm: int = 5,
         confirm_best: int = 5,
@@ -117,6 +121,8 @@ class Study:
         opened = tasks.opened(task, train, data)
         described, file, loaded = opened.settings, opened.file, opened.task
         setup.check_inputs(loaded, space.grammar, described.name)
+        if prune is not None:
+            setup.check_pruning(loaded, described.name, bool(budgets or halving), bool(given))
         if per_site:
             settings["sites"] = setup.sites_to_search(loaded, optimizer)
         made = Settings.build(
@@ -136,6 +142,7 @@ class Study:
             batch=batch,
             budgets=tuple(map(float, budgets)) or (HALVING if halving else ()),
             eta=eta,
+            prune=None if prune is None else float(prune),
             asynchronous=asynchronous,
             confirm=confirm,
             confirm_best=confirm_best,
@@ -250,12 +257,13 @@ class Study:
         functions = Pool.of(space)
         self._ledger, self._torn = Ledger(self.store, functions.index), False
         schedule, labels = (str(getattr(self.optimizer, *of)) for of in (("schedule", "joint"), ("labels", "")))
-        self._evaluator.attach(self._ledger, schedule, labels)
+        pruner = Pruner(settings.prune, settings.metric.direction)
+        self._evaluator.attach(self._ledger, schedule, labels, pruner)
         members: Callable[[Expr], Expr | None] = MemberSearch(functions)
         random: Callable[[], Any] = lambda: OPTIMIZERS["random"](space, settings.seed)
         if settings.given:  # nothing else is tried
             members, random = lambda _: None, lambda: GivenCandidates((), functions.index.key)
-        self._proposer = Proposer(space, settings, self._ledger, self.optimizer, random, members)
+        self._proposer = Proposer(space, settings, self._ledger, self.optimizer, random, members, pruner)
 
     def prepare(self) -> None:
         """Try the task with a baseline, then make the run folder; the first `run` does so where it was not done.

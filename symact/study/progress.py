@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from symact.records import Trial
 from symact.store.ledger import Ledger
+
+PER_SECOND = 5  # reports of trainings that are told further
 
 
 @dataclass(frozen=True)
@@ -24,6 +26,7 @@ class Progress:
         seconds: since this run began.
         per_minute: steps per minute in this run and phase, or None before anything has finished.
         remaining: seconds left at the present pace, or None before anything has finished.
+        running: number of a trial in training -> the last step and score that its task has reported.
     """
 
     phase: str
@@ -35,6 +38,7 @@ class Progress:
     seconds: float
     per_minute: float | None
     remaining: float | None
+    running: Mapping[int, tuple[int, float]] = field(default_factory=dict)
 
 
 class Watch:
@@ -45,11 +49,14 @@ class Watch:
         self._started = time.monotonic()
         self._phase, self._total, self._done = "search", total, 0
         self._phase_started, self._before = self._started, ledger.counted
+        self._running: dict[int, tuple[int, float]] = {}
+        self._heard_last = 0.0
 
     def begin(self, phase: str, total: int) -> None:
         """A new phase of `total` steps."""
         self._phase, self._total, self._done, self._before = phase, total, 0, 0
         self._phase_started = time.monotonic()
+        self._running.clear()
 
     def report(self, trial: Trial | None = None) -> None:
         """Tell how things stand; `trial` has just finished."""
@@ -62,7 +69,19 @@ class Watch:
         pace = 60 * new / passed if new > 0 else None
         counts, best = dict(self._ledger.counts), self._ledger.champion
         since = now - self._started
-        self._tell(Progress(self._phase, done, self._total, best, counts, trial, since, pace, remaining))
+        running = dict(self._running)
+        self._tell(Progress(self._phase, done, self._total, best, counts, trial, since, pace, remaining, running))
+
+    def heard(self, number: int, step: int, score: float) -> None:
+        """A training has reported; it is told further at most `PER_SECOND` times a second."""
+        self._running[number] = step, score
+        if time.monotonic() - self._heard_last > 1 / PER_SECOND:
+            self._heard_last = time.monotonic()
+            self.report()
+
+    def ended(self, number: int) -> None:
+        """A training of that trial has ended."""
+        self._running.pop(number, None)
 
     def step(self) -> None:
         """One step of a phase that is not the search."""

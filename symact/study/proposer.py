@@ -18,6 +18,7 @@ from symact.store import Settings
 from symact.store.ledger import Ledger, Request
 from symact.study.baselines import BASELINES
 from symact.study.halving import Ladder, Rung, rungs
+from symact.study.pruning import Pruner
 
 REFERENCE = "relu(x)"
 BASELINE_BATCH = -1
@@ -34,6 +35,7 @@ class Proposer:
         optimizer: to ask and tell.
         random: makes the random search that fills up where the optimizer has nothing new.
         members: baseline -> the same function in the space, or None where it is not there.
+        pruner: learns what was reported.
     """
 
     def __init__(
@@ -44,10 +46,12 @@ class Proposer:
         optimizer: Any,
         random: Callable[[], Any],
         members: Callable[[Expr], Expr | None],
+        pruner: Pruner | None = None,
     ):
         self._space, self._settings, self._ledger = space, settings, ledger
         self._optimizer, self._make_random, self._members = optimizer, random, members
         self._random: Any = None
+        self._pruner = pruner
         self._steps = rungs(settings.budgets, settings.repeats)
         self._ladder = Ladder(self._steps, settings.eta, all_known=bool(settings.given))
         self._finished: list[Trial] = []
@@ -200,6 +204,8 @@ class Proposer:
 
     def _learn(self, trials: Sequence[Trial]) -> None:
         """Pass told trials on: those of the lowest rung, and of the baselines those in the space."""
+        if self._pruner is not None:
+            self._pruner.learn(trials)
         passed = []
         for trial in trials:
             row = self._ledger.rows[trial.number]

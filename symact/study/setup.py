@@ -104,6 +104,22 @@ def sites_to_search(task: Any, optimizer: str | type) -> int:
     return count
 
 
+def check_pruning(task: Any, name: str, halving: bool, given: bool) -> None:
+    """Refuse to stop trainings early where nothing is reported, or where something else does so.
+
+    Raises:
+        InputError: saying what to change.
+    """
+    if not tasks.takes_report(task):
+        raise InputError(
+            "prune needs a task whose `evaluate` has an argument `report` and calls report(step, score); "
+            f"{name!r} has none"
+        )
+    if halving or given:
+        other = "halving (budgets)" if halving else "a comparison, which trains all in full"
+        raise InputError(f"prune stops trainings early and so does not go with {other}")
+
+
 def memory_bytes(gigabytes: float | None) -> int | None:
     """A limit in GiB as bytes.
 

@@ -14,11 +14,12 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, replace
 from functools import cached_property, lru_cache
-from typing import Any, ClassVar
+from itertools import count
+from typing import Any, ClassVar, TypeAlias
 
 import numpy as np
 import torch
@@ -34,6 +35,8 @@ from symact.tasks.folder import imagenet
 from symact.tasks.networks import MakeActivation
 from symact.tasks.schedules import plan
 from symact.tasks.train import CHOICES, TrainConfig, Training, measure_accuracy, train
+
+Report: TypeAlias = Callable[[int, float], object]  # of a step and the score after it; may end the training
 
 # Initial weights and points of the features: the same for every function and every study.
 FEATURE_SEED = 0
@@ -121,7 +124,12 @@ class ImageTask:
         return model, activations
 
     def evaluate(
-        self, make_activation: MakeActivation, seed: int, budget: float = 1.0, schedule: str = "joint"
+        self,
+        make_activation: MakeActivation,
+        seed: int,
+        budget: float = 1.0,
+        schedule: str = "joint",
+        report: Report | None = None,
     ) -> Outcome:
         """Train with `seed` and report the validation accuracy.
 
@@ -131,12 +139,13 @@ class ImageTask:
             budget: fraction of a full training, in (0, 1].
             schedule: `"joint"`, `"three-cycle"` or `"bilevel"`; without mixture parameters the last two train
                 everything together, for as many epochs.
+            report: called with the number of each epoch and the accuracy after it.
 
         Raises:
             InputError: the data is missing, or the schedule cannot be used.
         """
         with isolated(self.device):
-            return self._outcome(make_activation, seed, budget, schedule, with_test=False)
+            return self._outcome(make_activation, seed, budget, schedule, report=report)
 
     def final_test(
         self, make_activation: MakeActivation, seed: int, budget: float = 1.0, schedule: str = "joint"
@@ -146,16 +155,25 @@ class ImageTask:
             return self._outcome(make_activation, seed, budget, schedule, with_test=True)
 
     def _outcome(
-        self, make_activation: MakeActivation, seed: int, budget: float, schedule: str, with_test: bool
+        self,
+        make_activation: MakeActivation,
+        seed: int,
+        budget: float,
+        schedule: str,
+        with_test: bool = False,
+        report: Report | None = None,
     ) -> Outcome:
         data, config, start = self.dataset, self.config, time.perf_counter()
         if self.screen and not self._fisher(make_activation).finite:
             return Outcome.failed(Status.rejected, "the Fisher matrix is not finite at initialization")
         model, activations = self.build(make_activation, seed)
         phases = plan(schedule, model, activations, data.train, config)
+        epochs = count(1)
 
         def measure(model: nn.Module) -> dict[str, Any]:
             loss, accuracy = measure_accuracy(model, data.validation, config)
+            if report is not None:
+                report(next(epochs), accuracy)
             return {"loss": loss, "accuracy": accuracy}
 
         training = train(model, phases, config, seed, budget, measure)

@@ -25,13 +25,13 @@ from torch import nn
 from torch.nn.parameter import is_lazy
 
 from symact.records import Outcome, Status
-from symact.tasks.builtin import FEATURE_SEED, isolated, normal_points, reseed
+from symact.tasks.builtin import FEATURE_SEED, Report, isolated, normal_points, reseed
 from symact.tasks.declaration import checked_training
 from symact.tasks.first_order import FlatParameters, adamw, clipped
 from symact.tasks.networks import MakeActivation
 
 CPU = torch.device("cpu")
-CURVE = 10  # points of the curve of a training
+CURVE = 5  # points of the curve of a training
 
 
 @dataclass(frozen=True)
@@ -66,6 +66,7 @@ def fit(
     seed: int,
     weight_decay: float = 0.0,
     clip: float = 0.0,
+    report: Report | None = None,
 ) -> Fit:
     """Train `model` in place by AdamW with a cosine rate; stop at the first loss that is not finite.
 
@@ -77,6 +78,7 @@ def fit(
         seed: of the draws.
         weight_decay: decoupled; 0 is Adam.
         clip: largest norm of a gradient; 0 for none.
+        report: called with the score after `CURVE` of the steps, the last among them.
     """
     generator, result = torch.Generator().manual_seed(seed), Fit()
     flat = FlatParameters(list(model.parameters()))
@@ -91,7 +93,11 @@ def fit(
         update(clipped(flat.gradient(loss), clip), rate * 0.5 * (1 + math.cos(math.pi * step / steps)))
         result.steps = step + 1
         if step in marks:
-            result.curve.append({"step": step + 1, "train_loss": value})
+            row = {"step": step + 1, "train_loss": value}
+            if report is not None:
+                row["score"] = problem.measure(model)["score"]
+                report(step + 1, row["score"])
+            result.curve.append(row)
     return result
 
 
@@ -170,13 +176,16 @@ class FitTask:
                 model(self.problem(False).example[:2])
         return model, activations
 
-    def evaluate(self, make_activation: MakeActivation, seed: int, budget: float = 1.0) -> Outcome:
+    def evaluate(
+        self, make_activation: MakeActivation, seed: int, budget: float = 1.0, report: Report | None = None
+    ) -> Outcome:
         """Train with `seed` and report the score on what was not trained on.
 
         Args:
             make_activation: gives a fresh activation module; called once per site.
             seed: of the initial weights and the draws, the same for every function.
             budget: fraction of the steps, in (0, 1].
+            report: called with the score after some of the steps.
 
         Raises:
             ValueError: `budget` is not in (0, 1].
@@ -187,7 +196,7 @@ class FitTask:
             reason = self.unfit(make_activation)
             if reason:
                 return Outcome.failed(Status.rejected, reason)
-            return self._trained(make_activation, seed, budget)[0]
+            return self._trained(make_activation, seed, budget, report=report)[0]
 
     def final_test(self, make_activation: MakeActivation, seed: int, budget: float = 1.0) -> Outcome:
         """As `evaluate`, with the numbers of the test problem among the metrics, as `test_score` and so on.
@@ -217,11 +226,17 @@ class FitTask:
             return self._trained(make_activation, seed, budget, test)
 
     def _trained(
-        self, make_activation: MakeActivation, seed: int, budget: float, test: bool = False
+        self,
+        make_activation: MakeActivation,
+        seed: int,
+        budget: float,
+        test: bool = False,
+        report: Report | None = None,
     ) -> tuple[Outcome, nn.Module]:
         problem, start, cpu = self.problem(test), time.perf_counter(), time.process_time()
         model, activations = self.build(make_activation, seed)
-        fitted = fit(model, problem, max(1, round(self.steps * budget)), self.rate, seed, self.weight_decay, self.clip)
+        steps = max(1, round(self.steps * budget))
+        fitted = fit(model, problem, steps, self.rate, seed, self.weight_decay, self.clip, report)
         metrics: dict[str, Any] = {"curve": fitted.curve, "steps": fitted.steps}
         numbers = {} if fitted.failed_at is not None else dict(problem.measure(model))
         metrics |= {"seconds": time.perf_counter() - start, "cpu_seconds": time.process_time() - cpu}

@@ -11,6 +11,7 @@ import pytest
 from symact.errors import InputError
 from symact.store import Store
 from symact.study import Study
+from tests.execute import stub_tasks
 
 
 def test_a_space_that_is_used_up_is_told_in_one_line(symact, tiny, task):
@@ -53,6 +54,26 @@ def test_a_stored_optimizer_that_is_nobodys_is_told_with_its_remedy(task, tmp_pa
     with pytest.raises(InputError, match=r"an optimizer of its own, 'mine' .* Study\.resume\(run, optimizer="):
         Study.resume(tmp_path / "run", task=task)
     assert Study.resume(tmp_path / "run", 9, task, optimizer=Mine).evaluations == 9
+
+
+def test_hopeless_trainings_are_stopped_and_told(symact, tmp_path):
+    arguments = ("--task", stub_tasks.named("Reporting"), "--run", "run", "--prune", "50", "--evaluations", "40")
+    assert symact("search", "random", *arguments, "--json", "-q")[0] == 0
+    code, out, _ = symact("top", "run", "-n", "0", "--json")
+    assert code == 0
+    rows = json.loads(out)["trials"]
+    pruned = [row for row in rows if row["status"] == "pruned"]
+    assert pruned
+    assert all(row["score"] is None and "was needed" in row["reason"] for row in pruned)
+    assert rows[: -len(pruned)] == [row for row in rows if row["status"] == "finished"], "what was stopped ranks last"
+    assert f"{len(pruned)} pruned" in symact("top", "run")[1]
+
+
+@pytest.mark.parametrize(("wrong", "word"), [(("--prune", "0"), "prune"), (("--prune", "50", "--halving"), "halving")])
+def test_a_wrong_prune_is_one_line(symact, wrong, word):
+    code, _, err = symact("search", "random", "--task", "digits-deep", *wrong)
+    assert code == 2
+    assert word in err.splitlines()[0]
 
 
 def test_what_was_promoted_does_not_count_as_evaluated(symact, task, tmp_path):

@@ -19,6 +19,12 @@ def test_time_left_pace_best_and_failures_by_kind_are_told_in_this_order():
     assert standing(progress, LOSS) == "3 min left, 10/min, best 0.12 sin(x), 2 diverged, 1 crashed"
 
 
+def test_trainings_that_report_are_told_by_number():
+    running = {11: (3, 0.456), 12: (1, 0.9)}
+    progress = Progress("search", 10, 40, None, {}, None, 60.0, None, None, running)
+    assert standing(progress, LOSS) == "#11 at step 3: 0.46 (+1)"
+
+
 def test_before_anything_has_finished_nothing_is_made_up():
     assert standing(Progress("search", 0, 40, None, {}, None, 0.0, None, None), LOSS) == ""
 

@@ -97,6 +97,24 @@ class Slow(Quick):
     seconds = 0.05
 
 
+class Reporting(Quick):
+    """Reports four steps that rise to its score."""
+
+    def evaluate(self, make_activation, seed, budget=1.0, report=None):
+        score = score_of(candidate_text(make_activation.candidate), seed)
+        for step in range(1, 5):
+            time.sleep(self.seconds)
+            if report is not None:
+                report(step, score * step / 4)
+        return Outcome.finished(score)
+
+
+class SlowReporting(Reporting):
+    """Takes 0.02 s a step."""
+
+    seconds = 0.02
+
+
 class Scheduled(Quick):
     """Knows schedules, and reports what the parameters of each site have learned."""
 

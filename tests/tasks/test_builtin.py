@@ -67,7 +67,10 @@ def test_make_activation_is_called_once_per_site_in_order(task: ImageTask) -> No
 def test_same_seed_same_curve_and_nothing_leaks(task: ImageTask) -> None:
     torch.manual_seed(123)
     state = torch.get_rng_state()
-    first, second = (task.evaluate(swish, 7, 0.02) for _ in range(2))
+    reported: list[float] = []
+    first = task.evaluate(swish, 7, 0.02)
+    second = task.evaluate(swish, 7, 0.02, report=lambda step, score: reported.append(score))
+    assert reported == [row["accuracy"] for row in first.metrics["curve"]]
     other = task.evaluate(swish, 8, 0.02)
     assert torch.equal(state, torch.get_rng_state())
     assert first.status is Status.finished
