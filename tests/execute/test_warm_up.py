@@ -44,13 +44,13 @@ LAZY = {
 @pytest.mark.parametrize("kind", LAZY)
 def test_imports_are_no_part_of_the_time_of_a_candidate(tmp_path, kind):
     """Nor are those of the worker that replaces one whose candidate has timed out."""
-    (tmp_path / "slow_neighbour.py").write_text(SLOW_NEIGHBOUR.format(seconds=8))
+    (tmp_path / "slow_neighbour.py").write_text(SLOW_NEIGHBOUR.format(seconds=3))
     body = textwrap.indent(LAZY[kind], " " * 8)
     text = (
         f"from symact import Outcome\nclass Task:\n    def evaluate(self, make_activation, seed, budget=1.0):\n{body}\n"
     )
     task = write(tmp_path, text + "        return Outcome.finished(1.0)\n")
-    executor = WorkerProcesses(settings(task, timeout=5.0), 1)
+    executor = WorkerProcesses(settings(task, timeout=2.0), 1)
     try:
         for _ in range(2):
             (outcome,) = run(executor)
