@@ -16,6 +16,7 @@ from symact.program.builder import Emitter, Value, call
 from symact.program.compensation import remainder
 from symact.program.gradient import backward
 from symact.program.instructions import INSTRUCTIONS
+from symact.program.long_angles import ThreeWords
 from symact.program.program import Operation, Program
 
 # A rest is less than this; what is not comes of steps that overflowed, or divided by 0.
@@ -188,25 +189,38 @@ def _function(name: str, *arguments: Word) -> Word:
 
 
 @lru_cache(maxsize=4096)
-def doubled(program: Program, double: bool = False) -> Program:
-    """The same function for float64, or else for float32, in double-word arithmetic."""
+def doubled(program: Program, double: bool = False, long_angles: bool = False) -> Program:
+    """The same function for float64, or else for float32, in double-word arithmetic.
+
+    Args:
+        program: of plain steps.
+        double: whether for float64.
+        long_angles: whether angles that are polynomials of the inputs get three words.
+    """
     builder = Emitter(program.inputs, False, program.variables)
     words = [Word(value) for value in builder.inputs_as_values()]
     operations = dict(enumerate(program.operations, len(program.inputs)))
+    longer = ThreeWords(program, builder) if long_angles else None
     for operation in program.operations:
-        if operation.name == "const":
-            left = remainder(operation.number, double)
-            rest = Value(builder, builder.const(left)) if left else None
-            words.append(Word(Value(builder, builder.const(operation.number)), rest))
-            continue
-        arguments = [words[a] for a in operation.arguments]
-        product = operations.get(operation.arguments[0])
-        if operation.name == "div" and product is not None and product.name == "mul":
-            # x*x/sqrt(1 + x*x): the product may overflow, its factor divided does not.
-            first, second = (words[a] for a in product.arguments)
-            words.append(_product(first, _quotient(second, arguments[1])))
-            continue
-        row = _ROWS.get(operation.name)
-        words.append(row(*arguments) if row is not None else _function(operation.name, *arguments))
+        found = longer.circular(operation) if longer is not None else None
+        words.append(Word(found) if found is not None else _step(operation, words, operations, double))
+        if longer is not None:
+            longer.values.append(words[-1].value)
     outputs = [_total(words[output].value, words[output].rest) for output in program.outputs]
     return builder.build(*[output.number for output in outputs if output is not None])
+
+
+def _step(operation: Operation, words: list[Word], operations: dict[int, Operation], double: bool) -> Word:
+    builder = words[0].value.builder
+    if operation.name == "const":
+        left = remainder(operation.number, double)
+        rest = Value(builder, builder.const(left)) if left else None
+        return Word(Value(builder, builder.const(operation.number)), rest)
+    arguments = [words[a] for a in operation.arguments]
+    product = operations.get(operation.arguments[0])
+    if operation.name == "div" and product is not None and product.name == "mul":
+        # x*x/sqrt(1 + x*x): the product may overflow, its factor divided does not.
+        first, second = (words[a] for a in product.arguments)
+        return _product(first, _quotient(second, arguments[1]))
+    row = _ROWS.get(operation.name)
+    return row(*arguments) if row is not None else _function(operation.name, *arguments)

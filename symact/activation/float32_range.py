@@ -24,6 +24,7 @@ from symact.backends.cpu.kernel import DIFFERS, NOT_FINITE, UNDEFINED, NativeKer
 from symact.backends.select import Kernel, Pointwise
 from symact.program.builder import Builder
 from symact.program.compensation import compensated
+from symact.program.long_angles import THREE_WORDS, TWO_WORDS, angles, in_three_words
 from symact.program.program import Operation, Program
 from symact.program.taylor import expanded
 
@@ -35,6 +36,8 @@ _ZERO = Operation("const", (), 0.0)
 # Where values cannot be looked at first (on a GPU, in compiled code), float64 is taken for all of them if float32 ends
 # below this magnitude, which ordinary activations reach; float64 is slow there.
 ORDINARY = 1e4
+# Up to this magnitude of inputs angles decide whether they get two words or three.
+FAR_ANGLES = 1e4
 # The largest number of float32.
 _LARGEST = 3.4028234e38
 # What parameters stand at: no special values; the first alone where there is no time for more.
@@ -92,8 +95,9 @@ def limit(program: Program) -> float:
 def form(program: Program, within: float = math.inf) -> Program | None:
     """The cheapest form of a Program that plain operations compute right in float32, or None.
 
-    Such operations cannot take float64 for some elements. So the digits that angles lose beyond 1e3 do not count here:
-    float64 for all elements would cost more than they are worth.
+    Such operations cannot take float64 for some elements, and for all elements it would cost more than they are worth.
+    So the digits that angles lose where they are large do not count beyond what two words hold of them, or three where
+    they are larger than that for an |x| of 1e4.
 
     Args:
         program: forward, backward, or a derivative of those.
@@ -101,10 +105,9 @@ def form(program: Program, within: float = math.inf) -> Program | None:
     """
     if _undefined(program):
         return program
-    sizes = points(program.variables).sizes
-    counted, partly = (sizes <= within) & ~np.isin(sizes, _angles()), []
-    for plain, tolerance in _narrow_forms(program):
-        candidate = compensated(plain, False)
+    sizes, (is_long, held) = points(program.variables).sizes, _held_in_words(program)
+    counted, partly = (sizes <= within) & held & ~np.isin(sizes, _angles()), []
+    for candidate, tolerance in _narrow_forms(program, is_long):
         bad = _bad(program, candidate, tolerance) & counted
         if not bad.any():
             return candidate
@@ -120,6 +123,28 @@ def form(program: Program, within: float = math.inf) -> Program | None:
                 if not (_bad(program, candidate, _OF_EXPONENTS) & counted).any():
                     return candidate
     return None
+
+
+@lru_cache(maxsize=4096)
+def _held_in_words(program: Program) -> tuple[bool, np.ndarray]:
+    """Whether angles get three words, and at which magnitudes their words hold them."""
+    where = points(program.variables)
+    found, held = angles(program), np.ones(len(where.sizes), bool)
+    if found is None:
+        return False, held
+    outputs = [_outputs(found.program, torch.float64, sample) for sample in samples(program)]
+    largest = [np.max([_largest(o[i], where) for o in outputs], axis=0) for i in range(len(found.exact))]
+    is_long = any((size[where.sizes <= FAR_ANGLES] > TWO_WORDS).any() for size in largest)
+    for size, exact in zip(largest, found.exact, strict=True):
+        if is_long or not exact:
+            held &= ~(size > (THREE_WORDS if is_long else TWO_WORDS))
+    return is_long, held
+
+
+def _largest(values: torch.Tensor, where: Points) -> np.ndarray:
+    """``(magnitudes,)`` the largest absolute values among the signs; inf for no number."""
+    sizes: np.ndarray = values.abs().nan_to_num(math.inf).numpy()[where.places].max(0)
+    return sizes
 
 
 def _spliced(near: Program, far: Program, edge: float) -> Program:
@@ -141,16 +166,20 @@ def _undefined(program: Program) -> bool:
     return all(none[output] for output in program.outputs)
 
 
-def _narrow_forms(program: Program) -> Iterator[tuple[Program, float]]:
+def _narrow_forms(program: Program, long_angles: bool) -> Iterator[tuple[Program, float]]:
     """The forms for float32 and how exact each must be, the cheapest first."""
+
+    def with_words(plain: Program) -> Program:
+        return (in_three_words(plain) if long_angles else None) or compensated(plain, False)
+
     given = (program,) if expanded(program) is program else (program, expanded(program))
     for each in given:
-        yield each, RELATIVE
+        yield with_words(each), RELATIVE
     for range_ in (SINGLE, SCALED):
         for each in given:
-            yield extended(each, range_), _OF_EXPONENTS
+            yield with_words(extended(each, range_)), _OF_EXPONENTS
     for each in given:
-        yield doubled(each), RELATIVE
+        yield compensated(doubled(each, long_angles=long_angles), False), RELATIVE
 
 
 @lru_cache(maxsize=65536)

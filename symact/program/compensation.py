@@ -10,6 +10,7 @@ has none.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from fractions import Fraction
 from functools import lru_cache
 from typing import Any
@@ -20,14 +21,14 @@ from mpmath import mp, mpf
 from symact.program.builder import Emitter, Value, call
 from symact.program.program import Program
 
-_CIRCULAR = frozenset(("sin", "cos", "tan", "sinc", "sinc_grad"))
+CIRCULAR = frozenset(("sin", "cos", "tan", "sinc", "sinc_grad"))
 # A bound that large is no part of the angle but of its range.
-_BOUND = 1e30
+BOUND = 1e30
 
 
 def compensated(program: Program, double: bool) -> Program:
     """The same function for float64, or else for float32, with its angles in two words; the same object without any."""
-    if not any(operation.name in _CIRCULAR for operation in program.operations):
+    if not any(operation.name in CIRCULAR for operation in program.operations):
         return program
     return _in_two_words(program, double) or program
 
@@ -79,7 +80,7 @@ class _Compensation:
             found.append(made and all(found[a] for a in operation.arguments))
             if operation.name in ("max", "min") and found[-1]:
                 bounds = [self._constant(a) for a in operation.arguments]
-                found[-1] = any(b is not None and abs(b) >= _BOUND for b in bounds)
+                found[-1] = any(b is not None and abs(b) >= BOUND for b in bounds)
         return found
 
     def _value(self, number: int, name: str) -> Value:
@@ -87,23 +88,13 @@ class _Compensation:
         if constant is not None:
             return Value(self.builder, self.builder.const(constant))
         arguments = [self.values[a] for a in self._arguments(number)]
-        if name not in _CIRCULAR:
+        if name not in CIRCULAR:
             return call(name, *arguments)
         turned, rest = self._turned(self._arguments(number)[0])
         if rest is None:
             return call(name, *arguments)
         self.used = True
-        angle = arguments[0]
-        if name in ("sin", "cos"):
-            return call(f"{name}_sum", turned, rest)
-        sine, cosine = call("sin_sum", turned, rest), call("cos_sum", turned, rest)
-        if name == "tan":
-            return sine / cosine
-        small = call("lt", call("abs", angle), 2.0)
-        near = call(name, call("where", small, angle, 0.0))
-        divisor = call("where", small, 2.0, angle)
-        far = sine / divisor
-        return call("where", small, near, far if name == "sinc" else (cosine - far) / divisor)
+        return circular(name, arguments[0], turned, rest)
 
     def _turned(self, number: int) -> tuple[Value, Value | None]:
         """A value but for whole turns, and what rounding takes from that."""
@@ -120,7 +111,7 @@ class _Compensation:
                 (first, one), (second, other) = map(self._turned, arguments)
                 if name == "sub":
                     second, other = -second, None if other is None else -other
-                return first + second, _total([call("sum_rest", first, second), one, other])
+                return first + second, total([call("sum_rest", first, second), one, other])
             case "mul":
                 for constant, factor in (arguments, arguments[::-1]):
                     known = self._constant(constant)
@@ -135,7 +126,7 @@ class _Compensation:
         """A constant times a value that stands for a factor, and what rounding takes from that."""
         number, rest, left = self.values[constant], self._rest(constant), self._rest(factor)
         parts = [None if rest is None else rest * value, None if left is None else left * number]
-        return number * value, _total([call("product_rest", number, value), *parts])
+        return number * value, total([call("product_rest", number, value), *parts])
 
     def _rest(self, number: int) -> Value | None:
         """What rounding took from a value; None for nothing, and where the value is no polynomial."""
@@ -165,13 +156,28 @@ class _Compensation:
                 second, other = values[1], rests[1]
                 if name == "sub":
                     second, other = -second, None if other is None else -other
-                return _total([call("sum_rest", values[0], second), rests[0], other])
+                return total([call("sum_rest", values[0], second), rests[0], other])
         exact = any(c is not None and _power_of_two(c) for c in map(self._constant, arguments))
         own = None if exact else call("product_rest", *values)
-        return _total([own, *(None if r is None else r * v for r, v in zip(rests, values[::-1], strict=True))])
+        return total([own, *(None if r is None else r * v for r, v in zip(rests, values[::-1], strict=True))])
 
 
-def _total(parts: list[Value | None]) -> Value | None:
+def circular(name: str, angle: Value, turned: Value, rest: Value) -> Value:
+    """A sine, or what is made of one, of an angle of which two words are given, but for whole turns."""
+    if name in ("sin", "cos"):
+        return call(f"{name}_sum", turned, rest)
+    sine, cosine = call("sin_sum", turned, rest), call("cos_sum", turned, rest)
+    if name == "tan":
+        return sine / cosine
+    small = call("lt", call("abs", angle), 2.0)
+    near = call(name, call("where", small, angle, 0.0))
+    divisor = call("where", small, 2.0, angle)
+    far = sine / divisor
+    return call("where", small, near, far if name == "sinc" else (cosine - far) / divisor)
+
+
+def total(parts: Sequence[Value | None]) -> Value | None:
+    """The sum of what there is; None for nothing."""
     total: Value | None = None
     for part in parts:
         if part is not None:
@@ -203,10 +209,10 @@ def remainder(value: float, double: bool) -> float:
         return 0.0
     held = value if double else float(np.float32(value))
     with mp.workprec(300):
-        return float(_meant(value) - mpf(held))
+        return float(meant(value) - mpf(held))
 
 
-def _meant(value: float) -> Any:
+def meant(value: float) -> Any:
     """A short decimal, also of degrees, a ratio, a part of pi, a root of those, or else just the number."""
     text = repr(value)
     if len(text) <= 13:

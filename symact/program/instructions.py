@@ -60,8 +60,8 @@ HELPERS: dict[str, Instruction] = {
     # What `compensation` emits. A rest is what rounding takes from a result, so it is 0 in mathematics.
     "product_rest": Instruction(2, 2.0, 6.0, True),  # of a*b
     "sum_rest": Instruction(2, 5.0, 6.0, True),  # of a + b
-    "sin_sum": Instruction(2, 16.0, 64.4),  # sin(a + b) for an angle in two words, the second small beside the first
-    "cos_sum": Instruction(2, 16.0, 65.4),  # cos(a + b) likewise
+    "sin_sum": Instruction(2, 16.0, 65.5),  # sin(a + b) for an angle in two words, the second small beside the first
+    "cos_sum": Instruction(2, 16.0, 66.5),  # cos(a + b) likewise
 }
 
 # Comparisons give 1.0 or 0.0; `where(c, a, b)` is a where c != 0 and only propagates NaN of the

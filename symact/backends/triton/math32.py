@@ -224,19 +224,23 @@ def product_rest(a, b):
 
 @triton.jit
 def sine_of_rest(b):
+    """sin(b) for |b| < 1, and bounded beyond."""
+    b = clamped(b, 1.0)
     q = b * b
     return b - b * q * (0.16666666666666666 - q * (0.008333333333333333 - q * 0.0001984126984126984))
 
 
 @triton.jit
 def cosine_of_rest(b):
+    """cos(b) likewise."""
+    b = clamped(b, 1.0)
     q = b * b
     return 1.0 - q * (0.5 - q * (0.041666666666666664 - q * 0.001388888888888889))
 
 
 @triton.jit
 def sin_sum(a, b):
-    """sin(a + b) for |b| < 1, which holds for |a| < 1e7."""
+    """sin(a + b) for |b| < 1, which holds for |a| < 1e7; beyond, something of that size."""
     return tl.sin(a) * cosine_of_rest(b) + tl.cos(a) * sine_of_rest(b)
 
 

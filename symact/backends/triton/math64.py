@@ -192,12 +192,14 @@ def product_rest(a, b):
 
 @triton.jit
 def sine_of_rest(b):
+    b = minimum(maximum(b, -1.0), 1.0)
     q = b * b
     return b - b * q * (1.0 - q * (1.0 - q / 42.0) / 20.0) / 6.0
 
 
 @triton.jit
 def cosine_of_rest(b):
+    b = minimum(maximum(b, -1.0), 1.0)
     q = b * b
     return 1.0 - q * (1.0 - q * (1.0 - q / 30.0) / 12.0) / 2.0
 
