@@ -85,7 +85,7 @@ OPERATORS = {
 
 
 # Grammars of no paper's search space, whose operators are pinned by no paper; `atlas` is made from a table of its own.
-OURS = ("atlas", "gates", "inr", "modern", "pinn")
+OURS = ("atlas", "gates", "inr", "modern", "norms", "pinn")
 
 
 @pytest.mark.parametrize("name", list(OPERATORS))
