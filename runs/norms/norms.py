@@ -89,17 +89,24 @@ def main() -> None:
     options = parser.parse_args()
     options.output.mkdir(parents=True, exist_ok=True)
     torch.set_num_threads(1)
-    tuning, alphas = {}, {LAYER_NORM: 0.0}
-    for form in FORMS:
-        tuning[form] = tuned(options.output, form)
-        alphas[form] = min(tuning[form], key=tuning[form].__getitem__)
-        print("tuned", form, alphas[form], {a: round(v, 3) for a, v in tuning[form].items()}, flush=True)
-    rows: dict[str, list[dict[str, Any]]] = {form: [] for form in alphas}
-    for repeat in range(options.seeds):
-        for form, alpha in alphas.items():
-            rows[form].append(trained(options.output, form, alpha, FINAL_STUDY, repeat))
-        print("seed", repeat, flush=True)
-    document: dict[str, Any] = {"task": CharLM.name, "metric": "bits per character", "seeds": options.seeds}
+    alphas, tuning = {LAYER_NORM: 0.0}, dict[str, dict[float, float]]()
+    rows: dict[str, list[dict[str, Any]]] = {}
+    for form in (LAYER_NORM, *FORMS):
+        if form != LAYER_NORM:
+            tuning[form] = tuned(options.output, form)
+            alphas[form] = min(tuning[form], key=tuning[form].__getitem__)
+        own = [trained(options.output, form, alphas[form], FINAL_STUDY, repeat) for repeat in range(options.seeds)]
+        rows[form] = own
+        print(form, alphas[form], [row["score"] for row in own], flush=True)
+        document = document_of(options.seeds, tuning, alphas, rows)
+        write_text(HERE / "results.json", json.dumps(document, indent=1) + "\n")
+
+
+def document_of(
+    seeds: int, tuning: dict[str, dict[float, float]], alphas: dict[str, float], rows: dict[str, list[dict[str, Any]]]
+) -> dict[str, Any]:
+    """What came out so far: of every function that was trained on all seeds."""
+    document: dict[str, Any] = {"task": CharLM.name, "metric": "bits per character", "seeds": seeds}
     document |= {"formulas": FORMS, "alphas": alphas, "tuning": tuning}
     document["cpu_seconds"] = {form: [row["cpu_seconds"] for row in own] for form, own in rows.items()}
     for problem, key in (("validation", "score"), ("test", "test_score")):
@@ -107,10 +114,8 @@ def main() -> None:
         whole = {form: values for form, values in scores.items() if None not in values}
         means = {form: sum(values) / len(values) for form, values in whole.items()}
         document[problem] = {"scores": scores, "means": means}
-        document[problem] |= {f"against {name}": against(whole, name) for name in (LAYER_NORM, DYT)}
-    write_text(HERE / "results.json", json.dumps(document, indent=1) + "\n")
-    for form, mean in sorted(document["validation"]["means"].items(), key=lambda item: item[1]):
-        print(form, round(mean, 4), document["validation"]["against LayerNorm"].get(form))
+        document[problem] |= {f"against {name}": against(whole, name) for name in (LAYER_NORM, DYT) if name in whole}
+    return document
 
 
 if __name__ == "__main__":
