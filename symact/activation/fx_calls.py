@@ -65,8 +65,8 @@ def traced(module: nn.Module) -> list[fx.Graph]:
     return graphs[:1] if same else graphs
 
 
-# For each graph, the names of the nodes that are calls and of the submodules in their places; of a product, the name of
-# the node that is the activation in it, too.
+# For each graph, the names of the nodes that are calls and of the submodules in their places; for a product also the
+# node that is the activation in it, and the tensor that both of its inputs are halves of, where there is one.
 Sites = tuple[tuple[tuple[str, ...], ...], ...]
 
 
@@ -78,11 +78,11 @@ def rewrite(module: nn.Module, graphs: list[fx.Graph], sites: Sites) -> None:
     """
     for graph, exchanged in zip(graphs, sites, strict=False):
         nodes = {node.name: node for node in graph.nodes}
-        for name, site, *activation in exchanged:
-            if not nodes.keys() >= {name, *activation}:
+        for name, site, *product in exchanged:
+            if not nodes.keys() >= {name, *product}:
                 raise InputError(f"{type(module).__name__}.forward has changed since its activations were replaced")
-            if activation:
-                _exchange_product(graph, nodes[name], site, nodes[activation[0]])
+            if product:
+                _exchange_product(graph, nodes[name], site, *[nodes[other] for other in product])
             else:
                 _exchange(graph, nodes[name], site)
     _install(module, graphs, sites)
@@ -101,14 +101,26 @@ def _exchange(graph: fx.Graph, node: fx.Node, site: str) -> None:
     graph.erase_node(node)
 
 
-def _exchange_product(graph: fx.Graph, node: fx.Node, site: str, activation: fx.Node) -> None:
-    """A product of an activation and another tensor becomes the call of a submodule with what both were made of."""
+def _exchange_product(
+    graph: fx.Graph, node: fx.Node, site: str, activation: fx.Node, packed: fx.Node | None = None
+) -> None:
+    """A product of an activation and another tensor becomes the call of a submodule with what both were made of.
+
+    Where both are halves of one tensor, that tensor is given, and the halves are not made.
+    """
     other = next(factor for factor in node.all_input_nodes if factor is not activation)
+    inputs = activation.all_input_nodes[0], other
     with graph.inserting_before(node):
-        new = graph.call_module(site, (activation.all_input_nodes[0], other))
+        new = graph.call_module(site, inputs if packed is None else (packed,))
     node.replace_all_uses_with(new)
-    graph.erase_node(node)
-    graph.erase_node(activation)
+    unused, erased = [node, activation], set[fx.Node]()
+    for dropped in unused:
+        if dropped in erased or dropped.users or dropped.op == "placeholder":
+            continue
+        if packed is not None:
+            unused += [source for source in dropped.all_input_nodes if source is not packed]
+        graph.erase_node(dropped)
+        erased.add(dropped)
 
 
 def _install(module: nn.Module, graphs: list[fx.Graph], sites: Sites) -> None:

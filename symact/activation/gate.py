@@ -6,11 +6,12 @@
 
 from __future__ import annotations
 
-from torch import Tensor
+from torch import Tensor, nn
 from torch.fx import Proxy
 
 from symact.activation.module import FormulaModule, expression_of
-from symact.activation.runner import checked, halves
+from symact.activation.packed import Layout, halves
+from symact.activation.runner import checked
 from symact.errors import InputError
 from symact.expr.operators import Vocabulary
 from symact.expr.tree import Expr
@@ -53,21 +54,39 @@ class Gate(FormulaModule):
             self._meet(x)
         return self._runner.of_two(x, g, self._values(), self._dimension(x))
 
-    def packed(self, h: Tensor, interleaved: bool = False) -> Tensor:
+    def packed(self, h: Tensor, interleaved: bool = False, x_last: bool = False) -> Tensor:
         """The gate at the two halves of the last dimension of a tensor, of half as many elements.
 
         Args:
             h: `x`, then `g`, along its last dimension.
             interleaved: they take turns instead: `x` at even places, `g` at odd ones.
+            x_last: `g` is first, as in `nn.GLU`: `x` is the second half, or stands at odd places.
 
         Raises:
             InputError: the last dimension has an odd size, or there is none.
         """
+        layout = Layout(interleaved, x_last)
         if isinstance(h, Proxy):
-            return self.forward(*halves(h, interleaved))
+            return self.forward(*halves(h, layout))
         h = checked(h)
         if not h.dim() or h.shape[-1] % 2:
             raise InputError(f"a packed tensor has two halves along its last dimension; got shape {tuple(h.shape)}")
         if self._waiting:
             self._meet(h.chunk(2, -1)[0])
-        return self._runner.packed(h, interleaved, self._values(), self._dimension(h))
+        return self._runner.packed(h, layout, self._values(), self._dimension(h))
+
+
+class PackedGate(nn.Module):
+    """A gate as a module of one tensor that holds `x` and `g`, as `nn.GLU` is; see `Gate.packed`."""
+
+    def __init__(self, gate: Gate, interleaved: bool = False, x_last: bool = False):
+        super().__init__()
+        self.gate, self.interleaved, self.x_last = gate, interleaved, x_last
+
+    def forward(self, h: Tensor) -> Tensor:
+        """The gate at the two halves of the last dimension."""
+        return self.gate.packed(h, self.interleaved, self.x_last)
+
+    def extra_repr(self) -> str:
+        """What `print(module)` shows."""
+        return ", ".join(f"{name}=True" for name in ("interleaved", "x_last") if getattr(self, name))

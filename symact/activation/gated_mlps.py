@@ -1,8 +1,9 @@
 """Gates in anybody's model: `replace_gates` finds products of an activation and another tensor, and puts a gate there.
 
 Such a product, `act_fn(gate_proj(x)) * up_proj(x)`, stands in the text of a `forward`, which is traced with torch.fx.
-The input of the activation is then the gate's `x`, the other factor its `g`. What is not replaced is named, with the
-reason.
+The input of the activation is then the gate's `x`, the other factor its `g`. Where both are halves of one tensor, as in
+`x, g = h.chunk(2, -1)`, the gate reads that tensor, and writes one gradient for it. What is not replaced is named, with
+the reason.
 """
 
 from __future__ import annotations
@@ -17,8 +18,9 @@ import torch
 from torch import fx, nn
 
 from symact.activation.fx_calls import call_text, rewrite, traced
-from symact.activation.gate import Gate
+from symact.activation.gate import Gate, PackedGate
 from symact.activation.module import FormulaModule
+from symact.activation.packed import Layout, layout_of
 from symact.activation.replace import ACTIVATIONS, CALLS
 from symact.activation.replacement import Replacement, first_line, named, settled_beside
 from symact.errors import InputError
@@ -79,13 +81,29 @@ class _GateSurgery:
         """Look at every module that multiplies."""
         for name, module in list(self.model.named_modules()):
             if isinstance(module, nn.GLU):
-                reason = "it takes one tensor; call Gate.packed in its place, whose x is the second half"
-                self.report.not_replaced.append((name, "GLU", reason))
+                self.replace_glu(name, module)
             elif not type(module).__module__.startswith("torch.nn.") and self.looks_gated(module):
                 self.look(name, module)
         if not self.report.replaced and not self.report.not_replaced:
             self.report.hints = ["no module multiplies what an activation gives by another tensor"]
         return self.report
+
+    def replace_glu(self, name: str, module: nn.GLU) -> None:
+        """Put a packed gate, whose `x` is the second half, in the place of PyTorch's own; or say why not."""
+        new, reason = self.new() if nn.GLU in self.wanted and name else None, ""
+        if new is None:
+            reason = "a sigmoid gates here; name nn.GLU in of= to replace it" if name else "it is the model itself"
+        elif module.dim != -1:
+            reason = f"its halves lie along dimension {module.dim}, which need not be the last"
+        elif not isinstance(new, Gate):
+            reason = "it takes one tensor, and the factory gives no symact.Gate, which alone can be given one"
+        if reason:
+            self.report.not_replaced.append((name, "GLU", reason))
+            return
+        parent, _, own = name.rpartition(".")
+        around = self.model.get_submodule(parent)
+        setattr(around, own, PackedGate(settled_beside(new, module, around, self.model), x_last=True))  # type: ignore[arg-type]
+        self.report.replaced.append((name, "GLU", f"{named(new)} of one packed tensor"))  # type: ignore[arg-type]
 
     def looks_gated(self, module: nn.Module) -> bool:
         """Whether a module holds or calls an activation, and multiplies."""
@@ -151,17 +169,41 @@ class _GateSurgery:
             while hasattr(module, f"gate_{number}"):
                 number += 1
             new = settled_beside(self.new(), None, module, self.model)
-            shown = self.shown(module, pairs[0][1])
+            shown, now = self.shown(module, pairs[0][1]), named(new)
+            packed = self.packed(module, pairs)
+            wholes = list[tuple[str, ...]]([()] * len(pairs))
+            if isinstance(packed, str):
+                now += f" of two tensors: {packed}" if packed else ""
+            elif isinstance(new, Gate):
+                new, now = PackedGate(new, *packed[1]).train(new.training), f"{now} of one packed tensor"
+                wholes = [(node.name,) for node in packed[0]]
             module.add_module(f"gate_{number}", new)
-            for names, (product, activation) in zip(exchanged, pairs, strict=True):
-                names.append((product.name, f"gate_{number}", activation.name))
+            for names, (product, activation), whole in zip(exchanged, pairs, wholes, strict=True):
+                names.append((product.name, f"gate_{number}", activation.name, *whole))
             where = f"{name}.gate_{number}" if name else f"gate_{number}"
-            self.report.replaced.append((where, f"{shown}(x) * g in {kind}", named(new)))
+            self.report.replaced.append((where, f"{shown}(x) * g in {kind}", now))
         held = {str(a.target) for own in found for _, a in own if a.op == "call_module"}
         rewrite(module, graphs, tuple(map(tuple, exchanged)))
         still = {str(node.target) for graph in graphs for node in graph.nodes if node.op == "call_module"}
         for target in held - still:
             module.set_submodule(target, nn.Identity())
+
+    def packed(self, module: nn.Module, pairs: Sequence[tuple[fx.Node, fx.Node]]) -> tuple[list[fx.Node], Layout] | str:
+        """The tensor, in each graph, that holds both inputs of a gate, and how; or why not, if that is to be said."""
+
+        def width(node: fx.Node) -> int | None:
+            made = module.get_submodule(str(node.target)) if node.op == "call_module" else None
+            return made.out_features if isinstance(made, nn.Linear) else None
+
+        nodes, layouts = list[fx.Node](), set[Layout]()
+        for product, activation in pairs:
+            other = next(factor for factor in product.all_input_nodes if factor is not activation)
+            found = layout_of(activation.all_input_nodes[0], other, width)
+            if isinstance(found, str):
+                return found
+            nodes.append(found[0])
+            layouts.add(found[1])
+        return (nodes, layouts.pop()) if len(layouts) == 1 else ""
 
     def shown(self, module: nn.Module, activation: fx.Node) -> str:
         found = self.kind(module, activation)

@@ -24,6 +24,7 @@ from torch.fx import Proxy
 
 from symact.activation import higher, small_tensors
 from symact.activation.channels import channels_second, channelwise, place_of_channels
+from symact.activation.packed import Layout, halves
 from symact.activation.plan import Plan, for_onnx, ordinary, plain, plan, undisturbed
 from symact.backends import torch_source
 from symact.backends.cpu.kernel import TYPES
@@ -145,38 +146,31 @@ class _Packed(Function):
 
     @staticmethod
     def forward(
-        ctx: Any, runner: Runner, plan: Plan, exceeds: bool, interleaved: bool, h: Tensor, *parameters: Tensor
+        ctx: Any, runner: Runner, plan: Plan, exceeds: bool, layout: Layout, h: Tensor, *parameters: Tensor
     ) -> Tensor:
-        ctx.arguments = runner, plan, exceeds, interleaved
+        ctx.arguments = runner, plan, exceeds, layout
         ctx.save_for_backward(h, *parameters)
-        x, g = halves(h, interleaved)
+        x, g = halves(h, layout)
         first, second = _channels_last(x, parameters), _channels_last(g, parameters)
         return plan.values(first, (second, *parameters), exceeds).reshape(x.shape)
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> Any:
-        runner, plan, exceeds, interleaved = ctx.arguments
+        runner, plan, exceeds, layout = ctx.arguments
         h, *parameters = ctx.saved_tensors
         grad = small_tensors.stored(grad)
-        x, g = halves(h, interleaved)
+        x, g = halves(h, layout)
         first, second, coming = (_channels_last(t, parameters) for t in (x, g, grad))
         if _grad_enabled() or _transforms_active() or _batched(grad):
             to_x, to_g, *rest = runner.gradients((first, second, *parameters), coming)
             pair = to_x.reshape(x.shape), to_g.reshape(x.shape)
-            joined = torch.stack(pair, -1).flatten(-2) if interleaved else torch.cat(pair, -1)
+            pair = pair[::-1] if layout.x_last else pair
+            joined = torch.stack(pair, -1).flatten(-2) if layout.interleaved else torch.cat(pair, -1)
             return (None, None, None, None, joined, *rest)
         slopes = torch.empty(h.shape, dtype=h.dtype, device=h.device)
-        places = tuple([_channels_last(half, parameters) for half in halves(slopes, interleaved)])
+        places = tuple([_channels_last(half, parameters) for half in halves(slopes, layout)])
         rest = plan.slopes_into(places, coming, first, (second, *parameters), exceeds)
         return (None, None, None, None, slopes, *rest)
-
-
-def halves(h: Tensor, interleaved: bool) -> tuple[Tensor, Tensor]:
-    """`x` and `g` of a packed tensor: the halves of its last dimension, or what stands at even and at odd places."""
-    if interleaved:
-        return h[..., 0::2], h[..., 1::2]
-    x, g = h.chunk(2, -1)
-    return x, g
 
 
 def _channels_last(t: Tensor, parameters: Sequence[Tensor]) -> Tensor:
@@ -260,22 +254,20 @@ class Runner:
             result = plan.values(first, others, exceeds)
         return result.reshape(x.shape)
 
-    def packed(
-        self, h: Tensor, interleaved: bool, parameters: tuple[Tensor, ...] = (), channel_dim: int = -1
-    ) -> Tensor:
+    def packed(self, h: Tensor, layout: Layout, parameters: tuple[Tensor, ...] = (), channel_dim: int = -1) -> Tensor:
         """The values of a function of two tensors that are the halves of one; see `halves`.
 
         Raises:
             InputError: as for two.
         """
-        x, g = halves(h, interleaved)
+        x, g = halves(h, layout)
         if h.requires_grad and _grad_enabled() and not (_is_compiling() or _unseen()) and h.is_floating_point():
             # The gradients of both halves are then written into one tensor.
             last = channel_dim in (-1, h.dim() - 1) or not any(p.dim() for p in parameters)
             ready = self._ready(x.detach(), g.detach(), parameters, -1) if last else None
             if ready is not None:
                 plan, exceeds, _, others = ready
-                result: Tensor = _apply_packed(self, plan, exceeds, interleaved, h, *others[1:])
+                result: Tensor = _apply_packed(self, plan, exceeds, layout, h, *others[1:])
                 return result
         return self.of_two(x, g, parameters, channel_dim)
 

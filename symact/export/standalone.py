@@ -257,9 +257,10 @@ def self_test():
 ''')
 
 _PACKED = '''
-    def packed(self, h, interleaved=False):
-        """At the halves of the last dimension, x and then g; or at every other element."""
-        return self(h[..., 0::2], h[..., 1::2]) if interleaved else self(*h.chunk(2, -1))
+    def packed(self, h, interleaved=False, x_last=False):
+        """At the halves of the last dimension, or at every other element: x and then g, or g and then x."""
+        first, second = (h[..., 0::2], h[..., 1::2]) if interleaved else h.chunk(2, -1)
+        return self(second, first) if x_last else self(first, second)
 '''
 # How two tensors go together.
 _TOGETHER = """\

@@ -15,8 +15,8 @@ from torch.profiler import profile
 
 from symact import Activation, Gate, InputError, load_grammar, parse_grammar
 from symact.activation.module import compile as compile_expression
+from symact.activation.packed import Layout, halves
 from symact.activation.plan import plan
-from symact.activation.runner import halves
 from symact.backends.cpu.kernel import JointKernel
 from symact.backends.select import SELECTOR
 from symact.expr.tree import parse
@@ -90,6 +90,7 @@ def test_packed_takes_the_halves_of_the_last_dimension_or_every_other_element():
     gate, h = Gate("x*sigmoid(x)*g"), torch.randn(3, 4, 10, requires_grad=True)
     torch.testing.assert_close(gate.packed(h), swiglu(h[..., :5], h[..., 5:]))
     torch.testing.assert_close(gate.packed(h, interleaved=True), swiglu(h[..., ::2], h[..., 1::2]))
+    torch.testing.assert_close(gate.packed(h, x_last=True), swiglu(h[..., 5:], h[..., :5]))
     (own,) = torch.autograd.grad(gate.packed(h).sum(), h)
     (other,) = torch.autograd.grad(swiglu(h[..., :5], h[..., 5:]).sum(), h)
     torch.testing.assert_close(own, other)
@@ -252,21 +253,21 @@ def test_values_keep_the_layout_of_what_is_not_broadcast():
     assert gate(*torch.randn(3, 8).chunk(2, -1)).is_contiguous()
 
 
-@pytest.mark.parametrize("interleaved", [False, True])
+@pytest.mark.parametrize("layout", [Layout(*each) for each in itertools.product([False, True], repeat=2)])
 @pytest.mark.parametrize("shape", [(8,), (3, 86), (2, 3, 1404)])
-def test_packed_writes_both_gradients_into_one_tensor(interleaved, shape):
+def test_packed_writes_both_gradients_into_one_tensor(layout, shape):
     gate, h = Gate("x*sigmoid(x)*g"), torch.randn(*shape, requires_grad=True)
-    x, g = halves(h.detach(), interleaved)
+    x, g = halves(h.detach(), layout)
     pair = [x.clone().requires_grad_(), g.clone().requires_grad_()]
-    y, wanted = gate.packed(h, interleaved), gate(*pair)
+    y, wanted = gate.packed(h, *layout), gate(*pair)
     assert torch.equal(y, wanted)
     grad = torch.randn_like(y)
     (own,) = torch.autograd.grad(y, h, grad, retain_graph=True)
-    for half, slope in zip(halves(own, interleaved), torch.autograd.grad(wanted, pair, grad), strict=True):
+    for half, slope in zip(halves(own, layout), torch.autograd.grad(wanted, pair, grad), strict=True):
         assert torch.equal(half, slope)
-    (first,) = torch.autograd.grad(gate.packed(h, interleaved), h, torch.ones_like(y), create_graph=True)
+    (first,) = torch.autograd.grad(gate.packed(h, *layout), h, torch.ones_like(y), create_graph=True)
     (second,) = torch.autograd.grad((first**2).sum(), h)
-    by_halves = swiglu(*halves(h, interleaved))
+    by_halves = swiglu(*halves(h, layout))
     (first,) = torch.autograd.grad(by_halves, h, torch.ones_like(y), create_graph=True)
     (exact,) = torch.autograd.grad((first**2).sum(), h)
     torch.testing.assert_close(second, exact, rtol=1e-4, atol=1e-5)
@@ -291,7 +292,7 @@ def test_parameters_per_channel_of_a_packed_tensor_lie_along_its_halves():
     with torch.no_grad():
         gate.beta.copy_(torch.linspace(0.5, 2, 5))
     h = torch.randn(3, 4, 10, requires_grad=True)
-    x, g = halves(h, False)
+    x, g = halves(h, Layout())
     wanted = x * torch.sigmoid(gate.beta * x) * g
     torch.testing.assert_close(gate.packed(h), wanted)
     grad = torch.randn_like(wanted)

@@ -11,9 +11,11 @@ import torch
 import torch.nn.functional as F
 import torchvision
 from torch import nn
+from torch.profiler import profile
 
 import symact
 from symact import Gate, InputError, replace_gates
+from symact.activation.gate import PackedGate
 
 # Gates that models are made with, and formulas of them: replacing by the same changes no number.
 SWIGLU, GEGLU, REGLU = "x*sigmoid(x)*g", "gelu(x)*g", "max(x,0)*g"
@@ -67,7 +69,7 @@ def results(model: nn.Module, x: torch.Tensor) -> list[torch.Tensor]:
 @pytest.mark.parametrize(("model", "text"), [(Llama(), SWIGLU), (Llama(nn.ReLU()), REGLU), (Packed(), GEGLU)])
 def test_a_gated_layer_is_rewritten_and_stays_the_same_function(model: nn.Module, text: str) -> None:
     made = unchanged(nn.Sequential(model, nn.LayerNorm(6)), text, torch.randn(3, 4, 6), 1)
-    assert isinstance(made[0].gate_0, Gate)
+    assert isinstance(made[0].gate_0, Gate | PackedGate)
     assert not any(type(m) in (nn.SiLU, nn.ReLU) for m in made.modules())
 
 
@@ -91,6 +93,79 @@ def test_layers_of_timm(name: str, options: dict[str, object], text: str) -> Non
     layers = pytest.importorskip("timm.layers")
     layer = getattr(layers, name)(in_features=6, hidden_features=16, **options)
     unchanged(nn.Sequential(layer), text, torch.randn(2, 5, 6), 1)
+
+
+class Halves(nn.Module):
+    """One projection for both, cut in each of the ways that people write; `x` is the part `last` or the other one."""
+
+    def __init__(self, cut: str, last: bool) -> None:
+        super().__init__()
+        self.up, self.down, self.cut, self.last = nn.Linear(6, 16), nn.Linear(8, 6), cut, last
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        h, n = self.up(x), 8
+        first, second = {
+            "chunk": lambda: h.chunk(2, dim=-1),
+            "torch.chunk": lambda: torch.chunk(h, chunks=2, dim=-1),
+            "tensor_split": lambda: h.tensor_split(2, -1),
+            "split": lambda: torch.split(h, n, -1),
+            "split in sizes": lambda: h.split([n, n], dim=-1),
+            "slices": lambda: (h[..., :n], h[..., n:]),
+            "slices to the end": lambda: (h[..., 0:n], h[..., n : 2 * n]),
+            "interleaved": lambda: (h[..., ::2], h[..., 1::2]),
+            "first dimension": lambda: h.chunk(2, 1),
+            "uneven": lambda: (h[..., :n], h[..., n - 1 : -1]),
+            "twice the same": lambda: (h.chunk(2, -1)[0], h.chunk(2, -1)[0]),
+        }[self.cut]()
+        return self.down(first * F.silu(second) if self.last else F.silu(first) * second)
+
+
+CUTS = ["chunk", "torch.chunk", "tensor_split", "split", "slices", "interleaved"]
+
+
+@pytest.mark.parametrize("last", [False, True])
+@pytest.mark.parametrize("cut", [*CUTS, "split in sizes", "slices to the end"])
+def test_the_halves_of_one_tensor_are_read_of_it(cut: str, last: bool) -> None:
+    made = unchanged(nn.Sequential(Halves(cut, last)), SWIGLU, torch.randn(3, 6), 1)
+    assert isinstance(made[0].gate_0, PackedGate)
+    assert (made[0].gate_0.x_last, made[0].gate_0.interleaved) == (last, cut == "interleaved")
+    h = torch.randn(2, 16, requires_grad=True)
+    with profile() as log:
+        made[0].gate_0(h).sum().backward()
+    assert not {event.key for event in log.key_averages()} & {"aten::copy_", "aten::cat", "aten::clone"}
+    x = torch.randn(2, 6)
+    torch.testing.assert_close(pickle.loads(pickle.dumps(made))(x), made(x))
+    torch.testing.assert_close(torch.fx.symbolic_trace(made)(x), made(x))
+
+
+@pytest.mark.parametrize(
+    ("cut", "why"), [("first dimension", "along dimension 1"), ("uneven", ""), ("twice the same", "")]
+)
+def test_what_is_not_the_last_dimension_in_halves_is_a_gate_of_two_tensors(cut: str, why: str) -> None:
+    model = nn.Sequential(Halves(cut, False))
+    report = replace_gates(model, SWIGLU)
+    assert isinstance(model[0].gate_0, Gate)
+    assert ("along dimension 1" in str(report)) == (cut == "first dimension")
+    unchanged(nn.Sequential(Halves(cut, False)), SWIGLU, torch.randn(3, 6), 1)
+
+
+def test_pytorchs_glu_is_replaced_where_it_is_asked_for() -> None:
+    model = nn.Sequential(nn.Linear(6, 8), nn.GLU(), nn.Linear(4, 6))
+    unchanged(model, "sigmoid(x)*g", torch.randn(3, 6), 1, of=(nn.GLU,))
+    assert isinstance(model[1], PackedGate)
+    report = replace_gates(nn.Sequential(nn.GLU(1)), "sigmoid(x)*g", of=(nn.GLU,))
+    assert "along dimension 1" in str(report)
+
+
+def test_a_packed_layer_of_transformers_made_from_a_config() -> None:
+    transformers = pytest.importorskip("transformers")
+    config = transformers.Phi3Config(
+        hidden_size=16, intermediate_size=24, num_hidden_layers=2, num_attention_heads=2, num_key_value_heads=2,
+        vocab_size=31, max_position_embeddings=32, pad_token_id=0,
+    )  # fmt: skip
+    model = transformers.Phi3ForCausalLM(config).eval()
+    unchanged(model, SWIGLU, torch.randint(1, 31, (2, 7)), 2)
+    assert isinstance(model.model.layers[1].mlp.gate_0, PackedGate)
 
 
 def test_a_sigmoid_that_gates_is_named_and_replaced_where_it_is_asked_for() -> None:
@@ -161,7 +236,7 @@ def test_what_cannot_be_replaced_is_named_with_the_reason(case: str) -> None:
     reason = {
         "both": "both factors",
         "used": "used elsewhere",
-        "glu": "Gate.packed",
+        "glu": "name nn.GLU in of=",
         "branches": "torch.fx cannot trace",
     }
     assert reason[case] in str(report)

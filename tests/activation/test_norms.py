@@ -6,7 +6,8 @@ import pytest
 import torch
 from torch import nn
 
-from symact import Activation, InputError, parse_grammar, replace_norms
+from symact import Activation, InputError, load_grammar, parse_grammar, replace_norms
+from symact.activation.check import check
 
 
 def encoder() -> nn.Module:
@@ -44,6 +45,20 @@ def test_values_and_all_gradients_are_those_of_the_formula(dtype):
     tolerance = {torch.float32: 1e-5, torch.float64: 1e-12, torch.bfloat16: 2e-2}[dtype]
     for own, wanted in zip(found, exact, strict=True):
         torch.testing.assert_close(own.double(), wanted, rtol=tolerance, atol=tolerance)
+
+
+NORMS = load_grammar("norms")
+
+
+@pytest.mark.parametrize("name", [operator.name for operator in NORMS.of_kind("unary")])
+def test_the_published_functions_are_odd_bounded_and_right_and_so_are_their_slopes(name):
+    report = check(f"{name}(x)", NORMS)
+    assert report.passed, report
+    x, far = torch.randn(20), torch.tensor([-1e30, 1e30])
+    model = nn.Sequential(nn.LayerNorm(20))
+    replace_norms(model, f"{name}(x)", grammar=NORMS)
+    torch.testing.assert_close(model(-x), -model(x))
+    assert Activation(f"{name}(x)", NORMS)(far).tolist() == pytest.approx([-1, 1], abs=0.02)
 
 
 def test_scale_and_shift_of_the_normalization_are_taken_over():
