@@ -175,7 +175,8 @@ def compile_(
     short_help="Search for activation functions on a task.",
     epilog="Examples: symact search;  symact search evolution --task fashion-cnn --data DIR --evaluations 60;  "
     "symact search random --workers 2 --task my_task.py:MyTask --grammar aquasurf --space bench --run out/mine;  "
-    "symact search evolution --task fashion-cnn --prune 50 --workers 2",
+    "symact search evolution --task fashion-cnn --prune 50 --workers 2;  "
+    "symact search evolution --task digits-deep --tune rate --tune initial_scale=0.5:2:log --evaluations 200",
 )
 def search(
     optimizer: Annotated[str, typer.Argument(help="random, evolution, rl, surrogate or mixture.")] = "surrogate",
@@ -211,6 +212,13 @@ def search(
     data: DataOption = None,
     run: NewRunOption = None,
     train: TrainOption = None,
+    tune: Annotated[
+        list[str] | None,
+        typer.Option("--tune", metavar="KEY[=RANGE]", help="Tune a setting of the training with the function."),
+    ] = None,
+    fresh: Annotated[
+        int | None, typer.Option("--fresh", min=1, max=1000, help="With --tune: seeds of the last stage (10).")
+    ] = None,
     settings: SetOption = None,
     as_json: JsonOption = False,
     quiet: QuietOption = False,
@@ -227,6 +235,25 @@ def search(
         "fresh_workers": fresh_workers,
         "data": data,
     }
+    if tune:
+        from symact.commands import tuning
+
+        _refuse(
+            *(("--prune", prune), ("--halving", halving), ("--per-site", per_site), ("--async", asynchronous)),
+            *(("--memory", memory), ("--seeds (see --fresh)", seeds != 1)),
+            of="--tune",
+        )
+        return tuning.start(
+            *(optimizer, grammar, space, keep_affine, task, run, tune),
+            {
+                **{"evaluations": evaluations, "seed": seed, "batch": batch, "fresh": fresh or 10, "data": data},
+                **{"timeout": timeout, "train": _settings(train, "--train"), "settings": _settings(settings)},
+            },
+            _executor_settings(where),
+            as_json,
+            quiet,
+        )
+    _refuse(("--fresh", fresh), of="a search without --tune")
     limits = {"timeout": timeout, "memory": memory}
     design = {"seed": seed, "repeats": seeds, "batch": batch, "asynchronous": asynchronous, "halving": halving}
     design["per_site"] = per_site
@@ -266,6 +293,13 @@ def resume(
         "fresh_workers": fresh_workers,
         "data": data,
     }
+    from symact.integrations.tune_log import holds_tuning
+
+    if holds_tuning(directory):
+        from symact.commands import tuning
+
+        _refuse(("--evaluations", evaluations), of="a tuned search, whose total is fixed")
+        return tuning.go_on(directory, task, _executor_settings(where), data, as_json, quiet)
     searching.go_on(directory, evaluations, task, where, as_json, quiet)
 
 
@@ -365,7 +399,13 @@ def top(
 ) -> None:
     """The best functions that a study found, with seeds and spread."""
     from symact.commands import studies
+    from symact.integrations.tune_log import holds_tuning
 
+    if holds_tuning(directory):
+        from symact.commands import tuning
+
+        _refuse(("--csv", as_csv), of="a tuned search")
+        return tuning.show(directory, as_json)
     studies.show_top(directory, shown, as_json, as_csv)
 
 
@@ -538,6 +578,11 @@ def _refuse(*options: tuple[str, Any], of: str) -> None:
     for name, value in options:
         if value:
             raise InputError(f"{name} does not go with {of}; see symact compile --help")
+
+
+def _executor_settings(where: dict[str, Any]) -> dict[str, Any]:
+    """Where candidates are evaluated, as `ExecutorSettings` has it."""
+    return {"fresh": where["fresh_workers"]} | {k: v for k, v in where.items() if k not in ("fresh_workers", "data")}
 
 
 def _settings(pairs: list[str] | None, option: str = "--set") -> dict[str, Any]:

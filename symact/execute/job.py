@@ -17,7 +17,7 @@ import numpy as np
 
 from symact.errors import FormulaError, InputError, SymactError
 from symact.execute.reporting import REPORTED, Pruned, Reporter, Tell
-from symact.execute.task_loading import takes_report
+from symact.execute.task_loading import configured, takes_report
 from symact.expr.operators import Vocabulary
 from symact.expr.tree import Expr, from_document
 from symact.records import Outcome, Status, not_a_score
@@ -41,6 +41,7 @@ class Job:
         kind: `evaluate`, `confirm` (an evaluation that is stored apart) or `features`.
         labels: whose labels the features are measured with, as the task's `features` takes them, unless it is `""`.
         bars: pairs of a step and a merit (higher is better) below which a training is stopped at that step.
+        train: settings of the training that this job alone has.
     """
 
     number: int
@@ -52,6 +53,7 @@ class Job:
     kind: str = "evaluate"
     labels: str = ""
     bars: Sequence[Sequence[float]] = ()
+    train: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def key(self) -> tuple[str, int, int]:
@@ -180,6 +182,7 @@ def perform(
     report = Reporter(job.bars, metric_of(task).direction, tell) if takes_report(task) else None
     try:
         try:
+            task = configured(task, job.train)
             make = MakeActivation(candidate, grammar, before, is_gated(task), sites_of(task))
             outcome = _performed(task, make, job, report)
         finally:

@@ -6,6 +6,7 @@ study's settings, and workers run that text, not whatever the file has become si
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import importlib.abc
 import importlib.util
@@ -134,21 +135,34 @@ def load(settings: TaskSettings, file: str, data: str | None) -> Any:
     if not callable(getattr(task, "evaluate", None)):
         raise InputError(f"task {settings.name!r} has no method `evaluate(make_activation, seed, budget)`")
     if settings.train:
-        _configure(task, settings)
+        _configure(task, settings.train, settings.name)
     return task
 
 
-def _configure(task: Any, settings: TaskSettings) -> None:
+def configured(task: Any, train: Mapping[str, Any]) -> Any:
+    """The task with settings of its own for one training: a shallow copy, so that the others keep theirs.
+
+    Raises:
+        InputError: it takes no settings, or not these.
+    """
+    if not train:
+        return task
+    copied = copy.copy(task)
+    _configure(copied, train, str(getattr(task, "name", "") or type(task).__name__))
+    return copied
+
+
+def _configure(task: Any, train: Mapping[str, Any], name: str) -> None:
     configure = getattr(task, "configure", None)
     if not callable(configure):
-        names = ", ".join(settings.train)
-        raise InputError(f"task {settings.name!r} takes no settings ({names}): it has no method `configure(settings)`")
+        names = ", ".join(train)
+        raise InputError(f"task {name!r} takes no settings ({names}): it has no method `configure(settings)`")
     try:
-        configure(dict(settings.train))
+        configure(dict(train))
     except InputError:
         raise
     except Exception as error:
-        raise InputError(f"task {settings.name!r} cannot be configured: {type(error).__name__}: {error}") from error
+        raise InputError(f"task {name!r} cannot be configured: {type(error).__name__}: {error}") from error
 
 
 def takes_schedule(task: Any) -> bool:

@@ -52,6 +52,8 @@ class ImageTask:
         metric: what the score is.
         sites: how often `network` calls `make_activation`.
         config: the training.
+        tunable: ranges of settings that can be tuned, for `symact search --tune`.
+        has_width: `network` obeys `config.width`.
     """
 
     name: ClassVar[str] = ""
@@ -59,6 +61,13 @@ class ImageTask:
     sites: ClassVar[int] = 0
     config: TrainConfig = TrainConfig()
     feature_batch: ClassVar[int] = 64
+    tunable: ClassVar[Mapping[str, str]] = {
+        "rate": "1e-4:0.1:log",
+        "weight_decay": "1e-6:0.1:log",
+        "initial_scale": "0.3:3.0:log",
+        "batch": "16:256:log",
+    }
+    has_width: ClassVar[bool] = False
 
     def __init__(self, data: str | os.PathLike[str] | None = None, screen: bool = False):
         """A task on the data under `data`.
@@ -77,7 +86,12 @@ class ImageTask:
         Raises:
             InputError: there is no such setting, or not with that value.
         """
-        self.config = replace(self.config, **checked_training(self, asdict(self.config), settings, CHOICES))
+        known = {k: v for k, v in asdict(self.config).items() if k != "width" or self.has_width}
+        self.config = replace(self.config, **checked_training(self, known, settings, CHOICES))
+
+    def wide(self, count: int) -> int:
+        """So many units or channels, times `config.width`."""
+        return max(1, round(count * self.config.width))
 
     def load(self) -> Dataset:
         """Read the data set.
@@ -114,6 +128,11 @@ class ImageTask:
         waiting = iter(activations)
         reseed(seed, self.device)
         model = self.network(lambda: next(waiting)).to(self.device)
+        if self.config.initial_scale != 1:
+            with torch.no_grad():
+                own = {id(p) for activation in activations for p in activation.parameters()}
+                for weights in (p for p in model.parameters() if id(p) not in own and p.dim() > 1):
+                    weights.mul_(self.config.initial_scale)
         if any(is_lazy(parameter) for parameter in model.parameters()):
             from symact.activation.site_channels import settle_channels
 
@@ -164,10 +183,11 @@ class ImageTask:
         report: Report | None = None,
     ) -> Outcome:
         data, config, start = self.dataset, self.config, time.perf_counter()
+        shown = data.train.first(config.subset) if config.subset else data.train
         if self.screen and not self._fisher(make_activation).finite:
             return Outcome.failed(Status.rejected, "the Fisher matrix is not finite at initialization")
         model, activations = self.build(make_activation, seed)
-        phases = plan(schedule, model, activations, data.train, config)
+        phases = plan(schedule, model, activations, shown, config)
         epochs = count(1)
 
         def measure(model: nn.Module) -> dict[str, Any]:
@@ -184,7 +204,7 @@ class ImageTask:
         last = training.curve[-1]
         if not torch.isfinite(torch.tensor(last["loss"])):
             return Outcome.failed(Status.nonfinite, f"the validation loss is {last['loss']}", **metrics)
-        metrics["train_loss"], metrics["train_accuracy"] = measure_accuracy(model, data.train, config)
+        metrics["train_loss"], metrics["train_accuracy"] = measure_accuracy(model, shown, config)
         metrics["seconds"] = time.perf_counter() - start
         if with_test:
             metrics["test_loss"], metrics["test_accuracy"] = measure_accuracy(model, data.test, config)
@@ -269,7 +289,7 @@ class DigitsShifted(ImageTask):
     A linear network reaches a third of them, ReLU 85 %; the others of its kind lead (`runs/default_task`).
     """
 
-    name, sites = "digits-shifted", 3
+    name, sites, has_width = "digits-shifted", 3, True
     feature_batch = 256
     config = TrainConfig(epochs=10, batch=64)
 
@@ -279,13 +299,13 @@ class DigitsShifted(ImageTask):
 
     def network(self, make_activation: MakeActivation) -> nn.Module:
         """Three hidden layers of 64."""
-        return networks.mlp(make_activation, self.dataset.train.x.shape[1], [64] * 3, self.dataset.classes)
+        return networks.mlp(make_activation, self.dataset.train.x.shape[1], [self.wide(64)] * 3, self.dataset.classes)
 
 
 class DigitsDeep(ImageTask):
     """scikit-learn's digits, eight hidden layers of 32 without normalization; a linear network beats ReLU here."""
 
-    name, sites = "digits-deep", 8
+    name, sites, has_width = "digits-deep", 8, True
     feature_batch = 256
     config = TrainConfig(epochs=10, batch=64)
 
@@ -295,13 +315,13 @@ class DigitsDeep(ImageTask):
 
     def network(self, make_activation: MakeActivation) -> nn.Module:
         """Eight hidden layers of 32."""
-        return networks.mlp(make_activation, 64, [32] * 8, 10)
+        return networks.mlp(make_activation, 64, [self.wide(32)] * 8, 10)
 
 
 class Fashion14Deep(ImageTask):
     """Fashion-MNIST at 14x14, six hidden layers of 32 without normalization, 5,000 images, 5 epochs."""
 
-    name, sites = "fashion14-deep", 6
+    name, sites, has_width = "fashion14-deep", 6, True
     feature_batch = 256
     config = TrainConfig(epochs=5, batch=128)
     source: ClassVar[str] = "FashionMNIST"
@@ -312,7 +332,7 @@ class Fashion14Deep(ImageTask):
 
     def network(self, make_activation: MakeActivation) -> nn.Module:
         """Six hidden layers of 32."""
-        return networks.mlp(make_activation, 196, [32] * 6, 10)
+        return networks.mlp(make_activation, 196, [self.wide(32)] * 6, 10)
 
 
 class MNIST14Deep(Fashion14Deep):
@@ -355,7 +375,7 @@ class KMNISTCNN(FashionCNN):
 class CIFAR10AllCNNC(ImageTask):
     """CIFAR-10 with All-CNN-C, 25 epochs of SGD with a cosine rate; for a GPU."""
 
-    name, sites = "cifar10-allcnnc", 9
+    name, sites, has_width = "cifar10-allcnnc", 9, True
     config = TrainConfig(
         epochs=25,
         batch=128,
@@ -375,7 +395,7 @@ class CIFAR10AllCNNC(ImageTask):
 
     def network(self, make_activation: MakeActivation) -> nn.Module:
         """All-CNN-C."""
-        return networks.all_cnn_c(make_activation, 3, self.dataset.classes)
+        return networks.all_cnn_c(make_activation, 3, self.dataset.classes, self.config.width)
 
 
 class CIFAR100AllCNNC(CIFAR10AllCNNC):
@@ -387,7 +407,7 @@ class CIFAR100AllCNNC(CIFAR10AllCNNC):
 class CIFAR10ResNet20(CIFAR10AllCNNC):
     """CIFAR-10 with ResNet-20; for a GPU."""
 
-    name, sites = "cifar10-resnet20", 19
+    name, sites, has_width = "cifar10-resnet20", 19, False
     config = TrainConfig(
         epochs=50,
         batch=128,
@@ -421,7 +441,7 @@ class CIFAR100ResNet56(CIFAR10ResNet56):
 class ImagenetteMobileViT(CIFAR10AllCNNC):
     """Imagenette with MobileViTv2-0.5 of timm (extra `zoo`); for a GPU."""
 
-    name, sites, source = "imagenette-mobilevitv2", 34, "Imagenette"
+    name, sites, source, has_width = "imagenette-mobilevitv2", 34, "Imagenette", False
     config = TrainConfig(
         epochs=105,
         batch=128,

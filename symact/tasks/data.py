@@ -58,6 +58,10 @@ class Split:
         """The same split on `device`."""
         return Split(self.x.to(device), self.y.to(device))
 
+    def first(self, count: int) -> Split:
+        """The first rows; the order of the split is already shuffled."""
+        return Split(self.x[:count], self.y[:count])
+
     def halves(self) -> tuple[Split, Split]:
         """First and second half, for bi-level training; the order of the split is already shuffled."""
         middle = len(self) // 2

@@ -58,13 +58,25 @@ def sites_of(task: Any) -> int | None:
     return count if isinstance(count, int) and not isinstance(count, bool) and 1 <= count <= 1000 else None
 
 
+def tunable_of(task: Any) -> dict[str, str]:
+    """The settings that a task says can be tuned: name -> range, written as on the command line, `1e-4:0.1:log`.
+
+    Raises:
+        InputError: it is no such mapping.
+    """
+    given = getattr(task, "tunable", None) or {}
+    if not isinstance(given, Mapping) or not all(isinstance(part, str) for pair in given.items() for part in pair):
+        raise InputError(f"{_name(task)}: tunable maps names of settings to ranges, such as {{'rate': '1e-4:0.1:log'}}")
+    return dict(given)
+
+
 # What the settings of the shipped tasks may be: a test, and the same in words.
 _POSITIVE = (lambda value: 0 < value < math.inf), "above 0"
 _FROM_ZERO = (lambda value: 0 <= value < math.inf), "0 or more"
 _FRACTION = (lambda value: 0 <= value < 1), "from 0 to below 1"
 _LIMITS: dict[str, tuple[Callable[[Any], bool], str]] = {
-    **dict.fromkeys(("epochs", "steps", "batch", "evaluation_batch", "rate"), _POSITIVE),
-    **dict.fromkeys(("weight_decay", "clip"), _FROM_ZERO),
+    **dict.fromkeys(("epochs", "steps", "batch", "evaluation_batch", "rate", "width", "initial_scale"), _POSITIVE),
+    **dict.fromkeys(("weight_decay", "clip", "subset"), _FROM_ZERO),
     **dict.fromkeys(("momentum", "label_smoothing"), _FRACTION),
 }
 _KINDS = {int: "a whole number", float: "a number", bool: "true or false", str: "a name"}

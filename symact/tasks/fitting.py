@@ -113,6 +113,7 @@ class FitTask:
         rate: of Adam at the first step.
         weight_decay: of the weights of layers, decoupled.
         clip: largest norm of a gradient; 0 for none.
+        tunable: ranges of settings that can be tuned, for `symact search --tune`.
         gated: the activations are gates, modules of two tensors.
         test_is_trained: `final_test` trains a fresh network on the test problem, instead of measuring the trained one.
     """
@@ -128,6 +129,7 @@ class FitTask:
     rate: float = 5e-3
     weight_decay: float = 0.0
     clip: float = 0.0
+    tunable: ClassVar[Mapping[str, str]] = {"rate": "1e-4:0.1:log", "weight_decay": "1e-6:0.1:log"}
     gated: ClassVar[bool] = False
     test_is_trained: ClassVar[bool] = True
 

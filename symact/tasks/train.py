@@ -44,6 +44,9 @@ class TrainConfig:
         mixed_precision: bfloat16 autocast, on CUDA only.
         augment: random crop by 4 and horizontal flip of images.
         evaluation_batch: rows at a time when no gradient is needed.
+        subset: train on the first so many images; 0 for all.
+        width: factor on the numbers of units or channels of a network that can be made wider.
+        initial_scale: factor on the initial weights of all layers.
     """
 
     epochs: float = 10
@@ -58,6 +61,9 @@ class TrainConfig:
     mixed_precision: bool = False
     augment: bool = False
     evaluation_batch: int = 1000
+    subset: int = 0
+    width: float = 1.0
+    initial_scale: float = 1.0
 
 
 # What the settings that are names may be.

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import math
 import os
 import signal
 import subprocess
@@ -111,6 +112,32 @@ class Reporting(Quick):
 
 class SlowReporting(Reporting):
     """Takes 0.02 s a step."""
+
+    seconds = 0.02
+
+
+class Tunable(Quick):
+    """Scores best at a rate of its own for each candidate; ReLU far from the rate that the task has."""
+
+    tunable = {"rate": "0.001:10.0:log"}
+    rate = 1.0
+
+    def configure(self, settings):
+        if set(settings) - {"rate"} or not isinstance(settings["rate"], float):
+            raise InputError("it has one setting, rate, a number")
+        self.rate = settings["rate"]
+
+    def evaluate(self, make_activation, seed, budget=1.0):
+        time.sleep(self.seconds)
+        text = candidate_text(make_activation.candidate)
+        best = -2 if text == "relu(x)" else 0
+        bottom = 0.95 if text == "relu(x)" else 0.5 if text.count("(") > 1 else 0.0
+        top = bottom + score_of(text, seed) / 100
+        return Outcome.finished(top - 0.2 * (math.log10(self.rate) - best) ** 2)
+
+
+class SlowTunable(Tunable):
+    """Takes 0.02 s."""
 
     seconds = 0.02
 

@@ -1,0 +1,187 @@
+"""A tuned search: equal budgets, the same trainings however it is run, and a verdict that follows from the scores."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from symact.errors import InputError
+from symact.program.loading import parse_grammar
+from symact.records import Metric
+from tests.execute import stub_tasks
+
+pytest.importorskip("optuna")
+
+from symact.execute.executor import ExecutorSettings
+from symact.integrations.tune_log import FILE_NAME, TuneLog
+from symact.integrations.tune_ranges import TuneRange, read_ranges
+from symact.integrations.tune_result import Tuned, TuneResult
+from symact.integrations.tuning import begin, reopen
+
+SPACE = parse_grammar(stub_tasks.grammar_text()).space("wide")
+EVALUATIONS = 72
+
+
+def started(run, task=None, **changes):
+    task = task or stub_tasks.Tunable()
+    options = {"evaluations": EVALUATIONS, "seed": 3, "finalists": 2, "fresh": 4, **changes}
+    return begin(SPACE, task, "evolution", run, ["rate"], **options)
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    """An undisturbed search: its folder, and its result."""
+    run = tmp_path_factory.mktemp("tuned") / "run"
+    return run, started(run).run().document()
+
+
+def rows(run):
+    return TuneLog(run, writing=False).kept
+
+
+def trainings(run):
+    return {key: {**row, "seconds": 0} for key, row in rows(run).items() if key != "result"}
+
+
+def test_every_function_is_tuned_by_equally_many_trainings_and_the_total_is_kept(whole):
+    kept = [row for row in rows(whole[0]).values() if row["key"][:5] in ("searc", "tune/")]
+    tuned = [row["expression"] for row in kept if row["key"].startswith("tune/")]
+    assert len(kept) <= EVALUATIONS
+    assert {tuned.count(expression) for expression in tuned} == {len(tuned) // len(set(tuned))}
+    assert {"relu(x)"} < set(tuned)
+    assert all(row["trainings"] == len(tuned) // len(set(tuned)) for row in whole[1]["functions"])
+
+
+def test_a_lead_over_a_rival_that_was_badly_set_does_not_survive(whole):
+    document = whole[1]
+    assert document["leads"]["tuned"]["rival"] == "relu(x)"
+    assert document["leads"]["untuned"]["low"] > 0
+    assert document["leads"]["tuned"]["high"] < 0
+    assert "turned round by tuning (rival: relu(x))" in document["verdict"]
+    relu = next(row for row in document["functions"] if row["expression"] == "relu(x)")
+    assert relu["settings"]["rate"] < 0.1
+    assert relu["tuned_mean"] > 0.9 > relu["untuned_mean"]
+
+
+@pytest.mark.parametrize("left", [0, 1, 8, 40, 77])
+def test_a_search_that_was_killed_goes_on_to_the_same_trainings(whole, tmp_path, left):
+    lines = (whole[0] / FILE_NAME).read_bytes().splitlines(keepends=True)
+    (tmp_path / FILE_NAME).write_bytes(b"".join(lines[: 1 + left]) + lines[1 + left][:20])
+    assert reopen(tmp_path, stub_tasks.Tunable()).run().document() == whole[1]
+    assert trainings(tmp_path) == trainings(whole[0])
+
+
+def test_workers_and_a_kill_change_nothing(whole, tmp_path):
+    task = stub_tasks.named("SlowTunable")
+    code = (
+        "from tests.integrations.test_tuning import started, ExecutorSettings\n"
+        f"started({str(tmp_path / 'run')!r}, {task!r}, where=ExecutorSettings(workers=2)).run("
+        "lambda done, total, stage: print(done, flush=True))"
+    )
+    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True) as process:
+        for line in process.stdout:
+            if int(line) >= 30:
+                process.kill()
+                break
+    assert 30 <= len(rows(tmp_path / "run")) < EVALUATIONS
+    with pytest.raises(InputError, match="name it again with --task"):
+        reopen(tmp_path / "run")
+    reopen(tmp_path / "run", task, ExecutorSettings(workers=1)).run()
+    assert trainings(tmp_path / "run") == trainings(whole[0])
+
+
+def test_a_damaged_log_is_told_with_its_line(whole, tmp_path):
+    text = (whole[0] / FILE_NAME).read_text().replace('"finished"', '"fin1shed"', 1)
+    (tmp_path / FILE_NAME).write_text(text)
+    with pytest.raises(InputError, match=rf"{FILE_NAME}:2: damaged"):
+        reopen(tmp_path, stub_tasks.Tunable())
+
+
+def test_a_log_of_other_proposals_is_refused(whole, tmp_path):
+    log = TuneLog(tmp_path / "run", TuneLog(whole[0], writing=False).header)
+    log.add({"key": "search/0/0", "expression": "cos(x)", "train": {}, "status": "finished", "score": 1, "reason": ""})
+    log.close()
+    with pytest.raises(InputError, match="begun with other versions"):
+        reopen(tmp_path / "run", stub_tasks.Tunable()).run()
+
+
+@pytest.mark.parametrize(
+    ("ranges", "message"),
+    [
+        (["rate=1:2:3"], "expected KEY=LOW:HIGH"),
+        (["rate=2:1"], "below the high end"),
+        (["rate=0:1:log"], "above 0"),
+        (["rate=0.1"], "at least two values"),
+        (["rate", "rate=1:2"], "named twice"),
+        (["width"], "it declares rate"),
+        (["width=1:2"], "it has one setting"),
+    ],
+)
+def test_a_wrong_range_is_refused_before_anything_is_made(tmp_path, ranges, message):
+    with pytest.raises(InputError, match=message):
+        begin(SPACE, stub_tasks.Tunable(), "random", tmp_path / "run", ranges, evaluations=100)
+    assert not (tmp_path / "run").exists()
+
+
+@given(
+    low=st.integers(1, 5) | st.floats(1e-6, 1.0),
+    width=st.integers(1, 5) | st.floats(0.1, 10.0),
+    log=st.booleans(),
+)
+def test_a_range_is_read_back_from_its_text(low, width, log):
+    given_range = TuneRange("rate", low, low + width, log)
+    (read,) = read_ranges([given_range.text], {})
+    assert (read.name, read.log) == ("rate", log)
+    assert (read.low, read.high) == (pytest.approx(low, rel=1e-5), pytest.approx(low + width, rel=1e-5))
+
+
+def verdict(found, rival):
+    rows = [
+        Tuned("f", "evolution", {}, 1.0, 1.0, 5, *found),
+        Tuned("g", "baseline", {}, 1.0, 1.0, 5, *rival),
+    ]
+    return TuneResult(tuple(rows), Metric(), {}).verdict
+
+
+HIGH, LOW, NOISY = (0.9, 0.91, 0.92, 0.9), (0.5, 0.51, 0.5, 0.52), (0.1, 0.99, 0.3, 0.8)
+
+
+@pytest.mark.parametrize(
+    ("found", "rival", "words"),
+    [
+        ((HIGH, HIGH), (LOW, LOW), "survives"),
+        ((LOW, HIGH), (HIGH, LOW), "turned round"),
+        ((NOISY, HIGH), (LOW, LOW), "does not survive"),
+        ((HIGH, LOW), (LOW, HIGH), "does not lead at the task's own settings, and leads when both"),
+        ((HIGH, ()), (LOW, LOW), "Nothing can be said"),
+    ],
+)
+def test_the_verdict_follows_from_the_intervals(found, rival, words):
+    assert words in verdict(found, rival)
+
+
+def test_the_command_line_tunes_resumes_and_shows(tmp_path, whole):
+    def symact(*arguments):
+        done = subprocess.run(
+            [sys.executable, "-m", "symact", *map(str, arguments)], capture_output=True, text=True, check=False
+        )
+        return done.returncode, done.stdout, done.stderr
+
+    run = tmp_path / "run"
+    arguments = ("search", "random", "--task", "digits-deep", "--tune", "rate", "--train", "epochs=0.1", "--run", run)
+    assert symact(*arguments, "--evaluations", "9", "--workers", "0")[0] == 2
+    assert symact(*arguments, "--evaluations", "60", "--prune", "50")[0] == 2
+    code, out, _ = symact(*arguments, "--evaluations", "50", "--fresh", "3", "--workers", "0", "--json")
+    assert code == 0
+    document = json.loads(out)
+    assert {"verdict", "leads", "functions"} <= set(document)
+    assert symact("top", run, "--json")[1] == out
+    assert symact("resume", run, "--workers", "0", "--json")[1] == out
+    code, _, err = symact(*arguments, "--evaluations", "50")
+    assert code == 2
+    assert "symact resume" in err
