@@ -96,8 +96,8 @@ def form(program: Program, within: float = math.inf) -> Program | None:
     """The cheapest form of a Program that plain operations compute right in float32, or None.
 
     Such operations cannot take float64 for some elements, and for all elements it would cost more than they are worth.
-    So the digits that angles lose where they are large do not count beyond what two words hold of them, or three where
-    they are larger than that for an |x| of 1e4.
+    So the digits that angles lose beyond 1e3 decide between two words and three alone. Where a form has to be right for
+    some inputs only, what lies beyond the angles that its words hold does not count either.
 
     Args:
         program: forward, backward, or a derivative of those.
@@ -105,10 +105,10 @@ def form(program: Program, within: float = math.inf) -> Program | None:
     """
     if _undefined(program):
         return program
-    sizes, (is_long, held) = points(program.variables).sizes, _held_in_words(program)
-    counted, partly = (sizes <= within) & held & ~np.isin(sizes, _angles()), []
+    sizes, (is_long, held, scaled) = points(program.variables).sizes, _held_in_words(program)
+    counted, partly = (sizes <= within) & (held | (within == math.inf)) & ~np.isin(sizes, _angles()), []
     for candidate, tolerance in _narrow_forms(program, is_long):
-        bad = _bad(program, candidate, tolerance) & counted
+        bad = _bad(program, candidate, tolerance, scaled) & counted
         if not bad.any():
             return candidate
         partly.append((candidate, bad))
@@ -126,19 +126,24 @@ def form(program: Program, within: float = math.inf) -> Program | None:
 
 
 @lru_cache(maxsize=4096)
-def _held_in_words(program: Program) -> tuple[bool, np.ndarray]:
-    """Whether angles get three words, and at which magnitudes their words hold them."""
+def _held_in_words(program: Program) -> tuple[bool, np.ndarray, np.ndarray]:
+    """Whether angles get three words, at which magnitudes their words hold them, and where some are larger than that.
+
+    Sines of the last, of products that two words hold, are right beside 1, not beside themselves.
+    """
     where = points(program.variables)
     found, held = angles(program), np.ones(len(where.sizes), bool)
+    beyond = ~held
     if found is None:
-        return False, held
+        return False, held, beyond
     outputs = [_outputs(found.program, torch.float64, sample) for sample in samples(program)]
     largest = [np.max([_largest(o[i], where) for o in outputs], axis=0) for i in range(len(found.exact))]
     is_long = any((size[where.sizes <= FAR_ANGLES] > TWO_WORDS).any() for size in largest)
     for size, exact in zip(largest, found.exact, strict=True):
         if is_long or not exact:
             held &= ~(size > (THREE_WORDS if is_long else TWO_WORDS))
-    return is_long, held
+        beyond |= size > (THREE_WORDS if is_long else TWO_WORDS)
+    return is_long, held, beyond
 
 
 def _largest(values: torch.Tensor, where: Points) -> np.ndarray:
@@ -351,16 +356,29 @@ def _known(plain: torch.Tensor, fine: torch.Tensor, zero: torch.Tensor) -> torch
     return torch.where(wrong & (plain.abs() < _LARGEST) & ~zero, math.nan, plain)
 
 
-def _bad(program: Program, candidate: Program, relative: float = RELATIVE) -> np.ndarray:
-    """At which magnitudes of the grid a form of a Program is wrong in float32."""
+def _bad(
+    program: Program, candidate: Program, relative: float = RELATIVE, scaled: np.ndarray | None = None
+) -> np.ndarray:
+    """At which magnitudes of the grid a form of a Program is wrong in float32.
+
+    Args:
+        program: the Program.
+        candidate: a form of it.
+        relative: how exact it must be.
+        scaled: where errors may be as much larger as the variables are, of slopes that sines are multiplied to.
+    """
     where = points(program.variables)
+    allowed = np.where(scaled, where.sizes, 1.0) if scaled is not None else np.ones(len(where.sizes))
+    absolute = torch.empty(len(where.zero), dtype=torch.float64)
+    absolute[torch.from_numpy(where.places.copy())] = torch.from_numpy(np.maximum(allowed, 1.0) * ABSOLUTE)
     if any(o.name == "const" and _LARGEST < abs(o.number) < math.inf for o in candidate.operations):
         return np.ones(len(where.sizes), bool)
     bad = np.zeros(len(where.sizes), bool)
     for sample in samples(program):
         found = _outputs(candidate, torch.float32, sample)
-        # A function that a parameter of 11 scales errs by as much more.
-        bad |= _differing(_exact(program, sample), found, where, relative, ABSOLUTE * max(1.0, sample))
+        # A function that a parameter scales errs by as much more.
+        largest = max([1.0, *numbers(program, sample)])
+        bad |= _differing(_exact(program, sample), found, where, relative, absolute * largest)
     return bad
 
 
@@ -389,7 +407,7 @@ def _differing(
     found: list[torch.Tensor],
     where: Points,
     relative: float = RELATIVE,
-    absolute: float = ABSOLUTE,
+    absolute: float | torch.Tensor = ABSOLUTE,
 ) -> np.ndarray:
     bad = np.zeros(len(where.sizes), bool)
     for wanted, output in zip(exact, found, strict=True):
@@ -403,7 +421,7 @@ def differs(
     found: torch.Tensor,
     zero: torch.Tensor,
     relative: float = RELATIVE,
-    absolute: float = ABSOLUTE,
+    absolute: float | torch.Tensor = ABSOLUTE,
 ) -> torch.Tensor:
     """``(n,)`` where what is found is not what it should be; `zero` says where an input is 0."""
     error = (exact - found).abs()

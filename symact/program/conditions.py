@@ -29,6 +29,11 @@ def invertible(values: Values, found: dict[str, int]) -> bool:
     return 1e-30 < abs(_number(values, found["c"])) < 1e30
 
 
+def apart(values: Values, found: dict[str, int]) -> bool:
+    """u and v are two values."""
+    return found["u"] != found["v"]
+
+
 def huge(values: Values, found: dict[str, int]) -> bool:
     """c is so large that a product with it overflows before a sum does, and d about as large."""
     c, d = _number(values, found["c"]), _number(values, found["d"])

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from symact.program.conditions import (
     Condition,
+    apart,
     ascending,
     descending,
     falling_factor,
@@ -353,6 +354,8 @@ _ROOTS = (
     _row("sqrt(u) - sqrt(u + c) -> -(c/(sqrt(u + c) + sqrt(u)))", positive),
     _row("sqrt(u*u) -> abs(u)"),
     _row("sqrt(u*u + 1) -> hypot1(u)"),
+    _row("sqrt((u*u)*(v*v) + 1) -> hypot1(u*v)", apart),
+    _row("sqrt((u*u)*(v*v) + w) -> sqrt((u*v)*(u*v) + w)", apart),
     _row("sqrt(exp(2*u) + 1) -> hypot1(exp(u))"),
     _row("sqrt(u*u + c) -> sqrt(c)*hypot1(u*(1/sqrt(c)))", positive),
     _row("hypot1(u) - 1 -> u*(u/(hypot1(u) + 1))"),
@@ -392,6 +395,15 @@ _ROOTS = (
         "sqrt(u*u + v) - u -> where(0 < u, v/(where(0 < u, sqrt(u*u + v), 1) + u), where(0 < u, 0, sqrt(u*u + v)) - u)"
     ),
     _row("u - sqrt(u*u + v) -> -(sqrt(u*u + v) - u)"),
+    _row(
+        "u/sqrt(u*u + v) + 1 -> where(u < 0, (sqrt(u*u + v) + u)/sqrt(u*u + v), where(u < 0, 0, u/sqrt(u*u + v)) + 1)"
+    ),
+    _row(
+        "1 - u/sqrt(u*u + v) -> where(0 < u, (sqrt(u*u + v) - u)/sqrt(u*u + v), 1 - where(0 < u, 0, u/sqrt(u*u + v)))"
+    ),
+    _row("(u*u)/sqrt(u*u + v) + u -> u*(u/sqrt(u*u + v) + 1)"),
+    _row("u - (u*u)/sqrt(u*u + v) -> u*(1 - u/sqrt(u*u + v))"),
+    _row("sqrt(v*v + u) - sqrt(w*w + u) -> (v - w)*((v + w)/(sqrt(v*v + u) + sqrt(w*w + u)))"),
     _row(
         "sqrt((u + c)*(u + d)) - u"
         " -> where(0 < u, (c*d)/(where(0 < u, sqrt((u + c)*(u + d)), 1) + u),"
@@ -526,6 +538,21 @@ _QUOTIENTS = (
     _row("v/(u*u) -> (v/u)/u"),
 )
 
+# Slopes in a parameter: what it scales or is subtracted from, less nearly the same.
+_PARAMETERS = (
+    _row("u*w - (z + u*(w*sigmoid(v))) -> u*(w*sigmoid(-v)) - z"),
+    _row("u*w - (z + u*(w*erf(v))) -> u*(w*erfc(v)) - z"),
+    _row("w - (z + w*ndtr(v)) -> w*ndtr(-v) - z"),
+    _row("(w*((u*(v - z))/(1 - z)))/(1 - z) - u*(w/(1 - z)) -> (u*(w/(1 - z)))*((v - 1)/(1 - z))"),
+    _row(
+        "u*((w/v)*sigmoid(u*v)) - (w*(softplus(u*v)/v))/v"
+        " -> -((w/v)*((abs(u*v)*sigmoid(-abs(u*v)) + softplus(-abs(u*v)))/v))"
+    ),
+    _row("(w*(v/u))/u - w*((1/u)/u) -> w*(((v - 1)/u)/u)"),
+    _row("u*v - v*(u + c) -> (-c)*v", total),
+    _row("v*(u + c) - u*v -> c*v", total),
+)
+
 _SATURATED = (
     *_saturated("exp", "min(u, 80)", "min(u, 80)"),
     *_saturated("expm1", "min(u, 80)", "min(u, 80)"),
@@ -569,6 +596,7 @@ REWRITES: tuple[Rewrite, ...] = (
     *_SATURATED,
     *_POSITIVE_VALUES,
     *_QUOTIENTS,
+    *_PARAMETERS,
     *_BRANCHES,
     *_NORMAL,
     *_LAST,

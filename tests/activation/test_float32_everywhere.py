@@ -42,8 +42,8 @@ def sources(name: str) -> Iterator[tuple[str, Expr]]:
 
 # Which take float64, by source and pass: on a GPU, and in compiled programs on a CPU alone, which are held to 1e30.
 EXCEPTIONS: dict[tuple[str, str], tuple[frozenset[str], frozenset[str]]] = {
-    ("atlas", "forward"): (frozenset(), frozenset()),
-    ("atlas", "backward"): (frozenset(), frozenset()),
+    ("atlas", "forward"): (frozenset(), frozenset(["finer"])),
+    ("atlas", "backward"): (frozenset(), frozenset(["finer"])),
     ("bench", "forward"): (
         frozenset(["div(swish(x),relu(x))", "pow(expm1(x),cosh(x))", "pow(selu(x),reciprocal(x))"]),
         frozenset(["pow(softsign(x),selu(x))"]),
@@ -59,48 +59,30 @@ EXCEPTIONS: dict[tuple[str, str], tuple[frozenset[str], frozenset[str]]] = {
         ),
         frozenset(["div(log_sigmoid(x),bessel_i0e(x))", "pow(arcsinh(x),arcsinh(x))"]),
     ),
-    ("families", "forward"): (
-        frozenset(["ccaf", "eis", "parametric_softplus"]),
-        frozenset(["brelu_plus", "hardtanh_plus", "logish_plus", "smu_1", "soft_clipping", "swish_plus"]),
-    ),
+    ("families", "forward"): (frozenset(["ccaf", "eis"]), frozenset(["brelu_plus", "finer"])),
     ("families", "backward"): (
-        frozenset(
-            [
-                "acon_b",
-                "acon_c",
-                "adaptive_sigmoid",
-                "aglu",
-                "ccaf",
-                "edelu",
-                "eis",
-                "grelu_soft",
-                "pssilu",
-                "rmaf",
-                "sau",
-                "smu",
-                "snake_cos",
-                "soft_clipping",
-                "softplus_beta",
-            ]
-        ),
-        frozenset(
-            [
-                "coslu",
-                "logish_plus",
-                "lrelu_plus",
-                "plu",
-                "rootsig",
-                "sincos",
-                "smu_1",
-                "snake",
-                "soft_tanh",
-                "swish_plus",
-            ]
-        ),
+        frozenset(["adaptive_sigmoid", "aglu", "ccaf", "edelu", "eis", "rmaf", "soft_clipping"]),
+        frozenset(["finer", "lrelu_plus", "plu", "smu_1"]),
     ),
 }
-# What may take it, as a part of a source. Families have parameters of 0.07 to 11 and more, and as many gradients.
-MOST = {"atlas": 0.02, "bench": 0.02, "families": 0.1}
+# What float32 lacks for the families that take float64.
+REASONS = {
+    "adaptive_sigmoid": "the slope in alpha near 0, x/cosh(alpha*x/2)**2 - 2*tanh(alpha*x/2)/alpha, cancels",
+    "aglu": "the slope in beta of (1 + beta*exp(-x))**(-1/beta) for a beta of 0.07 is off by 9e-6 of itself",
+    "brelu_plus": "1 + sqrt(x*x + eps) - sqrt((x - 1)**2 + eps) cancels where x is negative",
+    "ccaf": "the sine of 45 times a sine needs that to more digits than a float has",
+    "edelu": "c/expm1(alpha*c) for an alpha*c of 0.006 has a slope in c that cancels",
+    "eis": "a sum of squares overflows in a quotient of powers of softplus",
+    "finer": "its angle, omega*(abs(x) + 1)*x, has more than three words from |x| of 1e6 on",
+    "lrelu_plus": "the slope in alpha, x*(1 - u/sqrt(u*u + eps)) for u = (1 - alpha)*x, cancels from |x| of 24 on",
+    "plu": "from 3e7 on, alpha*(x + c) - c and x are compared, whose digits end above c",
+    "rmaf": "the slope in c of a base near 1 to the power of -c, by the logarithm of that base",
+    "smu_1": "as lrelu_plus",
+    "soft_clipping": "for an alpha of 0.07 two values of softplus are subtracted and divided by alpha squared",
+}
+# What may take it, of values and of gradients, as a part of a source. Families have parameters of 0.07 to 11 and more,
+# and as many gradients.
+MOST = {"atlas": (0.01, 0.01), "bench": (0.02, 0.02), "families": (0.02, 0.05)}
 
 
 @pytest.mark.slow
@@ -121,4 +103,9 @@ def test_only_named_functions_take_float64_for_a_whole_tensor(source: str) -> No
     for direction, (gpu, compiled) in found.items():
         first, further = EXCEPTIONS[source, direction]
         assert (gpu, compiled) == (first, first | further), direction
-        assert len(compiled) <= MOST[source] * count
+        assert len(compiled) <= MOST[source][direction == "backward"] * count
+
+
+def test_every_family_that_takes_it_has_a_reason() -> None:
+    named = [names for (source, _), both in EXCEPTIONS.items() if source == "families" for names in both]
+    assert frozenset[str]().union(*named) == frozenset(REASONS)
