@@ -254,7 +254,7 @@ def reach(forward: Program, backward: Program, kernel: Kernel | None = None) -> 
     if isinstance(kernel, NativeKernel):
         exact = cpu_kernel.kernel(wide(forward), wide(backward))
         if exact is not None:
-            return _marked(kernel, exact, DIFFERS)
+            return _marked(kernel, exact, DIFFERS, _look(True))
     if kernel is None:
         bad = _bad(forward, forward) | _bad(backward, backward)
         values = _outputs(forward, torch.float32, _SAMPLES[0])[0]
@@ -266,21 +266,25 @@ def reach(forward: Program, backward: Program, kernel: Kernel | None = None) -> 
     return Reach(bad)
 
 
-def reach_alone(kernel: NativeKernel) -> Reach | None:
+def reach_alone(kernel: NativeKernel, angles: bool = True) -> Reach | None:
     """The same where the kernel's own run in float64 tells it: where both agree in the middle of the grid, else None.
 
     Between the magnitude at which float32 fails and the one at which float64 does lie points at which they differ, so
     what hangs together with the middle is right in both. That a function has no value somewhere, float64
     alone does not say: it may have overflowed on the way.
+
+    Args:
+        kernel: of a function of x alone.
+        angles: whether it may have some; else one in four of the many points for them is enough.
     """
-    found = _marked(kernel, kernel, DIFFERS | UNDEFINED)
+    found = _marked(kernel, kernel, DIFFERS | UNDEFINED, _look(angles))
     low, high, _ = found.window
     return found if low <= 1.0 <= high else None
 
 
-def _marked(kernel: NativeKernel, exact: NativeKernel, wrong: int) -> Reach:
+def _marked(kernel: NativeKernel, exact: NativeKernel, wrong: int, look: _Look) -> Reach:
     """Where a kernel in float32 is as another in float64, for what counts as wrong; no operation of torch sees it."""
-    marks = kernel.marks(exact, _sides_of_numpy(), RELATIVE, ABSOLUTE)
+    marks = kernel.marks(exact, look.inputs, RELATIVE, ABSOLUTE)
     if not (marks & wrong).any():
         return _everywhere()
     values, slopes = marks.reshape(2, 2, -1)
@@ -288,7 +292,8 @@ def _marked(kernel: NativeKernel, exact: NativeKernel, wrong: int) -> Reach:
     # On a side of 0 where the function has no value at all, nothing is wrong.
     bad[(values[:, 1:] & UNDEFINED).all(1)] = 0
     bad[:, 0] *= not (values[:, 0] & NOT_FINITE).any()
-    return Reach(bad.any(0))
+    either = bad.any(0)
+    return Reach(either[look.below] | either[look.above])
 
 
 @cache
@@ -296,11 +301,28 @@ def _everywhere() -> Reach:
     return Reach(np.zeros(len(grid()), bool))
 
 
+@dataclass(frozen=True)
+class _Look:
+    """At which magnitudes of the grid a kernel is looked at.
+
+    Attributes:
+        inputs: they on both sides of 0, and ones.
+        below: for every magnitude of the grid, the place among them of the nearest that is not above it,
+        above: and of the nearest that is not below.
+    """
+
+    inputs: tuple[np.ndarray, np.ndarray]
+    below: np.ndarray
+    above: np.ndarray
+
+
 @cache
-def _sides_of_numpy() -> tuple[np.ndarray, np.ndarray]:
-    """The grid on both sides of 0, and ones."""
-    x = np.concatenate([-grid(), grid()])
-    return x, np.ones_like(x)
+def _look(angles: bool) -> _Look:
+    left_out = [] if angles else np.delete(_angles(), np.s_[::4])
+    sizes = grid()[~np.isin(grid(), left_out)]
+    x = np.concatenate([-sizes, sizes])
+    below = np.searchsorted(sizes, grid(), "right") - 1
+    return _Look((x, np.ones_like(x)), below, np.searchsorted(sizes, grid()))
 
 
 def reach_of_values(kernel: Pointwise, exact: Pointwise, parameters: int = 0) -> Reach:

@@ -25,7 +25,7 @@ from symact.backends.cpu import kernel as cpu_kernel
 from symact.backends.cpu.kernel import JointKernel, NativeKernel
 from symact.backends.select import SELECTOR, Kernel
 from symact.program.collection import no_collection
-from symact.program.compensation import compensated
+from symact.program.compensation import compensated, has_angles
 from symact.program.gradient import backward
 from symact.program.program import Program
 from symact.program.taylor import expanded
@@ -219,7 +219,7 @@ def _examined(given: Pair, forms: Pair, kernel: Kernel) -> tuple[Pair, Kernel, R
 
 
 def _reach(given: Pair, kernel: Kernel) -> Reach:
-    alone = reach_alone(kernel) if isinstance(kernel, NativeKernel) else None
+    alone = reach_alone(kernel, has_angles(given[0])) if isinstance(kernel, NativeKernel) else None
     if alone is not None:
         return alone
     with undisturbed():

@@ -26,9 +26,14 @@ CIRCULAR = frozenset(("sin", "cos", "tan", "sinc", "sinc_grad"))
 BOUND = 1e30
 
 
+def has_angles(program: Program) -> bool:
+    """Whether a Program takes the sine of anything, or its kin."""
+    return any(operation.name in CIRCULAR for operation in program.operations)
+
+
 def compensated(program: Program, double: bool) -> Program:
     """The same function for float64, or else for float32, with its angles in two words; the same object without any."""
-    if not any(operation.name in CIRCULAR for operation in program.operations):
+    if not has_angles(program):
         return program
     return _in_two_words(program, double) or program
 

@@ -76,26 +76,30 @@ def _by_table(name: str) -> Row:
     def row(g: Value, y: Value, a: Value) -> tuple[Value]:
         builder, operations = a.builder, derivative(name).operations
         numbers = {0: a.number}
-
-        def value(number: int) -> int:
-            if number not in numbers:
-                operation = operations[number - 1]
-                if (operation.name, operation.arguments) == (name, (0,)):
-                    numbers[number] = y.number
-                elif operation.name == "const":
-                    numbers[number] = builder.const(operation.number)
-                else:
-                    numbers[number] = builder.emit(
-                        operation.name, *[value(argument) for argument in operation.arguments]
-                    )
-            return numbers[number]
-
+        for number, operation in enumerate(operations, 1):
+            if (operation.name, operation.arguments) == (name, (0,)):
+                numbers[number] = y.number
         product = g.number
         for step, factor in _factors(name):
-            product = builder.emit(step, product) if factor is None else builder.emit(step, product, value(factor))
+            arguments = () if factor is None else (_emitted(builder, operations, numbers, factor),)
+            product = builder.emit(step, product, *arguments)
         return (Value(builder, product),)
 
     return row
+
+
+def _emitted(builder: Emitter, operations: tuple[Operation, ...], numbers: dict[int, int], number: int) -> int:
+    """A value of a Program of one input, with what it needs; `numbers` holds what is there already."""
+    found = numbers.get(number)
+    if found is None:
+        operation = operations[number - 1]
+        if operation.name == "const":
+            found = builder.const(operation.number)
+        else:
+            arguments = [_emitted(builder, operations, numbers, argument) for argument in operation.arguments]
+            found = builder.emit(operation.name, *arguments)
+        numbers[number] = found
+    return found
 
 
 @cache

@@ -212,13 +212,13 @@ def _folded(name: str, *arguments: float) -> float | None:
 
 
 def at(program: Program, *inputs: float) -> list[float]:
-    """The outputs of a Program at one point, every operation rounded to float64; NaN where one is not finite."""
+    """The outputs of a Program at one point in float64; NaN where one is not finite."""
     values = values_at(program, *inputs)
     return [values[output] if math.isfinite(values[output]) else math.nan for output in program.outputs]
 
 
 def values_at(program: Program, *inputs: float) -> list[float]:
-    """All values of a Program at one point, by value number, every operation rounded to float64."""
+    """All values of a Program at one point in float64, by value number, each operation right to an ulp or so."""
     values = list(inputs)
     for operation in program.operations:
         if operation.name == "const":
@@ -229,6 +229,8 @@ def values_at(program: Program, *inputs: float) -> list[float]:
             values.append(arguments[1] if arguments[0] != 0.0 else arguments[2])
         elif operation.name in _PLAIN:
             values.append(_PLAIN[operation.name](*arguments))
+        elif operation.name in _LIBM:
+            values.append(_by_libm(operation.name, arguments[0]))
         else:
             values.append(value(operation.name, *arguments))
     return values
@@ -249,6 +251,22 @@ _PLAIN: dict[str, Callable[..., float]] = {
     "le": lambda a, b: float(a <= b),
     "eq": lambda a, b: float(a == b),
 }
+
+
+# What the C library computes all but as well as mpmath, in a hundredth of the time.
+_LIBM: dict[str, Callable[[float], float]] = {
+    name: getattr(math, name)
+    for name in ("sqrt", "exp", "expm1", "log", "log1p", "sinh", "cosh", "tanh", "asinh", "atan", "erf", "erfc")
+}
+
+
+def _by_libm(name: str, x: float) -> float:
+    """A function of the C library; NaN where it is not finite."""
+    try:
+        found = _LIBM[name](x) if math.isfinite(x) else math.nan
+    except (ValueError, OverflowError):
+        return math.nan
+    return found
 
 
 def value(name: str, *arguments: float) -> float:

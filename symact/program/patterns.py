@@ -105,12 +105,14 @@ def matcher(wanted: Pattern) -> Matcher:
         return first(values, arguments[0], found) and second(values, arguments[1], found)
 
     def in_any_order(values: Values, arguments: tuple[int, ...], found: dict[str, int]) -> bool:
-        before = found.copy()
-        if first(values, arguments[0], found) and second(values, arguments[1], found):
+        one, other = arguments
+        before = found.copy() if found else None
+        if first(values, one, found) and second(values, other, found):
             return True
         found.clear()
-        found.update(before)
-        return first(values, arguments[1], found) and second(values, arguments[0], found)
+        if before:
+            found.update(before)
+        return first(values, other, found) and second(values, one, found)
 
     return in_any_order if wanted.commutative else in_order
 

@@ -12,10 +12,11 @@ No SymPy object is made per expression: only an operator's formula is ever read.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from functools import lru_cache
 
 from symact.expr.operators import INPUTS, Operator
-from symact.expr.tree import Expr
+from symact.expr.tree import Binding, Expr
 from symact.program.builder import Emitter
 from symact.program.continuation import without_points
 from symact.program.expand import expand
@@ -48,20 +49,20 @@ def lower(expr: Expr, variables: int = 1) -> Program:
     inputs = INPUTS[: max(variables, len(expr.inputs))]
     builder = Emitter((*inputs, *names), variables=len(inputs))
     number = {name: position for position, name in enumerate(builder.inputs)}
-    remaining = iter(bindings)
+    return builder.build(_emitted(expr, builder, number, iter(bindings)))
 
-    def emit(node: Expr) -> int:
-        if node.operator.is_variable:
-            return number[node.operator.name]
-        uses = next(remaining).parameters
-        own = tuple(number[uses[parameter.name].name] for parameter in node.operator.parameters)
-        arguments = [emit(argument) for argument in node.arguments]
-        program = operator_program(node.operator)
-        if node.operator.kind != "nary":
-            return builder.inline(program, (*arguments, *own))[0]
-        result = arguments[0]
-        for argument in arguments[1:]:
-            result = builder.inline(program, (result, argument, *own))[0]
-        return result
 
-    return builder.build(emit(expr))
+def _emitted(node: Expr, builder: Emitter, number: dict[str, int], remaining: Iterator[Binding]) -> int:
+    """The value number of a node; `number` holds those of the inputs, `remaining` the bindings from here on."""
+    if node.operator.is_variable:
+        return number[node.operator.name]
+    uses = next(remaining).parameters
+    own = tuple([number[uses[parameter.name].name] for parameter in node.operator.parameters])
+    arguments = [_emitted(argument, builder, number, remaining) for argument in node.arguments]
+    program = operator_program(node.operator)
+    if node.operator.kind != "nary":
+        return builder.inline(program, (*arguments, *own))[0]
+    result = arguments[0]
+    for argument in arguments[1:]:
+        result = builder.inline(program, (result, argument, *own))[0]
+    return result

@@ -230,30 +230,6 @@ class Side:
         self.side = side
         self.poles = self.removable = self.mattered = False
         self._open: set[str] = set()
-        self.rows: dict[str, Callable[..., Series]] = {
-            "add": _add,
-            "sub": lambda a, b: _add(a, -b),
-            "mul": self.multiply,
-            "div": self.divide,
-            "neg": lambda a: -a,
-            "abs": self.absolute,
-            "max": lambda a, b: b if self.sign(_add(a, -b)) < 0 else a,
-            "min": lambda a, b: a if self.sign(_add(a, -b)) < 0 else b,
-            "lt": lambda a, b: self.constant(float(self.sign(_add(a, -b)) < 0)),
-            "le": lambda a, b: self.constant(float(self.sign(_add(a, -b)) <= 0)),
-            "eq": lambda a, b: self.constant(float(self.sign(_add(a, -b)) == 0)),
-            "pow": lambda a, b: self("exp", self.multiply(b, self("log", a))),
-            "i0e": lambda a: self.multiply(self("exp", -self.absolute(a)), self.analytic(_I0, a)),
-            "i1e_ratio": lambda a: self.multiply(self("exp", -self.absolute(a)), self.analytic(_I1, a)),
-            "i1e": lambda a: self.multiply(a, self("i1e_ratio", a)),
-            "erfcx": lambda a: self.multiply(self("exp", self.multiply(a, a)), self("erfc", a)),
-            "erfcx_grad": lambda a: _add(2.0 * self.multiply(a, self("erfcx", a)), self.constant(-_PEAK)),
-            "product_rest": lambda a, b: self.constant(0.0),
-            "sum_rest": lambda a, b: self.constant(0.0),
-            "sin_sum": lambda a, b: self("sin", _add(a, b)),
-            "cos_sum": lambda a, b: self("cos", _add(a, b)),
-            "i0e_minus_i1e": lambda a: _add(self("i0e", a), -self("i1e", a)),
-        }
 
     def __call__(self, name: str, *arguments: Series) -> Series:
         """The series of `name(arguments)`.
@@ -261,8 +237,8 @@ class Side:
         Raises:
             NoSeriesError: it has none.
         """
-        if name in self.rows:
-            return self.rows[name](*arguments)
+        if name in _ROWS:
+            return _ROWS[name](self, *arguments)
         (u,) = arguments
         row = SERIES.get(name)
         return self.by_derivative(name, u) if row is None else self.analytic(row, u)
@@ -331,3 +307,30 @@ class Side:
             return a
         quotient = _ratio(np.append(a[top:], np.zeros(top)), np.append(b[bottom:], np.zeros(bottom)))
         return np.append(np.zeros(POLES + top - bottom), quotient)[: len(a)]
+
+
+# (side, arguments) -> the value; of all that may have a pole, or that depends on the side.
+_ROWS: dict[str, Callable[..., Series]] = {
+    "add": lambda _, a, b: _add(a, b),
+    "sub": lambda _, a, b: _add(a, -b),
+    "mul": lambda side, a, b: side.multiply(a, b),
+    "div": lambda side, a, b: side.divide(a, b),
+    "neg": lambda _, a: -a,
+    "abs": lambda side, a: side.absolute(a),
+    "max": lambda side, a, b: b if side.sign(_add(a, -b)) < 0 else a,
+    "min": lambda side, a, b: a if side.sign(_add(a, -b)) < 0 else b,
+    "lt": lambda side, a, b: side.constant(float(side.sign(_add(a, -b)) < 0)),
+    "le": lambda side, a, b: side.constant(float(side.sign(_add(a, -b)) <= 0)),
+    "eq": lambda side, a, b: side.constant(float(side.sign(_add(a, -b)) == 0)),
+    "pow": lambda side, a, b: side("exp", side.multiply(b, side("log", a))),
+    "i0e": lambda side, a: side.multiply(side("exp", -side.absolute(a)), side.analytic(_I0, a)),
+    "i1e_ratio": lambda side, a: side.multiply(side("exp", -side.absolute(a)), side.analytic(_I1, a)),
+    "i1e": lambda side, a: side.multiply(a, side("i1e_ratio", a)),
+    "erfcx": lambda side, a: side.multiply(side("exp", side.multiply(a, a)), side("erfc", a)),
+    "erfcx_grad": lambda side, a: _add(2.0 * side.multiply(a, side("erfcx", a)), side.constant(-_PEAK)),
+    "product_rest": lambda side, a, b: side.constant(0.0),
+    "sum_rest": lambda side, a, b: side.constant(0.0),
+    "sin_sum": lambda side, a, b: side("sin", _add(a, b)),
+    "cos_sum": lambda side, a, b: side("cos", _add(a, b)),
+    "i0e_minus_i1e": lambda side, a: _add(side("i0e", a), -side("i1e", a)),
+}

@@ -16,7 +16,7 @@ from symact.backends.cpu import kernel as cpu_kernel
 from symact.backends.cpu import library as cpu_library
 from symact.backends.cpu.kernel import NativeKernel
 from symact.expr.tree import parse
-from symact.program.compensation import compensated
+from symact.program.compensation import compensated, has_angles
 from symact.program.gradient import backward
 from symact.program.loading import load_grammar
 from symact.program.pipeline import lower
@@ -46,7 +46,7 @@ def drawn() -> list[Program]:
 @pytest.mark.parametrize("program", [*[lower(parse(text)) for text in TEXTS], *drawn()])
 def test_what_a_kernel_alone_says_is_right_is_right(program: Program) -> None:
     kernel = kernel_of(program)
-    alone, full = reach_alone(kernel), reach(program, backward(program), kernel)
+    alone, full = reach_alone(kernel, has_angles(program)), reach(program, backward(program), kernel)
     if alone is None:
         return
     low, high, zero = alone.window

@@ -11,11 +11,9 @@ from symact.activation.plan import unseen_forms
 from symact.backends.triton.kernel import TritonKernel
 from symact.expr.tree import parse
 from symact.program.pipeline import lower
-from tests.activation.test_hard_cases import EXPRESSIONS, differing, exact
+from tests.activation.test_hard_cases import differing, exact, shard
 
 pytestmark = pytest.mark.filterwarnings("ignore::RuntimeWarning")
-# Half of eight parts run, for the time that the interpreter takes; `range(PARTS)` runs all.
-PARTS = 8
 
 
 @pytest.fixture(autouse=True)
@@ -24,10 +22,9 @@ def _interpreted(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("part", range(PARTS // 2))
-def test_kernels_are_right_where_ordinary_tensors_are(part: int) -> None:
+def test_kernels_are_right_where_ordinary_tensors_are() -> None:
     wrong = []
-    for expression in EXPRESSIONS[part::PARTS]:
+    for expression in shard(8):
         forms = unseen_forms(lower(parse(expression)))
         if forms is None:
             continue  # In float64, by the kernel of that.

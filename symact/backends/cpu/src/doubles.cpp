@@ -1,5 +1,10 @@
 // The float64 path: scalar mathematics, correct rather than fast. Where a formula cancels it is computed
 // in long double. Series and asymptotic expansions are those of DLMF chapters 7 and 10.
+#if defined(__GNUC__) && !defined(__clang__)
+#pragma GCC optimize("O3")
+#endif
+
+#include <algorithm>
 #include <cmath>
 #include <limits>
 
@@ -36,8 +41,8 @@ double add(double a, double b) { return a + b; }
 double subtract(double a, double b) { return a - b; }
 double multiply(double a, double b) { return a * b; }
 double divide(double a, double b) { return a / b; }
-double maximum(double a, double b) { return std::isnan(b) || b > a ? b : a; }
-double minimum(double a, double b) { return std::isnan(b) || b < a ? b : a; }
+double maximum(double a, double b) { return (b != b) | (b > a) ? b : a; }
+double minimum(double a, double b) { return (b != b) | (b < a) ? b : a; }
 double is_less(double a, double b) { return a < b ? 1.0 : 0.0; }
 double is_less_equal(double a, double b) { return a <= b ? 1.0 : 0.0; }
 double is_equal(double a, double b) { return a == b ? 1.0 : 0.0; }
@@ -112,6 +117,19 @@ double log_ndtr(double x) {
     return static_cast<double>(std::log(0.25L * TWO_OVER_ROOT_PI / -u * erfc_series(-u, false)) - u * u);
 }
 
+// What the k-th terms of the series below are multiplied by: 1/k^2, 1/(k*(k + 1)), (2*k - 1)^2/k and ((2*k - 1)^2 - 4)/k.
+const struct BesselFactors {
+    static constexpr int COUNT = 60;
+    Wide square[COUNT], product[COUNT], odd[COUNT], odd_less[COUNT];
+    BesselFactors() {
+        for (int k = 1; k < COUNT; k++) {
+            const Wide n = k, o = 2.0L * n - 1.0L;
+            square[k] = 1.0L / (n * n), product[k] = 1.0L / (n * (n + 1.0L));
+            odd[k] = o * o / n, odd_less[k] = (o * o - 4.0L) / n;
+        }
+    }
+} BESSEL;
+
 // exp(-a)*I0(a) and exp(-a)*I1(a)/a by power series below 20, by DLMF 10.40.1 above.
 struct Bessel {
     Wide zero, ratio, difference;
@@ -122,9 +140,9 @@ Bessel bessel(double x) {
     if (a < 20.0L) {
         Wide z = a * a / 4.0L, term = 1.0L, ratio = 0.5L;
         b.zero = term, b.ratio = ratio;
-        for (int k = 1; k < 60; k++) {
-            term *= z / (static_cast<Wide>(k) * k);
-            ratio *= z / (static_cast<Wide>(k) * (k + 1));
+        for (int k = 1; k < BESSEL.COUNT; k++) {
+            term *= z * BESSEL.square[k];
+            ratio *= z * BESSEL.product[k];
             b.zero += term, b.ratio += ratio;
             if (term < 1e-21L * b.zero) break;
         }
@@ -133,11 +151,10 @@ Bessel bessel(double x) {
         b.difference = b.zero - a * b.ratio;
         return b;
     }
-    Wide zero = 1.0L, one = 1.0L, p = 1.0L, q = 1.0L, difference = 0.0L;
+    Wide zero = 1.0L, one = 1.0L, p = 1.0L, q = 1.0L, difference = 0.0L, inverse = 0.125L / a;
     for (int k = 1; k < 34; k++) {
-        Wide odd = 2.0L * k - 1.0L, d = k * 8.0L * a;
-        p *= odd * odd / d;
-        q *= (odd * odd - 4.0L) / d;
+        p *= BESSEL.odd[k] * inverse;
+        q *= BESSEL.odd_less[k] * inverse;
         zero += p, one += q, difference += p - q;
         if (p < 1e-20L * difference) break;
     }
@@ -157,20 +174,37 @@ double i0e_minus_i1e(double x) {
 
 typedef Frame<double> DoubleFrame;
 
+// A constant is read once, so that loops over whole blocks are vectorized where the function can be.
 template <double (*f)(double)>
 void unary(const Step& s, const DoubleFrame& t) {
     const double* a = t.at[s.a];
-    for (int64_t i = 0; i < t.n; i++) t.at[s.y][i] = f(a[i & t.mask[s.a]]);
+    double* y = t.at[s.y];
+    if (t.mask[s.a])
+        for (int64_t i = 0; i < t.n; i++) y[i] = f(a[i]);
+    else
+        std::fill_n(y, t.n, f(a[0]));
 }
 template <double (*f)(double, double)>
 void binary(const Step& s, const DoubleFrame& t) {
-    const double *a = t.at[s.a], *b = t.at[s.b];
-    for (int64_t i = 0; i < t.n; i++) t.at[s.y][i] = f(a[i & t.mask[s.a]], b[i & t.mask[s.b]]);
+    const double *a = t.at[s.a], *b = t.at[s.b], c = a[0], d = b[0];
+    double* y = t.at[s.y];
+    if (!t.mask[s.a] && !t.mask[s.b])
+        std::fill_n(y, t.n, f(c, d));
+    else if (!t.mask[s.a])
+        for (int64_t i = 0; i < t.n; i++) y[i] = f(c, b[i]);
+    else if (!t.mask[s.b])
+        for (int64_t i = 0; i < t.n; i++) y[i] = f(a[i], d);
+    else
+        for (int64_t i = 0; i < t.n; i++) y[i] = f(a[i], b[i]);
 }
 void where(const Step& s, const DoubleFrame& t) {
     const double *a = t.at[s.a], *b = t.at[s.b], *c = t.at[s.c];
-    for (int64_t i = 0; i < t.n; i++)
-        t.at[s.y][i] = a[i & t.mask[s.a]] != 0 ? b[i & t.mask[s.b]] : c[i & t.mask[s.c]];
+    double* y = t.at[s.y];
+    if (t.mask[s.a] && t.mask[s.b] && t.mask[s.c]) {
+        for (int64_t i = 0; i < t.n; i++) y[i] = a[i] != 0 ? b[i] : c[i];
+        return;
+    }
+    for (int64_t i = 0; i < t.n; i++) y[i] = a[i & t.mask[s.a]] != 0 ? b[i & t.mask[s.b]] : c[i & t.mask[s.c]];
 }
 
 }  // namespace
