@@ -318,7 +318,7 @@ class _Look:
 
 @cache
 def _look(angles: bool) -> _Look:
-    left_out = [] if angles else np.delete(_angles(), np.s_[::4])
+    left_out = np.zeros(0) if angles else np.delete(_angles(), np.s_[::4])
     sizes = grid()[~np.isin(grid(), left_out)]
     x = np.concatenate([-sizes, sizes])
     below = np.searchsorted(sizes, grid(), "right") - 1
