@@ -18,6 +18,7 @@ from typing import Any
 os.environ["TRITON_INTERPRET"] = "0"
 
 import torch
+import torch.nn.functional as F
 
 from symact.activation import plan as plans
 from symact.activation.runner import Runner
@@ -58,6 +59,7 @@ def as_on_a_gpu() -> None:
     launch.Launch.__init__ = init  # type: ignore[method-assign]
     kernel.TritonKernel.supports = supported  # type: ignore[method-assign]
     kernel._runs = lambda: True
+    kernel.interpreted = lambda: False  # CUDA tensors do not ask
     kernel._kind = lambda precision, _on_gpu: (precision, None)
     plans.SELECTOR = Selector(BACKENDS)  # type: ignore[attr-defined]
 
@@ -95,13 +97,28 @@ def measure(text: str, channels: int | None) -> dict[str, float]:
     }
 
 
+def yardstick(native: Callable[..., Any], channels: int | None) -> dict[str, float]:
+    """PyTorch's own function on the CPU: what autograd's engine takes, and little beside it."""
+    x = torch.randn(8, 16, 4, 4)
+    leaf = x.clone().requires_grad_()
+    parameters = () if channels is None else (torch.full((channels,), 0.2, requires_grad=True),)
+    y, grad = native(leaf, *parameters), torch.randn_like(x)
+    return {
+        "forward with gradients": microseconds(lambda: native(leaf, *parameters)),
+        "backward": microseconds(lambda: torch.autograd.grad(y, (leaf, *parameters), grad, retain_graph=True)),
+    }
+
+
 def main() -> None:
     as_on_a_gpu()
     torch.set_num_threads(1)
-    rows = {
+    rows: dict[str, dict[str, float]] = {
         "x*sigmoid(x)": measure("x*sigmoid(x)", None),
         "x*sigmoid(beta*x), per layer": measure("x*sigmoid(beta*x)", None),
         "x*sigmoid(beta*x), per channel": measure("x*sigmoid(beta*x)", 16),
+        "F.silu on the CPU": yardstick(F.silu, None),
+        "F.prelu on the CPU, per layer": yardstick(F.prelu, 1),
+        "F.prelu on the CPU, per channel": yardstick(F.prelu, 16),
     }
     print(json.dumps(rows, indent=1))
     versions = {"python": platform.python_version(), "torch": torch.__version__, "machine": platform.machine()}

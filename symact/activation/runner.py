@@ -141,6 +141,10 @@ class _Fused(Function):
         return (None, None, None, *plan.slopes(grad, x, tuple(parameters), exceeds))
 
 
+# The node calls `backward` itself, not by way of a method that asks whether it is there: a microsecond.
+_Fused._backward_cls.apply = _Fused.backward  # type: ignore[attr-defined]
+
+
 class _Packed(Function):
     """The same of the two halves of one tensor, whose gradients are written into one, too."""
 
@@ -351,13 +355,13 @@ class Runner:
         if plan.narrow is None or x._is_zerotensor() or any(p._is_zerotensor() for p in parameters):
             return self._by_operations(x, parameters, channel_dim)
         if parameters:
-            parameters = tuple(p.reshape(()) if p.dim() and p.numel() == 1 else p for p in parameters)
+            parameters = tuple([p.reshape(()) if p.dim() and p.numel() == 1 else p for p in parameters])
             if channel_dim != 1 and x.dim() > 1 and any(p.dim() for p in parameters):
                 return self._by_kernel(channels_second(x, channel_dim), parameters, 1).reshape(x.shape)
         if not plan.narrow.supports(x, parameters):
             return self._by_operations(x, parameters, channel_dim)
         exceeds = plan.exceeds(x, parameters)
-        if torch.is_grad_enabled() and (x.requires_grad or any(p.requires_grad for p in parameters)):
+        if _grad_enabled() and (x.requires_grad or any(p.requires_grad for p in parameters)):
             result: Tensor = _apply_fused(self, plan, exceeds, x, *parameters)
             return result
         return plan.values(x, parameters, exceeds)

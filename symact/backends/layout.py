@@ -24,7 +24,7 @@ def dense(x: Tensor) -> Tensor:
 
 def like(tensor: Tensor, x: Tensor) -> Tensor:
     """A tensor with its elements in the order of those of a dense `x` of its shape."""
-    if tensor.stride() == x.stride() or (tensor.is_contiguous() and x.is_contiguous()):
+    if (tensor.is_contiguous() and x.is_contiguous()) or tensor.stride() == x.stride():
         return tensor
     return _empty_like(x).copy_(tensor)
 

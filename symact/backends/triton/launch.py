@@ -1,8 +1,9 @@
 """Launches: how much of a tensor a program takes, and the compiled kernel found again by what its arguments are.
 
 Triton finds it again, too, but by binding, specializing and hashing every argument; what it asks for is asked here in
-one look-up. The first launch of a kind goes through Triton and compiles. All later ones, those that a CUDA graph
-captures among them, compile nothing, allocate nothing and wait for nothing.
+one look-up, where size and layout are those of a `Setting`. The first launch of a setting goes through Triton, which
+compiles if it has to. All later ones, those that a CUDA graph captures among them, compile nothing, allocate nothing
+and wait for nothing.
 """
 
 from __future__ import annotations
@@ -60,6 +61,23 @@ def _power_of_two(size: int) -> int:
     return 1 << (size - 1).bit_length()
 
 
+class Setting:
+    """How a kernel is launched on tensors of one size and layout.
+
+    Args:
+        programs: how many.
+        sizes: arguments behind the tensors.
+        constants: the last arguments, which are part of the kernel.
+    """
+
+    __slots__ = ("compiled", "constants", "programs", "sizes")
+
+    def __init__(self, programs: int, sizes: tuple[int, ...], constants: tuple[int, ...]):
+        self.programs, self.sizes, self.constants = programs, sizes, constants
+        # By what else Triton compiles a kernel anew for: device, dtypes, and what pointers are multiples of.
+        self.compiled: dict[Any, Any] = {}
+
+
 class Launch:
     """A kernel.
 
@@ -70,37 +88,27 @@ class Launch:
 
     def __init__(self, function: Any, interpreted: bool):
         self._function, self._interpreted = function, interpreted
-        self._compiled: dict[Any, Any] = {}
 
-    def __call__(
-        self, programs: int, tensors: list[Tensor], sizes: tuple[int, ...], constants: tuple[int, ...]
-    ) -> None:
-        """Run it on the current stream of the tensors' device.
-
-        Args:
-            programs: how many.
-            tensors: the first arguments.
-            sizes: the next.
-            constants: the last, which are part of the kernel.
-        """
-        x = tensors[0]
-        if x.is_cuda and x.get_device() != torch.cuda.current_device():
-            with torch.cuda.device(x.device):
-                self(programs, tensors, sizes, constants)
+    def __call__(self, setting: Setting, tensors: list[Tensor]) -> None:
+        """Run it on the current stream of the tensors' device; they are the first arguments."""
+        device = tensors[0].get_device()
+        if device >= 0 and device != torch.cuda.current_device():
+            with torch.cuda.device(device):
+                self(setting, tensors)
             return
+        sizes, constants = setting.sizes, setting.constants
         if self._interpreted:
-            self._function[(programs,)](*tensors, *sizes, *constants)
+            self._function[(setting.programs,)](*tensors, *sizes, *constants)
             return
-        # What Triton compiles a kernel anew for.
-        key = (
-            x.get_device(),
-            constants,
-            tuple([t.dtype for t in tensors]),
-            tuple([t.data_ptr() & 15 for t in tensors]),
-            tuple([(size == 1, size & 15 == 0, size >= WIDE_FROM) for size in sizes]),
-        )
-        compiled = self._compiled.get(key)
+        together = 0
+        for t in tensors:
+            together |= t.data_ptr()
+        # Mostly all are aligned, and nobody asks which is not.
+        unaligned = tuple([t.data_ptr() & 15 for t in tensors]) if together & 15 else None
+        key = device, tuple([t.dtype for t in tensors]), unaligned
+        compiled = setting.compiled.get(key)
         if compiled is None:
-            self._compiled[key] = self._function[(programs,)](*tensors, *sizes, *constants, num_warps=WARPS)
+            found = self._function[(setting.programs,)](*tensors, *sizes, *constants, num_warps=WARPS)
+            setting.compiled[key] = found
         else:
-            compiled[programs, 1, 1](*tensors, *sizes, *constants)
+            compiled[setting.programs, 1, 1](*tensors, *sizes, *constants)
