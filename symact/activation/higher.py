@@ -30,27 +30,29 @@ class FusedChain(Function):
     """One pass of reverse mode over a function, by a fused kernel."""
 
     @staticmethod
-    def forward(ctx: Any, owner: Any, chain: DerivativeChain, *tensors: Tensor) -> Any:
-        """What the chain computes."""
+    def forward(ctx: Any, owner: Any, chain: DerivativeChain, kernel: Pointwise, *tensors: Tensor) -> Any:
+        """What the chain computes, by its kernel."""
         ctx.arguments = owner, chain
         ctx.set_materialize_grads(False)
         ctx.save_for_backward(*tensors)
-        results = owner.chain(chain, tensors)
+        results = kernel(*tensors)
         return results if len(results) > 1 else results[0]
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor | None) -> Any:
         """By the chain that follows."""
         owner, chain = ctx.arguments
-        needed = ctx.needs_input_grad[2:]
+        needed = ctx.needs_input_grad[3:]
         following = chain.pulled_back(tuple([g is not None for g in grads]), needed)
         coming = [small_tensors.stored(g) for g in grads if g is not None]
         found = iter(owner.chain(following, (*ctx.saved_tensors, *coming)) if following.outputs and coming else ())
-        return None, None, *(next(found, None) if wanted else None for wanted in needed)
+        return None, None, None, *[next(found, None) if wanted else None for wanted in needed]
 
 
 # What `Function.apply` does when no transform is active, without asking again.
 apply: Any = super(Function, FusedChain).apply
+# The node calls `backward` itself, not by way of a method that asks whether it is there: a microsecond.
+FusedChain._backward_cls.apply = FusedChain.backward  # type: ignore[attr-defined]
 
 
 @dataclass(frozen=True)

@@ -299,7 +299,7 @@ class Runner:
     def gradients(self, inputs: tuple[Tensor, ...], grad: Tensor) -> tuple[Tensor, ...]:
         """The gradients of `x` and the parameters (channels along dimension 1), differentiable themselves."""
         x, *others = inputs
-        operands = self._inputs(x, tuple(others), 1)
+        operands = self._inputs(x, tuple(others), 1) if others else inputs
         terms = self.fused_chain(gradient(len(inputs)), (x, *[p.expand_as(x) for p in operands[1:]], grad))
         if terms is not None:
             terms = tuple([_reduced(term, like) for term, like in zip(terms, operands, strict=True)])
@@ -345,7 +345,7 @@ class Runner:
         if parameters and x.is_cpu and x.dtype is not torch.float64 and not all(map(ordinary, parameters)):
             return None
         if _grad_enabled() and any(t.requires_grad for t in tensors):
-            return _as_tuple(higher.apply(self, chain, *tensors))
+            return _as_tuple(higher.apply(self, chain, kernel, *tensors))
         return kernel(*tensors)
 
     def _by_kernel(self, x: Tensor, parameters: tuple[Tensor, ...], channel_dim: int) -> Tensor:

@@ -553,6 +553,25 @@ _PARAMETERS = (
     _row("v*(u + c) - u*v -> c*v", total),
 )
 
+# FINER (Liu et al. 2024, arXiv:2312.02434) in one spelling, which kernels know; w is learned.
+_FINER = (
+    *(
+        _row(f"sin({angle}) -> sin(u*(c*(abs(u) + 1)))", invertible)
+        for angle in (
+            "(c*u)*(abs(u) + 1)",
+            "c*(u*(abs(u) + 1))",
+            "c*u + (c*u)*abs(u)",
+            "c*u + c*(u*abs(u))",
+            "c*(u*abs(u) + u)",
+        )
+    ),
+    *(
+        _row(f"sin({angle}) -> sin(u*(w*(abs(u) + 1)))", of_parameters("w"))
+        # What settles u stands first: a match is not taken back.
+        for angle in ("(abs(u) + 1)*(w*u)", "((abs(u) + 1)*u)*w", "abs(u)*(w*u) + w*u", "(abs(u)*u + u)*w")
+    ),
+)
+
 _SATURATED = (
     *_saturated("exp", "min(u, 80)", "min(u, 80)"),
     *_saturated("expm1", "min(u, 80)", "min(u, 80)"),
@@ -593,6 +612,7 @@ REWRITES: tuple[Rewrite, ...] = (
     *_ROOTS,
     *_ROOT_PRODUCTS,
     *_POWERS,
+    *_FINER,
     *_SATURATED,
     *_POSITIVE_VALUES,
     *_QUOTIENTS,

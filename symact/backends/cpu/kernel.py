@@ -411,20 +411,26 @@ class PointwiseKernel:
 
     def supports(self, tensors: tuple[Tensor, ...]) -> bool:
         """Whether these can be given: dense CPU tensors of one known dtype and one shape."""
-        x = tensors[0]
-        return x.dtype in TYPES and all(
-            type(t) in _TENSORS and _plain(t) and t.dtype is x.dtype and t.shape == x.shape for t in tensors
-        )
+        dtype, shape = tensors[0].dtype, tensors[0].shape
+        if dtype not in TYPES:
+            return False
+        for t in tensors:
+            if type(t) not in _TENSORS or t.dtype is not dtype or not _plain(t) or t.shape != shape:
+                return False
+        return True
 
     def __call__(self, *tensors: Tensor) -> tuple[Tensor, ...]:
         """One tensor an output, in the dtype, shape and layout of the first input."""
         x = dense(tensors[0])
-        tensors = (x, *[like(t, x) for t in tensors[1:]])
+        given = [x, *[like(t, x) for t in tensors[1:]]]
         results = tuple([_empty_like(x) for _ in range(self._outputs)])
-        size = x.numel()
+        size, count = x.numel(), len(given)
         threads = 1 if size < 2 * self._grain else min(torch.get_num_threads(), size // self._grain)
-        strides = ((0, 1),) * (len(tensors) + self._outputs)
-        call = mapped(self._code, RowLayout(max(size, 1), strides), (tensors, len(tensors)), results, threads)
+        # What `mapped` writes where all lie in one piece.
+        numbers = [self._code, TYPES[x.dtype], size, max(size, 1), threads, count, count, self._outputs, 0, 0]
+        for t in (*given, *results):
+            numbers += (t.data_ptr(), 0, 1)
+        call = _map_fields(len(numbers))(*numbers)
         outcome = self._library.symact_map(call)
         if outcome == _NEEDS_EXACT and self._make_exact is not None:
             with _COMPLETING:
