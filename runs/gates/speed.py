@@ -5,14 +5,19 @@
 Times are CPU time of the one thread that computes, the median of interleaved rounds, in microseconds for 10^6 elements.
 The C library is told to keep freed memory, and the order of the columns changes every round. A column is called four
 times in a row: the first call finds the caches as the others left them (`cold`), the later ones as its own (`warm`).
+
+Two columns say what memory allows: `x*g` is the gate without a function, which reads and writes the same tensors, and
+`copy` copies as many bytes as a gate reads and writes.
 """
 
 from __future__ import annotations
 
 import argparse
 import ctypes
+import functools
 import json
 import math
+import os
 import platform
 import statistics
 import time
@@ -39,15 +44,31 @@ KEYS = ("forward, cold", "forward, warm", "both, cold", "both, warm")
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 
 
-def passes(function: Callable[[Tensor, Tensor], Tensor], x: Tensor, g: Tensor, grad: Tensor) -> dict[str, float]:
-    """CPU time of a forward without gradients, and of a forward and a backward pass."""
+def passes(function: Callable[[Tensor, Tensor], Tensor], x: Tensor, g: Tensor, grad: Tensor) -> tuple[float, float]:
+    """CPU time in microseconds of a forward without gradients, and of a forward and a backward pass."""
     start = time.thread_time()
     with torch.no_grad():
         function(x, g)
     middle = time.thread_time()
     torch.autograd.grad(function(x, g), (x, g), grad)
     end = time.thread_time()
-    return {"forward": (middle - start) * 1e6, "both": (end - middle) * 1e6}
+    return (middle - start) * 1e6, (end - middle) * 1e6
+
+
+def copies(x: Tensor) -> Callable[[], tuple[float, float]]:
+    """The same of copies of as many bytes: three tensors forward, two read and one written, and five more backward."""
+    size = x.numel()
+    sources = [torch.zeros(tensors * size // 2, dtype=x.dtype) for tensors in (3, 8)]
+    targets = [torch.empty_like(source) for source in sources]
+
+    def measure() -> tuple[float, float]:
+        times = [time.thread_time()]
+        for target, source in zip(targets, sources, strict=True):
+            target.copy_(source)
+            times.append(time.thread_time())
+        return (times[1] - times[0]) * 1e6, (times[2] - times[1]) * 1e6
+
+    return measure
 
 
 def measured(
@@ -56,21 +77,27 @@ def measured(
     """Medians of each column, and the ratios."""
     x, g = (torch.randn(SIZE).to(dtype).requires_grad_() for _ in range(2))
     grad = torch.randn(SIZE).to(dtype)
-    columns = {"ours": symact.Gate(text), "compile": torch.compile(plain), "eager": plain}
-    for function in columns.values():
+    functions = {"ours": symact.Gate(text), "compile": torch.compile(plain), "eager": plain, "x*g": symact.Gate("x*g")}
+    columns = {name: functools.partial(passes, function, x, g, grad) for name, function in functions.items()}
+    columns["copy"] = copies(x)
+    for measure in columns.values():
         for _ in range(3):
-            passes(function, x, g, grad)
+            measure()
     found: dict[str, dict[str, list[float]]] = {name: {key: [] for key in KEYS} for name in columns}
     names = list(columns)
     for number in range(rounds):
-        for name in names[number % 3 :] + names[: number % 3]:
+        turn = number % len(names)
+        for name in names[turn:] + names[:turn]:
             for call in range(4):
-                for key, value in passes(columns[name], x, g, grad).items():
+                for key, value in zip(("forward", "both"), columns[name](), strict=True):
                     found[name][f"{key}, {'warm' if call else 'cold'}"].append(value)
     medians = {name: {key: statistics.median(v) for key, v in times.items()} for name, times in found.items()}
     quartiles = {name: {key: statistics.quantiles(v)[::2] for key, v in times.items()} for name, times in found.items()}
-    ratios = {key: medians["ours"][key] / medians["compile"][key] for key in KEYS}
-    return {"microseconds": medians, "quartiles": quartiles, "ours / compile": ratios}
+    ratios = {
+        f"{one} / {other}": {key: medians[one][key] / medians[other][key] for key in KEYS}
+        for one, other in (("ours", "compile"), ("x*g", "compile"), ("x*g", "ours"))
+    }
+    return {"microseconds": medians, "quartiles": quartiles, **ratios}
 
 
 def main() -> None:
@@ -85,26 +112,35 @@ def main() -> None:
     libc.mallopt(-3, 2**30)
     torch.set_num_threads(1)
     torch.manual_seed(0)
+    load = os.getloadavg()[0]
     rows = {
         f"{name}, {kind}": measured(*gate, dtype, options.rounds)
         for kind, dtype in DTYPES.items()
         for name, gate in GATES.items()
     }
     means = {
-        key: math.exp(statistics.fmean(math.log(row["ours / compile"][key]) for row in rows.values()))  # type: ignore[index]
-        for key in KEYS
+        ratio: {
+            key: math.exp(statistics.fmean(math.log(row[ratio][key]) for row in rows.values()))  # type: ignore[index]
+            for key in KEYS
+        }
+        for ratio in ("ours / compile", "x*g / compile", "x*g / ours")
     }
     document = {
         "size": SIZE,
         "rounds": options.rounds,
-        "machine": {"processor": _processor(), "isa": library.isa(), "torch": torch.__version__},
+        "machine": {
+            "processor": _processor(),
+            "isa": library.isa(),
+            "torch": torch.__version__,
+            "load": [load, os.getloadavg()[0]],
+        },
         "rows": rows,
-        "geometric mean of ours / compile": means,
+        "geometric means": means,
     }
     options.output.write_text(json.dumps(document, indent=1) + "\n")
     for name, row in rows.items():
         print(name, {k: round(v, 2) for k, v in row["ours / compile"].items()}, row["microseconds"])  # type: ignore[attr-defined]
-    print("geometric mean", means)
+    print("geometric means", json.dumps(means, indent=1))
 
 
 def _processor() -> str:

@@ -24,10 +24,10 @@ _KERNELS: dict[str, tuple[str, ...]] = {
     "avx512": ("-mavx512f", "-mavx512bw", "-mavx512dq", "-mavx512vl", "-mavx2", "-mfma", "-mf16c"),
 }
 _WIDE = "-mprefer-vector-width=512"
-_FUSION = ("superinstructions", "factors", "angles", "patterns")
+_FUSION = ("superinstructions", "fuse_gates", "factors", "angles", "patterns")
 _PLAIN = ("library", "run", "lookup", "compare", "bytecode", *_FUSION, "doubles")
 # Compiled once per instruction set; sums of products may be contracted in matrix products.
-_PER_ISA: dict[str, tuple[str, ...]] = {"kernels": (), "mlp_step": ("-ffp-contract=fast",)}
+_PER_ISA: dict[str, tuple[str, ...]] = {"kernels": (), "bfloat16": (), "mlp_step": ("-ffp-contract=fast",)}
 
 
 class BuildError(Exception):

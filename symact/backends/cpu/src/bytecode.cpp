@@ -1,6 +1,7 @@
 // The compiler of bytecode: orders the steps and gives out slots; `fuse` does the clever part.
 #include "bytecode.h"
 
+#include <cmath>
 #include <utility>
 
 #include "graph.h"
@@ -9,7 +10,7 @@ namespace symact {
 
 int Graph::constant(double value) {
     for (int i = 0; i < size(); i++)
-        if (is_value(i, value)) return i;
+        if (is_value(i, value) && std::signbit(nodes[i].value) == std::signbit(value)) return i;
     nodes.push_back(Node{OP_const, {NONE, NONE, NONE, NONE, NONE}, value});
     return size() - 1;
 }
@@ -69,7 +70,7 @@ public:
             Step step{static_cast<int16_t>(node.op), 0, 0, 0, 0, 0, 0, 0};
             int16_t* places[] = {&step.a, &step.b, &step.c, &step.d, &step.e};
             for (int i = 0; i < arity(node.op); i++) {
-                *places[i] = static_cast<int16_t>(slot_[node.arguments[i]]);
+                *(i < 5 ? places[i] : &step.more[i - 5]) = static_cast<int16_t>(slot_[node.arguments[i]]);
                 release(node.arguments[i], static_cast<int>(p));
             }
             if (node.op == OP_second) continue;

@@ -5,6 +5,12 @@
 
 namespace symact {
 
+int beside(const Graph& g, int product, int factor) {
+    if (!g.is(product, OP_mul)) return NONE;
+    if (g.argument(product, 0) == factor) return g.argument(product, 1);
+    return g.argument(product, 1) == factor ? g.argument(product, 0) : NONE;
+}
+
 void terms_of(const Graph& g, int node, bool minus, bool top, std::vector<Term>& terms) {
     bool sum = g.is(node, OP_add) || g.is(node, OP_sub);
     if (!sum || (!top && !g.single(node))) return terms.push_back({node, minus});

@@ -8,11 +8,11 @@
 
 namespace symact {
 
-constexpr int NONE = -1;
+constexpr int NONE = -1, MOST_ARGUMENTS = 12;
 
 struct Node {
     int op;
-    int arguments[5];
+    int arguments[MOST_ARGUMENTS];
     double value = 0.0;
     int uses = 0;
     bool absorbed = false;
@@ -26,6 +26,8 @@ inline int arity(int op) {
     if (op >= OP_sin_scaled && op <= OP_scaled_pair) return 3;
     if (op == OP_clip_line || op == OP_clip_line_pair || op == OP_where_inside_times) return 5;
     if (op >= OP_silu_pair && op < OP_gate_silu_pair) return 1;
+    if (op >= OP_clip_times_silu_pair && op < OP_clip_gate_silu_pair) return 7;
+    if (op >= OP_clip_gate_silu_pair && op < OP_chain2) return 12;
     return op == OP_where || op == OP_clip || (op >= OP_chain2 && op < OP_tree) ? 3 : 4;
 }
 
@@ -75,6 +77,9 @@ void terms_of(const Graph& graph, int node, bool minus, bool top, std::vector<Te
 // The factors of a product whose partial products nobody else uses.
 void factors_of(const Graph& graph, int node, bool top, std::vector<int>& factors);
 
+// The factor that stands beside `factor` in a product, else NONE.
+int beside(const Graph& graph, int product, int factor);
+
 // x*sign(x) is |x|.
 void fold_signs(Graph& graph);
 
@@ -86,6 +91,12 @@ void fuse_angles(Graph& graph);
 
 // Multiplies by up to two factors in the step of such a sine.
 void multiply_angles(Graph& graph);
+
+// Both gradients of a gate in one step, in a program of several outputs.
+void fuse_gradients_of_gates(Graph& graph);
+
+// Products of a function of a clipped input and of another, clipped or not, in one step, and their gradients.
+void fuse_clipped_gates(Graph& graph);
 
 // Replaces what program.py says by fewer, larger operations of the same meaning.
 void fuse(Graph& graph);

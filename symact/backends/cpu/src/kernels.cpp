@@ -1,17 +1,12 @@
 // The kernels of one instruction set: for each operation a loop over a block, and the conversions of blocks.
-#include "operations.h"
+#include "gates.h"
 #include "power.h"
 #include "special.h"
 
-#define JOIN2(a, b) a##b
-#define JOIN(a, b) JOIN2(a, b)
 #define TEXT2(a) #a
 #define TEXT(a) TEXT2(a)
 
 namespace SYMACT_ISA {
-
-using symact::Step;
-typedef symact::Frame<float> Frame;
 
 INLINE F copy(F a) { return a; }
 INLINE F negate(F a) { return -a; }
@@ -32,31 +27,16 @@ INLINE F is_less(F a, F b) { return select(less(a, b), splat(1.0f), F{}); }
 INLINE F is_less_equal(F a, F b) { return select(less_equal(a, b), splat(1.0f), F{}); }
 INLINE F is_equal(F a, F b) { return select(equal(a, b), splat(1.0f), F{}); }
 
-// One operand of a step: a whole block, or one value in 16 copies.
-struct Operand {
-    const float* at;
-    int64_t mask;
-    Operand(const Frame& frame, int slot) : at(frame.at[slot]), mask(frame.mask[slot]) {}
-    inline __attribute__((always_inline)) F operator[](int64_t i) const { return load(at + (i & mask)); }
-};
-
 template <F (*f)(F)>
 void unary(const Step& s, const Frame& t) {
-    Operand a(t, s.a);
+    Operand<float> a(t, s.a);
     float* y = t.at[s.y];
     for (int64_t i = 0; i < t.n; i += WIDTH) store(y + i, f(a[i]));
 }
 
-template <F (*f)(F)>
-void times(const Step& s, const Frame& t) {
-    Operand a(t, s.a), b(t, s.b);
-    float* y = t.at[s.y];
-    for (int64_t i = 0; i < t.n; i += WIDTH) store(y + i, f(a[i]) * b[i]);
-}
-
 template <Two (*f)(F)>
 void pair(const Step& s, const Frame& t) {
-    Operand a(t, s.a);
+    Operand<float> a(t, s.a);
     float *y = t.at[s.y], *z = t.at[s.z];
     for (int64_t i = 0; i < t.n; i += WIDTH) {
         Two two = f(a[i]);
@@ -65,42 +45,30 @@ void pair(const Step& s, const Frame& t) {
     }
 }
 
-template <Two (*f)(F)>
-void gate(const Step& s, const Frame& t) {
-    Operand a(t, s.a), b(t, s.b), c(t, s.c), d(t, s.d);
-    float *y = t.at[s.y], *z = t.at[s.z];
-    for (int64_t i = 0; i < t.n; i += WIDTH) {
-        Two two = f(a[i]);
-        F first = two.first * b[i], second = two.second * (c[i] * d[i]);
-        store(y + i, first);
-        store(z + i, second);
-    }
-}
-
 template <F (*f)(F, F)>
 void binary(const Step& s, const Frame& t) {
-    Operand a(t, s.a), b(t, s.b);
+    Operand<float> a(t, s.a), b(t, s.b);
     float* y = t.at[s.y];
     for (int64_t i = 0; i < t.n; i += WIDTH) store(y + i, f(a[i], b[i]));
 }
 
 template <F (*f)(F, F)>
 void times_angle(const Step& s, const Frame& t) {
-    Operand a(t, s.a), b(t, s.b), c(t, s.c), d(t, s.d);
+    Operand<float> a(t, s.a), b(t, s.b), c(t, s.c), d(t, s.d);
     float* y = t.at[s.y];
     for (int64_t i = 0; i < t.n; i += WIDTH) store(y + i, f(a[i], b[i]) * c[i] * d[i]);
 }
 
 template <F (*f)(F, F, F)>
 void ternary(const Step& s, const Frame& t) {
-    Operand a(t, s.a), b(t, s.b), c(t, s.c);
+    Operand<float> a(t, s.a), b(t, s.b), c(t, s.c);
     float* y = t.at[s.y];
     for (int64_t i = 0; i < t.n; i += WIDTH) store(y + i, f(a[i], b[i], c[i]));
 }
 
 template <Two (*f)(F, F, F)>
 void ternary_pair(const Step& s, const Frame& t) {
-    Operand a(t, s.a), b(t, s.b), c(t, s.c);
+    Operand<float> a(t, s.a), b(t, s.b), c(t, s.c);
     float *y = t.at[s.y], *z = t.at[s.z];
     for (int64_t i = 0; i < t.n; i += WIDTH) {
         Two two = f(a[i], b[i], c[i]);
@@ -111,7 +79,7 @@ void ternary_pair(const Step& s, const Frame& t) {
 
 template <Two (*f)(F, F)>
 void binary_pair(const Step& s, const Frame& t) {
-    Operand a(t, s.a), b(t, s.b);
+    Operand<float> a(t, s.a), b(t, s.b);
     float *y = t.at[s.y], *z = t.at[s.z];
     for (int64_t i = 0; i < t.n; i += WIDTH) {
         Two two = f(a[i], b[i]);
@@ -121,20 +89,20 @@ void binary_pair(const Step& s, const Frame& t) {
 }
 
 void where(const Step& s, const Frame& t) {
-    Operand a(t, s.a), b(t, s.b), c(t, s.c);
+    Operand<float> a(t, s.a), b(t, s.b), c(t, s.c);
     float* y = t.at[s.y];
     for (int64_t i = 0; i < t.n; i += WIDTH) store(y + i, select(equal(a[i], F{}), c[i], b[i]));
 }
 
 template <M (*f)(F, F)>
 void choice(const Step& s, const Frame& t) {
-    Operand a(t, s.a), b(t, s.b), c(t, s.c), d(t, s.d);
+    Operand<float> a(t, s.a), b(t, s.b), c(t, s.c), d(t, s.d);
     float* y = t.at[s.y];
     for (int64_t i = 0; i < t.n; i += WIDTH) store(y + i, select(f(a[i], b[i]), c[i], d[i]));
 }
 
 void clip(const Step& s, const Frame& t) {
-    Operand a(t, s.a);
+    Operand<float> a(t, s.a);
     F b = load(t.at[s.b]), c = load(t.at[s.c]);
     float* y = t.at[s.y];
     for (int64_t i = 0; i < t.n; i += WIDTH) store(y + i, below(c, above(b, a[i])));
@@ -142,7 +110,7 @@ void clip(const Step& s, const Frame& t) {
 
 template <bool TIMES>
 void where_inside(const Step& s, const Frame& t) {
-    Operand a(t, s.a), d(t, s.d), e(t, s.e);
+    Operand<float> a(t, s.a), d(t, s.d), e(t, s.e);
     F b = load(t.at[s.b]), c = load(t.at[s.c]);
     float* y = t.at[s.y];
     for (int64_t i = 0; i < t.n; i += WIDTH) {
@@ -153,7 +121,7 @@ void where_inside(const Step& s, const Frame& t) {
 
 template <bool BOTH>
 void clip_line(const Step& s, const Frame& t) {
-    Operand a(t, s.a);
+    Operand<float> a(t, s.a);
     // A slope, an offset and bounds are constants.
     F b = load(t.at[s.b]), c = load(t.at[s.c]), d = load(t.at[s.d]), e = load(t.at[s.e]);
     float *y = t.at[s.y], *z = t.at[s.z];
@@ -173,7 +141,7 @@ INLINE F arithmetic(F a, F b) {
 // (a P b) Q c
 template <int P, int Q>
 void chain2(const Step& s, const Frame& t) {
-    Operand a(t, s.a), b(t, s.b), c(t, s.c);
+    Operand<float> a(t, s.a), b(t, s.b), c(t, s.c);
     float* y = t.at[s.y];
     for (int64_t i = 0; i < t.n; i += WIDTH) store(y + i, arithmetic<Q>(arithmetic<P>(a[i], b[i]), c[i]));
 }
@@ -181,7 +149,7 @@ void chain2(const Step& s, const Frame& t) {
 // (a P b) Q (c R d)
 template <int P, int Q, int R>
 void tree(const Step& s, const Frame& t) {
-    Operand a(t, s.a), b(t, s.b), c(t, s.c), d(t, s.d);
+    Operand<float> a(t, s.a), b(t, s.b), c(t, s.c), d(t, s.d);
     float* y = t.at[s.y];
     for (int64_t i = 0; i < t.n; i += WIDTH)
         store(y + i, arithmetic<Q>(arithmetic<P>(a[i], b[i]), arithmetic<R>(c[i], d[i])));
@@ -190,28 +158,17 @@ void tree(const Step& s, const Frame& t) {
 // ((a P b) Q c) R d
 template <int P, int Q, int R>
 void chain3(const Step& s, const Frame& t) {
-    Operand a(t, s.a), b(t, s.b), c(t, s.c), d(t, s.d);
+    Operand<float> a(t, s.a), b(t, s.b), c(t, s.c), d(t, s.d);
     float* y = t.at[s.y];
     for (int64_t i = 0; i < t.n; i += WIDTH)
         store(y + i, arithmetic<R>(arithmetic<Q>(arithmetic<P>(a[i], b[i]), c[i]), d[i]));
 }
 
-typedef uint16_t Half __attribute__((vector_size(2 * WIDTH), aligned(2), may_alias));
-
 void read_bfloat16(float* to, const uint16_t* from, int64_t n) {
-    for (int64_t i = 0; i < n; i += WIDTH)
-        store(to + i, real(__builtin_convertvector(*reinterpret_cast<const Half*>(from + i), I) << 16));
+    for (int64_t i = 0; i < n; i += WIDTH) store(to + i, real(widened(from + i) << 16));
 }
-
-// To nearest, ties to even; the top bits of a NaN might all be zero, so it gets one of its own.
 void write_bfloat16(uint16_t* to, const float* from, int64_t n) {
-    for (int64_t i = 0; i < n; i += WIDTH) {
-        F v = load(from + i);
-        I b = bits(v);
-        b = (b + (((b >> 16) & 1) + 0x7fff)) >> 16;
-        b = bits(select(is_nan(v), real(I{} + 0x7fc0), real(b)));
-        *reinterpret_cast<Half*>(to + i) = __builtin_convertvector(b, Half);
-    }
+    for (int64_t i = 0; i < n; i += WIDTH) *reinterpret_cast<Half*>(to + i) = narrowed(rounded(load(from + i)) >> 16);
 }
 
 #if defined(__AVX2__)
@@ -300,13 +257,17 @@ using namespace SYMACT_ISA;
 #define CHAIN3(p) CHAIN32(p, 0), CHAIN32(p, 1), CHAIN32(p, 2), CHAIN32(p, 3)
 #define UNARY(name, function) unary<SYMACT_ISA::function>,
 #define BINARY(name, function) binary<SYMACT_ISA::function>,
-#define TIMES(name, function) times<SYMACT_ISA::function>,
+#define TIMES(name, function) times<float, SYMACT_ISA::function>,
 #define PAIR(first, second, function) pair<SYMACT_ISA::function>,
-#define GATE(first, second, function) gate<SYMACT_ISA::function>,
+#define GATE(first, second, function) gate<float, SYMACT_ISA::function>,
+#define CLIP_TIMES(first, second, function) clip_times<float, SYMACT_ISA::function>,
+#define CLIP_GATE(first, second, function) clip_gate<float, SYMACT_ISA::function>,
 #define CHOICE(name, function) choice<SYMACT_ISA::function>,
 #define TIMES_ANGLE(name, function) times_angle<SYMACT_ISA::function>,
 #define IN_TWO(name, function) binary_pair<SYMACT_ISA::function>,
 #define SCALED(name, function) ternary<SYMACT_ISA::function>,
+
+extern const KernelTable BFLOAT16_KERNELS;
 
 extern const Machine JOIN(SYMACT_ISA, _machine) = {
     TEXT(SYMACT_ISA),
@@ -315,9 +276,10 @@ extern const Machine JOIN(SYMACT_ISA, _machine) = {
          SYMACT_ISA::where_inside<true>,
          SYMACT_ISA::clip_line<false>, SYMACT_ISA::clip_line<true>, SYMACT_ANGLES(BINARY) SYMACT_IN_TWO(IN_TWO)
          SYMACT_SCALED(SCALED) SYMACT_ISA::ternary_pair<SYMACT_ISA::scaled_pair>, SYMACT_ANGLES(TIMES_ANGLE)
-         SYMACT_PAIRS(PAIR) SYMACT_PAIRS(GATE)
+         SYMACT_PAIRS(PAIR) SYMACT_PAIRS(GATE) SYMACT_GATES(CLIP_TIMES) SYMACT_GATES(CLIP_GATE)
      CHAIN2(0), CHAIN2(1), CHAIN2(2), TREE(0), TREE(1), TREE(2), CHAIN3(0), CHAIN3(1),
      CHAIN3(2)},
+    &BFLOAT16_KERNELS,
     SYMACT_ISA::read_bfloat16,
     SYMACT_ISA::write_bfloat16,
     SYMACT_ISA::read_float16,

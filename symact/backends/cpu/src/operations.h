@@ -50,6 +50,13 @@
     X(erf, gauss, erf_pair) X(ndtr, gauss_half, ndtr_half_pair) X(ndtr, ndtr_slope, ndtr_pair)                 \
     X(expm1, exp, expm1_pair) X(sinh, cosh, sinh_pair) X(tanh, sech_squared, tanh_pair) X(sin, cos, sin_pair)  \
     X(i0e, i0e_fall, i0e_pair)
+// What a clipped input of a gate goes through: those of them whose first function is the same without the second, to the
+// bit; `identity` is for a clip alone.
+#define SYMACT_CLIPPED(X)                                                                                    \
+    X(silu, silu_slope, silu_pair) X(elu, elu_slope, elu_pair) X(mish, mish_slope, mish_pair)                \
+    X(gelu, gelu_slope, gelu_pair) X(sigmoid, sigmoid_slope, sigmoid_slope_pair) X(softplus, sigmoid, softplus_pair) \
+    X(logsigmoid, sigmoid_minus, logsigmoid_pair) X(ndtr, ndtr_slope, ndtr_pair) X(tanh, sech_squared, tanh_pair)
+#define SYMACT_GATES(X) SYMACT_CLIPPED(X) X(identity, one, identity_pair)
 // y = a OP b ? c : d
 #define SYMACT_CHOICE(X) X(where_lt, less) X(where_le, less_equal) X(where_eq, equal)
 
@@ -85,6 +92,15 @@ enum Operation : int16_t {
 #define X(first, second, function) OP_gate_##function,
     SYMACT_PAIRS(X)
 #undef X
+    // Gates of clipped inputs; see `fuse_gates.cpp` for the order of the constants. The value,
+    // y = f(clip(a))*clip(b + shift), and its gradients times c, each 0 where its input is not inside the clip:
+    // y = f(clip(a))*c and z = f'(clip(a))*(clip(b + shift)*c), of a pair of functions.
+#define X(first, second, function) OP_clip_times_##function,
+    SYMACT_GATES(X)
+#undef X
+#define X(first, second, function) OP_clip_gate_##function,
+    SYMACT_GATES(X)
+#undef X
     // Fused arithmetic: each of the bases is followed by its combinations, see `kernels.cpp`.
     OP_chain2,
     OP_tree = OP_chain2 + 3 * 4,
@@ -96,9 +112,10 @@ enum Operation : int16_t {
 };
 constexpr int OP_public = OP_where + 1;
 
-// One step of a compiled program: y = op(a, b, c, d, e), all numbers of slots; a pair gives z too.
+// One step of a compiled program: y = op(a, b, c, d, e, ...), all numbers of slots; a pair gives z too.
 struct Step {
     int16_t op, y, a, b, c, d, e, z;
+    int16_t more[7] = {};
 };
 
 // Where the slots are while a block of n values is worked on; n is a multiple of 16. Slots that hold one
@@ -112,10 +129,21 @@ struct Frame {
 template <class T>
 using Kernel = void (*)(const Step&, const Frame<T>&);
 
+struct KernelTable {
+    Kernel<float> at[OP_count];
+};
+
+// How many of the operands of a step that exists in bfloat16 are elements, the first ones; others are constants.
+constexpr int tensors_of(int op) {
+    return op >= OP_clip_gate_silu_pair ? 3 : op >= OP_gate_silu_pair && op < OP_clip_times_silu_pair ? 4 : 2;
+}
+
 // What one instruction set offers.
 struct Machine {
     const char* name;
     Kernel<float> kernels[OP_count];
+    // The same for inputs and outputs in bfloat16; null where there is none.
+    const KernelTable* bfloat16;
     void (*read_bfloat16)(float* to, const uint16_t* from, int64_t n);
     void (*write_bfloat16)(uint16_t* to, const float* from, int64_t n);
     void (*read_float16)(float* to, const uint16_t* from, int64_t n);

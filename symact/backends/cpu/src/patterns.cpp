@@ -32,6 +32,12 @@ const char* const NAMES[] = {
 #define X(first, second, function) "gate_" #function,
     SYMACT_PAIRS(X)
 #undef X
+#define X(first, second, function) "clip_times_" #function,
+    SYMACT_GATES(X)
+#undef X
+#define X(first, second, function) "clip_gate_" #function,
+    SYMACT_GATES(X)
+#undef X
 };
 
 bool commutes(int op) {

@@ -18,6 +18,8 @@ constexpr int64_t LINE = 16;
 // What the blocks of a program may occupy together. They stay in a first-level cache of 32 kB beside what streams through
 // it: with twice as much, a gradient of seven blocks took up to 1.8 times as long in some processes.
 constexpr int64_t BUDGET = 8 * 1024, LARGEST = 512;
+// Of a program of one step that reads and writes tensors where they lie, nothing stays in a cache.
+constexpr int64_t LONG = 8192;
 
 // Memory of a thread that grows and is used again by its next call.
 class Arena {
@@ -57,10 +59,12 @@ template <class T>
 class Worker {
 public:
     Worker(const Machine& machine, const Bytecode& code, const Job& job) : machine_(machine), code_(code), job_(job) {
-        direct_ = job.type == FLOAT32 || job.type == FLOAT64;
+        alone_ = in_bfloat16();
+        direct_ = job.type == FLOAT32 || job.type == FLOAT64 || alone_;
         int blocks = code.temporaries + code.outputs + job.tensor_count;
         for (int k = 0; k < job.parameter_count; k++) blocks += job.parameters[k].channels > 1;
         block_ = std::clamp<int64_t>(BUDGET / static_cast<int64_t>(sizeof(T)) / blocks / 64 * 64, 128, LARGEST);
+        if (streams()) block_ = LONG;
         block_ = std::min(block_, (job.size + LINE - 1) / LINE * LINE);
         // Rows that are long end a block, so that it lies in one piece; of short ones a block holds several.
         apart_ = job.inner < job.size && job.inner >= block_ / 2;
@@ -110,14 +114,19 @@ public:
         for (int64_t start = begin, count; start < end; start += count) {
             count = std::min(block_, end - start);
             if (apart_) count = std::min(count, job_.inner - start % job_.inner);
-            int64_t padded = (count + LINE - 1) / LINE * LINE;
+            // Numbers of 16 bits are worked on in pairs of lines.
+            const int64_t line = alone_ ? 2 * LINE : LINE, padded = (count + line - 1) / line * line;
             bool whole = direct_ && padded == count;
             for (int i = 0; i < job_.tensor_count; i++) input(i, start, count, padded, whole);
             for (int k = 0; k < job_.parameter_count; k++) parameter(k, start, padded);
             for (int k = 0; k < job_.result_count; k++) place(k, start, count, whole);
             Frame<T> frame{at_, mask_, padded};
-            const Kernel<T>* table = kernels<T>(machine_);
-            for (const Step& step : code_.steps) table[step.op](step, frame);
+            if constexpr (sizeof(T) == 4)
+                if (alone_) alone_(code_.steps[0], frame);
+            if (!alone_) {
+                const Kernel<T>* table = kernels<T>(machine_);
+                for (const Step& step : code_.steps) table[step.op](step, frame);
+            }
             if constexpr (sizeof(T) == 4)
                 if (job_.mending)
                     if (const Outcome mended = mend(*job_.mending, count, padded); mended != DONE) return mended;
@@ -133,11 +142,33 @@ private:
     const Machine& machine_;
     const Bytecode& code_;
     const Job& job_;
+    // The one step of a program of bfloat16 that is not widened; else null.
+    Kernel<float> alone_;
     bool direct_, apart_;
     int64_t block_;
     T** at_ = nullptr;
     T** own_ = nullptr;
     int64_t* mask_ = nullptr;
+
+    // Reads tensors alone and writes results, no parameters, and in float32 what it computes is right everywhere.
+    Kernel<float> in_bfloat16() const {
+        if (job_.type != BFLOAT16 || sizeof(T) != 4 || code_.steps.size() != 1 || job_.mending || job_.parameter_count)
+            return nullptr;
+        const Step& step = code_.steps[0];
+        const int tensors = tensors_of(step.op);
+        const int16_t inputs[] = {step.a, step.b, step.c, step.d};
+        for (int i = 0; i < tensors; i++)
+            if (inputs[i] >= code_.inputs) return nullptr;
+        return machine_.bfloat16->at[step.op];
+    }
+
+    // Whether the one step of a program works on dense tensors.
+    bool streams() const {
+        const auto dense = [](const View& view) { return view.step == 1; };
+        return direct_ && code_.steps.size() == 1 && !job_.mending && job_.inner >= std::min(job_.size, LONG) &&
+               job_.result_count == code_.outputs && std::all_of(job_.tensors, job_.tensors + job_.tensor_count, dense) &&
+               std::all_of(job_.results, job_.results + job_.result_count, dense);
+    }
 
     bool periodic(int k) const { return job_.parameters[k].channels > 1 && job_.parameters[k].inner == 1; }
     // Parameters stand behind the variables.
@@ -161,13 +192,16 @@ private:
         }
     }
 
-    // Where a block of a tensor lies in one piece, in the precision of the steps; else null.
+    // Where a block of a tensor lies in one piece, in the type that the steps read; else null.
     T* direct(const View& view, int64_t start, int64_t count) const {
         if (view.step != 1) return nullptr;
-        T* at = static_cast<T*>(view.at);
-        if (job_.inner >= job_.size) return at + start;
+        const auto from = [&](int64_t place) {
+            const int64_t size = alone_ ? sizeof(uint16_t) : sizeof(T);
+            return reinterpret_cast<T*>(static_cast<char*>(view.at) + place * size);
+        };
+        if (job_.inner >= job_.size) return from(start);
         const int64_t row = start / job_.inner, within = start % job_.inner;
-        return within + count <= job_.inner ? at + row * view.row + within : nullptr;
+        return within + count <= job_.inner ? from(row * view.row + within) : nullptr;
     }
 
     void input(int tensor, int64_t start, int64_t count, int64_t padded, bool whole) {
@@ -175,11 +209,19 @@ private:
         T*& at = at_[slot(tensor)];
         if (whole && (at = direct(view, start, count))) return;
         T* to = at = own_[slot(tensor)];
+        if (alone_) return collect<uint16_t>(view, start, count, padded, reinterpret_cast<uint16_t*>(to));
+        if (direct_) return collect<T>(view, start, count, padded, to);
         pieces(view, start, count, [&](int64_t place, int64_t i, int64_t length) {
-            if (direct_)
-                gather(static_cast<const T*>(view.at) + place, view.step, length, to + i);
-            else if constexpr (sizeof(T) == 4)
+            if constexpr (sizeof(T) == 4)
                 widen(static_cast<const uint16_t*>(view.at) + place, view.step, length, to + i);
+        });
+        std::fill(to + count, to + padded, to[count - 1]);
+    }
+
+    template <class N>
+    void collect(const View& view, int64_t start, int64_t count, int64_t padded, N* to) const {
+        pieces(view, start, count, [&](int64_t place, int64_t i, int64_t length) {
+            gather(static_cast<const N*>(view.at) + place, view.step, length, to + i);
         });
         std::fill(to + count, to + padded, to[count - 1]);
     }
@@ -242,7 +284,10 @@ private:
         const View& view = job_.results[k];
         const T* from = own_[code_.inputs + k];
         pieces(view, start, count, [&](int64_t place, int64_t i, int64_t length) {
-            if (direct_)
+            if (alone_)
+                scatter(reinterpret_cast<const uint16_t*>(from) + i, view.step, length,
+                        static_cast<uint16_t*>(view.at) + place);
+            else if (direct_)
                 scatter(from + i, view.step, length, static_cast<T*>(view.at) + place);
             else if constexpr (sizeof(T) == 4)
                 narrow(from + i, view.step, length, static_cast<uint16_t*>(view.at) + place);

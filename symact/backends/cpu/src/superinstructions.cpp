@@ -7,13 +7,6 @@
 namespace symact {
 namespace {
 
-// The factor that stands beside `factor` in a product, else NONE.
-int beside(const Graph& g, int product, int factor) {
-    if (!g.is(product, OP_mul)) return NONE;
-    if (g.argument(product, 0) == factor) return g.argument(product, 1);
-    return g.argument(product, 1) == factor ? g.argument(product, 0) : NONE;
-}
-
 // u where `node` is op(u), else NONE.
 int inside(const Graph& g, int node, int op) { return node != NONE && g.is(node, op) ? g.argument(node, 0) : NONE; }
 
@@ -298,47 +291,6 @@ void multiply_in(Graph& g) {
     }
 }
 
-// The one node that uses `node`, if it is a product, else NONE.
-int only_product(const Graph& g, int node) {
-    if (!g.single(node)) return NONE;
-    for (int i = g.inputs; i < g.size(); i++)
-        if (g.nodes[i].uses > 0 && g.is(i, OP_mul) && (g.argument(i, 0) == node || g.argument(i, 1) == node)) return i;
-    return NONE;
-}
-
-bool needs(const Graph& g, int node, int wanted) {
-    std::vector<char> seen(g.nodes.size(), 0);
-    std::vector<int> order;
-    g.visit(node, seen, order);
-    return seen[wanted];
-}
-
-// What gates give in a backward program: a pair of functions, each of which is a factor and nothing else. Where there is
-// one gradient, it is multiplied once and last.
-void gates(Graph& g) {
-    if (g.outputs.size() < 2) return;
-    static constexpr int COUNT = OP_chain2 - OP_gate_silu_pair;
-    const int count = g.size();
-    for (int j = g.inputs; j < count; j++) {
-        if (!g.is(j, OP_second) || g.nodes[j].uses == 0) continue;
-        const int i = g.argument(j, 0), op = g.nodes[i].op;
-        // The use of the pair by its second function is counted.
-        if (op < OP_silu_pair || op >= OP_silu_pair + COUNT || g.nodes[i].uses != 2) continue;
-        g.nodes[i].uses = 1;
-        const int y = only_product(g, i), z = only_product(g, j);
-        g.nodes[i].uses = 2;
-        if (y == NONE || z == NONE || y == z) continue;
-        const int b = beside(g, y, i), other = beside(g, z, j);
-        const bool product = g.is(other, OP_mul) && g.single(other);
-        const int c = product ? g.argument(other, 0) : other;
-        const int d = product ? g.argument(other, 1) : g.constant(1.0);
-        if (needs(g, other, y) || needs(g, b, z)) continue;
-        g.become(y, op - OP_silu_pair + OP_gate_silu_pair, g.argument(i, 0), b, c, d);
-        g.become(z, OP_second, y);
-        g.count_uses();
-    }
-}
-
 // 0 to 2 for add, sub and mul, NONE for anything else.
 int kind(int op) { return op == OP_add ? 0 : op == OP_sub ? 1 : op == OP_mul ? 2 : NONE; }
 
@@ -400,7 +352,8 @@ void fuse(Graph& g) {
     fuse_angles(g);
     negate_clips(g);
     g.count_uses();
-    gates(g);
+    fuse_gradients_of_gates(g);
+    fuse_clipped_gates(g);
     multiply_inside(g);
     multiply_angles(g);
     multiply_in(g);
