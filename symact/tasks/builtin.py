@@ -16,7 +16,7 @@ import os
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, replace
+from dataclasses import asdict, fields, replace
 from functools import cached_property, lru_cache
 from itertools import count
 from typing import Any, ClassVar, TypeAlias
@@ -87,6 +87,8 @@ class ImageTask:
             InputError: there is no such setting, or not with that value.
         """
         known = {k: v for k, v in asdict(self.config).items() if k != "width" or self.has_width}
+        numbers = {field.name for field in fields(self.config) if field.type in (float, "float")}
+        known |= {name: float(known[name]) for name in numbers & known.keys()}  # a task may have written 10 for 10.0
         self.config = replace(self.config, **checked_training(self, known, settings, CHOICES))
 
     def wide(self, count: int) -> int:

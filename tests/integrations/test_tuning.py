@@ -174,8 +174,10 @@ def test_the_command_line_tunes_resumes_and_shows(tmp_path, whole):
 
     run = tmp_path / "run"
     arguments = ("search", "random", "--task", "digits-deep", "--tune", "rate", "--train", "epochs=0.1", "--run", run)
-    assert symact(*arguments, "--evaluations", "9", "--workers", "0")[0] == 2
-    assert symact(*arguments, "--evaluations", "60", "--prune", "50")[0] == 2
+    for wrong, word in ((("9",), "--evaluations 9: "), (("60", "--prune", "50"), "--prune")):
+        code, _, err = symact(*arguments, "--evaluations", *wrong)
+        assert code == 2
+        assert word in err.splitlines()[0]
     code, out, _ = symact(*arguments, "--evaluations", "50", "--fresh", "3", "--workers", "0", "--json")
     assert code == 0
     document = json.loads(out)

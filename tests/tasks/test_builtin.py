@@ -80,6 +80,14 @@ def test_same_seed_same_curve_and_nothing_leaks(task: ImageTask) -> None:
     json.dumps(dict(first.metrics), allow_nan=False)
 
 
+def test_epochs_may_be_a_fraction_although_the_task_has_a_whole_number(digits_task: ImageTask) -> None:
+    task = type(digits_task)()
+    task.configure({"epochs": 0.5})
+    assert (task.config.epochs, task.config.batch) == (0.5, digits_task.config.batch)
+    with pytest.raises(InputError, match="batch takes a whole number"):
+        task.configure({"batch": 0.5})
+
+
 def test_weights_come_from_the_seed_whatever_the_activation(task: ImageTask) -> None:
     def noisy() -> nn.Module:
         torch.randn(100)
