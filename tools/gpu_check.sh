@@ -28,9 +28,11 @@ step check 210 "$python" runs/gpu/check.py --output "$output"
 step doctor-bfloat16 50 "$python" -m symact doctor --device cuda --size 134217728 --dtype bfloat16 --json
 if [ -e "${SYMACT_DATA:-/nowhere}" ]; then
   # Two epochs each: whether trainings run, and how long an epoch takes; nothing about which function is better.
-  step cifar10 110 "$python" -m symact compare "x*sigmoid(x)" "x*erfc(elu(x))" --task cifar10-resnet20 \
+  step cifar10 60 "$python" -m symact compare "x*sigmoid(x)" "x*erfc(elu(x))" --task cifar10-resnet20 \
     --seeds 1 --train epochs=2 --workers 0 --run "$output/cifar10" --json
+  step cifar10-fast 50 "$python" -m symact compare "gelu(x)" "x*erfc(elu(x))" --task cifar10-fast \
+    --seeds 1 --workers 0 --run "$output/cifar10-fast" --json
 else
-  echo "cifar10: skipped, SYMACT_DATA names no folder with CIFAR10"
+  echo "cifar10, cifar10-fast: skipped, SYMACT_DATA names no folder with CIFAR10"
 fi
 exit $failed

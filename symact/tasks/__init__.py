@@ -17,6 +17,7 @@ TASKS = Registry(
         "fashion-cnn": "symact.tasks.builtin:FashionCNN",
         "mnist-cnn": "symact.tasks.builtin:MNISTCNN",
         "kmnist-cnn": "symact.tasks.builtin:KMNISTCNN",
+        "cifar10-fast": "symact.tasks.airbench:CIFAR10Fast",
         "cifar10-allcnnc": "symact.tasks.builtin:CIFAR10AllCNNC",
         "cifar100-allcnnc": "symact.tasks.builtin:CIFAR100AllCNNC",
         "cifar10-resnet20": "symact.tasks.builtin:CIFAR10ResNet20",

@@ -133,7 +133,7 @@ class ImageTask:
         if self.config.initial_scale != 1:
             with torch.no_grad():
                 own = {id(p) for activation in activations for p in activation.parameters()}
-                for weights in (p for p in model.parameters() if id(p) not in own and p.dim() > 1):
+                for weights in (p for p in model.parameters() if id(p) not in own and p.dim() > 1 and p.requires_grad):
                     weights.mul_(self.config.initial_scale)
         if any(is_lazy(parameter) for parameter in model.parameters()):
             from symact.activation.site_channels import settle_channels
@@ -185,7 +185,9 @@ class ImageTask:
         report: Report | None = None,
     ) -> Outcome:
         data, config, start = self.dataset, self.config, time.perf_counter()
-        shown = data.train.first(config.subset) if config.subset else data.train
+        shown, judged = data.train, data.validation
+        if config.subset:
+            shown, judged = shown.first(config.subset), judged.first(config.subset)
         if self.screen and not self._fisher(make_activation).finite:
             return Outcome.failed(Status.rejected, "the Fisher matrix is not finite at initialization")
         model, activations = self.build(make_activation, seed)
@@ -193,7 +195,7 @@ class ImageTask:
         epochs = count(1)
 
         def measure(model: nn.Module) -> dict[str, Any]:
-            loss, accuracy = measure_accuracy(model, data.validation, config)
+            loss, accuracy = measure_accuracy(model, judged, config)
             if report is not None:
                 report(next(epochs), accuracy)
             return {"loss": loss, "accuracy": accuracy}

@@ -86,6 +86,20 @@ def sgd(flat: FlatParameters, settings: UpdateSettings) -> Update:
     return update
 
 
+def nesterov(flat: FlatParameters, settings: UpdateSettings) -> Update:
+    """SGD with Nesterov's momentum: v = momentum v + g; p -= rate (g + momentum v)."""
+    parameters, velocity = flat.buffer, torch.zeros_like(flat.buffer)
+    decay = flat.decay(settings.weight_decay)
+
+    def update(gradient: torch.Tensor, rate: float) -> None:
+        if decay is not None:
+            gradient = torch.addcmul(gradient, parameters, decay)
+        velocity.mul_(settings.momentum).add_(gradient)
+        parameters.add_(gradient, alpha=-rate).add_(velocity, alpha=-rate * settings.momentum)
+
+    return update
+
+
 def adam(flat: FlatParameters, settings: UpdateSettings, decoupled: bool = False) -> Update:
     """Adam with beta = (0.9, 0.999), epsilon = 1e-8; `decoupled` weight decay makes it AdamW."""
     parameters = flat.buffer
@@ -130,6 +144,7 @@ def rmsprop(flat: FlatParameters, settings: UpdateSettings) -> Update:
 
 UPDATE_RULES: dict[str, Callable[[FlatParameters, UpdateSettings], Update]] = {
     "sgd": sgd,
+    "nesterov": nesterov,
     "adam": adam,
     "adamw": adamw,
     "rmsprop": rmsprop,

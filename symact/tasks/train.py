@@ -34,17 +34,24 @@ class TrainConfig:
     Attributes:
         epochs: passes over the training split at budget 1.
         batch: batch size; the last batch of an epoch may be smaller.
-        optimizer: a row of `first_order.UPDATE_RULES`: sgd, adam, adamw, rmsprop.
+        optimizer: a row of `first_order.UPDATE_RULES`: sgd, nesterov, adam, adamw, rmsprop.
         rate: learning rate.
-        momentum: for sgd and rmsprop.
+        rate_batch: the batch size for which `rate` is meant, with which it grows; 0 takes the rate as it is.
+        momentum: for sgd, nesterov and rmsprop.
         weight_decay: decoupled for adamw, added to the gradient otherwise; of weights alone, see `FlatParameters`.
         clip: largest norm of a gradient; 0 for none.
-        decay: `"constant"`, or `"cosine"` to anneal the rate to zero over the (shortened) training.
+        warmup: fraction of a phase's steps in which the rate rises, from a fifth.
+        decay: `"constant"`, `"cosine"` to anneal the rate to zero over the rest of the (shortened) training, or
+            `"linear"` down to 7 % of it.
         label_smoothing: of the cross-entropy loss.
         mixed_precision: bfloat16 autocast, on CUDA only.
-        augment: random crop by 4 and horizontal flip of images.
+        augment: random shifts and horizontal flips of images.
+        shift: pixels of a shift at most; zeros enter.
+        alternate_flips: an image is flipped in every other epoch, in place of at random.
+        lookahead: every so many steps the weights are averaged with older ones, ever more slowly towards the end; 0 for
+            never.
         evaluation_batch: rows at a time when no gradient is needed.
-        subset: train on the first so many images; 0 for all.
+        subset: train on the first so many images, and validate on as many at most; 0 for all.
         width: factor on the numbers of units or channels of a network that can be made wider.
         initial_scale: factor on the initial weights of all layers.
     """
@@ -53,21 +60,46 @@ class TrainConfig:
     batch: int = 128
     optimizer: str = "adam"
     rate: float = 1e-3
+    rate_batch: int = 0
     momentum: float = 0.9
     weight_decay: float = 0.0
     clip: float = 0.0
+    warmup: float = 0.0
     decay: str = "constant"
     label_smoothing: float = 0.0
     mixed_precision: bool = False
     augment: bool = False
+    shift: int = 4
+    alternate_flips: bool = False
+    lookahead: int = 0
     evaluation_batch: int = 1000
     subset: int = 0
     width: float = 1.0
     initial_scale: float = 1.0
 
 
+# Name of a decay -> the factor on the rate, of how much of the decay is over, in [0, 1].
+DECAYS: dict[str, Callable[[float], float]] = {
+    "constant": lambda done: 1.0,
+    "cosine": lambda done: 0.5 * (1 + math.cos(math.pi * done)),
+    "linear": lambda done: 1 - 0.93 * done,
+}
 # What the settings that are names may be.
-CHOICES = {"optimizer": tuple(UPDATE_RULES), "decay": ("constant", "cosine")}
+CHOICES = {"optimizer": tuple(UPDATE_RULES), "decay": tuple(DECAYS)}
+WARMUP_FROM = 0.2
+
+
+def rate_factor(config: TrainConfig, step: int, total: int) -> float:
+    """The factor on the rate at a step, from 0, of a phase of `total` steps."""
+    rising = config.warmup * total
+    if step < rising:
+        return WARMUP_FROM + (1 - WARMUP_FROM) * step / rising
+    return DECAYS[config.decay]((step - rising) / (total - rising))
+
+
+def lookahead_weight(step: int, total: int) -> float:
+    """How much of the older weights is kept after a step (Jordan 2024, arXiv:2404.00498, section 3.4)."""
+    return float(0.95**5 * (step / total) ** 3)
 
 
 @dataclass(frozen=True)
@@ -139,13 +171,15 @@ def train(
         updates = [UPDATE_RULES[config.optimizer](flat, config) for flat in flats]
         per_epoch = max(math.ceil(len(turn.data) / config.batch) for turn in phase.turns)
         total = max(1, round(phase.epochs * per_epoch * budget))
+        per_batch = config.batch / config.rate_batch if config.rate_batch else 1.0
+        older = [flat.buffer.clone() for flat in flats] if config.lookahead else []
         for first in range(0, total, per_epoch):
             steps = min(per_epoch, total - first)
-            streams = [_batches(turn.data, config, steps, generator) for turn in phase.turns]
+            streams = [_batches(turn.data, config, steps, generator, len(result.curve)) for turn in phase.turns]
             losses: list[torch.Tensor] = []
             model.train()
             for step in range(steps):
-                scale = 0.5 * (1 + math.cos(math.pi * (first + step) / total)) if config.decay == "cosine" else 1.0
+                scale = rate_factor(config, first + step, total) * per_batch
                 for turn, compute, update, stream in zip(phase.turns, computes, updates, streams, strict=True):
                     loss, gradient = compute(*next(stream))
                     losses.append(loss)
@@ -154,6 +188,9 @@ def train(
                         break
                     update(clipped(gradient, config.clip), turn.rate * scale)
                 else:
+                    if older and (first + step + 1) % config.lookahead == 0:
+                        for slow, flat in zip(older, flats, strict=True):
+                            flat.buffer.copy_(slow.lerp_(flat.buffer, 1 - lookahead_weight(first + step + 1, total)))
                     continue
                 break
             epoch_losses = torch.stack(losses)
@@ -183,7 +220,7 @@ def measure_accuracy(model: nn.Module, data: Split, config: TrainConfig) -> tupl
 
 
 def _batches(
-    data: Split, config: TrainConfig, steps: int, generator: torch.Generator
+    data: Split, config: TrainConfig, steps: int, generator: torch.Generator, epoch: int = 0
 ) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
     """`steps` batches in a fresh random order; data that is too short is gone through again.
 
@@ -198,18 +235,27 @@ def _batches(
         return ((data.x[part], labels) for part, labels in zip(rows.split(config.batch), y, strict=True))
     x = data.x[rows]
     if config.augment:
-        x = _augmented(x, generator)
+        flips = _alternate(rows, epoch) if config.alternate_flips else None
+        x = _augmented(x, generator, config.shift, flips)
     return zip(x.split(config.batch), y, strict=True)
 
 
-def _augmented(x: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
-    """Images ``(n, channels, height, width)`` shifted by up to 4 pixels (zeros enter) and flipped at random."""
+def _alternate(rows: torch.Tensor, epoch: int) -> torch.Tensor:
+    """Which rows are flipped in this epoch: half of them by a fixed rule, the others in the next epoch."""
+    return (rows * 2654435761 // 65536 + epoch) % 2 == 1
+
+
+def _augmented(
+    x: torch.Tensor, generator: torch.Generator, most: int = 4, flip: torch.Tensor | None = None
+) -> torch.Tensor:
+    """Images ``(n, channels, height, width)`` shifted by up to `most` pixels (zeros enter) and flipped, at random."""
     count, _, height, width = x.shape
-    shift = torch.randint(0, 9, (2, count), generator=generator).to(x.device)
-    flip = torch.rand(count, generator=generator).to(x.device) < 0.5
+    shift = torch.randint(0, 2 * most + 1, (2, count), generator=generator).to(x.device)
+    if flip is None:
+        flip = torch.rand(count, generator=generator).to(x.device) < 0.5
     rows = shift[0, :, None] + torch.arange(height, device=x.device)
     columns = shift[1, :, None] + torch.arange(width, device=x.device)
     columns = torch.where(flip[:, None], columns.flip(1), columns)
-    padded = functional.pad(x, (4, 4, 4, 4)).permute(0, 2, 3, 1)
+    padded = functional.pad(x, (most,) * 4).permute(0, 2, 3, 1)
     index = torch.arange(count, device=x.device)[:, None, None]
     return padded[index, rows[:, :, None], columns[:, None, :]].permute(0, 3, 1, 2).contiguous()
