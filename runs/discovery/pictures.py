@@ -1,10 +1,10 @@
 """What a family's functions say, drawn: `FOLDER/picture.png` from `FOLDER/results.json` of `discover.py`.
 
-    python runs/discovery/pictures.py ood-polynomial image-fit pinn-convection
+    python runs/discovery/pictures.py ood-polynomial image-fit pinn-convection char-lm-gated
 
 The customary function, the best baseline of the finals and the best function found, trained once more on the seed of
 the first final, on the test problem: an image; a solution and its error; a target along a line out of the region of the
-examples.
+examples. Of gates, the functions themselves, and the differences of each seed.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from families import GRAMMARS
 from torch import nn
 
 from symact.activation.module import Activation
+from symact.export.plot import surface
 from symact.expr.tree import parse
 from symact.program.loading import load_grammar
 from symact.study.evaluating import training_seed
@@ -133,6 +134,31 @@ def outside(name: str, networks: Trained) -> Any:
     return figure
 
 
+def gates(name: str) -> Any:
+    """SwiGLU, the best baseline and the best gate found as surfaces; the difference that each seed gave."""
+    document, grammar = json.loads((HERE / name / "results.json").read_text()), load_grammar(GRAMMARS[name])
+    search = document["search"]
+    found = min(search["differences"], key=search["means"].__getitem__)
+    ours = next(text for text, origin in document["origin"].items() if origin == "baseline: SwiGLU")
+    figure, axes = pyplot.subplots(1, 4, figsize=(16, 3.9), layout="constrained")
+    shown = {ours: "SwiGLU", search["rival"]: "the best baseline", found: "the best found"}
+    for axis, (text, called) in zip(axes, shown.items(), strict=False):
+        figure.colorbar(surface(axis, parse(text, grammar), {}), ax=axis)
+        axis.set_title(f"{called}: {text}\n{search['means'][text]:.3f} bits per character", fontsize=9)
+    for row, (text, called) in enumerate(((ours, "SwiGLU"), (search["rival"], "the best baseline"))):
+        pairs = zip(search["scores"][found], search["scores"][text], strict=True)
+        own = [a - b for a, b in pairs]
+        axes[3].plot(
+            own, np.full(len(own), float(row)) + np.linspace(-0.15, 0.15, len(own)), "o", alpha=0.7, label=called
+        )
+        axes[3].plot([np.mean(own)] * 2, [row - 0.25, row + 0.25], color="black")
+    axes[3].axvline(0, color="0.5", linewidth=0.8)
+    axes[3].set_yticks([0, 1], ["to SwiGLU", "to the best\nbaseline"])
+    axes[3].set_ylim(-0.6, 1.6)
+    axes[3].set_title("found minus baseline, each seed and the mean;\nbelow 0 the gate found is better", fontsize=9)
+    return figure
+
+
 PICTURES: dict[str, Callable[[str, Trained], Any]] = {"image": image, "pinn": equation, "ood": outside}
 
 
@@ -142,7 +168,8 @@ def main() -> None:
     parser.add_argument("tasks", nargs="+")
     torch.set_num_threads(1)
     for name in parser.parse_args().tasks:
-        figure = PICTURES[name.split("-")[0]](name, trained(name, chosen(name)))
+        kind = name.split("-")[0]
+        figure = gates(name) if kind == "char" else PICTURES[kind](name, trained(name, chosen(name)))
         figure.savefig(HERE / name / "picture.png", dpi=100, bbox_inches="tight")
 
 

@@ -12,10 +12,10 @@ from symact.activation.gate import Gate
 from symact.activation.module import FormulaModule
 from symact.errors import InputError
 from symact.export import onnx, standalone
-from symact.export.plot import draw
+from symact.export.plot import draw, draw_gate
 from symact.export.standalone import Constants
 from symact.expr.operators import Vocabulary
-from symact.expr.tree import Expr, of_x_alone, parse
+from symact.expr.tree import Expr, parse
 from symact.files import write_file, write_text
 
 
@@ -74,13 +74,12 @@ def plot(
     constants: Constants | None = None,
     grammar: Vocabulary | None = None,
 ) -> None:
-    """Draw the function and its derivative (`.png`, `.svg`, `.pdf`); arguments as for `write`."""
+    """Draw a function and its derivative, or a gate (`.png`, `.svg`, `.pdf`); arguments as for `write`."""
     if Path(path).suffix not in (".png", ".svg", ".pdf"):
         raise InputError(f"{path}: a picture is written as FILE.png, FILE.svg or FILE.pdf")
     expr, constants = _resolved(expr, constants, grammar)
-    of_x_alone(expr, "a picture")
-    values = standalone.parameter_values(expr, constants)
-    write_file(path, lambda temporary: draw(expr, values, temporary))
+    values, drawn = standalone.parameter_values(expr, constants), draw_gate if len(expr.inputs) > 1 else draw
+    write_file(path, lambda temporary: drawn(expr, values, temporary))
 
 
 def write_onnx(
@@ -113,8 +112,7 @@ def _resolved(
 ) -> tuple[Expr, Constants | None]:
     if isinstance(expr, FormulaModule):
         return expr.expr, {**expr.constants(), **(constants or {})}
-    given = parse(expr, grammar) if isinstance(expr, str) else expr
-    return of_x_alone(given, "a file"), constants
+    return parse(expr, grammar) if isinstance(expr, str) else expr, constants
 
 
 def _layout(given: Expr | str | FormulaModule, expr: Expr) -> tuple[int, int]:

@@ -1,9 +1,10 @@
-"""A picture of a function and its derivative, without lines across jumps, poles and gaps."""
+"""A picture of a function and its derivative, without lines across jumps, poles and gaps; or of a gate, in levels."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -52,6 +53,40 @@ def draw(expr: Expr, values: Mapping[str, float | list[float]], path: Path) -> N
     handles, labels = axes.get_legend_handles_labels()
     axes.legend(handles[::-1], labels[::-1], frameon=False, loc="best")
     figure.savefig(path)
+
+
+def draw_gate(expr: Expr, values: Mapping[str, float | list[float]], path: Path) -> None:
+    """Draw a function of `x` and `g` as colours on [-5, 5] x [-5, 5]; arguments as for `draw`."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    numbers = {name: value if isinstance(value, float) else value[0] for name, value in values.items()}
+    figure = Figure(figsize=(5.6, 4.8), dpi=160, layout="constrained")
+    FigureCanvasAgg(figure)
+    axes = figure.add_subplot()
+    figure.colorbar(surface(axes, expr, numbers), ax=axes, label="f(x, g)")
+    axes.set_title(_title(str(expr), numbers, values, "f(x, g)"), fontsize=10)
+    figure.savefig(path)
+
+
+def surface(axes: Any, expr: Expr, numbers: Mapping[str, float]) -> Any:
+    """The values of a function of `x` and `g` on given axes: 0 is white, no value is grey; gives the image."""
+    line = torch.linspace(*INTERVAL, 301, dtype=torch.float64)
+    with torch.no_grad():
+        values = compile(expr)(line[None, :], line[:, None], **numbers).numpy().copy()
+    values[~np.isfinite(values)] = np.nan
+    defined = np.abs(values[np.isfinite(values)])
+    # Everything, unless a few values are far beyond the others.
+    most = min(float(defined.max()), 3.0 * float(np.percentile(defined, 90))) if defined.size else 1.0
+    axes.set_facecolor("0.8")
+    image = axes.imshow(
+        values, origin="lower", extent=(*INTERVAL, *INTERVAL), cmap="RdBu_r", vmin=-(most or 1.0), vmax=most or 1.0
+    )
+    if defined.size and np.ptp(values[np.isfinite(values)]) > 0:
+        levels = np.linspace(-most, most, 13)
+        axes.contour(line, line, values, levels=levels, colors="black", linewidths=0.5, alpha=0.5)
+    axes.set(xlabel="x", ylabel="g")
+    return image
 
 
 def curves(expr: Expr, numbers: Mapping[str, float]) -> tuple[Curve, Curve]:
@@ -131,9 +166,11 @@ def _range(curves: list[np.ndarray]) -> tuple[float, float]:
     return low - margin, high + margin
 
 
-def _title(text: str, numbers: Mapping[str, float], values: Mapping[str, float | list[float]]) -> str:
+def _title(
+    text: str, numbers: Mapping[str, float], values: Mapping[str, float | list[float]], name: str = "f(x)"
+) -> str:
     """The formula, cut where it is long, and below it the values of the parameters."""
-    title = "f(x) = " + (text if len(text) <= 90 else text[:87] + "…")
+    title = f"{name} = " + (text if len(text) <= 90 else text[:87] + "…")
     if numbers:
         of_channels = any(isinstance(value, list) for value in values.values())
         title += "\n" + ", ".join(f"{n} = {v:.4g}" for n, v in numbers.items()) + (" (channel 0)" * of_channels)

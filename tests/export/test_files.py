@@ -25,12 +25,18 @@ LEARNABLE = Vocabulary(
 )
 
 
-@pytest.mark.parametrize("name", ["gate.py", "gate.onnx"])
-def test_a_gate_is_refused_in_one_line(tmp_path, name):
-    with pytest.raises(symact.InputError, match="is a function of x and g; a file takes functions of x alone"):
-        files.write("x*sigmoid(x)*g", tmp_path / name)
-    with pytest.raises(symact.InputError, match="a file takes functions of x alone"):
-        files.plot("x*g", tmp_path / "gate.png")
+@pytest.mark.parametrize("name", ["gate.py", "gate.onnx", "gate.png"])
+def test_the_text_of_a_gate_is_written_as_its_module_is_and_drawn(tmp_path, name):
+    if name.endswith("onnx"):
+        pytest.importorskip("onnx")
+    write = files.plot if name.endswith("png") else files.write
+    write("x*sigmoid(x)*g", tmp_path / name)
+    write(symact.Gate("x*sigmoid(x)*g"), tmp_path / f"of-module-{name}")
+    written = (tmp_path / name).read_bytes()
+    assert len(written) > 100
+    assert written == (tmp_path / f"of-module-{name}").read_bytes()
+    files.plot("log(-x**2 - 1)*g", tmp_path / "nowhere.png")
+    files.plot("0*x*g", tmp_path / "flat.png")
 
 
 @pytest.mark.parametrize("name", ["act.txt", "act", "act.pt"])
