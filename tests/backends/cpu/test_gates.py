@@ -110,6 +110,23 @@ def test_a_gate_of_clipped_inputs_is_one_step_each_way_and_has_the_bits_of_its_p
             assert same(own, torch.where(inside, slope, 0.0)), text
 
 
+@pytest.mark.parametrize(
+    ("formula", "steps"),
+    [
+        ("x*sigmoid(1.702*x)*g", 3),
+        ("x*sigmoid(x/4)*g", 3),
+        ("min(x,7)*sigmoid(1.702*min(x,7))*(max(min(g,7),-7) + 1)", 6),
+    ],
+)
+def test_the_slope_of_a_scaled_swish_is_one_function(formula: str, steps: int, isa: str) -> None:
+    kernel = kernel_of(formula)
+    assert len(kernel.steps()[1].splitlines()) == steps
+    x, g, grad = (t[len(SPECIAL) ** 2 :] for t in inputs())
+    exact = kernel.backward(grad.double(), x.double(), (g.double(),))
+    for own, slope in zip(kernel.backward(grad, x, (g,)), exact, strict=True):
+        torch.testing.assert_close(own.double(), slope, rtol=2e-6, atol=2e-5)
+
+
 @pytest.mark.parametrize("size", [1, 16, 31, 32, 33, 700, 16401])
 def test_bfloat16_gives_the_bits_of_float32_rounded_once(size: int, isa: str) -> None:
     for text in ("swish(x)*g", "gelu(x)*g", "x*g", "swish(min(x,7))*(max(min(g,7),-7) + 1)", "max(x,0)*g"):

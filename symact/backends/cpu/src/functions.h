@@ -105,6 +105,11 @@ INLINE Two silu_pair(F x) {
     return {x * s.first, fma(x, s.second, s.first)};
 }
 INLINE F silu_slope(F x) { return silu_pair(x).second; }
+// sigmoid(x) and the slope of x*sigmoid(x), which are needed together where the angle is scaled.
+INLINE Two swish_pair(F x) {
+    Two s = sigmoid_slope_pair(x);
+    return {s.first, fma(x, s.second, s.first)};
+}
 
 // tanh(softplus(x)) = ((1 + u)^2 - 1)/((1 + u)^2 + 1), u = exp(x), divided by u^2 where x > 0; its slope
 // is 4u(1 + u)/((1 + u)^2 + 1)^2.

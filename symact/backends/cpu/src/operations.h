@@ -49,7 +49,7 @@
     X(softplus, sigmoid, softplus_pair) X(logsigmoid, sigmoid_minus, logsigmoid_pair) X(erfc, gauss, erfc_pair) \
     X(erf, gauss, erf_pair) X(ndtr, gauss_half, ndtr_half_pair) X(ndtr, ndtr_slope, ndtr_pair)                 \
     X(expm1, exp, expm1_pair) X(sinh, cosh, sinh_pair) X(tanh, sech_squared, tanh_pair) X(sin, cos, sin_pair)  \
-    X(i0e, i0e_fall, i0e_pair)
+    X(i0e, i0e_fall, i0e_pair) X(sigmoid, silu_slope, swish_pair)
 // What a clipped input of a gate goes through: those of them whose first function is the same without the second, to the
 // bit; `identity` is for a clip alone.
 #define SYMACT_CLIPPED(X)                                                                                    \

@@ -56,7 +56,23 @@ int mish_adjoint(const Graph& g, int s, int u) {
     return bottom.match(g, d, found) && found['u' - 'a'] == u ? v : NONE;
 }
 
+// sigmoid(-k*u) beside sigmoid(k*u) is sigmoid(-(k*u)), by the one product.
+void recognize_opposite(Graph& g, int i) {
+    const int product = g.is(i, OP_sigmoid) ? g.argument(i, 0) : NONE;
+    if (product == NONE || !g.is(product, OP_mul)) return;
+    for (int side : {0, 1}) {
+        const int u = g.argument(product, side), k = g.argument(product, 1 - side);
+        if (!g.is(k, OP_const)) continue;
+        for (int j = g.inputs; j < i; j++) {
+            const int other = g.is(j, OP_sigmoid) ? beside(g, g.argument(j, 0), u) : NONE;
+            if (other != NONE && g.is_value(other, -g.nodes[k].value))
+                return g.become(i, OP_sigmoid_minus, g.argument(j, 0));
+        }
+    }
+}
+
 void recognize(Graph& g, int i) {
+    recognize_opposite(g, i);
     for (const Row& row : rows()) {
         if (row.pattern.operation() != g.nodes[i].op) continue;
         int found[26];
@@ -69,6 +85,41 @@ void recognize(Graph& g, int i) {
         int known = g.find(row.op, u);
         return g.become(i, OP_mul, v, known != NONE ? known : g.make(row.op, u));
     }
+}
+
+// The factors of a product without one of them, in order.
+std::vector<int> other_factors(const Graph& g, int product, int factor) {
+    std::vector<int> found;
+    factors_of(g, product, true, found);
+    found.erase(std::find(found.begin(), found.end(), factor));
+    std::sort(found.begin(), found.end());
+    return found;
+}
+
+// The factor op(u) of a product, or any with that operation where u is NONE; else NONE.
+int factor_with(const Graph& g, int product, int op, int u = NONE) {
+    std::vector<int> found;
+    factors_of(g, product, true, found);
+    for (int f : found)
+        if (g.is(f, op) && (u == NONE || g.argument(f, 0) == u)) return f;
+    return NONE;
+}
+
+// The same of a function of a product: f(b*c)*v + b*c*v*f'(b*c), the factors of the second in any order.
+int product_rule_of_product(Graph& g, int p, int q, const int (&row)[3]) {
+    const int f = factor_with(g, p, row[0]);
+    if (f == NONE) return NONE;
+    const int u = g.argument(f, 0), slope = factor_with(g, q, row[1], u);
+    // Where the slope is needed by itself, this would be more work, not less.
+    if (!g.is(u, OP_mul) || slope == NONE || !g.single(slope)) return NONE;
+    std::vector<int> rest = other_factors(g, p, f), all = rest;
+    all.insert(all.end(), {g.argument(u, 0), g.argument(u, 1)});
+    std::sort(all.begin(), all.end());
+    if (rest.empty() || all != other_factors(g, q, slope)) return NONE;
+    const int known = g.find(row[2], u);
+    int product = known != NONE ? known : g.make(row[2], u);
+    for (int v : rest) product = g.make(OP_mul, v, product);
+    return product;
 }
 
 // f(u)*v + (u*v)*f'(u) -> v*(u*f(u))'; gives the new product or NONE.
@@ -87,6 +138,10 @@ int product_rule(Graph& g, int p, int q) {
                     return g.make(OP_mul, v, known != NONE ? known : g.make(row[2], u));
                 }
         }
+    for (const auto& row : ROWS) {
+        const int found = product_rule_of_product(g, p, q, row);
+        if (found != NONE) return found;
+    }
     return NONE;
 }
 
