@@ -12,6 +12,7 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache, cached_property, lru_cache
+from typing import TypeAlias
 
 import numpy as np
 import torch
@@ -42,6 +43,10 @@ FAR_ANGLES = 1e4
 _LARGEST = 3.4028234e38
 # What parameters stand at: no special values; the first alone where there is no time for more.
 _SAMPLES = (0.9, 0.07, 11.0)
+# Between these sizes lies what positive parameters are tried at together, each at its own.
+TRIED = (0.05, 25.0)
+# What parameters stand near, or one value for each.
+Sample: TypeAlias = float | tuple[float, ...]
 # In float64, where nothing else takes over, also for other signs and sizes of parameters.
 _FAR = (-0.8, 1e-5, 1e5, -1e9)
 
@@ -246,18 +251,26 @@ def _held() -> list[float]:
     return [math.erf(size / math.sqrt(2.0)) for size in (*grid().tolist(), math.inf)]
 
 
-def reach(forward: Program, backward: Program, kernel: Kernel | None = None) -> Reach:
+def reach(forward: Program, backward: Program, kernel: Kernel | None = None, tried: tuple[Sample, ...] = ()) -> Reach:
     """Where values and gradients together are good, as `kernel` or plain operations compute them in float32.
 
     What happens at 0 does not count where the function is not defined there.
+
+    Args:
+        forward: the Program.
+        backward: its backward Program.
+        kernel: of both, without parameters; None for plain operations.
+        tried: what parameters stand at; by default `samples`.
     """
     if isinstance(kernel, NativeKernel):
         exact = cpu_kernel.kernel(wide(forward), wide(backward))
         if exact is not None:
             return _marked(kernel, exact, DIFFERS, _look(True))
     if kernel is None:
-        bad = _bad(forward, forward) | _bad(backward, backward)
-        values = _outputs(forward, torch.float32, _SAMPLES[0])[0]
+        bad = np.zeros(len(grid()), bool)
+        for each in (forward, backward):
+            bad |= _bad(each, compensated(each, False), tried=tried)
+        values = _outputs(forward, torch.float32, tried[0] if tried else _SAMPLES[0])[0]
     else:
         x = points(1).variables[0].float()
         values, slopes = kernel.forward(x, ()), kernel.backward(torch.ones_like(x), x, ())[0]
@@ -344,13 +357,28 @@ def samples(program: Program) -> tuple[float, ...]:
     return _SAMPLES if parametric else _SAMPLES[:1]
 
 
-def numbers(program: Program, sample: float) -> list[float]:
+@lru_cache(maxsize=64)
+def mixed(count: int, far: bool) -> tuple[tuple[float, ...], ...]:
+    """Further values of so many parameters, as samples: of sizes of their own; `far` for more sizes, and both signs."""
+    generator = np.random.default_rng(count)
+    low, high, draws = (1e-3, 80.0, 24) if far else (*TRIED, 3)
+    sizes = np.exp(generator.uniform(np.log(low), np.log(high), (draws, count)))
+    signs = generator.choice([-1.0, 1.0], (draws, count)) if far else np.ones((draws, count))
+    if far:
+        signs[:2] = -1.0
+    return tuple(tuple(row) for row in (sizes * signs).tolist())
+
+
+def numbers(program: Program, sample: Sample) -> list[float]:
     """What stands for the inputs behind the variables: parameters near a number, no two the same; 1 for gradients."""
     names = program.inputs[program.variables :]
+    if isinstance(sample, tuple):
+        given = iter(sample)
+        return [1.0 if name.startswith("grad") else next(given) for name in names]
     return [1.0 if name.startswith("grad") else sample * (1.0 + 0.3 * i) for i, name in enumerate(names)]
 
 
-def _outputs(program: Program, dtype: torch.dtype, sample: float) -> list[torch.Tensor]:
+def _outputs(program: Program, dtype: torch.dtype, sample: Sample) -> list[torch.Tensor]:
     variables = [t.to(dtype) for t in points(program.variables).variables]
     # Numbers of float32, as the parameters of a module are.
     others = [torch.tensor(value, dtype=torch.float32).to(dtype) for value in numbers(program, sample)]
@@ -360,12 +388,12 @@ def _outputs(program: Program, dtype: torch.dtype, sample: float) -> list[torch.
 
 
 @lru_cache(maxsize=64)
-def _wide_outputs(program: Program, sample: float) -> list[torch.Tensor]:
+def _wide_outputs(program: Program, sample: Sample) -> list[torch.Tensor]:
     return _outputs(wide(program), torch.float64, sample)
 
 
 @lru_cache(maxsize=64)
-def _exact(program: Program, sample: float) -> list[torch.Tensor]:
+def _exact(program: Program, sample: Sample) -> list[torch.Tensor]:
     """In float64; NaN, for anything, where double words say that float64 is wrong there, too."""
     found, zero = _wide_outputs(program, sample), points(program.variables).zero
     finer = _outputs(doubled(expanded(program, True), True), torch.float64, sample)
@@ -379,7 +407,11 @@ def _known(plain: torch.Tensor, fine: torch.Tensor, zero: torch.Tensor) -> torch
 
 
 def _bad(
-    program: Program, candidate: Program, relative: float = RELATIVE, scaled: np.ndarray | None = None
+    program: Program,
+    candidate: Program,
+    relative: float = RELATIVE,
+    scaled: np.ndarray | None = None,
+    tried: tuple[Sample, ...] = (),
 ) -> np.ndarray:
     """At which magnitudes of the grid a form of a Program is wrong in float32.
 
@@ -388,6 +420,7 @@ def _bad(
         candidate: a form of it.
         relative: how exact it must be.
         scaled: where errors may be as much larger as the variables are, of slopes that sines are multiplied to.
+        tried: what parameters stand at; by default `samples`.
     """
     where = points(program.variables)
     allowed = np.where(scaled, where.sizes, 1.0) if scaled is not None else np.ones(len(where.sizes))
@@ -396,10 +429,10 @@ def _bad(
     if any(o.name == "const" and _LARGEST < abs(o.number) < math.inf for o in candidate.operations):
         return np.ones(len(where.sizes), bool)
     bad = np.zeros(len(where.sizes), bool)
-    for sample in samples(program):
+    for sample in tried or samples(program):
         found = _outputs(candidate, torch.float32, sample)
         # A function that a parameter scales errs by as much more.
-        largest = max([1.0, *numbers(program, sample)])
+        largest = max([1.0, *map(abs, numbers(program, sample))])
         bad |= _differing(_exact(program, sample), found, where, relative, absolute * largest)
     return bad
 

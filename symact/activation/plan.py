@@ -18,7 +18,19 @@ import torch
 from torch import Tensor
 from torch.utils._python_dispatch import _disable_current_modes
 
-from symact.activation.float32_range import ORDINARY, Reach, double_form, form, reach, reach_alone, wide
+from symact.activation.float32_range import (
+    ORDINARY,
+    TRIED,
+    Reach,
+    double_form,
+    form,
+    grid,
+    mixed,
+    reach,
+    reach_alone,
+    samples,
+    wide,
+)
 from symact.activation.joint_range import Box, box
 from symact.backends import onnx_operations, torch_source
 from symact.backends.cpu import kernel as cpu_kernel
@@ -46,6 +58,7 @@ class Plan:
         bound: the largest |x| up to which `narrow` is right for a tensor of float32 or less: inf where it
             always is, and negative where it never is.
         seen: whether the values of parameters can be looked at; then `narrow` is for those of ordinary size alone.
+        positive: whether for those alone that are 0, or positive and between `TRIED`, since others need more.
         small: `narrow`, where small tensors may take their own path.
     """
 
@@ -55,11 +68,12 @@ class Plan:
     wide: Kernel | None = None
     bound: float = math.inf
     seen: bool = False
+    positive: bool = False
     small: NativeKernel | None = None
 
     def allows(self, parameters: Iterable[Tensor]) -> bool:
         """Whether the parameters have values for which `bound` was examined."""
-        return not self.seen or all(map(ordinary, parameters))
+        return not self.seen or all(map(_tried if self.positive else ordinary, parameters))
 
     @property
     def variables(self) -> int:
@@ -131,7 +145,10 @@ def _single_plan(program: Program, device: str) -> Plan:
     if program.variables > 1:
         return _joint_plan(program, forms, kernel)
     forms, kernel, found = _examined(given, forms, kernel)
-    bound, exact, has_parameters = found.limit, None, len(program.inputs) > 1
+    exact, has_parameters, positive = None, len(program.inputs) > 1, False
+    if has_parameters:
+        found, positive = _of_any_sign(given, found)
+    bound = found.limit
     if isinstance(kernel, NativeKernel):
         bound = math.inf
         if found.limit < bound:
@@ -139,7 +156,7 @@ def _single_plan(program: Program, device: str) -> Plan:
     if has_parameters or bound < math.inf:
         exact = SELECTOR.kernel(device, wide(program), wide(backward(program))) or kernel
     small = None if has_parameters else _as_native(kernel)
-    return Plan(generation, forms, kernel, exact, bound, seen=has_parameters, small=small)
+    return Plan(generation, forms, kernel, exact, bound, seen=has_parameters, positive=positive, small=small)
 
 
 def _joint_plan(program: Program, forms: Pair, kernel: Kernel) -> Plan:
@@ -206,7 +223,8 @@ def _examined(given: Pair, forms: Pair, kernel: Kernel) -> tuple[Pair, Kernel, R
     """The forms that reach furthest in float32, and how far: by the CPU kernel, where there are no parameters."""
     if len(given[0].inputs) > 1:
         with undisturbed():
-            return forms, kernel, reach(*given)
+            tried = samples(given[0]) + mixed(len(given[0].parameters), False)
+            return forms, kernel, reach(*given, tried=tried)
     found = _reach(given, kernel)
     if found.limit >= 1.0 or (expanded(given[0]), expanded(given[1])) == given:
         return forms, kernel, found
@@ -216,6 +234,23 @@ def _examined(given: Pair, forms: Pair, kernel: Kernel) -> tuple[Pair, Kernel, R
         return forms, kernel, found
     better = _reach(given, other)
     return (others, other, better) if better.limit > found.limit else (forms, kernel, found)
+
+
+# What a window holds at least, so that elements outside of it are few.
+_MIDDLE = (0.01, 100.0)
+
+
+def _of_any_sign(given: Pair, found: Reach) -> tuple[Reach, bool]:
+    """Where float32 is enough for parameters of other signs and sizes, too; if that is too little, for those tried."""
+    bad, inside = found.bad.copy(), (grid() >= _MIDDLE[0]) & (grid() <= _MIDDLE[1])
+    if (bad & inside).any():
+        return found, True
+    with undisturbed():
+        for draw in mixed(len(given[0].parameters), True):
+            bad |= reach(*given, tried=(draw,)).bad
+            if (bad & inside).any():
+                return found, True
+    return Reach(bad), False
 
 
 def _reach(given: Pair, kernel: Kernel) -> Reach:
@@ -287,6 +322,12 @@ def ordinary(parameter: Tensor) -> bool:
         return size == 0.0 or _SMALLEST <= size <= _GREATEST
     sizes = parameter.detach().abs()
     return bool((((sizes >= _SMALLEST) & (sizes <= _GREATEST)) | (sizes == 0.0)).all())
+
+
+def _tried(parameter: Tensor) -> bool:
+    """Whether all values of a parameter are 0, or positive and of a size that forms were tried at with others."""
+    values = parameter.detach()
+    return bool((((values >= TRIED[0]) & (values <= TRIED[1])) | (values == 0.0)).all())
 
 
 def _double(tensors: tuple[Tensor, ...]) -> tuple[Tensor, ...]:

@@ -6,15 +6,18 @@ import dataclasses
 import math
 from collections.abc import Callable
 
+import numpy as np
 import pytest
 import torch
 
 from symact.activation.float32_range import limit
 from symact.activation.module import Activation
 from symact.activation.plan import plain, plan
+from symact.activation.runner import shared_runner
 from symact.backends.cpu import library as cpu_library
 from symact.backends.cpu.kernel import NativeKernel
 from symact.backends.select import SELECTOR
+from symact.catalog.rows import family_of
 from symact.expr.operators import Parameter, Vocabulary
 from symact.expr.tree import parse
 from symact.program.gradient import backward
@@ -181,3 +184,25 @@ def test_they_take_float64_where_there_is_none() -> None:
     for each in (program, backward(program)):
         assert plain(each, False, False)[1] is torch.float64
         assert plain(each, False, True)[1] is torch.float64
+
+
+@pytest.mark.parametrize(
+    "family",
+    ["srs", "snake_cos", "aglu", "eis_1", "sara", "aria2", "erf_act", "tanhsoft_2", "acon_c", "elu_plus", "siren"],
+)
+def test_parameters_of_many_sizes_and_both_signs_per_channel(family: str) -> None:
+    program, generator = lower(family_of(family)), np.random.default_rng(5)
+    count, channels = len(program.parameters), 48
+    sizes = np.exp(generator.uniform(np.log(1e-3), np.log(50.0), (count, channels)))
+    values = torch.tensor(sizes * generator.choice([-1.0, 1.0], sizes.shape), dtype=torch.float32)
+    x = torch.tensor(generator.normal(0.0, 3.0, (30, 1)), dtype=torch.float32).expand(-1, channels)
+    found = []
+    for dtype in (torch.float32, torch.float64):
+        own = x.to(dtype).clone().requires_grad_()
+        y = shared_runner(program)(own, tuple(values.to(dtype)), 1)
+        found.append((y.detach().double(), torch.autograd.grad(y.sum(), own)[0].double()))
+    scale = values.abs().amax(0).clamp(min=1.0).double()
+    for single, double in zip(*found, strict=True):
+        held = double.isfinite() & (double.abs() < 1e37)
+        error = (single - double).abs()
+        assert ((error <= 1e-6 * scale) | (error <= 1e-5 * double.abs()) | ~held).all()
