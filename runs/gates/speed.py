@@ -3,7 +3,7 @@
     python runs/gates/speed.py                 # writes runs/gates/speed.json
 
 Times are CPU time of the one thread that computes, the median of interleaved rounds, in microseconds for 10^6 elements.
-The C library is told to keep freed memory, and the order of the columns changes every round. A column is called four
+The C library is told to keep freed memory, and the columns come in another order every round. A column is called four
 times in a row: the first call finds the caches as the others left them (`cold`), the later ones as its own (`warm`).
 
 Two columns say what memory allows: `x*g` is the gate without a function, which reads and writes the same tensors, and
@@ -19,6 +19,7 @@ import json
 import math
 import os
 import platform
+import random
 import statistics
 import time
 from collections.abc import Callable
@@ -86,8 +87,8 @@ def measured(
     found: dict[str, dict[str, list[float]]] = {name: {key: [] for key in KEYS} for name in columns}
     names = list(columns)
     for number in range(rounds):
-        turn = number % len(names)
-        for name in names[turn:] + names[:turn]:
+        # By chance, so that no column always finds the caches as the same other one leaves them.
+        for name in random.Random(number).sample(names, len(names)):
             for call in range(4):
                 for key, value in zip(("forward", "both"), columns[name](), strict=True):
                     found[name][f"{key}, {'warm' if call else 'cold'}"].append(value)
