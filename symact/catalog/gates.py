@@ -39,14 +39,17 @@ def same_gate(expr: Expr) -> tuple[Published, str, str] | None:
 
 
 def near_gates(expr: Expr) -> list[tuple[float, Published, str]]:
-    """Gates by their root mean square difference on pairs of standard normal numbers, nearest first."""
+    """Gates, each in its nearer order, by the root mean square difference on pairs of standard normal numbers."""
     values = _values(expr)
     with np.errstate(all="ignore"):
         found = [
             (float(np.sqrt(np.mean((theirs - values) ** 2))), row, f"{row.key}({', '.join(order)})")
             for row, order, theirs in _known()
         ]
-    return sorted((away for away in found if np.isfinite(away[0])), key=lambda away: away[0])
+    nearest: dict[str, tuple[float, Published, str]] = {}
+    for away in sorted((each for each in found if np.isfinite(each[0])), key=lambda each: each[0]):
+        nearest.setdefault(away[1].key, away)
+    return list(nearest.values())
 
 
 @cache

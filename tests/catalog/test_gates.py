@@ -42,6 +42,8 @@ def test_of_an_unknown_gate_the_nearest_are_named():
     assert matches[0].form == "swiglu(x, g)"
     assert {match.kind for match in matches} == {"near"}
     assert [m.distance for m in matches] == sorted(m.distance for m in matches)
+    names = [match.name for match in identify("2*x*sigmoid(x)*(g + 1)")]
+    assert len(names) == len(set(names))
 
 
 def test_a_gate_has_a_name_and_others_have_none():
