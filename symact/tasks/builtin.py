@@ -26,8 +26,10 @@ import torch
 from torch import nn
 from torch.nn.parameter import is_lazy
 
+from symact.expr.tree import candidate_text
 from symact.records import Outcome, Status
 from symact.tasks import networks
+from symact.tasks.checkpoint import Checkpoint
 from symact.tasks.data import Dataset, data_root, digits, images, images14, shifted_digits
 from symact.tasks.declaration import checked_training
 from symact.tasks.fisher import FisherFeatures, FisherProbe
@@ -200,7 +202,20 @@ class ImageTask:
                 report(next(epochs), accuracy)
             return {"loss": loss, "accuracy": accuracy}
 
-        training = train(model, phases, config, seed, budget, measure)
+        checkpoint = self._checkpoint(make_activation, seed, budget, schedule)
+        if checkpoint is not None and report is not None:
+            for row in (checkpoint.load(torch.device("cpu")) or {"curve": []})["curve"]:
+                report(next(epochs), row["accuracy"])
+        try:
+            training = train(model, phases, config, seed, budget, measure, checkpoint)
+        except KeyboardInterrupt:
+            raise
+        except BaseException:  # it failed, or was stopped for good
+            if checkpoint is not None:
+                checkpoint.remove()
+            raise
+        if checkpoint is not None:
+            checkpoint.remove()
         metrics = self._metrics(training, schedule) | {"seconds": time.perf_counter() - start}
         if training.failed_at is not None:
             when = "before any update" if training.failed_at == 0 else f"at step {training.failed_at}"
@@ -208,7 +223,9 @@ class ImageTask:
         last = training.curve[-1]
         if not torch.isfinite(torch.tensor(last["loss"])):
             return Outcome.failed(Status.nonfinite, f"the validation loss is {last['loss']}", **metrics)
-        metrics["train_loss"], metrics["train_accuracy"] = measure_accuracy(model, shown, config)
+        metrics["train_loss"] = last["train_loss"]
+        if isinstance(shown.x, torch.Tensor) and not config.augment:  # else it would be a pass over other images
+            metrics["train_loss"], metrics["train_accuracy"] = measure_accuracy(model, shown, config)
         metrics["seconds"] = time.perf_counter() - start
         if with_test:
             metrics["test_loss"], metrics["test_accuracy"] = measure_accuracy(model, data.test, config)
@@ -217,6 +234,17 @@ class ImageTask:
         return Outcome.finished(
             last["accuracy"], constants=constants, accuracy=last["accuracy"], loss=last["loss"], **metrics
         )
+
+    def _checkpoint(
+        self, make_activation: MakeActivation, seed: int, budget: float, schedule: str
+    ) -> Checkpoint | None:
+        """Where the training of a candidate is kept; None where that is not wanted, or nobody says which it is."""
+        candidate = getattr(make_activation, "candidate", None)
+        if not self.config.checkpoints or candidate is None:
+            return None
+        config = replace(self.config, checkpoints="")
+        identity = (self.name, candidate_text(candidate), seed, budget, schedule, config, self.dataset.name)
+        return Checkpoint(self.config.checkpoints, identity)
 
     def features(self, make_activation: MakeActivation, labels: str = "data") -> dict[str, np.ndarray]:
         """What can be known of a function before training.

@@ -10,13 +10,31 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Protocol
 
 import torch
 from torch import nn
 
-Update = Callable[[torch.Tensor, float], None]
+
+@dataclass(frozen=True)
+class Update:
+    """Takes the flat gradient and the rate, and moves the buffer in place.
+
+    Attributes:
+        step: does it.
+        tensors: what it remembers from step to step.
+        counts: likewise, numbers of steps.
+    """
+
+    step: Callable[[torch.Tensor, float], None]
+    tensors: tuple[torch.Tensor, ...] = ()
+    counts: list[int] = field(default_factory=list)
+
+    def __call__(self, gradient: torch.Tensor, rate: float) -> None:
+        """One step."""
+        self.step(gradient, rate)
 
 
 class UpdateSettings(Protocol):
@@ -83,7 +101,7 @@ def sgd(flat: FlatParameters, settings: UpdateSettings) -> Update:
         velocity.mul_(settings.momentum).add_(gradient)
         parameters.add_(velocity, alpha=-rate)
 
-    return update
+    return Update(update, (velocity,))
 
 
 def nesterov(flat: FlatParameters, settings: UpdateSettings) -> Update:
@@ -97,18 +115,17 @@ def nesterov(flat: FlatParameters, settings: UpdateSettings) -> Update:
         velocity.mul_(settings.momentum).add_(gradient)
         parameters.add_(gradient, alpha=-rate).add_(velocity, alpha=-rate * settings.momentum)
 
-    return update
+    return Update(update, (velocity,))
 
 
 def adam(flat: FlatParameters, settings: UpdateSettings, decoupled: bool = False) -> Update:
     """Adam with beta = (0.9, 0.999), epsilon = 1e-8; `decoupled` weight decay makes it AdamW."""
     parameters = flat.buffer
     first, second = torch.zeros_like(parameters), torch.zeros_like(parameters)
-    decay, step = flat.decay(settings.weight_decay), 0
+    decay, steps = flat.decay(settings.weight_decay), [0]
 
     def update(gradient: torch.Tensor, rate: float) -> None:
-        nonlocal step
-        step += 1
+        step = steps[0] = steps[0] + 1
         if decay is not None and decoupled:
             parameters.addcmul_(parameters, decay, value=-rate)
         elif decay is not None:
@@ -118,7 +135,7 @@ def adam(flat: FlatParameters, settings: UpdateSettings, decoupled: bool = False
         root = math.sqrt(1 - 0.999**step)
         parameters.addcdiv_(first, second.sqrt().add_(1e-8 * root), value=-rate * root / (1 - 0.9**step))
 
-    return update
+    return Update(update, (first, second), steps)
 
 
 def adamw(flat: FlatParameters, settings: UpdateSettings) -> Update:
@@ -139,7 +156,7 @@ def rmsprop(flat: FlatParameters, settings: UpdateSettings) -> Update:
         velocity.mul_(settings.momentum).addcdiv_(gradient, square.sqrt().add_(1e-8))
         parameters.add_(velocity, alpha=-rate)
 
-    return update
+    return Update(update, (square, velocity))
 
 
 UPDATE_RULES: dict[str, Callable[[FlatParameters, UpdateSettings], Update]] = {

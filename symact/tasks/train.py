@@ -22,8 +22,9 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+from symact.tasks.checkpoint import Checkpoint, State, buffers, random_state, restore_random
 from symact.tasks.data import Split
-from symact.tasks.first_order import UPDATE_RULES, FlatParameters, clipped
+from symact.tasks.first_order import UPDATE_RULES, FlatParameters, Update, clipped
 from symact.tasks.mlp_step import gradient_function, measure_function
 
 
@@ -51,6 +52,8 @@ class TrainConfig:
         lookahead: every so many steps the weights are averaged with older ones, ever more slowly towards the end; 0 for
             never.
         evaluation_batch: rows at a time when no gradient is needed.
+        checkpoints: folder in which an unfinished training is kept after each epoch; `""` for none. No result depends
+            on it.
         subset: train on the first so many images, and validate on as many at most; 0 for all.
         width: factor on the numbers of units or channels of a network that can be made wider.
         initial_scale: factor on the initial weights of all layers.
@@ -73,6 +76,7 @@ class TrainConfig:
     alternate_flips: bool = False
     lookahead: int = 0
     evaluation_batch: int = 1000
+    checkpoints: str = ""
     subset: int = 0
     width: float = 1.0
     initial_scale: float = 1.0
@@ -144,6 +148,7 @@ def train(
     seed: int,
     budget: float = 1.0,
     measure: Callable[[nn.Module], dict[str, Any]] | None = None,
+    checkpoint: Checkpoint | None = None,
 ) -> Training:
     """Train `model` in place; stop at the first non-finite loss.
 
@@ -155,6 +160,7 @@ def train(
         seed: of the order of the data (and of augmentation); the same for every function.
         budget: fraction of the steps to take, in (0, 1]; at least one step per phase.
         measure: called on the model after every epoch; its numbers go into the curve.
+        checkpoint: keeps the state after every epoch; the training goes on from what it holds.
 
     Raises:
         ValueError: `budget` is not in (0, 1].
@@ -165,7 +171,8 @@ def train(
     device = phases[0].turns[0].data.y.device
     generator = torch.Generator().manual_seed(seed)
     on_cpu = device.type == "cpu"
-    for phase in phases:
+    kept = checkpoint.load(device) if checkpoint is not None else None
+    for number, phase in enumerate(phases):
         flats = [FlatParameters(turn.parameters) for turn in phase.turns]
         computes = [gradient_function(model, flat, config.label_smoothing, config.mixed_precision) for flat in flats]
         updates = [UPDATE_RULES[config.optimizer](flat, config) for flat in flats]
@@ -173,7 +180,15 @@ def train(
         total = max(1, round(phase.epochs * per_epoch * budget))
         per_batch = config.batch / config.rate_batch if config.rate_batch else 1.0
         older = [flat.buffer.clone() for flat in flats] if config.lookahead else []
-        for first in range(0, total, per_epoch):
+        begin = 0
+        moving = [flat.buffer for flat in flats] + older + [tensor for update in updates for tensor in update.tensors]
+        if kept is not None and number < kept["phase"]:
+            continue
+        if kept is not None and number == kept["phase"]:
+            begin = kept["begin"]
+            result.curve, result.steps = kept["curve"], kept["steps"]
+            _restore(kept, model, moving, updates, generator, device)
+        for first in range(begin, total, per_epoch):
             steps = min(per_epoch, total - first)
             streams = [_batches(turn.data, config, steps, generator, len(result.curve)) for turn in phase.turns]
             losses: list[torch.Tensor] = []
@@ -202,8 +217,37 @@ def train(
             result.steps += steps
             row = {"epoch": len(result.curve) + 1, "phase": phase.name, "train_loss": epoch_losses.mean().item()}
             result.curve.append(row | (measure(model) if measure else {}))
+            if checkpoint is not None:
+                checkpoint.save(
+                    {"phase": number, "begin": first + per_epoch, "curve": result.curve, "steps": result.steps}
+                    | {"moving": moving, "counts": [update.counts for update in updates], "buffers": buffers(model)}
+                    | {"parameters": [p.detach() for p in model.parameters()], "generator": generator.get_state()}
+                    | {"random": random_state(device)}
+                )
     result.seconds = time.perf_counter() - start
     return result
+
+
+def _restore(
+    kept: State,
+    model: nn.Module,
+    moving: Sequence[torch.Tensor],
+    updates: Sequence[Update],
+    generator: torch.Generator,
+    device: torch.device,
+) -> None:
+    """Put a training back to where it was saved."""
+    with torch.no_grad():
+        for parameter, value in zip(model.parameters(), kept["parameters"], strict=True):
+            parameter.copy_(value)
+        for tensor, value in zip(moving, kept["moving"], strict=True):
+            tensor.copy_(value)
+        for name, tensor in buffers(model).items():
+            tensor.copy_(kept["buffers"][name])
+    for update, counts in zip(updates, kept["counts"], strict=True):
+        update.counts[:] = counts
+    generator.set_state(kept["generator"].cpu())
+    restore_random(kept["random"], device)
 
 
 def measure_accuracy(model: nn.Module, data: Split, config: TrainConfig) -> tuple[float, float]:
@@ -211,7 +255,9 @@ def measure_accuracy(model: nn.Module, data: Split, config: TrainConfig) -> tupl
     model.eval()
     loss: torch.Tensor | float = 0.0
     right: torch.Tensor | int = 0
-    with torch.inference_mode():
+    on_gpu = data.y.device.type == "cuda"
+    autocast = torch.autocast(data.y.device.type, torch.bfloat16, enabled=config.mixed_precision and on_gpu)
+    with torch.inference_mode(), autocast:  # as in training
         measure = measure_function(model)
         for x, y in zip(data.x.split(config.evaluation_batch), data.y.split(config.evaluation_batch), strict=True):
             mean, count = measure(x, y)

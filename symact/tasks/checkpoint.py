@@ -1,0 +1,77 @@
+"""The state of an unfinished training on disk, so that one that was killed goes on from its last epoch.
+
+A file belongs to one training: its name is made of everything that decides the training. It is written whole or not at
+all, read as tensors and plain values alone, and removed when the training has ended. What goes on from it gives the
+same numbers as a training that was never stopped.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import torch
+from torch import nn
+
+from symact.errors import InputError
+from symact.files import write_file
+
+State: TypeAlias = dict[str, Any]
+
+
+class Checkpoint:
+    """The file of one training.
+
+    Args:
+        folder: where such files are, made if it is not there.
+        identity: everything that decides the training.
+
+    Raises:
+        InputError: the folder cannot be made.
+    """
+
+    def __init__(self, folder: Path | str, identity: Sequence[object]):
+        self.identity = "\n".join(map(str, identity))
+        try:
+            Path(folder).mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise InputError(f"checkpoints: the folder {folder} cannot be made ({error.strerror})") from None
+        self.path = Path(folder) / f"{hashlib.sha256(self.identity.encode()).hexdigest()[:32]}.pt"
+
+    def load(self, device: torch.device) -> State | None:
+        """What was saved last, None where nothing was, or where it cannot be read."""
+        try:
+            state = torch.load(self.path, map_location=device, weights_only=True)
+        except Exception:  # no file, or a damaged one: the training begins again
+            return None
+        return state if isinstance(state, dict) and state.get("identity") == self.identity else None
+
+    def save(self, state: State) -> None:
+        """Keep a state in place of the one before."""
+        write_file(self.path, lambda path: torch.save({"identity": self.identity, **state}, path))
+
+    def remove(self) -> None:
+        """The training has ended."""
+        with contextlib.suppress(OSError):
+            self.path.unlink()
+
+
+def random_state(device: torch.device) -> State:
+    """The state of torch's random generators, which dropout and augmentation draw from."""
+    kept: State = {"cpu": torch.get_rng_state()}
+    return kept | ({"cuda": torch.cuda.get_rng_state(device)} if device.type == "cuda" else {})
+
+
+def restore_random(kept: State, device: torch.device) -> None:
+    """Put the generators back."""
+    torch.set_rng_state(kept["cpu"].cpu())
+    if device.type == "cuda" and "cuda" in kept:
+        torch.cuda.set_rng_state(kept["cuda"].cpu(), device)
+
+
+def buffers(model: nn.Module) -> dict[str, torch.Tensor]:
+    """What a model keeps beside its parameters, such as running statistics."""
+    return dict(model.named_buffers())

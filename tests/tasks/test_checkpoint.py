@@ -1,0 +1,87 @@
+"""A training that was stopped goes on from its last epoch, to the numbers of one that never was."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from torch import nn
+
+from symact.errors import InputError
+from symact.execute.job import MakeActivation
+from symact.execute.reporting import Pruned
+from symact.expr.operators import NO_GRAMMAR
+from symact.expr.tree import parse
+from symact.tasks.builtin import DigitsDeep
+from symact.tasks.networks import mlp
+
+
+class Dropping(DigitsDeep):
+    """Small, with dropout (torch's random numbers) and running statistics."""
+
+    sites = 2
+
+    def network(self, make_activation: object) -> nn.Module:
+        plain = mlp(make_activation, 64, [16, 16], 10)  # type: ignore[arg-type]
+        return nn.Sequential(plain[0], nn.BatchNorm1d(16), plain[1], nn.Dropout(0.2), *plain[2:])
+
+
+def evaluated(folder: Path | str, optimizer: str = "adam", schedule: str = "joint", report: object = None):
+    task = Dropping()
+    task.configure({"checkpoints": str(folder), "optimizer": optimizer, "epochs": 4.0, "lookahead": 5, "rate": 0.01})
+    make = MakeActivation(parse("tanh(x)"), NO_GRAMMAR, sites=2)
+    return task.evaluate(make, 3, schedule=schedule, report=report)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("optimizer", ["sgd", "nesterov", "adam", "adamw", "rmsprop"])
+def test_an_interrupted_training_goes_on_to_the_same_numbers(tmp_path: Path, optimizer: str) -> None:
+    expected = evaluated("", optimizer)
+    seen: list[int] = []
+
+    def stop(step: int, score: float) -> None:
+        seen.append(step)
+        if step == 3:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        evaluated(tmp_path, optimizer, report=stop)
+    assert len(list(tmp_path.glob("*.pt"))) == 1
+    again: list[int] = []
+    outcome = evaluated(tmp_path, optimizer, report=lambda step, score: again.append(step))
+    assert (outcome.score, outcome.metrics["curve"]) == (expected.score, expected.metrics["curve"])
+    assert again == [1, 2, 3, 4], "what was reported before the stop is reported again"
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_training_that_was_killed_goes_on(tmp_path: Path) -> None:
+    code = (
+        "import os\nfrom tests.tasks.test_checkpoint import evaluated\n"
+        f"evaluated({str(tmp_path)!r}, report=lambda step, score: os.kill(os.getpid(), 9) if step == 3 else None)"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == -9
+    (file,) = tmp_path.glob("*.pt")
+    assert len(torch.load(file, weights_only=True)["curve"]) == 2
+    assert evaluated(tmp_path).metrics["curve"] == evaluated("").metrics["curve"]
+
+
+def test_a_damaged_file_begins_again_and_what_was_stopped_for_good_leaves_none(tmp_path: Path) -> None:
+    def stop(step: int, score: float) -> None:
+        raise Pruned("too far behind")
+
+    with pytest.raises(Pruned):
+        evaluated(tmp_path, report=stop)
+    assert list(tmp_path.iterdir()) == []
+    with pytest.raises(KeyboardInterrupt):
+        evaluated(tmp_path, report=lambda step, score: (_ for _ in ()).throw(KeyboardInterrupt) if step == 2 else None)
+    (file,) = tmp_path.glob("*.pt")
+    file.write_bytes(file.read_bytes()[:500])
+    assert evaluated(tmp_path).metrics["curve"] == evaluated("").metrics["curve"]
+
+
+def test_a_folder_that_cannot_be_made_is_told(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(InputError, match="checkpoints: the folder"):
+        evaluated(tmp_path / "file" / "folder")
