@@ -29,13 +29,13 @@ FAMILIES: dict[str, dict[str, tuple[str, list[list[float]]]]] = {
     },
     # The published gates of `grammars/gates.toml`.
     "char-lm-gated": {
-        "SwiGLU": ("x*sigmoid({}*x)*g", [[0.5, 1, 1.702, 3]]),
-        "GEGLU": ("gelu({}*x)*g", [[1, 2]]),
-        "ReGLU": ("max(x, 0)*g", []),
+        "SwiGLU": ("{}*x*sigmoid({}*x)*g", [[1, 3, 6], [0.5, 1, 1.702, 3]]),
+        "GEGLU": ("gelu({}*x)*g", [[1, 2, 3, 6]]),
+        "ReGLU": ("max({}*x, 0)*g", [[1, 3, 6]]),
         "squared ReGLU": ("max({}*x, 0)**2*g", [[1, 2]]),
         "GLU": ("sigmoid({}*x)*g", [[1, 2]]),
-        "GTU": ("sigmoid({}*x)*tanh(g)", [[1, 2]]),
-        "bilinear": ("x*g", []),
+        "GTU": ("sigmoid({}*x)*tanh(g)", [[1, 2, 3, 6]]),
+        "bilinear": ("{}*x*g", [[1, 2, 3, 4, 6, 9]]),
         "MiGLU": ("mish(x)*g", []),
         "ATGLU": ("x*(atan({}*x)/pi + 1/2)*g", [[1, 2]]),
         "clipped SwiGLU": ("clipped_swiglu(x,g)", []),
