@@ -176,7 +176,8 @@ def compile_(
     epilog="Examples: symact search;  symact search evolution --task fashion-cnn --data DIR --evaluations 60;  "
     "symact search random --workers 2 --task my_task.py:MyTask --grammar aquasurf --space bench --run out/mine;  "
     "symact search evolution --task fashion-cnn --prune 50 --workers 2;  "
-    "symact search evolution --task digits-deep --tune rate --tune initial_scale=0.5:2:log --evaluations 200",
+    "symact search evolution --task digits-deep --tune rate --tune initial_scale=0.5:2:log --evaluations 200;  "
+    "symact search evolution --task digits-deep --site-groups '1-4;rest'",
 )
 def search(
     optimizer: Annotated[str, typer.Argument(help="random, evolution, rl, surrogate or mixture.")] = "surrogate",
@@ -207,8 +208,16 @@ def search(
         ),
     ] = None,
     per_site: Annotated[
-        bool, typer.Option("--per-site", help="A function of its own at each activation site (random, evolution).")
+        bool, typer.Option("--per-site", help="A function of its own at each activation site.")
     ] = False,
+    site_groups: Annotated[
+        str | None,
+        typer.Option(
+            "--site-groups",
+            metavar="GROUPS",
+            help='Sites that share a function: "1-3;4", or names of modules: "layer1.*;rest".',
+        ),
+    ] = None,
     data: DataOption = None,
     run: NewRunOption = None,
     train: TrainOption = None,
@@ -256,8 +265,8 @@ def search(
     _refuse(("--fresh", fresh), of="a search without --tune")
     limits = {"timeout": timeout, "memory": memory}
     design = {"seed": seed, "repeats": seeds, "batch": batch, "asynchronous": asynchronous, "halving": halving}
-    design["per_site"] = per_site
-    options = {**where, **limits, **design, "prune": prune, "train": _settings(train, "--train")}
+    sites = {"per_site": per_site, "site_groups": site_groups}
+    options = {**where, **limits, **design, **sites, "prune": prune, "train": _settings(train, "--train")}
     searching.start(
         optimizer, grammar, space, keep_affine, task, evaluations, run, options, _settings(settings), as_json, quiet
     )
@@ -411,7 +420,8 @@ def top(
 
 @app.command(
     short_help="Write a function as a module that needs torch alone.",
-    epilog='Examples: symact export out/mine --output best.py;  symact export "x*sigmoid(x)" --output act.onnx',
+    epilog='Examples: symact export out/mine --output best.py;  symact export "x*sigmoid(x)" --output act.onnx;  '
+    "symact export out/per-site --site 2 --output second.py",
 )
 def export(
     target: Annotated[str, typer.Argument(metavar="DIR|EXPRESSION", help="A run folder (its best), or an expression.")],
@@ -419,7 +429,7 @@ def export(
     grammar: GrammarOption = None,
     site: Annotated[int | None, typer.Option("--site", min=1, help="Take what this site learned (from 1).")] = None,
 ) -> None:
-    """Write a function as a standalone module that needs torch alone, or as ONNX."""
+    """Write a function as a standalone module that needs torch alone, or as ONNX; functions of sites as a file each."""
     from symact.commands import studies
 
     studies.export(target, output, grammar, site)

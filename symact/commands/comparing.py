@@ -10,6 +10,7 @@ from typing import Any
 from symact.commands.watching import fresh_folder, run_to_its_end
 from symact.errors import FormulaError, InputError, SymactError
 from symact.expr.grammar import Grammar
+from symact.expr.per_site import parse_candidate
 from symact.expr.tree import parse
 from symact.records import Status
 from symact.report import console
@@ -209,7 +210,7 @@ def _lines(source: str, grammar: Grammar | None) -> list[Any]:
     for number, line in enumerate(map(str.strip, lines), 1):
         if line and not line.startswith("#"):
             try:
-                found.append(parse(line, grammar))
+                found.append(parse_candidate(line, grammar))
             except FormulaError as error:
                 raise InputError(f"{source}:{number}: {error}") from None
     if not found:

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from symact.errors import FormulaError, InputError, SymactError
-from symact.expr.tree import Expr
+from symact.expr.per_site import same_sites
+from symact.expr.tree import Expr, site_numbers
 from symact.files import check_output
 from symact.records import Trial
 from symact.report import console
@@ -78,7 +79,8 @@ def serve_report(runs: Sequence[Path], port: int) -> None:
 def export(target: str, output: Path, grammar: str | None, site: int | None = None) -> None:
     """Write the best function of a run folder, or an expression, as a file to take home.
 
-    Where the sites of the network have learned different values, a module holds those of all of them.
+    Where the sites of the network have learned different values, a module holds those of all of them. Where they have
+    functions of their own, each of these is a file, named after its sites.
 
     Args:
         target: a run folder, or an expression.
@@ -92,43 +94,89 @@ def export(target: str, output: Path, grammar: str | None, site: int | None = No
 
     check_output(output, (".py", ".onnx"))
     if Path(target.strip()).is_dir():
-        expr, constants, sites = _learned(target, best_row(Path(target.strip())).trial, site)
-        if sites and output.suffix == ".onnx":
-            raise InputError(
-                f"{target}: its {len(sites)} sites have learned different values, and {output} holds one function; "
-                f"choose --site 1 to {len(sites)}"
-            )
-    else:
-        if site is not None:
-            raise InputError(f"{target.strip()}: --site is for a run folder")
-        sites = ()
-        try:
-            expr, constants = parse(target, load_grammar(grammar) if grammar else None), {}
-        except FormulaError as error:
-            raise InputError(f"{target.strip()}: no run folder, and no expression either: {error}") from None
-    write(expr, output, constants, sites=sites)
+        parts = _learned(target, best_row(Path(target.strip())).trial, site)
+        for expr, sites in parts if output.suffix == ".onnx" else ():
+            _check_alike(target, expr, sites)
+        for expr, sites in parts:
+            whole = len(parts) == 1
+            _write(expr, output if whole else output.with_stem(f"{output.stem}-{_place(sites)}"), sites)
+        return
+    if site is not None:
+        raise InputError(f"{target.strip()}: --site is for a run folder")
+    try:
+        expr = parse(target, load_grammar(grammar) if grammar else None)
+    except FormulaError as error:
+        raise InputError(f"{target.strip()}: no run folder, and no expression either: {error}") from None
+    write(expr, output)
     console.say(f"wrote {output}: {expr}")
-    if sites:
-        console.say(f"its parameters start as in the search; site(1) to site({len(sites)}) have what was learned there")
 
 
-def _learned(run: str, trial: Trial, site: int | None) -> tuple[Expr, Constants, tuple[Constants, ...]]:
-    """The function of a trial, the values of its parameters, and those of each site where they differ.
+def _check_alike(run: str, expr: Expr, sites: Mapping[int, Constants]) -> None:
+    """Refuse to write as one model what has learned different values.
 
     Raises:
-        InputError: the sites have functions of their own and none was chosen, or there is no such site.
+        InputError: naming the sites.
     """
-    per_site: tuple[Constants, ...] = next((tuple(map(dict, o.constants)) for o in trial.outcomes if o.constants), ())
+    if not _alike(sites):
+        raise InputError(
+            f"{run}: its {len(sites)} sites have learned different values for {expr}, and an ONNX file holds one "
+            f"function; choose --site {_listed(sites, '{}')}"
+        )
+
+
+def _alike(sites: Mapping[int, Constants]) -> bool:
+    listed = list(sites.values())
+    return all(values == listed[0] for values in listed)
+
+
+def _listed(sites: Mapping[int, Constants], form: str) -> str:
+    """Sites in words: `1 to 3`, `1, 3`."""
+    numbers = sorted(sites)
+    if numbers == list(range(numbers[0], numbers[-1] + 1)):
+        return f"{form.format(numbers[0])} to {form.format(numbers[-1])}"
+    return ", ".join(map(form.format, numbers))
+
+
+def _place(sites: Mapping[int, Constants]) -> str:
+    """Sites as a part of a file's name: `sites-1-3_5`."""
+    return f"site{'s' * (len(sites) > 1)}-{site_numbers(sorted(sites)).replace(', ', '_')}"
+
+
+def _write(expr: Expr, output: Path, sites: Mapping[int, Constants]) -> None:
+    """Write one function of a run, with what the sites where it stands have learned."""
+    from symact.export.files import write
+
+    alike = _alike(sites)
+    write(expr, output, next(iter(sites.values()), {}) if alike else {}, sites={} if alike else sites)
+    console.say(f"wrote {output}: {expr}")
+    if not alike:
+        console.say(f"its parameters start as in the search; {_listed(sites, 'site({})')} have what was learned there")
+
+
+def _learned(run: str, trial: Trial, site: int | None) -> list[tuple[Expr, Mapping[int, Constants]]]:
+    """The functions of a trial, each with what was learned at its sites, counted from 1.
+
+    Args:
+        run: for the message.
+        trial: what was found.
+        site: the one site that is wanted, or None for all.
+
+    Raises:
+        InputError: there is no such site.
+    """
+    values: tuple[Constants, ...] = next((tuple(map(dict, o.constants)) for o in trial.outcomes if o.constants), ())
     own = trial.candidate if isinstance(trial.candidate, tuple) else ()
-    count = len(own) or len(per_site)
+    count = len(own) or len(values)
     if site is not None:
         if not 1 <= site <= count:
             raise InputError(f"{run}: --site {site}: " + (f"it has sites 1 to {count}" if count else "it has none"))
-        return own[site - 1] if own else trial.candidate, per_site[site - 1] if per_site else {}, ()
-    if own:
-        raise InputError(f"{run}: the best candidate has one function per site; choose --site 1 to {count}")
-    alike = all(values == per_site[0] for values in per_site)
-    return trial.candidate, per_site[0] if per_site and alike else {}, () if alike else per_site
+        return [(own[site - 1] if own else trial.candidate, {site: values[site - 1] if values else {}})]
+    if not own:
+        return [(trial.candidate, dict(enumerate(values, 1)))]
+    return [
+        (function, {number: values[number - 1] if values else {} for number in numbers})
+        for function, numbers in same_sites(own)
+    ]
 
 
 def best_row(run: Path) -> Row:

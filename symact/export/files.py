@@ -5,7 +5,7 @@ Every file is written under a temporary name and then renamed.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from pathlib import Path
 
 from symact.activation.gate import Gate
@@ -24,7 +24,7 @@ def write(
     path: Path | str,
     constants: Constants | None = None,
     grammar: Vocabulary | None = None,
-    sites: Sequence[Constants] = (),
+    sites: Mapping[int, Constants] | None = None,
 ) -> None:
     """Write a standalone module (`.py`) or an ONNX model (`.onnx`).
 
@@ -33,7 +33,7 @@ def write(
         path: the file.
         constants: parameter name -> learned value, a number or one per channel; else its `init`.
         grammar: the grammar of an expression given as text.
-        sites: the learned values of each site of a network, for a standalone module.
+        sites: number of a site of a network -> the values learned there, for a standalone module.
 
     Raises:
         InputError: another suffix, a file that cannot be written, unknown or infinite constants.
@@ -54,7 +54,7 @@ def write_standalone(
     path: Path | str,
     constants: Constants | None = None,
     grammar: Vocabulary | None = None,
-    sites: Sequence[Constants] = (),
+    sites: Mapping[int, Constants] | None = None,
 ) -> None:
     """Write a readable Python module that needs torch alone; arguments as for `write`."""
     if Path(path).suffix != ".py":

@@ -292,14 +292,14 @@ _TAKEN |= {
 
 _SITES = Template('''
 # What each activation of the network has learned, in the order of the forward pass.
-SITES = (
-$rows)
+SITES = {
+$rows}
 
 
 def site(number):
     """The activation of one site, counted from 1, with what it has learned there."""
     made = Activation()
-    for name, value in SITES[number - 1].items():
+    for name, value in SITES[number].items():
         setattr(made, name, nn.Parameter(torch.tensor(value)))
     return made
 
@@ -310,7 +310,7 @@ def source(
     expr: Expr,
     constants: Constants | None = None,
     channel_dim: int = 1,
-    sites: Sequence[Constants] = (),
+    sites: Mapping[int, Constants] | None = None,
     variables: int = 1,
 ) -> str:
     """The text of the module.
@@ -319,7 +319,7 @@ def source(
         expr: the expression.
         constants: parameter name -> learned value, a number or one per channel; else its `init`.
         channel_dim: the dimension of the input that counts channels.
-        sites: the learned values of each site of a network; the module then has a function `site`.
+        sites: number of a site of a network -> the values learned there; the module then has a function `site`.
         variables: of how many tensors it is a function at least: 2 for a gate.
 
     Raises:
@@ -376,12 +376,12 @@ def _words(variables: int) -> dict[str, str]:
     }  # fmt: skip
 
 
-def _sites(expr: Expr, parameters: Sequence[str], names: Sequence[str], sites: Sequence[Constants]) -> str:
+def _sites(expr: Expr, parameters: Sequence[str], names: Sequence[str], sites: Mapping[int, Constants] | None) -> str:
     rows = []
-    for learned in sites:
+    for site, learned in (sites or {}).items():
         values = parameter_values(expr, learned)
         pairs = zip(names, parameters, strict=True)
-        rows.append("    {" + ", ".join(f'"{name}": {values[own]!r}' for name, own in pairs) + "},\n")
+        rows.append(f"    {site}: {{" + ", ".join(f'"{name}": {values[own]!r}' for name, own in pairs) + "},\n")
     return _SITES.substitute(rows="".join(rows)) if rows else ""
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import ast
 import re
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any, NamedTuple, TypeAlias
 
@@ -195,6 +195,17 @@ def sites(candidate: Candidate) -> tuple[Expr, ...]:
 def candidate_text(candidate: Candidate) -> str:
     """One line for a candidate; the expressions of several activation sites are joined by ` ; `."""
     return str(candidate) if isinstance(candidate, Expr) else " ; ".join(map(str, candidate))
+
+
+def site_numbers(numbers: Sequence[int]) -> str:
+    """Ascending numbers with their runs in short: `1-4, 6`."""
+    runs: list[list[int]] = []
+    for number in numbers:
+        if runs and number == runs[-1][-1] + 1:
+            runs[-1].append(number)
+        else:
+            runs.append([number])
+    return ", ".join(str(run[0]) if len(run) == 1 else f"{run[0]}-{run[-1]}" for run in runs)
 
 
 def is_mixture(candidate: Expr | tuple[Expr, ...]) -> bool:

@@ -1,9 +1,9 @@
 """Candidates as sequences of choices: the grammar's mask for a controller that emits slot by slot.
 
 In: a space. Out: `ActionSpace`: the tokens (shapes, operators, inputs), which of them may come next in a
-partial candidate, the expression that a finished sequence stands for, and the sequence of an
-expression. The first token picks a shape (when there are several), then come the operators in prefix
-order; an open-ended `tree(x)` also emits inputs. Every allowed choice can be finished.
+partial candidate, the candidate that a finished sequence stands for, and the sequence of a candidate. The first token
+picks a shape (when there are several), then come the operators in prefix order; an open-ended `tree(x)` also emits
+inputs. Where groups of sites have functions of their own, one follows another. Every allowed choice can be finished.
 """
 
 from __future__ import annotations
@@ -17,9 +17,10 @@ import numpy as np
 from symact.expr.operators import ROOT, Operator, Place, variable
 from symact.expr.shape import Shape
 from symact.expr.space import Space
-from symact.expr.tree import Expr, leaf
+from symact.expr.tree import Candidate, Expr, leaf
+from symact.optimize.site_groups import ONE, SiteGroups
 
-START = 0  # what stands before the first token, and above the root
+START = 0  # what stands before the first token, and above the root of the first function
 
 
 class _Opening(NamedTuple):
@@ -48,6 +49,7 @@ class Partial:
         tokens: the choices made.
         parents: for every choice the token of the operator around it, `START` at the root.
         masks: for every choice which tokens were allowed, each ``(tokens,)`` bool.
+        waiting: functions that come after the one that is being spelled.
     """
 
     tokens: list[int] = field(default_factory=list)
@@ -59,22 +61,27 @@ class Partial:
     # How many operators each argument of limited size may still get.
     rooms: list[float] = field(default_factory=list)
     started: bool = False
+    waiting: int = 0
 
     @property
     def finished(self) -> bool:
         """Whether nothing is open."""
-        return self.started and not self.open
+        return self.started and not self.open and not self.waiting
 
 
 class ActionSpace:
     """The choices by which a space's expressions are spelled.
 
+    Args:
+        space: the space.
+        groups: of sites; a candidate has one expression for each.
+
     Attributes:
-        tokens: number of tokens, the start token included.
+        tokens: number of tokens, the start token included, and those above the roots of further functions.
     """
 
-    def __init__(self, space: Space):
-        self.space = space
+    def __init__(self, space: Space, groups: SiteGroups = ONE):
+        self.space, self.groups = space, groups
         limits = space.grammar.limits
         self._depth, self._size = limits.max_depth, limits.max_size
         self.shapes = [shape for shape in space.shapes if self._within(shape)]
@@ -85,7 +92,7 @@ class ActionSpace:
             *operators,
         ]
         self._token = {operator.name: i for i, operator in enumerate(self._operators) if operator is not None}
-        self.tokens = len(self._operators)
+        self.tokens = len(self._operators) + len(groups) - 1
         self._masks: dict[tuple[Shape, Place, bool, bool], np.ndarray] = {}
         self._feasible: dict[tuple[Shape, Place], bool] = {}
 
@@ -94,10 +101,28 @@ class ActionSpace:
 
     def begin(self) -> Partial:
         """An empty candidate; a single shape is chosen already."""
-        partial = Partial()
-        if len(self.shapes) == 1:
-            self._start(partial, 0)
+        partial = Partial(waiting=len(self.groups) - 1)
+        self._advance(partial)
         return partial
+
+    def around(self, partial: Partial) -> int:
+        """What stands above the next choice: the operator around it; above a root the token of its group of sites."""
+        return partial.open[-1].parent if partial.open else self._root(partial)
+
+    def _root(self, partial: Partial) -> int:
+        group = len(self.groups) - 1 - partial.waiting
+        return len(self._operators) + group - 1 if group else START
+
+    def _advance(self, partial: Partial) -> None:
+        """Go on to the next function where one is spelled; a single shape is chosen already."""
+        while not partial.open:
+            if partial.started:
+                if not partial.waiting:
+                    return
+                partial.started, partial.size, partial.waiting = False, 0, partial.waiting - 1
+            if len(self.shapes) > 1:
+                return
+            self._start(partial, 0)
 
     def mask(self, partial: Partial) -> np.ndarray:
         """Which tokens may come next, ``(tokens,)`` bool; at least one."""
@@ -151,12 +176,16 @@ class ActionSpace:
         """Make a choice; nothing is checked but what `mask` says."""
         partial.masks.append(self.mask(partial))
         partial.tokens.append(token)
-        if not partial.started:
-            partial.parents.append(START)
+        partial.parents.append(self.around(partial))
+        if partial.started:
+            self._fill(partial, token)
+        else:
             self._start(partial, token - 1)
-            return
-        shape, parent, depth, place, rooms = partial.open.pop()
-        partial.parents.append(parent)
+        self._advance(partial)
+
+    def _fill(self, partial: Partial, token: int) -> None:
+        """Put an operator or an input into the next open place."""
+        shape, _, depth, place, rooms = partial.open.pop()
         operator = self._operators[token]
         if operator is None or operator.is_variable:
             return
@@ -181,12 +210,11 @@ class ActionSpace:
         partial.started = True
         shape = self.shapes[index]
         if not shape.is_leaf:
-            partial.open.append(_Opening(shape, START, 0, ROOT, ()))
+            partial.open.append(_Opening(shape, self._root(partial), 0, ROOT, ()))
 
-    def expression(self, partial: Partial) -> Expr:
-        """The expression that a finished sequence stands for."""
+    def expression(self, partial: Partial) -> Candidate:
+        """The candidate that a finished sequence stands for."""
         tokens = iter(partial.tokens)
-        shape = self.shapes[next(tokens) - 1] if len(self.shapes) > 1 else self.shapes[0]
 
         def build(part: Shape) -> Expr:
             if part.is_leaf:
@@ -198,18 +226,20 @@ class ActionSpace:
             children = part.children if part.kind != "tree" else (part,) * (operator.arity or 1)
             return Expr(operator, tuple(build(child) for child in children))
 
-        return build(shape)
+        several = len(self.shapes) > 1
+        built = [build(self.shapes[next(tokens) - 1 if several else 0]) for _ in range(len(self.groups))]
+        return self.groups.candidate(built)
 
-    def sequence(self, expression: Expr) -> Partial | None:
-        """The choices that spell an expression; None where it is not in the space."""
-        shape = self.space.shape_of(expression)
-        if shape is None:
-            return None
+    def sequence(self, candidate: Candidate) -> Partial | None:
+        """The choices that spell a candidate; None where it is not in the space, or not of these groups of sites."""
         partial = self.begin()
-        if not partial.started:
-            self.push(partial, 1 + self.shapes.index(shape))
-        for node in expression.walk():
-            if node.operator.is_variable and shape.kind != "tree":
-                continue
-            self.push(partial, self._token[node.operator.name])
+        for expression in self.groups.functions(candidate) or (None,):
+            shape = None if expression is None else self.space.shape_of(expression)
+            if expression is None or shape is None:
+                return None
+            if not partial.started:
+                self.push(partial, 1 + self.shapes.index(shape))
+            for node in expression.walk():
+                if not node.operator.is_variable or shape.kind == "tree":
+                    self.push(partial, self._token[node.operator.name])
         return partial

@@ -12,7 +12,6 @@ the public methods do the rest: nothing outside the space, no function twice, no
 
 from __future__ import annotations
 
-import itertools
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -24,10 +23,10 @@ import numpy as np
 from symact.errors import InputError
 from symact.expr.space import Space
 from symact.expr.tree import Candidate, Expr, sites
-from symact.optimize.pool import Pool
+from symact.optimize.pool import Pool, keyed
 from symact.records import Status, Trial
 
-Features: TypeAlias = Callable[[list[Expr]], Mapping[str, np.ndarray]]
+Features: TypeAlias = Callable[[list[Candidate]], Mapping[str, np.ndarray]]
 
 PATIENCE = 400  # known or foreign proposals in a row before the rest of a batch is drawn at random
 
@@ -114,16 +113,6 @@ class Optimizer(ABC):
             elif (refused := refused + 1) >= PATIENCE:
                 return
 
-    def drawn_sites(self, count: int) -> Iterator[Candidate]:
-        """Candidates with a function of its own at each of so many sites, drawn independently and uniformly."""
-        members = self.functions.members
-        for attempt in itertools.count():
-            generator = self.generator(_SITES, attempt)
-            if members is not None:
-                yield tuple([members[int(place)] for place in generator.integers(len(members), size=count)])
-            else:
-                yield tuple([self.space.sample(generator) for _ in range(count)])
-
     def draws(self) -> Iterator[Expr]:
         """Functions in the random order of this seed, without those that were told."""
         stream = self.functions.draws(self.seed, self._passed)
@@ -138,7 +127,7 @@ class Optimizer(ABC):
 
     def generator(self, *key: int) -> np.random.Generator:
         """A generator of its own for every (seed, key)."""
-        return np.random.default_rng([_NAMESPACE, self.seed % 2**63, *(part % 2**63 for part in key)])
+        return keyed(self.seed, *key)
 
     @abstractmethod
     def _propose(self) -> Iterator[Candidate]:
@@ -164,10 +153,6 @@ class Optimizer(ABC):
 
     def _admits(self, candidate: Candidate) -> bool:
         return all(expression in self.space for expression in sites(candidate))
-
-
-_SITES = 0x7369  # keeps draws for several sites apart from those of one that are keyed by what was told
-_NAMESPACE = 0x73796D  # keeps these draws apart from any other use of the same seed
 
 
 def score_of(trial: Trial) -> float | None:
@@ -196,17 +181,6 @@ def rank_values(scores: Iterable[float | None]) -> np.ndarray:
         return np.zeros(len(values))
     below = (values[:, None] > values[None]).sum(1) + 0.5 * ((values[:, None] == values[None]).sum(1) - 1)
     return np.asarray(2.0 * below / (len(values) - 1) - 1.0)
-
-
-def checked_sites(name: str, count: int) -> int:
-    """The number of sites that have functions of their own.
-
-    Raises:
-        InputError: it is no such number.
-    """
-    if not 1 <= count <= 1000:
-        raise InputError(f"{name}: sites is a whole number from 1 to 1000, not {count}")
-    return int(count)
 
 
 def check_settings(name: str, settings: Mapping[str, Any], allowed: Mapping[str, tuple[Any, ...]]) -> None:

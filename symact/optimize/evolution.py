@@ -24,7 +24,8 @@ from symact.errors import InputError
 from symact.expr import variation
 from symact.expr.space import Space
 from symact.expr.tree import Candidate, Expr, sites
-from symact.optimize.base import Features, Optimizer, check_settings, checked_sites, score_of
+from symact.optimize.base import Features, Optimizer, check_settings, score_of
+from symact.optimize.site_groups import SiteGroups
 from symact.program import gradient, pipeline
 from symact.program.gpu_estimate import estimated
 from symact.records import Trial
@@ -106,8 +107,8 @@ class Evolution(Optimizer):
         crossover: share of offspring made by subtree crossover, then mutated as the others are.
         mutations: relative frequency of each mutation in `expr.vary.MUTATIONS`.
         cost: what `nsga2` calls cost, a key of `COSTS`; the mean over sites.
-        sites: how many activation sites have a function of their own; 1 for one function everywhere. A child then takes
-            each site from either parent, and a mutation changes one site.
+        sites: how many activation sites have a function of their own, or which share one (`[[1, 2], [3]]`); 1 for one
+            function everywhere. A child takes each group from either parent, and a mutation changes one group.
         finite: skip offspring whose `features` are not finite at initialization.
 
     Raises:
@@ -129,7 +130,7 @@ class Evolution(Optimizer):
         crossover: float = 0.2,
         mutations: Mapping[str, float] = MUTATIONS,
         cost: str = "cpu",
-        sites: int = 1,
+        sites: int | Sequence[Sequence[int]] = 1,
         finite: bool = True,
     ):
         super().__init__(space, seed, features=features)
@@ -145,7 +146,7 @@ class Evolution(Optimizer):
             raise InputError("evolution: population and tournament are at least 1, crossover lies in [0, 1]")
         self.algorithm, self.population, self.tournament = algorithm, int(population), int(tournament)
         self.initial, self.crossover, self.finite = int(initial), float(crossover), finite
-        self._cost, self.sites = COSTS[cost], checked_sites(self.name, sites)
+        self._cost, self.groups = COSTS[cost], SiteGroups.read(self.name, sites)
         self._names = [name for name in variation.MUTATIONS if mutations.get(name, 0.0) > 0]
         weights = np.array([mutations[name] for name in self._names], dtype=float)
         self._weights = weights / weights.sum() if len(weights) else weights
@@ -162,7 +163,7 @@ class Evolution(Optimizer):
     def _learn(self, trial: Trial) -> None:
         score = score_of(trial)
         expression, parts = trial.candidate, sites(trial.candidate)
-        if score is None or len(parts) not in (1, self.sites) or any(part not in self.space for part in parts):
+        if score is None or self.groups.functions(expression) is None or any(p not in self.space for p in parts):
             return
         if self.algorithm == "nsga2":
             fitness: base.Fitness = ScoreCostFitness((score, sum(map(self._cost, parts)) / len(parts)))
@@ -183,9 +184,7 @@ class Evolution(Optimizer):
 
     def _propose(self) -> Iterator[Candidate]:
         if len(self._individuals) < max(1, self.initial):
-            stream: Iterator[Candidate] = self.functions.draws(self.seed)
-            if self.sites > 1:
-                stream = self.drawn_sites(self.sites)
+            stream = self.functions.candidates(self.groups, self.seed)
         else:
             stream = self._children(self.breeders())
         yield from self.finite_only(stream) if self.finite else filter(self.is_usable, stream)
@@ -207,8 +206,8 @@ class Evolution(Optimizer):
         """A child, whom it was bred from, and how."""
         with python_random(generator):
             pair = self._parents(breeders)
-        if self.sites > 1:
-            return self._child_of_sites(pair, generator)
+        if len(self.groups) > 1:
+            return self._child_of_groups(pair, generator)
         parents = [sites(one.expression)[0] for one in pair]
         child, whose, how = parents[0], pair[:1], ""
         if generator.random() < self.crossover:
@@ -222,10 +221,10 @@ class Evolution(Optimizer):
         child, mutation = self._mutated(child, generator)
         return child, whose, f"{how}, {mutation}" if how else mutation
 
-    def _child_of_sites(
+    def _child_of_groups(
         self, pair: list[Individual], generator: np.random.Generator
     ) -> tuple[Candidate, list[Individual], str]:
-        one, other = (parts * (self.sites // len(parts)) for parts in (sites(each.expression) for each in pair))
+        one, other = (self.groups.functions(each.expression) or () for each in pair)
         whose, how, child = pair[:1], "", one
         if generator.random() < self.crossover:
             first = generator.random(len(one)) < 0.5
@@ -233,14 +232,14 @@ class Evolution(Optimizer):
             if child not in (one, other):
                 whose, how = pair, "crossover"
                 if generator.random() < 0.5:
-                    return child, whose, how
+                    return self.groups.candidate(child), whose, how
             elif child == other:
                 whose = pair[1:]
-        place = int(generator.integers(self.sites))
+        place = int(generator.integers(len(self.groups)))
         mutant, mutation = self._mutated(child[place], generator)
         child = (*child[:place], mutant, *child[place + 1 :])
-        mutation = f"{mutation} at site {place + 1}"
-        return child, whose, f"{how}, {mutation}" if how else mutation
+        mutation = f"{mutation} at {self.groups.name(place)}"
+        return self.groups.candidate(child), whose, f"{how}, {mutation}" if how else mutation
 
     def _parents(self, breeders: list[Individual]) -> list[Individual]:
         if self.algorithm != "nsga2":

@@ -8,15 +8,17 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import Mapping, Sequence
+from itertools import islice
 from typing import Any
 
 import numpy as np
 
-from symact.expr.tree import Expr
+from symact.expr.tree import Candidate
 from symact.optimize.base import Features
 from symact.optimize.function_features import Description, Frame, Raw
 from symact.optimize.pool import Pool
 from symact.optimize.regressors import Columns, Rows
+from symact.optimize.site_groups import ONE, SiteGroups
 
 REFERENCE = 256  # functions that set the units of a space that is sampled
 EMBEDDED = 2_000  # functions of such a space that an embedding shows, and that may be proposed then
@@ -30,43 +32,48 @@ class Landscape:
     """
 
     # Source of features -> functions of a space -> landscape.
-    _made: weakref.WeakKeyDictionary[Any, weakref.WeakKeyDictionary[Pool, dict[int, Landscape]]] = (
+    _made: weakref.WeakKeyDictionary[Any, weakref.WeakKeyDictionary[Pool, dict[tuple[int, SiteGroups], Landscape]]] = (
         weakref.WeakKeyDictionary()
     )
 
-    def __init__(self, functions: Pool, features: Features | None, reference: int = REFERENCE):
-        members = functions.members
+    def __init__(
+        self, functions: Pool, features: Features | None, reference: int = REFERENCE, groups: SiteGroups = ONE
+    ):
+        members = listed(functions, groups)
         if members is None:
-            members = sampled(functions, reference)
-        self._inputs = len(functions.space.grammar.inputs)
+            members = sampled(functions, reference, groups)
+        self._inputs, self._groups = len(functions.space.grammar.inputs), groups
         raw = self._raw(members, features)
         self._frame = Frame(raw)
         self._described = self._frame(raw)
         self._members = {expression: row for row, expression in enumerate(members)}
-        self._others: dict[Expr, Description] = {}
+        self._others: dict[Candidate, Description] = {}
         self._embeddings: dict[tuple[str, ...], np.ndarray] = {}
         self._columns: dict[tuple[tuple[str, float], ...], Columns] = {}
 
     @classmethod
-    def of(cls, functions: Pool, features: Features | None, reference: int = REFERENCE) -> Landscape:
+    def of(
+        cls, functions: Pool, features: Features | None, reference: int = REFERENCE, groups: SiteGroups = ONE
+    ) -> Landscape:
         """The landscape, made once per process for the same functions and the same source.
 
         Args:
             functions: of the space.
             features: the source.
             reference: how many functions of a space that is sampled are its members here.
+            groups: of sites that have functions of their own.
         """
         source = functions if features is None else getattr(features, "__self__", features)
         try:
             made = cls._made.setdefault(source, weakref.WeakKeyDictionary())
         except TypeError:  # a source that cannot be referred to weakly is described anew
-            return cls(functions, features, reference)
+            return cls(functions, features, reference, groups)
         sizes = made.setdefault(functions, {})
-        if reference not in sizes:
-            sizes[reference] = cls(functions, features, reference)
-        return sizes[reference]
+        if (reference, groups) not in sizes:
+            sizes[reference, groups] = cls(functions, features, reference, groups)
+        return sizes[reference, groups]
 
-    def describe(self, expressions: Sequence[Expr], features: Features | None) -> Description:
+    def describe(self, expressions: Sequence[Candidate], features: Features | None) -> Description:
         """Descriptions, ``(n,)`` rows; features are asked for what is new."""
         new = [e for e in dict.fromkeys(expressions) if e not in self._members and e not in self._others]
         if new:
@@ -78,11 +85,11 @@ class Landscape:
         parts = [self._others.get(e) or self._described.take([self._members[e]]) for e in expressions]
         return _concatenated(parts)
 
-    def glance(self, expressions: Sequence[Expr]) -> Description:
+    def glance(self, expressions: Sequence[Candidate]) -> Description:
         """Descriptions by outputs alone, for which no features are asked."""
         return self._frame(self._raw(expressions, None))
 
-    def rows(self, expressions: Sequence[Expr], features: Features | None, views: Mapping[str, float]) -> Rows:
+    def rows(self, expressions: Sequence[Candidate], features: Features | None, views: Mapping[str, float]) -> Rows:
         """Functions in the metric space of some views; distances to members are remembered."""
         key = tuple(sorted(views.items()))
         if key not in self._columns:
@@ -90,7 +97,7 @@ class Landscape:
         places = np.array([self._members.get(expression, -1) for expression in expressions], dtype=int)
         return Rows(self.describe(expressions, features), views, None, places, self._columns[key])
 
-    def embedded(self, expressions: Sequence[Expr], features: Features | None, views: Mapping[str, float]) -> Rows:
+    def embedded(self, expressions: Sequence[Candidate], features: Features | None, views: Mapping[str, float]) -> Rows:
         """Functions by UMAP coordinates; one that is no member, or not finite, is not finite here."""
         chosen = tuple(view for view in views if views[view])
         if chosen not in self._embeddings:
@@ -108,14 +115,19 @@ class Landscape:
         seen = Description(described.outputs, described.fisher, described.shape, described.finite & inside)
         return Rows(seen, views, coordinates)
 
-    def _raw(self, expressions: Sequence[Expr], features: Features | None) -> Raw:
-        listed = list(expressions)
-        return Raw.of(listed, None if features is None else features(listed), self._inputs)
+    def _raw(self, expressions: Sequence[Candidate], features: Features | None) -> Raw:
+        asked = list(expressions)
+        return Raw.of(asked, None if features is None else features(asked), self._inputs, self._groups)
 
 
-def sampled(functions: Pool, count: int) -> list[Expr]:
-    """The first usable functions of a space too large to list, in an order that is the same for every seed."""
-    return [expression for expression, _ in zip(functions.draws(0), range(count), strict=False)]
+def listed(functions: Pool, groups: SiteGroups) -> list[Candidate] | None:
+    """All candidates; None where there are too many to list: a large space, or several groups of sites."""
+    return None if functions.members is None or len(groups) > 1 else list(functions.members)
+
+
+def sampled(functions: Pool, count: int, groups: SiteGroups = ONE) -> list[Candidate]:
+    """The first usable candidates of what is too much to list, in an order that is the same for every seed."""
+    return list(islice(functions.candidates(groups, 0), count))
 
 
 def _concatenated(parts: Sequence[Description]) -> Description:

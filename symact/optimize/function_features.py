@@ -11,7 +11,9 @@ Three views, each with a distance whose median over a reference set is 1:
 
 Outputs and Fisher CDFs with these distances are those of Bingham & Miikkulainen 2023
 (arXiv:2301.05785), section 3; one-dimensional Wasserstein distance is the area between CDFs. The points of a
-function of x and g are a grid of a two-dimensional normal, and moments are taken along both axes.
+function of x and g are a grid of a two-dimensional normal, and moments are taken along both axes. Of a candidate with
+functions of their own at groups of sites, outputs and moments of all of them stand side by side; the Fisher matrix is
+that of the network with all of them.
 """
 
 from __future__ import annotations
@@ -25,7 +27,8 @@ from scipy.special import ndtri
 
 from symact.equivalence.numeric import float32
 from symact.expr.operators import INPUTS
-from symact.expr.tree import Expr
+from symact.expr.tree import Candidate, Expr
+from symact.optimize.site_groups import ONE, SiteGroups
 
 VIEWS = ("outputs", "fisher", "shape")
 CLIP = 10.0
@@ -81,11 +84,12 @@ class Raw:
     """The arrays of some functions; rows align.
 
     Attributes:
-        outputs: ``(n, points)``, see `outputs`.
+        outputs: ``(n, groups * points)``, see `outputs`.
         fisher: ``(n, layers, bins)`` CDFs, or None.
         weights: ``(layers,)``, number of weights of each layer.
         finite: ``(n,)``, False where anything is not finite at initialization.
         inputs: of the functions.
+        groups: of sites, with functions of their own.
     """
 
     outputs: np.ndarray
@@ -93,12 +97,22 @@ class Raw:
     weights: np.ndarray | None
     finite: np.ndarray
     inputs: int = 1
+    groups: int = 1
 
     @classmethod
-    def of(cls, expressions: Sequence[Expr], features: Mapping[str, np.ndarray] | None, inputs: int = 1) -> Raw:
+    def of(
+        cls,
+        candidates: Sequence[Candidate],
+        features: Mapping[str, np.ndarray] | None,
+        inputs: int = 1,
+        groups: SiteGroups = ONE,
+    ) -> Raw:
         """Outputs are computed here; the rest comes from `features`, if there is any."""
         found = features or {}
-        values = outputs(expressions, inputs)
+        functions = [function for candidate in candidates for function in groups.functions(candidate) or ()]
+        distinct = {function: place for place, function in enumerate(dict.fromkeys(functions))}
+        values = outputs(list(distinct), inputs)[[distinct[function] for function in functions]]
+        values = values.reshape(len(candidates), len(groups) * values.shape[1])
         finite = np.isfinite(values).all(1)
         if "finite" in found:
             finite &= np.asarray(found["finite"], dtype=bool)
@@ -109,7 +123,7 @@ class Raw:
             fisher = np.where(finite[:, None, None], fisher, 0.0)
             weights = np.asarray(found.get("fisher_weights", np.ones(fisher.shape[1])), dtype=float)
         values = np.clip(np.nan_to_num(values, posinf=CLIP, neginf=-CLIP), -CLIP, CLIP)
-        return cls(values, fisher, weights, finite, inputs)
+        return cls(values, fisher, weights, finite, inputs, len(groups))
 
 
 @dataclass(frozen=True)
@@ -166,7 +180,9 @@ class Frame:
     def __init__(self, reference: Raw):
         rows = np.flatnonzero(reference.finite)
         rows = rows if len(rows) else np.arange(len(reference.finite))
-        values = reference.outputs[rows].astype(np.float64)
+        # Of several groups every so-manieth point: as many columns as one function has.
+        self._points = slice(None, None, reference.groups)
+        values = reference.outputs[rows, self._points].astype(np.float64)
         self._centre = values.mean(0)
         _, _, directions = np.linalg.svd(values - self._centre, full_matrices=False)
         self._directions = directions[:COMPONENTS].T / np.sqrt(values.shape[1])
@@ -191,7 +207,7 @@ class Frame:
             assert raw.weights is not None
             per_layer = raw.fisher * (_BIN_WIDTH / raw.weights)[None, :, None]
             fisher = per_layer.reshape(len(raw.finite), -1)[:, self._columns] * self._scales["fisher"]
-        projected = (raw.outputs - self._centre) @ self._directions
+        projected = (raw.outputs[:, self._points] - self._centre) @ self._directions
         return Description(
             projected * self._scales["outputs"], fisher, self._scores(_moments(raw)) * self._scales["shape"], raw.finite
         )
@@ -209,19 +225,7 @@ class Frame:
 
 def _moments(raw: Raw) -> np.ndarray:
     """What mean-field theory looks at, ``(n, moments)``: size, slope, symmetry, tails, each layer's spectrum."""
-    values, axes = raw.outputs.astype(np.float64), AXES[raw.inputs]
-    grid = values.reshape(len(values), *map(len, axes))
-    columns = [values.mean(1), values.std(1)]
-    for at, axis in enumerate(axes, 1):
-        steps = np.diff(axis.astype(np.float64)).reshape([-1 if place == at else 1 for place in range(grid.ndim)])
-        slopes = np.clip(np.diff(grid, axis=at) / steps, -20, 20).reshape(len(values), -1)
-        mirrored = np.flip(grid, at)
-        odd, even = ((grid - mirrored) / 2).reshape(values.shape), ((grid + mirrored) / 2).reshape(values.shape)
-        columns += [(slopes**2).mean(1), slopes.mean(1), np.abs(slopes).mean(1), slopes.std(1), odd.std(1), even.std(1)]
-    columns += [
-        np.abs(values).max(1),
-        *(values[:, np.ravel_multi_index(place, grid.shape[1:])] for place in _PLACES[raw.inputs]),
-    ]
+    columns = [column for part in np.split(raw.outputs, raw.groups, axis=1) for column in _moments_of(part, raw.inputs)]
     if raw.fisher is not None:
         bins = raw.fisher.shape[2]
         centres = (np.arange(bins) + 0.5) * (200.0 / bins) - 100.0
@@ -231,3 +235,18 @@ def _moments(raw: Raw) -> np.ndarray:
         columns += [*means.T, *spreads.T]
     # Rounding must not tell apart what is equal, since normal scores see order alone.
     return np.round(np.stack(columns, axis=1), 6)
+
+
+def _moments_of(outputs: np.ndarray, inputs: int) -> list[np.ndarray]:
+    """The moments of one function each, ``(n,)``."""
+    values, axes = outputs.astype(np.float64), AXES[inputs]
+    grid = values.reshape(len(values), *map(len, axes))
+    columns = [values.mean(1), values.std(1)]
+    for at, axis in enumerate(axes, 1):
+        steps = np.diff(axis.astype(np.float64)).reshape([-1 if place == at else 1 for place in range(grid.ndim)])
+        slopes = np.clip(np.diff(grid, axis=at) / steps, -20, 20).reshape(len(values), -1)
+        mirrored = np.flip(grid, at)
+        odd, even = ((grid - mirrored) / 2).reshape(values.shape), ((grid + mirrored) / 2).reshape(values.shape)
+        columns += [(slopes**2).mean(1), slopes.mean(1), np.abs(slopes).mean(1), slopes.std(1), odd.std(1), even.std(1)]
+    places = (values[:, np.ravel_multi_index(place, grid.shape[1:])] for place in _PLACES[inputs])
+    return [*columns, np.abs(values).max(1), *places]

@@ -112,7 +112,7 @@ def sample(controller: Controller, actions: ActionSpace, count: int, generator: 
     last = torch.full((count,), START)
     state: tuple[Tensor, Tensor] | None = None
     while any(not partial.finished for partial in partials):
-        around = torch.tensor([p.open[-1][1] if p.open else START for p in partials])
+        around = torch.tensor([actions.around(p) for p in partials])
         logits, _, state = controller.step(last, around, state)
         # Gumbel noise of the keyed generator: the draw is the largest noisy logit that is allowed.
         noisy = logits.double().numpy() + generator.gumbel(size=logits.shape)

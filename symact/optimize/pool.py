@@ -7,6 +7,7 @@ functions that are defined everywhere; a draw from them is uniform over function
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 
 import numpy as np
@@ -14,7 +15,8 @@ import numpy as np
 from symact import equivalence
 from symact.equivalence.index.function_index import FunctionIndex
 from symact.expr.space import Space
-from symact.expr.tree import Expr
+from symact.expr.tree import Candidate, Expr
+from symact.optimize.site_groups import SiteGroups
 
 ENUMERABLE = 60_000
 PATIENCE = 20_000  # draws without a new function after which a sampled space counts as used up
@@ -97,6 +99,19 @@ class Pool:
                 waited = 0
                 yield expression
 
+    def candidates(self, groups: SiteGroups, seed: int) -> Iterator[Candidate]:
+        """Candidates in a random order fixed by the seed; of several groups of sites independent functions for each."""
+        if len(groups) == 1:
+            yield from self.draws(seed)
+        for attempt in itertools.count() if len(groups) > 1 else ():
+            yield groups.candidate(self.sample(len(groups), keyed(seed, _SITES, attempt)))
+
+    def sample(self, count: int, generator: np.random.Generator) -> list[Expr]:
+        """So many functions, drawn independently: uniformly from the members, or expressions of a large space."""
+        if self.members is None:
+            return [self.space.sample(generator) for _ in range(count)]
+        return [self.members[int(place)] for place in generator.integers(len(self.members), size=count)]
+
     def usable(self, expression: Expr) -> bool:
         """Whether it is finite, with a finite slope, and not constant, near the origin."""
         if self.members is not None:
@@ -120,4 +135,11 @@ def _replayed(order: list[Expr], source: Iterator[Expr], start: int) -> Iterator
         position += 1
 
 
-_NAMESPACE = 0x647261
+def keyed(seed: int, *key: int) -> np.random.Generator:
+    """The generator of an optimizer: one of its own for every (seed, key)."""
+    return np.random.default_rng([_OPTIMIZERS, seed % 2**63, *(part % 2**63 for part in key)])
+
+
+# They keep these draws apart from each other, and from any other use of the same seed.
+_NAMESPACE, _OPTIMIZERS = 0x647261, 0x73796D
+_SITES = 0x7369  # of several sites, apart from those of one that are keyed by what was told

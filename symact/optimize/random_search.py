@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from symact.expr.space import Space
 from symact.expr.tree import Candidate
-from symact.optimize.base import Features, Optimizer, checked_sites
+from symact.optimize.base import Features, Optimizer
+from symact.optimize.site_groups import SiteGroups
 from symact.records import Trial
 
 
@@ -17,7 +18,8 @@ class RandomSearch(Optimizer):
         space: where candidates come from.
         seed: fixes the order.
         features: used only with `finite`.
-        sites: how many activation sites have a function of their own; 1 for one function everywhere.
+        sites: how many activation sites have a function of their own, or which share one (`[[1, 2], [3]]`); 1 for one
+            function everywhere.
         finite: skip functions whose features are not finite at initialization (the Fisher filter of
             Bingham & Miikkulainen 2023, arXiv:2301.05785); needs `features` with a `"finite"` column.
     """
@@ -30,15 +32,15 @@ class RandomSearch(Optimizer):
         seed: int = 0,
         *,
         features: Features | None = None,
-        sites: int = 1,
+        sites: int | Sequence[Sequence[int]] = 1,
         finite: bool = False,
     ):
         super().__init__(space, seed, features=features)
-        self.sites, self.finite = checked_sites(self.name, sites), finite
+        self.groups, self.finite = SiteGroups.read(self.name, sites), finite
 
     def _propose(self) -> Iterator[Candidate]:
-        if self.sites > 1:
-            stream = self.drawn_sites(self.sites)
+        if len(self.groups) > 1:
+            stream = self.functions.candidates(self.groups, self.seed)
             yield from self.finite_only(stream) if self.finite else filter(self.is_usable, stream)
             return
         if not self.finite:

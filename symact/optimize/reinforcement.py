@@ -19,10 +19,12 @@ import numpy as np
 import torch
 
 from symact.expr.space import Space
-from symact.expr.tree import Candidate, Expr
+from symact.expr.tree import Candidate
+from symact.expr.tree import sites as expressions_of
 from symact.optimize.actions import ActionSpace, Partial
 from symact.optimize.base import Features, Optimizer, check_settings, rank_values, score_of
 from symact.optimize.policy import Controller, Rollouts, advantages, evaluate, ppo_loss, reinforce_loss, sample
+from symact.optimize.site_groups import SiteGroups
 from symact.records import Trial
 
 
@@ -49,6 +51,8 @@ class Reinforcement(Optimizer):
         finite: what is not finite at initialization, by `features`, is not asked but has the lowest reward at once.
         elite: so many of the best known candidates join every batch (priority queue training,
             Abolafia et al. 2018, arXiv:1801.03526); 0 for plain PPO.
+        sites: how many activation sites have a function of their own, or which share one (`[[1, 2], [3]]`); 1 for one
+            function everywhere. The controller spells one function after another, and is told which group it is at.
     """
 
     name = "rl"
@@ -73,6 +77,7 @@ class Reinforcement(Optimizer):
         trace: float = 0.95,
         finite: bool = True,
         elite: int = 0,
+        sites: int | Sequence[Sequence[int]] = 1,
     ):
         super().__init__(space, seed, features=features)
         self.settings: dict[str, Any] = {
@@ -81,7 +86,7 @@ class Reinforcement(Optimizer):
             "discount": discount, "trace": trace, "finite": finite, "elite": elite,
         }  # fmt: skip
         check_settings(self.name, self.settings, {"algorithm": ("ppo", "reinforce"), "reward": ("rank", "score")})
-        self.actions = ActionSpace(space)
+        self.actions = ActionSpace(space, SiteGroups.read(self.name, sites))
         self.controller = Controller(self.actions.tokens, hidden, self.seed)
         self._adam = torch.optim.Adam(self.controller.parameters(), lr=learning_rate)
         self._scores: list[float | None] = []  # one per trial told
@@ -113,7 +118,7 @@ class Reinforcement(Optimizer):
     def explain(self, candidates: Sequence[Candidate]) -> list[dict[str, Any]]:
         """Log-`probability` and mean `entropy` of each candidate; with the first also the shares of all `operators`."""
         notes: list[dict[str, Any]] = [{} for _ in candidates]
-        spelled = [self.actions.sequence(c) if isinstance(c, Expr) else None for c in candidates]
+        spelled = [self.actions.sequence(candidate) for candidate in candidates]
         known = [(note, partial) for note, partial in zip(notes, spelled, strict=True) if partial is not None]
         if known:
             rollouts = Rollouts.of([partial for _, partial in known], self.actions.tokens)
@@ -127,7 +132,8 @@ class Reinforcement(Optimizer):
             names = Counter(
                 part.operator.name
                 for partial in self._drawn[0]
-                for part in self.actions.expression(partial).walk()
+                for expression in expressions_of(self.actions.expression(partial))
+                for part in expression.walk()
                 if not part.operator.is_variable
             )
             notes[0]["operators"] = {name: round(count / names.total(), 4) for name, count in names.most_common()}
@@ -139,7 +145,7 @@ class Reinforcement(Optimizer):
         self._scores.append(score_of(trial))
         key = self.key(trial.candidate)
         self._first.setdefault(key, self.told)
-        sequence = self.actions.sequence(trial.candidate) if isinstance(trial.candidate, Expr) else None
+        sequence = self.actions.sequence(trial.candidate)
         if sequence is None:
             return
         self._sequences.setdefault(key, sequence)
@@ -169,8 +175,8 @@ class Reinforcement(Optimizer):
                 repeats.append((partial, None))
         return repeats
 
-    def _trainable(self, expression: Expr) -> bool:
-        return not self.settings["finite"] or (self.functions.usable(expression) and self.is_finite(expression))
+    def _trainable(self, candidate: Candidate) -> bool:
+        return not self.settings["finite"] or (self.is_usable(candidate) and self.is_finite(candidate))
 
     def _elite(self) -> list[tuple[Partial, int | None]]:
         if not self.settings["elite"]:

@@ -17,11 +17,12 @@ import numpy as np
 from symact.errors import InputError
 from symact.expr import variation
 from symact.expr.space import Space
-from symact.expr.tree import Candidate, Expr, parse
+from symact.expr.tree import Candidate, parse
 from symact.optimize.base import Features, Optimizer, check_settings, rank_values, score_of
-from symact.optimize.feature_space import EMBEDDED, REFERENCE, Landscape, sampled
+from symact.optimize.feature_space import EMBEDDED, REFERENCE, Landscape, listed, sampled
 from symact.optimize.function_features import VIEWS
 from symact.optimize.regressors import Forest, GaussianProcess, NearestNeighbours, Regressor, Rows, SupportVectors
+from symact.optimize.site_groups import SiteGroups
 from symact.records import Trial
 
 CHUNK = 64  # functions of a sampled space whose features are asked for at a time
@@ -49,6 +50,8 @@ class Surrogate(Optimizer):
         pool: candidates considered at a time in a space that is sampled.
         warm_start: (expression text, score) pairs of another study or of another task's table.
         warm_noise: variance of warm scores, in units of the targets' variance.
+        sites: how many activation sites have a function of their own, or which share one (`[[1, 2], [3]]`); 1 for one
+            function everywhere. Candidates are then sampled, whatever the space.
 
     Raises:
         InputError: a setting that cannot be used.
@@ -73,6 +76,7 @@ class Surrogate(Optimizer):
         pool: int = 512,
         warm_start: Sequence[tuple[str, float | None]] = (),
         warm_noise: float = 0.5,
+        sites: int | Sequence[Sequence[int]] = 1,
     ):
         super().__init__(space, seed, features=features)
         choices = {"regressor": ("gp", "knn", "forest", "svr"), "embedding": ("metric", "umap")}
@@ -88,31 +92,33 @@ class Surrogate(Optimizer):
         self.regressor, self.embedding, self.explore = regressor, embedding, float(explore)
         self.targets, self.initial, self.length = targets, max(1, int(initial)), float(length)
         self.pool, self.warm_noise = int(pool), float(warm_noise)
-        self._predicted: dict[Expr, float] = {}  # of the last `ask`
+        self.groups = SiteGroups.read(self.name, sites)
+        self._predicted: dict[Candidate, float] = {}  # of the last `ask`
         self._scores: list[float | None] = []
-        self._expressions: list[Expr] = []
+        self._expressions: list[Candidate] = []
         self._warm = [(parse(text, space.grammar), score) for text, score in warm_start]
 
     @cached_property
     def landscape(self) -> Landscape:
         """Made at first use: a study can measure features only when it has been opened."""
-        return Landscape.of(self.functions, self.features, EMBEDDED if self.embedding == "umap" else REFERENCE)
+        size = EMBEDDED if self.embedding == "umap" else REFERENCE
+        return Landscape.of(self.functions, self.features, size, self.groups)
 
     @cached_property
-    def members(self) -> list[Expr] | None:
+    def members(self) -> list[Candidate] | None:
         """What may be proposed, or None where candidates are made as the search goes on."""
-        if self.functions.members is not None or self.embedding != "umap":
-            return self.functions.members
-        return sampled(self.functions, EMBEDDED)
+        found = listed(self.functions, self.groups)
+        return sampled(self.functions, EMBEDDED, self.groups) if found is None and self.embedding == "umap" else found
 
     def _learn(self, trial: Trial) -> None:
-        if isinstance(trial.candidate, Expr) and trial.outcomes and trial.status != "rejected":
+        fits = self.groups.functions(trial.candidate) is not None
+        if fits and trial.outcomes and trial.status != "rejected":
             self._expressions.append(trial.candidate)
             self._scores.append(score_of(trial))
 
     def explain(self, candidates: Sequence[Candidate]) -> list[dict[str, Any]]:
         """Of each candidate the target that was `predicted`, in the units of the targets, when it was asked for."""
-        known = [self._predicted.get(c) if isinstance(c, Expr) else None for c in candidates]
+        known = [self._predicted.get(candidate) for candidate in candidates]
         return [{} if value is None else {"predicted": round(value, 5), "targets": self.targets} for value in known]
 
     def _propose(self) -> Iterator[Candidate]:
@@ -138,11 +144,10 @@ class Surrogate(Optimizer):
                 value -= 0.5 * float(doubt[0]) * np.exp(-rows.distances(chosen)[:, 0] / self.length)
             value[best] = -np.inf
 
-    def _first(self) -> Iterator[Expr]:
+    def _first(self) -> Iterator[Candidate]:
         """What is trained before anything can be predicted: random draws of what may be proposed."""
-        if self.members is self.functions.members:
-            return self.functions.draws(self.seed)
-        assert self.members is not None
+        if self.members is None or listed(self.functions, self.groups) is not None:
+            return self.functions.candidates(self.groups, self.seed)
         return iter([self.members[place] for place in self.generator(2).permutation(len(self.members))])
 
     # What the regressor learns from.
@@ -158,7 +163,7 @@ class Surrogate(Optimizer):
         rows, targets, noise = rows.take(usable), scores[usable], noise[usable]
         return self._new_regressor().fit(rows, targets, noise), rows
 
-    def _known(self) -> tuple[list[Expr], np.ndarray, np.ndarray]:
+    def _known(self) -> tuple[list[Candidate], np.ndarray, np.ndarray]:
         """Expressions, targets and noise of the trials that count: own ones, and warm ones."""
         if len(self._scores) + (2 * self.initial if self._warm else 0) < self.initial:
             return [], np.zeros(0), np.zeros(0)
@@ -168,7 +173,7 @@ class Surrogate(Optimizer):
             best = np.argsort(-own, kind="stable")[: LARGEST // 2]
             chosen = np.union1d(best, chosen[-(LARGEST // 2) :])
         warm = self._targets([score for _, score in self._warm])[:LARGEST]
-        expressions = [self._expressions[i] for i in chosen] + [e for e, _ in self._warm[:LARGEST]]
+        expressions = [*(self._expressions[i] for i in chosen), *(e for e, _ in self._warm[:LARGEST])]
         noise = np.concatenate([np.zeros(len(chosen)), np.full(len(warm), self.warm_noise)])
         return expressions, np.concatenate([own[chosen], warm]), noise
 
@@ -189,39 +194,42 @@ class Surrogate(Optimizer):
             return SupportVectors(self.length)
         return GaussianProcess(self.length)
 
-    def _rows(self, expressions: list[Expr]) -> Rows:
+    def _rows(self, expressions: list[Candidate]) -> Rows:
         made = self.landscape.embedded if self.embedding == "umap" else self.landscape.rows
         return made(expressions, self.features, self.views)
 
     # What may be proposed.
 
-    def _candidates(self, used: Rows) -> tuple[list[Expr], Rows]:
+    def _candidates(self, used: Rows) -> tuple[list[Candidate], Rows]:
         if self.members is not None:
-            listed = [member for member in self.members if self.key(member) not in self.known]
+            offered = [member for member in self.members if self.key(member) not in self.known]
         else:
-            listed = self._screened(self._pool(), used)
-        rows = self._rows(listed)
+            offered = self._screened(self._pool(), used)
+        rows = self._rows(offered)
         finite = np.flatnonzero(rows.description.finite)
-        return [listed[i] for i in finite], rows.take(finite)
+        return [offered[i] for i in finite], rows.take(finite)
 
-    def _pool(self) -> list[Expr]:
+    def _pool(self) -> list[Candidate]:
         """Usable samples of the space, and mutants of the best known functions; a known function may be among them."""
         generator = self.generator(1, self.told)
         order = np.argsort(-rank_values(self._scores), kind="stable")
-        parents = [self._expressions[i] for i in order[:16] if self._expressions[i] in self.space]
-        drawn: dict[Expr, None] = {}
+        parents = [self.groups.functions(self._expressions[i]) or () for i in order[:16]]
+        parents = [parts for parts in parents if all(part in self.space for part in parts)]
+        drawn: dict[Candidate, None] = {}
         for attempt in range(2 * self.pool):
             if len(drawn) >= self.pool:
                 break
             if parents and attempt % 4:
                 parent = parents[int(generator.integers(len(parents)))]
-                drawn.setdefault(variation.mutate(parent, self.space, generator))
+                place = int(generator.integers(len(parent))) if len(parent) > 1 else 0
+                mutant = variation.mutate(parent[place], self.space, generator)
+                drawn.setdefault(self.groups.candidate([*parent[:place], mutant, *parent[place + 1 :]]))
             else:
-                drawn.setdefault(self.space.sample(generator))
+                drawn.setdefault(self.groups.candidate(self.functions.sample(len(self.groups), generator)))
         known = set(self._expressions)
-        return [expression for expression in drawn if expression not in known and self.functions.usable(expression)]
+        return [candidate for candidate in drawn if candidate not in known and self.is_usable(candidate)]
 
-    def _screened(self, pool: list[Expr], used: Rows) -> list[Expr]:
+    def _screened(self, pool: list[Candidate], used: Rows) -> list[Candidate]:
         """The part of a pool that is promising by its outputs alone, and so worth its identity and its features."""
         views = {"outputs": 1.0}
         expressions, targets, noise = self._known()
@@ -229,7 +237,7 @@ class Surrogate(Optimizer):
         model = GaussianProcess(self.length).fit(Rows(used.description, views), targets[finite], noise[finite])
         mean, spread = model.predict(Rows(self.landscape.glance(pool), views), spread=self.explore > 0)
         best = np.argsort(-(mean if spread is None else mean + self.explore * spread), kind="stable")
-        found: dict[Any, Expr] = {}
+        found: dict[Any, Candidate] = {}
         for place in best.tolist():
             if len(found) >= CHUNK:
                 break

@@ -152,6 +152,7 @@ def _best(row: Row, relu: Row | None, rows: Sequence[Row]) -> Document:
         "expression": row.shown,
         "mathml": None if is_mixture(expr) else mathml(expr),
         "sites": len(sites(candidate)),
+        "functions": len(set(sites(candidate))),
         "confident": confidence(row),
         "reference": None if baseline is None else baseline.shown,
         "referenceScore": None if baseline is None else _score(baseline),

@@ -92,6 +92,7 @@ class Row:
         return {
             "expression": self.expression,
             "shown": self.shown,
+            "sites": None if isinstance(self.trial.candidate, Expr) else [str(e) for e in self.trial.candidate],
             "name": self.name,
             "status": self.trial.status.value,
             "score": self.trial.score,
@@ -109,6 +110,7 @@ class Row:
         """The row as one line of a table: numbers and texts alone."""
         found = self.document()
         confirmed = found.pop("confirmed") or {"score": None, "scores": []}
+        del found["sites"]  # the expression has them
         found["scores"] = " ".join(map(repr, found["scores"]))
         found |= {"confirmed_score": confirmed["score"], "confirmed_scores": " ".join(map(repr, confirmed["scores"]))}
         for name in ("versus_relu", "versus_best_baseline"):

@@ -13,13 +13,15 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from symact.expr.tree import Expr, candidate_text, is_mixture
+from symact.equivalence.shorter import shorter
+from symact.expr.per_site import same_sites
+from symact.expr.tree import Expr, candidate_text, is_mixture, site_numbers
 from symact.optimize.base import rank_values
 from symact.optimize.mixture import BANSAL
 from symact.optimize.mixture_formula import site_proportions
 from symact.records import Status, Trial
 from symact.report import curves
-from symact.report.naming import shown
+from symact.report.naming import known_name, shown, titled
 from symact.report.view import StudyView
 
 Chart: TypeAlias = dict[str, Any]
@@ -42,7 +44,8 @@ class Panel:
 
 def panels(view: StudyView, winner: Trial | None) -> list[Panel]:
     """What the optimizer learned, and what successive halving decided, as far as the store holds it."""
-    made = list(_OPTIMIZERS.get(view.optimizer, _nothing)(view, winner))
+    made = [] if winner is None or isinstance(winner.candidate, Expr) else [_sites(winner)]
+    made += _OPTIMIZERS.get(view.optimizer, _nothing)(view, winner)
     if len({trial.budget for trial in view.trials}) > 1:
         made.append(_rungs(view))
     return made
@@ -220,6 +223,37 @@ def _term(name: str, view: StudyView) -> str:
     if term[:1] == "f" and term[1:].isdigit() and int(term[1:]) < len(given):
         return given[int(term[1:])]
     return term if slot == "w0" else f"slot {slot[1:]}: {term}"
+
+
+def _sites(winner: Trial) -> Panel:
+    """The functions of the activation sites, where they have their own: which stands where, and their curves."""
+    parts = same_sites(tuple(map(shorter, winner.candidate)))
+    rows, drawn, x = [], dict[str, list[float | None]](), np.zeros(0)
+    for function, numbers in parts:
+        where = f"site{'s' * (len(numbers) > 1)} {site_numbers(numbers)}"
+        rows.append([where, titled(str(function), known_name(function)), _values(winner, numbers)])
+        if len(drawn) < MOST_LINES and len(function.inputs) == 1:
+            values = curves.learned(winner, numbers[0] - 1)
+            x, y, _ = curves.samples(function, -3, 3, values, 201)
+            drawn[where] = curves.numbers(y)
+    table = {"kind": "table", "head": ["where", "function", "learned values"], "rows": rows}
+    if not any(row[2] for row in rows):
+        table = {"kind": "table", "head": ["where", "function"], "rows": [row[:2] for row in rows]}
+    chart = [lines(curves.numbers(x), drawn, "x", "", "The functions, site by site")] if drawn else []
+    text = "The best candidate has functions of its own at the activation sites of the network, counted from the input."
+    return Panel("One function per site", text, [table, *chart])
+
+
+def _values(trial: Trial, numbers: Sequence[int]) -> str:
+    """What the sites have learned: name and value, or the ends of the values."""
+    learned = [curves.learned(trial, number - 1) for number in numbers]
+    said = []
+    for name in learned[0]:
+        values = [values[name] for values in learned if isinstance(values.get(name), int | float)]
+        if values:
+            low, high = f"{min(values):.4g}", f"{max(values):.4g}"
+            said.append(f"{name} = {low}" if low == high else f"{name} = {low} to {high}")
+    return ", ".join(said)
 
 
 def _rungs(view: StudyView) -> Panel:

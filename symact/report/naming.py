@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from symact.catalog.matches import name_of
 from symact.equivalence.shorter import shorter
-from symact.expr.tree import Candidate, Expr, candidate_text
+from symact.expr.per_site import grouped_text
+from symact.expr.tree import Candidate, Expr
 
 
 def known_name(expression: Expr) -> str | None:
@@ -25,5 +26,5 @@ def titled(words: str, name: str | None, room: int | None = None) -> str:
 
 
 def shown(candidate: Candidate) -> str:
-    """A candidate as it is shown: `erfc(x)`, not `add(zero(x),erfc(x))`."""
-    return candidate_text(shorter(candidate) if isinstance(candidate, Expr) else tuple(map(shorter, candidate)))
+    """A candidate as it is shown: `erfc(x)`, not `add(zero(x),erfc(x))`; of sites that share a function that once."""
+    return grouped_text(shorter(candidate) if isinstance(candidate, Expr) else tuple(map(shorter, candidate)))

@@ -10,9 +10,10 @@ from symact.errors import FormulaError, InputError
 from symact.execute import task_loading as tasks
 from symact.expr.grammar import Grammar
 from symact.expr.operators import KINDS
+from symact.expr.per_site import grouped_text, parse_candidate
 from symact.expr.shape import parse_shape
 from symact.expr.space import Space
-from symact.expr.tree import Candidate, Expr, parse, sites
+from symact.expr.tree import Candidate, Expr, candidate_text, sites
 from symact.program.loading import load_grammar, parse_grammar
 from symact.report.comparison import Comparison
 from symact.study import setup
@@ -49,7 +50,7 @@ def compare(
     """Train every function on the same seeds, and say which are better than a reference.
 
     Args:
-        functions: expressions or their texts.
+        functions: expressions or their texts; `"relu(x) ; tanh(x)"` or a tuple has a function for each site.
         task: name of a task, `FILE.py:Class`, or an object with `evaluate`.
         seeds: trainings per function; intervals need three.
         against: the reference, which is compared as well; None means `relu(x)`, and SwiGLU where the task has gates.
@@ -95,6 +96,9 @@ def begin(
     given: list[Candidate] = [read(function, grammar, "functions") for function in functions]
     if not given:
         raise InputError("there is nothing to compare; name at least one expression")
+    if not isinstance(reference, Expr):
+        raise InputError(f"{candidate_text(reference)}: the reference is one function for all sites")
+    _check_sites(given, opened)
     if each_site:
         given = _at_each_site(given, reference, _sites(opened.task))
     if len(given) > MOST:
@@ -136,9 +140,20 @@ def read(function: str | Expr | Sequence[Expr], grammar: Grammar, what: str) -> 
     if not isinstance(function, str):
         raise InputError(f"{what}: expressions or their texts are compared, not {type(function).__name__}")
     try:
-        return parse(function, grammar)
+        return parse_candidate(function, grammar)
     except FormulaError as error:
         raise InputError(f"{function}: {error}") from None
+
+
+def _check_sites(given: Sequence[Candidate], opened: Any) -> None:
+    """Refuse candidates with functions for another number of sites than the task has."""
+    count = sites_of(opened.task)
+    for candidate in given:
+        if not isinstance(candidate, Expr) and count not in (None, len(candidate)):
+            raise InputError(
+                f"{grouped_text(candidate)}: it has functions for {len(candidate)} sites, and the task "
+                f"{opened.settings.name} has {count}"
+            )
 
 
 def _sites(task: Any) -> int:

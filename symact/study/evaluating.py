@@ -14,7 +14,7 @@ from symact.errors import FormulaError, InputError, SymactError
 from symact.execute.executor import Executor
 from symact.execute.interrupts import uninterrupted
 from symact.execute.job import Job, Result, unable
-from symact.expr.tree import Expr, is_mixture, parse, to_document, to_sympy
+from symact.expr.tree import Candidate, is_mixture, parse, to_document, to_sympy
 from symact.records import Outcome, Status
 from symact.store import Evaluation, Settings
 from symact.store.ledger import Ledger
@@ -179,7 +179,7 @@ class Evaluator:
                 if result.job.kind in ("evaluate", "confirm") and not unable(result.outcome):
                     self._record(result, None)
 
-    def measure(self, expressions: Sequence[Expr]) -> list[Outcome]:
+    def measure(self, expressions: Sequence[Candidate]) -> list[Outcome]:
         """The features of functions, as outcomes in their order."""
         for index, expression in enumerate(expressions):
             document = to_document(expression, self._grammar)

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from symact.execute.job import decode_arrays
-from symact.expr.tree import Expr
+from symact.expr.tree import Candidate, candidate_text
 from symact.records import Outcome, Status
 from symact.store import outcomes
 
@@ -29,25 +29,25 @@ class FeatureCache:
 
     def __init__(
         self,
-        measure: Callable[[Sequence[Expr]], Sequence[Outcome]],
+        measure: Callable[[Sequence[Candidate]], Sequence[Outcome]],
         keep: Callable[[Mapping[str, str]], None],
         known: Mapping[str, str],
     ):
         self._measure, self._keep = measure, keep
         self._known = {name: unpack(text) for name, text in known.items()}
 
-    def __call__(self, expressions: list[Expr]) -> dict[str, np.ndarray]:
+    def __call__(self, expressions: list[Candidate]) -> dict[str, np.ndarray]:
         """The arrays, rows in the order of `expressions`.
 
         A function that could not be measured has a row of NaN, and False in `finite`.
         """
-        names = [str(expression) for expression in expressions]
+        names = [candidate_text(expression) for expression in expressions]
         missing = {name: e for name, e in zip(names, expressions, strict=True) if name not in self._known}
         if missing:
             self._add(list(missing), list(missing.values()))
         return stacked([self._known[name] for name in names])
 
-    def _add(self, names: list[str], expressions: list[Expr]) -> None:
+    def _add(self, names: list[str], expressions: list[Candidate]) -> None:
         texts = {}
         for name, outcome in zip(names, self._measure(expressions), strict=True):
             document = outcome.metrics.get("features", {}) if outcome.status is Status.finished else {}

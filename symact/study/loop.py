@@ -36,6 +36,7 @@ from symact.study.given import GivenCandidates
 from symact.study.progress import Progress, Watch
 from symact.study.proposer import Proposer
 from symact.study.pruning import Pruner
+from symact.study.sites import Groups, sites_to_search
 from symact.tasks.declaration import metric_of
 
 Report: TypeAlias = Callable[[Progress], object]
@@ -77,7 +78,8 @@ class Study:
         confirm_best: how many functions, besides ReLU.
         given: candidates to compare, instead of a search; see `symact.compare`. `optimizer` is then `given`.
         against: the reference of a comparison.
-        per_site: the optimizer (random, evolution) looks for a function of its own at each activation site of the task.
+        per_site: the optimizer looks for a function of its own at each activation site of the task.
+        site_groups: instead, which sites share a function: `"1-3;4"`, `"layer1.*;rest"`, or lists of site numbers.
         each_site: each of the given candidates differs from the reference at one activation site.
         settings: of the optimizer.
 
@@ -116,6 +118,7 @@ class Study:
         against: str = "",
         each_site: bool = False,
         per_site: bool = False,
+        site_groups: Groups | None = None,
         **settings: Any,
     ):
         opened = tasks.opened(task, train, data)
@@ -123,8 +126,9 @@ class Study:
         setup.check_inputs(loaded, space.grammar, described.name)
         if prune is not None:
             setup.check_pruning(loaded, described.name, bool(budgets or halving), bool(given))
-        if per_site:
-            settings["sites"] = setup.sites_to_search(loaded, optimizer)
+        searched = sites_to_search(loaded, optimizer, per_site, site_groups)
+        if searched is not None:
+            settings["sites"] = searched
         made = Settings.build(
             grammar=space.grammar.text,
             space=space.name,
@@ -504,7 +508,7 @@ class Study:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _measured(self, expressions: list[Expr]) -> Any:
+    def _measured(self, expressions: list[Candidate]) -> Any:
         """What optimizers get as `features`: measured by the task, each function once per study."""
         if self._features is None:
             self._features = FeatureCache(self._evaluator.measure, self.store.record_features, self.store.features())

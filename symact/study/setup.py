@@ -19,7 +19,7 @@ from symact.store import Settings, Store
 from symact.store.ledger import Ledger
 from symact.study.given import GivenCandidates
 from symact.study.proposer import BASELINE_BATCH
-from symact.tasks.declaration import GATES, baselines_of, is_gated, metric_of, sites_of
+from symact.tasks.declaration import GATES, baselines_of, is_gated, metric_of
 
 GIGABYTE = 2**30
 
@@ -84,24 +84,6 @@ def given_candidates(space: Space, settings: Settings) -> GivenCandidates:
     """
     candidates = [from_document(dict(document), space.grammar) for document in settings.given]
     return GivenCandidates(candidates, Pool.of(space).index.key)
-
-
-def sites_to_search(task: Any, optimizer: str | type) -> int:
-    """How many activation sites a search has a function of its own for.
-
-    Raises:
-        InputError: the task does not say how many there are, or the optimizer takes one function for all.
-    """
-    count, cls = sites_of(task), optimizer_class(optimizer)
-    if count is None:
-        raise InputError(f"{type(task).__name__}: it must say with `sites` how many activation sites it has")
-    if "sites" not in inspect.signature(cls).parameters:
-        able = [name for name, each in OPTIMIZERS.items() if "sites" in inspect.signature(each).parameters]
-        raise InputError(
-            f"optimizer {optimizer_name(optimizer)!r} looks for one function for all sites; for a function of its own "
-            f"at each there are {' and '.join(able)}"
-        )
-    return count
 
 
 def check_pruning(task: Any, name: str, halving: bool, given: bool) -> None:

@@ -146,6 +146,11 @@ class ImageTask:
             model.train()
         return model, activations
 
+    def site_names(self) -> list[str]:
+        """What the modules of the activation sites are called in the network, in site order."""
+        with isolated(self.device):
+            return networks.site_names(*self.build(lambda *_, **__: nn.Identity(), 0))
+
     def evaluate(
         self,
         make_activation: MakeActivation,

@@ -70,6 +70,22 @@ def tunable_of(task: Any) -> dict[str, str]:
     return dict(given)
 
 
+def site_names_of(task: Any) -> list[str] | None:
+    """The names of the activation sites of a task, in their order: its attribute `site_names`; None if it has none.
+
+    Raises:
+        InputError: it is not one name for each site.
+    """
+    given = getattr(task, "site_names", None)
+    given = given() if callable(given) else given
+    if given is None:
+        return None
+    count = sites_of(task)
+    if not isinstance(given, list | tuple) or len(given) != count or not all(isinstance(name, str) for name in given):
+        raise InputError(f"{_name(task)}: site_names is a list of {count or 'as many'} names, one for each site")
+    return list(given)
+
+
 # What the settings of the shipped tasks may be: a test, and the same in words.
 _POSITIVE = (lambda value: 0 < value < math.inf), "above 0"
 _FROM_ZERO = (lambda value: 0 <= value < math.inf), "0 or more"

@@ -28,7 +28,7 @@ from symact.records import Outcome, Status
 from symact.tasks.builtin import FEATURE_SEED, Report, isolated, normal_points, reseed
 from symact.tasks.declaration import checked_training
 from symact.tasks.first_order import FlatParameters, adamw, clipped
-from symact.tasks.networks import MakeActivation
+from symact.tasks.networks import MakeActivation, site_names
 
 CPU = torch.device("cpu")
 CURVE = 5  # points of the curve of a training
@@ -177,6 +177,11 @@ class FitTask:
             with torch.no_grad():
                 model(self.problem(False).example[:2])
         return model, activations
+
+    def site_names(self) -> list[str]:
+        """What the modules of the activation sites are called in the network, in site order."""
+        with isolated(CPU):
+            return site_names(*self.build(lambda *_, **__: nn.Identity(), 0))
 
     def evaluate(
         self, make_activation: MakeActivation, seed: int, budget: float = 1.0, report: Report | None = None

@@ -176,6 +176,12 @@ def zoo(name: str, make_activation: MakeActivation, classes: int = 10, size: int
     return with_activation(timm.create_model(name, pretrained=False, num_classes=classes, **options), make_activation)
 
 
+def site_names(model: nn.Module, activations: Sequence[nn.Module]) -> list[str]:
+    """The names of activations among the modules of a network."""
+    names = {id(module): name for name, module in model.named_modules()}
+    return [names.get(id(activation), "") for activation in activations]
+
+
 # The hidden nonlinearities that `with_activation` replaces; gates (Sigmoid, Softmax) are left alone.
 REPLACED = (nn.ReLU, nn.ReLU6, nn.LeakyReLU, nn.ELU, nn.SELU, nn.GELU, nn.SiLU, nn.Mish, nn.Hardswish)
 

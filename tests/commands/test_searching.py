@@ -365,10 +365,40 @@ def test_a_search_per_site_finds_a_function_for_each_and_goes_on_after_a_stop(sy
     assert symact("export", "run", "--site", "2", "--output", "two.py")[0] == 0
 
 
+@pytest.mark.parametrize("optimizer", ["rl", "surrogate"])
+def test_groups_of_sites_share_a_function_in_search_resume_top_report_export_and_comparison(
+    symact, tmp_path, optimizer
+):
+    there = ("--task", "digits-deep", "--train", "epochs=1", "--workers", "0", "--json")
+    chosen = ("--grammar", "first", "--site-groups", "1-3,5;rest", "--set", "initial=2", "--run", "run")
+    chosen = tuple(part for part in chosen if optimizer == "surrogate" or part not in ("--set", "initial=2"))
+    assert symact("search", optimizer, *chosen, *there, "--evaluations", "12")[0] == 0
+    assert symact("resume", "run", "--evaluations", "14", "--workers", "0", "--json")[0] == 0
+    with Store.open(tmp_path / "run") as store:
+        found = [trial.candidate for trial in store.trials() if trial.origin == optimizer]
+        assert store.settings.optimizer_settings["sites"] == [[1, 2, 3, 5], [4, 6, 7, 8]]
+    assert len(found) > 4
+    for candidate in found:
+        assert len({candidate[site - 1] for site in (1, 2, 3, 5)}) == 1
+        assert len({candidate[site - 1] for site in (4, 6, 7, 8)}) == 1
+    rows = json.loads(symact("top", "run", "-n", "0", "--json")[1])["trials"]
+    own = [row for row in rows if row["origin"] == optimizer and row["sites"]]
+    assert own
+    assert all(row["shown"].startswith("1-3, 5: ") and " ; 4, 6-8: " in row["shown"] for row in own)
+    again = symact("compare", own[0]["shown"], "--from", "run", "--best", "1", *there, "--seeds", "1", "--run", "other")
+    assert again[0] == 0, again[2]
+    assert any(row["expression"] == own[0]["expression"] for row in json.loads(again[1])["functions"])
+    code, _, err = symact("compare", "relu(x) ; tanh(x)", *there, "--run", "third")
+    assert (code, "it has functions for 2 sites, and the task digits-deep has 8" in err) == (2, True)
+
+
 def test_an_optimizer_of_one_function_says_so_when_it_is_asked_for_one_per_site(symact):
-    code, _, err = symact("search", "surrogate", "--per-site", "--task", "ood-polynomial", "--run", "run")
+    code, _, err = symact("search", "mixture", "--per-site", "--task", "ood-polynomial", "--run", "run")
     assert code == 2
     assert err == (
-        "symact: optimizer 'surrogate' looks for one function for all sites; for a function of its own at each "
-        "there are random and evolution\n"
+        "symact: optimizer 'mixture' looks for one function for all sites; for functions of their own there are "
+        "random, evolution, rl, surrogate\n"
     )
+    code, _, err = symact("search", "rl", "--site-groups", "1", "--task", "ood-polynomial", "--run", "run")
+    assert code == 2
+    assert err == "symact: --site-groups: site 2 of 2 is in no group; add a group for it, or ;rest\n"

@@ -170,10 +170,35 @@ def test_a_candidate_with_a_function_per_site_is_exported_site_by_site():
     grammar = parse_grammar(LEARNING)
     candidate = (parse("f(x)", grammar), parse("tanh(x)"))
     trial = Trial(candidate, (Outcome.finished(0.5, constants=({"beta": 2.0}, {})),))
-    assert studies._learned("run", trial, 1) == (candidate[0], {"beta": 2.0}, ())
-    assert studies._learned("run", trial, 2) == (candidate[1], {}, ())
-    with pytest.raises(InputError, match="choose --site 1 to 2"):
-        studies._learned("run", trial, None)
+    assert studies._learned("run", trial, 1) == [(candidate[0], {1: {"beta": 2.0}})]
+    assert studies._learned("run", trial, 2) == [(candidate[1], {2: {}})]
+    assert studies._learned("run", trial, None) == [(candidate[0], {1: {"beta": 2.0}}), (candidate[1], {2: {}})]
+
+
+class Mixed(Learning):
+    """The more functions the better."""
+
+    def evaluate(self, make_activation, seed, budget=1.0):
+        outcome, candidate = super().evaluate(make_activation, seed, budget), make_activation.candidate
+        return Outcome.finished(
+            len(set(candidate)) / 3 if isinstance(candidate, tuple) else 0.1, constants=outcome.constants
+        )
+
+
+def test_functions_of_groups_of_sites_are_a_file_each_with_what_their_sites_learned(symact, tmp_path):
+    space = parse_grammar(LEARNING.replace("all", "own").replace("[unary]", '[unary]\ntanh = "tanh(x)"')).space()
+    settings = {"site_groups": "1,3;2", "confirm": 0}
+    with Study(space, Mixed(), "random", run=tmp_path / "run", **settings) as study:
+        study.run(len(BASELINES) + 3)
+        best = study.best()[0].candidate
+    assert best[0] == best[2]
+    assert best[0] != best[1]
+    code, out, _ = symact("export", "run", "--output", "best.py")
+    assert code == 0
+    assert sorted(path.name for path in tmp_path.glob("best*")) == ["best-site-2.py", "best-sites-1_3.py"]
+    own = module(tmp_path / "best-sites-1_3.py") if str(best[0]) == "f(x)" else module(tmp_path / "best-site-2.py")
+    own.self_test()
+    assert ("site(1), site(3) have" in out) == (str(best[0]) == "f(x)")
 
 
 def test_the_leaderboard_as_comma_separated_values(symact, tiny, task):
