@@ -211,6 +211,13 @@ class Trial:
         return tuple(o.score for o in self.outcomes if o.score is not None)
 
     @property
+    def test_scores(self) -> tuple[float, ...]:
+        """The scores on test data that no search sees, of the repeats that have one: the metric `test_score`."""
+        found = [outcome.metrics.get("test_score") for outcome in self.outcomes if outcome.score is not None]
+        numbers = [float(s) for s in found if isinstance(s, int | float) and not isinstance(s, bool)]
+        return tuple(score for score in numbers if abs(score) <= LARGEST)
+
+    @property
     def score(self) -> float | None:
         """Mean score over the repeats; None unless every repeat finished."""
         if self.status is not Status.finished:

@@ -19,14 +19,15 @@ from typing import Any
 
 import numpy as np
 import torch
-from matplotlib.figure import Figure
 from scipy import stats
 
 import symact
 from symact.files import write_text
 from symact.optimize.mixture import Mixture
-from symact.optimize.mixture_formula import site_proportions
+from symact.optimize.mixture_formula import site_proportions, weighted_sum
 from symact.program.loading import load_grammar
+from symact.report.mixtures import curves_figure, shares, spread
+from symact.report.mixtures import table as share_table
 from symact.tasks import TASKS
 from symact.tasks.data import Dataset, Split
 
@@ -111,15 +112,12 @@ def table(results: dict, jobs: list, seeds: int) -> str:
             scores = np.array([row["score"] for row in rows.values()])
             relu = np.array([results[f"{data} | relu(x) | {s}"]["score"] for s in rows])
             epochs = next(iter(rows.values()))["epochs"]
-            versus = "-" if name == "relu(x)" else spread(scores - relu, "+.4f", interval=True)
+            versus = "-" if name == "relu(x)" else interval(scores - relu, "+.4f")
             lines.append(f"| {data} | {name} | {len(rows)} | {spread(scores, '.4f')} | {versus} | {epochs} |")
     lines += ["", "| data | layer | n | ReLU | tanh | sin |", "|---|---|---|---|---|---|"]
     for data in DATA:
-        sites = shares_of(results, data, seeds)
-        for layer in range(3):
-            values = np.array([[shares[layer][f"w0_f{i}"] for i in range(3)] for shares in sites])
-            cells = [spread(column, ".3f") for column in values.T]
-            lines.append(f"| {data} | {layer + 1} | {len(sites)} | " + " | ".join(cells) + " |")
+        _, rows = share_table(shares(shares_of(results, data, seeds)))
+        lines += [f"| {data} | " + " | ".join(row) + " |" for row in rows]
     return "\n".join(lines) + "\n"
 
 
@@ -129,36 +127,20 @@ def shares_of(results: dict, data: str, seeds: int) -> list:
     return [results[key]["shares"] for key in keys if key in results]
 
 
-def spread(values: np.ndarray, form: str, interval: bool = False) -> str:
-    """Mean and deviation, or Student's 95 % interval; the mean alone of one value."""
+def interval(values: np.ndarray, form: str) -> str:
+    """Mean and Student's 95 % interval; the mean alone of one value."""
     mean = values.mean()
     if len(values) < 2:
         return f"{mean:{form}}"
-    if not interval:
-        return f"{mean:{form}} ({values.std(ddof=1):{form}})"
     half = stats.t.ppf(0.975, len(values) - 1) * values.std(ddof=1) / len(values) ** 0.5
     return f"{mean:{form}} [{mean - half:{form}}, {mean + half:{form}}]"
 
 
 def figure(results: dict, seeds: int, path: Path) -> None:
     """The learned curve of every layer, mean over seeds, on four intervals."""
-    reaches = (1, 3, 10, 100)
-    drawing = Figure(figsize=(3.1 * len(reaches), 2.7 * len(DATA)), layout="constrained")
-    panels = drawing.subplots(len(DATA), len(reaches))
-    for row, data in enumerate(DATA):
-        sites = shares_of(results, data, seeds)
-        for panel, reach in zip(panels[row], reaches, strict=True):
-            x = np.linspace(-reach, reach, 801)
-            parts = np.stack([np.maximum(x, 0), np.tanh(x), np.sin(x)])
-            for layer in range(3):
-                mean = np.mean([[shares[layer][f"w0_f{i}"] for i in range(3)] for shares in sites], axis=0)
-                panel.plot(x, mean @ parts, linewidth=1.3, label=f"layer {layer + 1}")
-            panel.axhline(0, color="grey", linewidth=0.5)
-            panel.set_title(f"{data}, |x| <= {reach}", fontsize=9)
-            panel.set_xticks(np.linspace(-reach, reach, 5))
-            panel.tick_params(labelsize=7)
-    panels[0][0].legend(fontsize=8, frameon=False)
-    drawing.savefig(path, dpi=80)
+    mixture = weighted_sum({f"w0_f{i}": text for i, text in enumerate(SINGLE)}, load_grammar("aquasurf"))
+    # Shares are weights that add up to 1, and so stand in their place.
+    curves_figure({data: (mixture, shares_of(results, data, seeds)) for data in DATA}).savefig(path, dpi=80)
 
 
 if __name__ == "__main__":

@@ -17,7 +17,7 @@ import numpy as np
 
 from symact.errors import FormulaError, InputError, SymactError
 from symact.execute.reporting import REPORTED, Pruned, Reporter, Tell
-from symact.execute.task_loading import configured, takes_report
+from symact.execute.task_loading import configured, takes, takes_report
 from symact.expr.operators import Vocabulary
 from symact.expr.tree import Expr, from_document
 from symact.records import Outcome, Status, not_a_score
@@ -38,7 +38,8 @@ class Job:
         candidate: JSON document of the candidate.
         budget: fraction of a full training.
         schedule: handed to the task unless it is `""`.
-        kind: `evaluate`, `confirm` (an evaluation that is stored apart) or `features`.
+        kind: `evaluate`, `confirm` (of a finalist, stored apart, by the task's `final_test` if it has one) or
+            `features`.
         labels: whose labels the features are measured with, as the task's `features` takes them, unless it is `""`.
         bars: pairs of a step and a merit (higher is better) below which a training is stopped at that step.
         train: settings of the training that this job alone has.
@@ -203,14 +204,23 @@ def _performed(task: Any, make: MakeActivation, job: Job, report: Reporter | Non
         chosen = {"labels": job.labels} if job.labels else {}
         return Outcome.finished(0.0, features=encode_arrays(task.features(make, **chosen)))
     arguments: dict[str, Any] = {"schedule": job.schedule} if job.schedule else {}
-    if report is not None:
+    evaluate = _evaluation(task, job)
+    if report is not None and takes(evaluate, "report"):
         arguments["report"] = report
-    outcome = task.evaluate(make, seed=job.seed, budget=job.budget, **arguments)
+    outcome = evaluate(make, seed=job.seed, budget=job.budget, **arguments)
     if isinstance(outcome, Outcome):
         return outcome
     what = type(outcome).__name__ + ("" if not_a_score(outcome) else f" {float(outcome):g}")
     how = "" if not_a_score(outcome) else ", such as Outcome.finished(score)"
     return Outcome.failed(Status.crashed, f"evaluate returned {what}; it must return a symact.Outcome{how}")
+
+
+def _evaluation(task: Any, job: Job) -> Callable[..., Any]:
+    """How a task evaluates a candidate; a finalist also on the test data, where the task can."""
+    tested: Any = getattr(task, "final_test", None) if job.kind == "confirm" else None
+    able = callable(tested) and (not job.schedule or takes(tested, "schedule"))
+    chosen: Callable[..., Any] = tested if able else task.evaluate
+    return chosen
 
 
 def failure(error: BaseException, started: float) -> Outcome:

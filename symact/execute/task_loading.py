@@ -127,7 +127,7 @@ def load(settings: TaskSettings, file: str, data: str | None) -> Any:
         if not isinstance(cls, type):
             raise InputError(f"{file or 'task file'}: it has no class {settings.name!r}")
     try:
-        task = cls(data=data) if _takes(cls, "data") else cls()
+        task = cls(data=data) if takes(cls, "data") else cls()
     except InputError:
         raise
     except Exception as error:
@@ -167,20 +167,21 @@ def _configure(task: Any, train: Mapping[str, Any], name: str) -> None:
 
 def takes_schedule(task: Any) -> bool:
     """Whether a task's `evaluate` has a `schedule` argument."""
-    return _takes(task.evaluate, "schedule")
+    return takes(task.evaluate, "schedule")
 
 
 def takes_report(task: Any) -> bool:
     """Whether a task's `evaluate` has a `report` argument."""
-    return _takes(task.evaluate, "report")
+    return takes(task.evaluate, "report")
 
 
 def takes_labels(task: Any) -> bool:
     """Whether a task's `features` has a `labels` argument."""
-    return _takes(getattr(task, "features", None), "labels")
+    return takes(getattr(task, "features", None), "labels")
 
 
-def _takes(function: Any, name: str) -> bool:
+def takes(function: Any, name: str) -> bool:
+    """Whether a function has an argument of that name."""
     try:
         parameters = inspect.signature(function).parameters
     except (TypeError, ValueError):

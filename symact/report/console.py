@@ -115,6 +115,7 @@ def top(rows: Sequence[Row], shown: int, title: str = "", metric: Metric = SCORE
 # Heading -> what stands below it; a column without any text is left out.
 _COLUMNS: dict[str, Callable[[Row, Metric], str]] = {
     "fresh": lambda row, metric: metric.text(row.fresh_score),
+    "test": lambda row, metric: tested(row, metric),
     "search": lambda row, metric: metric.text(row.trial.score),
     "n": lambda row, _: str(len(row.trial.scores)) if len(row.trial.scores) > 1 else "",
     "budget": lambda row, _: f"{row.trial.budget:.2g}" if row.trial.budget < 1 else "",
@@ -159,6 +160,7 @@ def _print_ranked(rows: Sequence[Row], metric: Metric) -> None:
     seeds = max((len(row.confirmation.scores) for row in rows if row.confirmation is not None), default=0)
     notes = {
         "fresh": f"mean of {seeds} trainings on seeds that the search never saw; what has them ranks first",
+        "test": "mean (sd) of the same trainings on test data that no search sees; nothing is ranked by it",
         "search": "mean on the seeds of the search",
         "versus ReLU": "paired difference with its 95 % interval",
         "versus best": "the same, to the best of the baselines",
@@ -211,6 +213,15 @@ def _counts(rows: Sequence[Row]) -> dict[str, int]:
     for row in rows:
         counts[row.trial.status.value] = counts.get(row.trial.status.value, 0) + 1
     return counts
+
+
+def tested(row: Row, metric: Metric) -> str:
+    """The mean on the test data with its standard deviation, and of how many trainings where some have failed there."""
+    found = row.tested
+    if found is None or row.confirmation is None:
+        return ""
+    short = "" if len(found.scores) == len(row.confirmation.scores) else f", n={len(found.scores)}"
+    return metric.text(found.mean) + (f" ({metric.text(found.sd)}{short})" if found.sd is not None else "")
 
 
 def versus(found: Difference | None, metric: Metric) -> str:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
+from itertools import cycle
 from pathlib import Path
 from typing import Any
 
@@ -14,12 +15,13 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from symact.errors import InputError
+from symact.expr.tree import sites
 from symact.files import write_file
 from symact.records import Status
-from symact.report import curves, pictures
+from symact.report import curves, mixtures, pictures
 from symact.report.function_map import places
 from symact.report.leaderboard import Row, is_relu, leaderboard, winner
-from symact.report.learned import Chart, panels
+from symact.report.learned import Chart, best_mixture, panels, term
 from symact.report.view import StudyView
 
 KINDS = ("svg", "pdf")
@@ -87,12 +89,45 @@ def _of_study(view: StudyView) -> Iterator[tuple[str, Figure | None]]:
     yield "map", _map(rows, view)
     if best is not None:
         yield "expression", pictures.expression_graph(curves.first_site(best.trial.candidate))
+        yield "output-landscape", _landscape(best, relu)
+    mixture = best_mixture(view, None if best is None else best.trial)
+    if mixture is not None:
+        trial, learned = mixture
+        yield "mixture-curves", mixtures.curves_figure({"": (trial.candidate, learned)})
+        yield "mixture-shares", mixtures.shares_figure(mixtures.shares(learned), lambda name: term(name, view))
     for number, panel in enumerate(panels(view, None if best is None else best.trial)):
         for part, chart in enumerate(panel.charts):
             yield (
                 f"learned-{number + 1}-{_slug(chart.get('title') or panel.title)}-{part + 1}",
                 _DRAWN[chart["kind"]](chart),
             )
+
+
+def _landscape(best: Row, relu: Row | None) -> Figure | None:
+    """The output of a random deep network over two inputs with the winner, and beside it with ReLU."""
+    if any(len(expression.inputs) > 1 for expression in sites(best.trial.candidate)):
+        return None
+    from symact.activation.module import Activation
+    from symact.report.landscapes import landscape_figure, output_landscape
+
+    shown = {}
+    for row in (best, relu):
+        if row is not None:
+            functions, values = sites(row.trial.candidate), curves.learned(row.trial)
+            made = (_with(Activation(function), values) for function in cycle(functions))
+            shown[pictures.plain(row.shown)] = output_landscape(partial(next, made), resolution=160)
+    return landscape_figure(shown, 10.0, "output", axes=("first input", "second input"))
+
+
+def _with(activation: Any, values: Mapping[str, Any]) -> Any:
+    """An activation with learned values, as far as it has such parameters and they are numbers."""
+    import torch
+
+    with torch.no_grad():
+        for name, parameter in activation.named_parameters():
+            if parameter.numel() == 1 and isinstance(values.get(name), int | float):
+                parameter.fill_(float(values[name]))
+    return activation
 
 
 def _map(rows: Sequence[Row], view: StudyView) -> Figure | None:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
+from statistics import stdev
 from typing import Any
 
 from scipy.special import stdtrit
@@ -51,6 +52,27 @@ class Difference:
 
 
 @dataclass(frozen=True)
+class TestScore:
+    """Scores of a finalist on test data, one per fresh seed."""
+
+    scores: tuple[float, ...]
+
+    @property
+    def mean(self) -> float:
+        """Over the seeds."""
+        return sum(self.scores) / len(self.scores)
+
+    @property
+    def sd(self) -> float | None:
+        """Standard deviation over the seeds (n - 1); None for one."""
+        return stdev(self.scores) if len(self.scores) > 1 else None
+
+    def document(self) -> dict[str, Any]:
+        """As JSON types."""
+        return {"score": self.mean, "sd": self.sd, "n": len(self.scores), "scores": list(self.scores)}
+
+
+@dataclass(frozen=True)
 class Row:
     """One line of the leaderboard.
 
@@ -86,6 +108,12 @@ class Row:
         """The mean on the fresh seeds, or None."""
         return None if self.confirmation is None else self.confirmation.score
 
+    @property
+    def tested(self) -> TestScore | None:
+        """What the confirmation found on the test data, or None; nothing is ranked by it."""
+        scores = () if self.confirmation is None else self.confirmation.test_scores
+        return TestScore(scores) if scores else None
+
     def document(self) -> dict[str, Any]:
         """The row as JSON types."""
         confirmed = self.confirmation
@@ -102,6 +130,7 @@ class Row:
             "number": self.trial.number,
             "reason": self.trial.reason,
             "confirmed": None if confirmed is None else {"score": confirmed.score, "scores": list(confirmed.scores)},
+            "test": self.tested and self.tested.document(),
             "versus_relu": self.versus_relu and asdict(self.versus_relu),
             "versus_best_baseline": self.versus_best_baseline and asdict(self.versus_best_baseline),
         }
@@ -113,6 +142,8 @@ class Row:
         del found["sites"]  # the expression has them
         found["scores"] = " ".join(map(repr, found["scores"]))
         found |= {"confirmed_score": confirmed["score"], "confirmed_scores": " ".join(map(repr, confirmed["scores"]))}
+        test = found.pop("test") or {}
+        found |= {f"test_{part}": test.get(part) for part in ("score", "sd", "n")}
         for name in ("versus_relu", "versus_best_baseline"):
             versus = found.pop(name) or {}
             found |= {f"{name}_{part}": versus.get(part) for part in ("difference", "low", "high")}

@@ -18,9 +18,8 @@ from symact.expr.per_site import same_sites
 from symact.expr.tree import Expr, candidate_text, is_mixture, site_numbers
 from symact.optimize.base import rank_values
 from symact.optimize.mixture import BANSAL
-from symact.optimize.mixture_formula import site_proportions
 from symact.records import Status, Trial
-from symact.report import curves
+from symact.report import curves, mixtures
 from symact.report.naming import known_name, shown, titled
 from symact.report.view import StudyView
 
@@ -29,6 +28,7 @@ Chart: TypeAlias = dict[str, Any]
 NOT_RECORDED = "This study was made before symact recorded what its optimizer knew when it asked; a new study has it."
 MOST_LINES = 8
 MOST_SITES = 12
+MOST_COLUMNS = 8  # of a table of shares
 SCALES = (3, 1, 10, 100)
 ANCESTORS = 40
 
@@ -189,6 +189,35 @@ def _rank_correlation(first: Sequence[float], second: Sequence[float]) -> float:
 
 
 def _mixture(view: StudyView, winner: Trial | None) -> list[Panel]:
+    found = best_mixture(view, winner)
+    if found is None:
+        return []
+    best, learned = found
+    layers = mixtures.shares(learned)
+    groups = [
+        {
+            "name": f"layer {number}",
+            "parts": [[term(name, view), round(float(v.mean()), 4)] for name, v in list(layer.items())[:10]],
+        }
+        for number, layer in enumerate(layers[:MOST_SITES], 1)
+    ]
+    charts: list[Chart] = [{"kind": "shares", "title": "Shares of each layer", "groups": groups}]
+    head, rows = mixtures.table(layers, lambda name: term(name, view))
+    if len(head) <= MOST_COLUMNS:
+        charts.append({"kind": "table", "title": "", "head": head, "rows": rows})
+    for scale in SCALES:
+        x, drawn = mixtures.mean_curves(best.candidate, learned, scale)
+        series = {f"layer {number}": curves.numbers(y) for number, y in enumerate(drawn[:MOST_LINES], 1)}
+        charts.append(lines(curves.numbers(x), series, "x", "", f"Learned function on [-{scale}, {scale}]"))
+    score = view.metric.text(best.score)
+    text = f"The best mixture (score {score}) has weights of its own in each of {len(layers)} layers. "
+    count = len(learned)
+    text += f"Means of {count} trainings, with the deviation in the table." if count > 1 else "One training tells."
+    return [Panel("What the mixture learned", text, charts)]
+
+
+def best_mixture(view: StudyView, winner: Trial | None) -> tuple[Trial, list[list[Mapping[str, Any]]]] | None:
+    """The mixture that is shown, one function for all sites, and what each of its trainings has learned; or None."""
     mixed = [
         t for t in view.trials if t.status is Status.finished and is_mixture(t.candidate) and t.outcomes[0].constants
     ]
@@ -196,27 +225,12 @@ def _mixture(view: StudyView, winner: Trial | None) -> list[Panel]:
         winner if winner in mixed else max(mixed, key=lambda t: -math.inf if t.merit is None else t.merit, default=None)
     )
     if best is None or not isinstance(best.candidate, Expr):
-        return []
-    per_site = [dict(values) for values in best.outcomes[0].constants]
-    groups = []
-    for site, values in enumerate(per_site[:MOST_SITES]):
-        shares = sorted(site_proportions(values).items(), key=lambda pair: -pair[1])
-        groups.append(
-            {"name": f"layer {site + 1}", "parts": [[_term(name, view), round(s, 4)] for name, s in shares[:10]]}
-        )
-    charts: list[Chart] = [{"kind": "shares", "title": "Weights of each layer", "groups": groups}]
-    for scale in SCALES:
-        drawn: dict[str, list[float | None]] = {}
-        for site, values in enumerate(per_site[:MOST_LINES]):
-            x, y, _ = curves.samples(best.candidate, -scale, scale, values, 201)
-            drawn[f"layer {site + 1}"] = curves.numbers(y)
-        charts.append(lines(curves.numbers(x), drawn, "x", "", f"Learned function on [-{scale}, {scale}]"))
-    score = view.metric.text(best.score)
-    text = f"The best mixture (score {score}) has weights of its own in each of {len(per_site)} layers."
-    return [Panel("What the mixture learned", text, charts)]
+        return None
+    again = next((trial for trial in view.confirmations if trial.candidate == best.candidate), None)
+    return best, mixtures.trainings(best, again)
 
 
-def _term(name: str, view: StudyView) -> str:
+def term(name: str, view: StudyView) -> str:
     """What a weight belongs to: `w0_sinh` to sinh, `w0_f1` to the second of the functions mixed first."""
     slot, _, term = name.partition("_")
     given = list(view.functions or BANSAL)

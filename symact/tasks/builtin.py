@@ -178,7 +178,7 @@ class ImageTask:
     def final_test(
         self, make_activation: MakeActivation, seed: int, budget: float = 1.0, schedule: str = "joint"
     ) -> Outcome:
-        """As `evaluate`, with `test_accuracy` and `test_loss` among the metrics. For the final report only."""
+        """As `evaluate`, with `test_score`, `test_accuracy` and `test_loss` among the metrics. For finalists only."""
         with isolated(self.device):
             return self._outcome(make_activation, seed, budget, schedule, with_test=True)
 
@@ -234,6 +234,7 @@ class ImageTask:
         metrics["seconds"] = time.perf_counter() - start
         if with_test:
             metrics["test_loss"], metrics["test_accuracy"] = measure_accuracy(model, data.test, config)
+            metrics["test_score"] = metrics["test_accuracy"]
         givers = [getattr(activation, "constants", None) for activation in activations]
         constants = tuple(dict(give()) if callable(give) else {} for give in givers)
         return Outcome.finished(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from symact.errors import FormulaError
@@ -13,6 +13,7 @@ from symact.expr.tree import candidate_text, parse
 FUNCTIONS = [parse(text) for text in ("relu(x)", "x*sigmoid(x)", "-tanh(x)")]
 
 
+@settings(deadline=None, max_examples=40)
 @given(st.lists(st.sampled_from(FUNCTIONS), min_size=1, max_size=8))
 def test_a_line_is_read_as_it_was_written(functions):
     candidate = functions[0] if len(functions) == 1 else tuple(functions)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from symact.errors import InputError
@@ -20,6 +20,7 @@ ABLE = [name for name, cls in OPTIMIZERS.items() if "sites" in inspect.signature
 SETTINGS: list[object] = [3, [[1, 3], [2]], [[2], [1, 3, 4]]]
 
 
+@settings(deadline=None, max_examples=40)
 @given(st.lists(st.integers(0, 4), min_size=1, max_size=9))
 def test_functions_of_groups_come_back_from_the_candidate(of):
     setting = [[site for site, own in enumerate(of, 1) if own == group] for group in sorted(set(of))]

@@ -78,7 +78,9 @@ def test_a_mixture_shows_the_shares_of_each_layer_and_its_function_on_four_scale
     assert [group["parts"] for group in panel.charts[0]["groups"]] == [
         [["relu(x)", 0.75], ["tanh(x)", 0.25]], [["relu(x)", 0.5], ["tanh(x)", 0.5]],
     ]  # fmt: skip
-    assert [chart["x"][-1] for chart in panel.charts[1:]] == [3, 1, 10, 100]
+    assert [chart["x"][-1] for chart in panel.charts[2:]] == [3, 1, 10, 100]
+    assert panel.charts[1]["head"] == ["layer", "n", "relu(x)", "tanh(x)"]
+    assert panel.charts[1]["rows"] == [["1", "1", "0.750", "0.250"], ["2", "1", "0.500", "0.500"]]
 
 
 def test_halving_tells_how_many_reached_each_rung():

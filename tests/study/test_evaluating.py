@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from statistics import stdev
 
 import pytest
 
@@ -55,3 +56,59 @@ def test_on_fresh_seeds_the_references_train_as_long_as_the_mixture(method):
     assert searched == {(False, "joint"), (True, schedule)}
     assert {schedule for _, seed, schedule in seen if seed in fresh} == {schedule}
     assert {o.metrics["epochs"] for t in study.confirmations for o in t.outcomes} == {30}
+
+
+class Tested:
+    """A score by length, and the opposite on test data."""
+
+    name = "tested"
+
+    def evaluate(self, make_activation, seed, budget=1.0):
+        return Outcome.finished(len(str(make_activation.candidate)) % 11 / 11 + seed % 7 / 1000)
+
+    def final_test(self, make_activation, seed, budget=1.0):
+        found = self.evaluate(make_activation, seed)
+        return Outcome.finished(found.score, test_score=1 - found.score)
+
+
+def test_finalists_are_tested_once_and_nothing_is_ranked_by_it(space, tmp_path):
+    with Study(space, Tested(), "random", run=tmp_path / "run", confirm=3, confirm_best=4) as study:
+        study.run(20)
+        assert not any(trial.test_scores for trial in study.trials), "the search sees no test data"
+        board = study.leaderboard()
+    rows = [row for row in board if row.confirmation is not None]
+    assert len(rows) >= 4
+    for row in rows:
+        document = row.document()["test"]
+        assert document["scores"] == pytest.approx([1 - score for score in row.confirmation.scores])
+        assert (document["n"], document["score"]) == (3, pytest.approx(1 - row.fresh_score))
+        assert document["sd"] == pytest.approx(stdev(row.confirmation.scores))
+    assert [row.fresh_score for row in rows] == sorted((row.fresh_score for row in rows), reverse=True)
+    with Study.resume(tmp_path / "run", task=Tested()) as again:
+        assert [row.tested for row in again.leaderboard()] == [row.tested for row in board]
+
+
+def test_a_task_without_a_test_and_one_that_fails_there_have_no_test_score(space):
+    class Failing(Tested):
+        def final_test(self, make_activation, seed, budget=1.0):
+            found = self.evaluate(make_activation, seed)
+            return Outcome.finished(found.score, test_failure="diverged", test_score=float("nan"))
+
+    class Untested(Tested):
+        final_test = None
+
+    for task in (Failing(), Untested()):
+        study = Study(space, task, "random", confirm=2, confirm_best=1)
+        study.run(10)
+        assert all(row.document()["test"] is None for row in study.leaderboard())
+        assert any(row.confirmation is not None for row in study.leaderboard())
+
+
+@pytest.mark.parametrize(("task", "train"), [("ood-polynomial", {"steps": 2}), ("digits-deep", {"epochs": 1})])
+def test_shipped_tasks_test_their_finalists(task, train):
+    study = Study(load_grammar("first").space(), task, "random", train=train, confirm=2, confirm_best=1)
+    study.run(10)
+    tested = [row.tested for row in study.leaderboard() if row.confirmation is not None]
+    assert tested
+    assert all(found is not None and len(found.scores) == 2 for found in tested)
+    assert not any(trial.test_scores for trial in study.trials)

@@ -17,7 +17,8 @@ function hero(study) {
   if (best.sites > 1) words.append(el('p', { class: 'soft small' }, `${best.functions} function${best.functions > 1 ? "s" : ""} for ${best.sites} sites; that of the first site is drawn here, all of them below.`));
   const numbers = el('div', { class: 'numbers' });
   if (row.confirmed && row.confirmed.score !== null) numbers.append(figure(number(row.confirmed.score), `${metric.heading}, mean of ${row.confirmed.scores.length} fresh seeds`));
-  else numbers.append(figure(number(row.score), `${metric.heading} in the search (${row.scores.length} seed${row.scores.length === 1 ? '' : 's'})`));
+  if (row.test) numbers.append(figure(number(row.test.score), `on test data that no search sees${row.test.sd === null ? '' : `, standard deviation ${number(row.test.sd)}`}, n = ${row.test.n}`));
+  if (!row.confirmed || row.confirmed.score === null) numbers.append(figure(number(row.score), `${metric.heading} in the search (${row.scores.length} seed${row.scores.length === 1 ? '' : 's'})`));
   for (const [versus, name] of [[row.versus_relu, 'ReLU'], [row.versus_best_baseline, `the best known function, ${best.reference}`]]) {
     if (!versus || (versus === row.versus_best_baseline && difference(versus) === difference(row.versus_relu))) continue;
     numbers.append(figure(number(versus.difference, true), `difference to ${name}; 95 % interval ${number(versus.low, true)} to ${number(versus.high, true)}`, verdict(versus)));

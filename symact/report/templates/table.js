@@ -17,6 +17,7 @@ function versusCell(versus) {
 }
 
 const finished = (row) => row.status === 'finished';
+const tested = (row) => (row.test ? row.test.score : null);
 const fresh = (row) => (row.confirmed && row.confirmed.score !== null ? row.confirmed.score : null);
 
 // Heading, what is sorted by, what is shown, classes, and whether it is worth a column. Smaller ranks are better.
@@ -25,6 +26,7 @@ const COLUMNS = [
   { key: 'curve', label: '', cell: (row, grid) => smallCurve(row, grid), css: '' },
   { key: 'expression', label: 'function', value: (row) => row.shown, cell: (row) => el('button', { type: 'button', 'aria-label': `details of ${row.shown}` }, expression(row.shown), row.name ? el('div', { class: 'between' }, row.name) : null), css: 'function', up: true },
   { key: 'fresh', label: 'fresh seeds', value: fresh, cell: (row) => number(fresh(row)), css: 'number', worth: (rows) => rows.some((row) => fresh(row) !== null) },
+  { key: 'test', label: 'test', value: tested, cell: (row) => (row.test ? `${number(row.test.score)}${row.test.sd === null ? '' : ` ± ${number(row.test.sd)}`}` : ''), css: 'number', worth: (rows) => rows.some((row) => tested(row) !== null) },
   { key: 'score', label: 'search score', value: (row) => row.score, cell: (row) => (finished(row) ? number(row.score) : el('span', { class: 'bad small' }, row.status)), css: 'number' },
   { key: 'relu', label: 'versus ReLU', value: (row) => difference(row.versus_relu), cell: (row) => versusCell(row.versus_relu), css: 'number far', worth: (rows) => rows.some((row) => row.versus_relu) },
   { key: 'best', label: 'versus best known', value: (row) => difference(row.versus_best_baseline), cell: (row) => versusCell(row.versus_best_baseline), css: 'number far', worth: (rows) => rows.some((row) => row.versus_best_baseline && difference(row.versus_best_baseline) !== difference(row.versus_relu)) },
@@ -48,7 +50,7 @@ function leaderboard(study, grid, state) {
   const columns = COLUMNS.filter((column) => !column.worth || column.worth(study.rows));
   const box = el('section', { class: 'leaderboard' }, el('h2', {}, 'Leaderboard'));
   const tally = Object.entries(study.counts).map(([status, count]) => `${count} ${status.replaceAll('_', ' ')}`).join(', ');
-  box.append(el('p', { class: 'soft small' }, `${tally}. Whoever was trained on fresh seeds ranks first, by that mean. ${lower() ? 'Lower is better. ' : ''}A row opens its details.`));
+  box.append(el('p', { class: 'soft small' }, `${tally}. Whoever was trained on fresh seeds ranks first, by that mean.${rows.some((row) => row.test) ? ' Their test scores (mean ± standard deviation) are of the same trainings, on data that no search and no ranking uses.' : ''} ${lower() ? 'Lower is better. ' : ''}A row opens its details.`));
   const search = el('input', { type: 'search', placeholder: 'filter by function', value: state.text, 'aria-label': 'filter by function' });
   const choice = (name, every, values) => {
     const made = el('select', { 'aria-label': every }, el('option', { value: '' }, every), ...values.map((value) => el('option', { value }, value.replaceAll('_', ' '))));
@@ -172,6 +174,7 @@ function details(row, study, grid) {
   fact('status', row.status.replaceAll('_', ' '));
   fact('reason', row.reason);
   fact('scores in the search', row.scores.map((value) => number(value)).join(', '));
+  if (row.test) fact('test scores, mean and sd', `${row.test.scores.map((value) => number(value)).join(', ')}: ${number(row.test.score)}${row.test.sd === null ? '' : ` ± ${number(row.test.sd)}`}`);
   if (row.confirmed) fact('scores on fresh seeds', row.confirmed.scores.map((value) => number(value)).join(', '));
   fact('versus ReLU', row.versus_relu && `${number(row.versus_relu.difference, true)} (${number(row.versus_relu.low, true)} to ${number(row.versus_relu.high, true)}, ${row.versus_relu.pairs} pairs)`);
   fact('versus best known', row.versus_best_baseline && `${number(row.versus_best_baseline.difference, true)} (${number(row.versus_best_baseline.low, true)} to ${number(row.versus_best_baseline.high, true)})`);
@@ -196,7 +199,7 @@ function download(name, text) {
 }
 
 const FIELDS = [
-  ['rank', (row) => row.rank], ['expression', (row) => row.expression], ['status', (row) => row.status], ['fresh_mean', fresh],
+  ['rank', (row) => row.rank], ['expression', (row) => row.expression], ['status', (row) => row.status], ['fresh_mean', fresh], ['test_mean', tested], ['test_sd', (row) => row.test && row.test.sd], ['test_n', (row) => row.test && row.test.n],
   ['search_score', (row) => row.score], ['versus_relu', (row) => difference(row.versus_relu)], ['versus_relu_low', (row) => row.versus_relu && row.versus_relu.low],
   ['versus_relu_high', (row) => row.versus_relu && row.versus_relu.high], ['budget', (row) => row.budget], ['seconds_per_training', (row) => row.seconds],
   ['origin', (row) => row.origin], ['number', (row) => row.number], ['reason', (row) => row.reason],
