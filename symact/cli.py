@@ -177,7 +177,8 @@ def compile_(
     "symact search random --workers 2 --task my_task.py:MyTask --grammar aquasurf --space bench --run out/mine;  "
     "symact search evolution --task fashion-cnn --prune 50 --workers 2;  "
     "symact search evolution --task digits-deep --tune rate --tune initial_scale=0.5:2:log --evaluations 200;  "
-    "symact search evolution --task digits-deep --site-groups '1-4;rest'",
+    "symact search evolution --task digits-deep --site-groups '1-4;rest';  "
+    "symact search surrogate --space large --warm-start out/mine --task fashion14-deep",
 )
 def search(
     optimizer: Annotated[str, typer.Argument(help="random, evolution, rl, surrogate or mixture.")] = "surrogate",
@@ -218,6 +219,10 @@ def search(
             help='Sites that share a function: "1-3;4", or names of modules: "layer1.*;rest".',
         ),
     ] = None,
+    warm_start: Annotated[
+        str | None,
+        typer.Option("--warm-start", metavar="RUN", help="Begin with what another study learned (surrogate)."),
+    ] = None,
     data: DataOption = None,
     run: NewRunOption = None,
     train: TrainOption = None,
@@ -250,6 +255,7 @@ def search(
         _refuse(
             *(("--prune", prune), ("--halving", halving), ("--per-site", per_site), ("--async", asynchronous)),
             *(("--memory", memory), ("--seeds (see --fresh)", seeds != 1)),
+            *(("--site-groups", site_groups), ("--warm-start", warm_start)),
             of="--tune",
         )
         return tuning.start(
@@ -268,8 +274,9 @@ def search(
     sites = {"per_site": per_site, "site_groups": site_groups}
     options = {**where, **limits, **design, **sites, "prune": prune, "train": _settings(train, "--train")}
     searching.start(
-        optimizer, grammar, space, keep_affine, task, evaluations, run, options, _settings(settings), as_json, quiet
-    )
+        optimizer, grammar, space, keep_affine, task, evaluations, run, options, _settings(settings), as_json, quiet,
+        warm_start,
+    )  # fmt: skip
 
 
 @app.command(

@@ -30,6 +30,7 @@ def start(
     settings: Mapping[str, Any],
     as_json: bool,
     quiet: bool = False,
+    warm_start: str | None = None,
 ) -> None:
     """Begin a study, run it to its end, and print the leaderboard.
 
@@ -45,6 +46,7 @@ def start(
         settings: of the optimizer.
         as_json: print the leaderboard as JSON.
         quiet: tell nothing before the leaderboard.
+        warm_start: the folder of a study whose functions and scores the surrogate begins with.
 
     Raises:
         InputError: an argument is wrong, or `run` holds a study.
@@ -58,6 +60,12 @@ def start(
     for name in settings.keys() & inspect.signature(Study.__init__).parameters.keys():
         raise InputError(f"optimizer {optimizer!r} has no setting {name!r}; --set is for the optimizer alone")
     chosen = load_grammar(grammar).space(space).keeping_affine(affine)
+    if warm_start is not None:
+        from symact.study.warm_start import scored
+
+        if "warm_start" in settings:
+            raise InputError("--warm-start and --set warm_start: choose one of them")
+        settings = {**settings, "warm_start": scored(warm_start, chosen.grammar)}
     folder = run if run is not None else fresh_folder(optimizer, task)
     with console.bar("trying the task once"):
         study = Study(chosen, task, optimizer, run=folder, **options, **settings)

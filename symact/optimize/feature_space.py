@@ -29,31 +29,45 @@ class Landscape:
 
     It holds neither the space's functions nor the source of features, which are arguments where they are
     needed: so it lives exactly as long as they do.
+
+    Attributes:
+        members: the functions that set its units, all of the space where they can be listed.
     """
 
     # Source of features -> functions of a space -> landscape.
-    _made: weakref.WeakKeyDictionary[Any, weakref.WeakKeyDictionary[Pool, dict[tuple[int, SiteGroups], Landscape]]] = (
-        weakref.WeakKeyDictionary()
-    )
+    _made: weakref.WeakKeyDictionary[
+        Any, weakref.WeakKeyDictionary[Pool, dict[tuple[int, SiteGroups, tuple[Candidate, ...]], Landscape]]
+    ] = weakref.WeakKeyDictionary()
 
     def __init__(
-        self, functions: Pool, features: Features | None, reference: int = REFERENCE, groups: SiteGroups = ONE
+        self,
+        functions: Pool,
+        features: Features | None,
+        reference: int = REFERENCE,
+        groups: SiteGroups = ONE,
+        others: tuple[Candidate, ...] = (),
     ):
         members = listed(functions, groups)
         if members is None:
-            members = sampled(functions, reference, groups)
+            members = list(dict.fromkeys([*sampled(functions, reference, groups), *others]))
+        self.members = members
         self._inputs, self._groups = len(functions.space.grammar.inputs), groups
         raw = self._raw(members, features)
         self._frame = Frame(raw)
         self._described = self._frame(raw)
-        self._members = {expression: row for row, expression in enumerate(members)}
+        self._places = {expression: row for row, expression in enumerate(members)}
         self._others: dict[Candidate, Description] = {}
         self._embeddings: dict[tuple[str, ...], np.ndarray] = {}
         self._columns: dict[tuple[tuple[str, float], ...], Columns] = {}
 
     @classmethod
     def of(
-        cls, functions: Pool, features: Features | None, reference: int = REFERENCE, groups: SiteGroups = ONE
+        cls,
+        functions: Pool,
+        features: Features | None,
+        reference: int = REFERENCE,
+        groups: SiteGroups = ONE,
+        others: tuple[Candidate, ...] = (),
     ) -> Landscape:
         """The landscape, made once per process for the same functions and the same source.
 
@@ -62,27 +76,28 @@ class Landscape:
             features: the source.
             reference: how many functions of a space that is sampled are its members here.
             groups: of sites that have functions of their own.
+            others: further members of a space that is sampled.
         """
         source = functions if features is None else getattr(features, "__self__", features)
         try:
             made = cls._made.setdefault(source, weakref.WeakKeyDictionary())
         except TypeError:  # a source that cannot be referred to weakly is described anew
-            return cls(functions, features, reference, groups)
-        sizes = made.setdefault(functions, {})
-        if (reference, groups) not in sizes:
-            sizes[reference, groups] = cls(functions, features, reference, groups)
-        return sizes[reference, groups]
+            return cls(functions, features, reference, groups, others)
+        known, key = made.setdefault(functions, {}), (reference, groups, others)
+        if key not in known:
+            known[key] = cls(functions, features, *key)
+        return known[key]
 
     def describe(self, expressions: Sequence[Candidate], features: Features | None) -> Description:
         """Descriptions, ``(n,)`` rows; features are asked for what is new."""
-        new = [e for e in dict.fromkeys(expressions) if e not in self._members and e not in self._others]
+        new = [e for e in dict.fromkeys(expressions) if e not in self._places and e not in self._others]
         if new:
             described = self._frame(self._raw(new, features))
             for row, expression in enumerate(new):
                 self._others[expression] = described.take([row])
         if not any(expression in self._others for expression in expressions):
-            return self._described.take([self._members[expression] for expression in expressions])
-        parts = [self._others.get(e) or self._described.take([self._members[e]]) for e in expressions]
+            return self._described.take([self._places[expression] for expression in expressions])
+        parts = [self._others.get(e) or self._described.take([self._places[e]]) for e in expressions]
         return _concatenated(parts)
 
     def glance(self, expressions: Sequence[Candidate]) -> Description:
@@ -94,7 +109,7 @@ class Landscape:
         key = tuple(sorted(views.items()))
         if key not in self._columns:
             self._columns[key] = Columns(Rows(self._described, views))
-        places = np.array([self._members.get(expression, -1) for expression in expressions], dtype=int)
+        places = np.array([self._places.get(expression, -1) for expression in expressions], dtype=int)
         return Rows(self.describe(expressions, features), views, None, places, self._columns[key])
 
     def embedded(self, expressions: Sequence[Candidate], features: Features | None, views: Mapping[str, float]) -> Rows:
@@ -109,7 +124,7 @@ class Landscape:
                 coordinates[finite] = umap_union(self._described.take(finite), chosen)
             self._embeddings[chosen] = coordinates
         described = self.describe(expressions, features)
-        places = [self._members.get(expression) for expression in expressions]
+        places = [self._places.get(expression) for expression in expressions]
         inside = np.array([place is not None for place in places], dtype=bool)
         coordinates = self._embeddings[chosen][[place or 0 for place in places]]
         seen = Description(described.outputs, described.fisher, described.shape, described.finite & inside)

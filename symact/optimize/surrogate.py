@@ -16,16 +16,18 @@ import numpy as np
 
 from symact.errors import InputError
 from symact.expr import variation
+from symact.expr.per_site import parse_candidate
 from symact.expr.space import Space
-from symact.expr.tree import Candidate, parse
+from symact.expr.tree import Candidate
 from symact.optimize.base import Features, Optimizer, check_settings, rank_values, score_of
-from symact.optimize.feature_space import EMBEDDED, REFERENCE, Landscape, listed, sampled
+from symact.optimize.feature_space import EMBEDDED, REFERENCE, Landscape, listed
 from symact.optimize.function_features import VIEWS
 from symact.optimize.regressors import Forest, GaussianProcess, NearestNeighbours, Regressor, Rows, SupportVectors
 from symact.optimize.site_groups import SiteGroups
 from symact.records import Trial
 
 CHUNK = 64  # functions of a sampled space whose features are asked for at a time
+MOST_EMBEDDED = 20_000
 LARGEST = 1_000  # trials that a regressor learns from: the best and the newest, so that it stays quick
 
 
@@ -39,7 +41,8 @@ class Surrogate(Optimizer):
             outputs are known.
         regressor: `gp`, `knn` (k = 3, weighted), `forest` or `svr`.
         embedding: `metric`, the feature space itself, or `umap`, the union embedding. Of a space too large to list
-            it shows `EMBEDDED` functions, sampled alike for every seed; only these are proposed.
+            it shows `embedded` functions, sampled alike for every seed, and those of `warm_start`; only these are
+            proposed.
         fisher: the labels of the Fisher matrix: `labels`, the data's (AQuaSurF's code), or True, drawn from the model
             (the formula of the paper).
         views: weight of each view (`outputs`, `fisher`, `shape`) in distances; with `umap` the ones that count.
@@ -48,6 +51,7 @@ class Surrogate(Optimizer):
         initial: trials told before predictions begin; until then draws are random.
         length: range of the kernel, in medians of the distance between two functions.
         pool: candidates considered at a time in a space that is sampled.
+        embedded: functions of such a space that are described and embedded.
         warm_start: (expression text, score) pairs of another study or of another task's table.
         warm_noise: variance of warm scores, in units of the targets' variance.
         sites: how many activation sites have a function of their own, or which share one (`[[1, 2], [3]]`); 1 for one
@@ -74,6 +78,7 @@ class Surrogate(Optimizer):
         initial: int = 6,
         length: float = 1.0,
         pool: int = 512,
+        embedded: int = EMBEDDED,
         warm_start: Sequence[tuple[str, float | None]] = (),
         warm_noise: float = 0.5,
         sites: int | Sequence[Sequence[int]] = 1,
@@ -96,19 +101,27 @@ class Surrogate(Optimizer):
         self._predicted: dict[Candidate, float] = {}  # of the last `ask`
         self._scores: list[float | None] = []
         self._expressions: list[Candidate] = []
-        self._warm = [(parse(text, space.grammar), score) for text, score in warm_start]
+        if not 16 <= embedded <= MOST_EMBEDDED:
+            raise InputError(f"surrogate: embedded is a number from 16 to {MOST_EMBEDDED:,}, not {embedded}")
+        self.embedded = int(embedded)
+        warm = [(parse_candidate(text, space.grammar), score) for text, score in warm_start]
+        self._warm = [(candidate, score) for candidate, score in warm if self.groups.functions(candidate) is not None]
+        if warm and not self._warm:
+            raise InputError("surrogate: the functions of the warm start are for other sites than this search has")
 
     @cached_property
     def landscape(self) -> Landscape:
         """Made at first use: a study can measure features only when it has been opened."""
-        size = EMBEDDED if self.embedding == "umap" else REFERENCE
-        return Landscape.of(self.functions, self.features, size, self.groups)
+        if self.embedding != "umap":
+            return Landscape.of(self.functions, self.features, REFERENCE, self.groups)
+        warm = tuple(candidate for candidate, _ in self._warm[:LARGEST])
+        return Landscape.of(self.functions, self.features, self.embedded, self.groups, warm)
 
     @cached_property
     def members(self) -> list[Candidate] | None:
         """What may be proposed, or None where candidates are made as the search goes on."""
         found = listed(self.functions, self.groups)
-        return sampled(self.functions, EMBEDDED, self.groups) if found is None and self.embedding == "umap" else found
+        return self.landscape.members if found is None and self.embedding == "umap" else found
 
     def _learn(self, trial: Trial) -> None:
         fits = self.groups.functions(trial.candidate) is not None

@@ -81,9 +81,15 @@ def _grammar_file(grammar: Any) -> str:
     return name if own is not None and own.read_text(encoding="utf-8") == text else f"{name or 'grammar'}.toml"
 
 
+def _short(value: Any) -> str:
+    """A setting as it may stand in a line; of a long list how long it is."""
+    text = str(value)
+    return text if len(text) <= 200 or not isinstance(value, list | tuple) else f"{len(value)} values"
+
+
 def _facts(settings: Settings, grammar: str) -> list[tuple[str, str]]:
     task = settings.task.shown + (f" (file, SHA-256 {settings.task.sha256})" if settings.task.sha256 else "")
-    chosen = ", ".join(f"{key} = {value}" for key, value in settings.optimizer_settings.items()) or "defaults"
+    chosen = ", ".join(f"{key} = {_short(value)}" for key, value in settings.optimizer_settings.items()) or "defaults"
     halving = ", ".join(f"{budget:.2g}" for budget in settings.budgets)
     return [
         ("task", task),

@@ -15,6 +15,7 @@ from symact.expr.tree import Candidate, candidate_text
 from symact.records import Outcome, Status
 from symact.store import outcomes
 
+AT_ONCE = 128  # functions measured, by all workers, before they are stored
 SHARED = "_weights"  # arrays whose name ends so belong to the task, not to one function
 
 
@@ -25,6 +26,7 @@ class FeatureCache:
         measure: measures expressions; an outcome each, whose metric `features` holds encoded arrays.
         keep: is handed what is new, expression -> text, to be stored.
         known: what was stored before.
+        tell: is called with how many of a large number are measured, and of how many.
     """
 
     def __init__(
@@ -32,8 +34,9 @@ class FeatureCache:
         measure: Callable[[Sequence[Candidate]], Sequence[Outcome]],
         keep: Callable[[Mapping[str, str]], None],
         known: Mapping[str, str],
+        tell: Callable[[int, int], None] = lambda done, total: None,
     ):
-        self._measure, self._keep = measure, keep
+        self._measure, self._keep, self._tell = measure, keep, tell
         self._known = {name: unpack(text) for name, text in known.items()}
 
     def __call__(self, expressions: list[Candidate]) -> dict[str, np.ndarray]:
@@ -43,8 +46,11 @@ class FeatureCache:
         """
         names = [candidate_text(expression) for expression in expressions]
         missing = {name: e for name, e in zip(names, expressions, strict=True) if name not in self._known}
-        if missing:
-            self._add(list(missing), list(missing.values()))
+        # What is measured is kept before the next ones are: a large pool is not begun again after a stop.
+        for start in range(0, len(missing), AT_ONCE):
+            part = list(missing)[start : start + AT_ONCE]
+            self._add(part, [missing[name] for name in part])
+            self._tell(min(start + AT_ONCE, len(missing)), len(missing))
         return stacked([self._known[name] for name in names])
 
     def _add(self, names: list[str], expressions: list[Candidate]) -> None:

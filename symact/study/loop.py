@@ -237,6 +237,7 @@ class Study:
         work = WorkerSettings(settings.grammar, described, file, settings.data, *limits, where.fresh)
         self._evaluator = Evaluator(settings, space.grammar, lambda: start(where, work, self.task, space.grammar))
         self._features: FeatureCache | None = None
+        self._watch: Watch | None = None
         features = self._measured if callable(getattr(self.task, "features", None)) else None
         self._make_optimizer: Callable[[], Any] = lambda: (
             setup.make_optimizer(cls, space, settings, features, self.task)
@@ -319,7 +320,7 @@ class Study:
         setup.check_goal(evaluations)
         self.prepare()
         with self._writing(), listening(self, callbacks, progress) as report:
-            watch = Watch(self._ledger, evaluations, report)
+            watch = self._watch = Watch(self._ledger, evaluations, report)
             try:
                 if self.store.goal() != evaluations:
                     self.store.record_goal(evaluations)
@@ -508,8 +509,14 @@ class Study:
     def __exit__(self, *_: object) -> None:
         self.close()
 
+    def _describing(self, done: int, total: int) -> None:
+        if self._watch is not None:
+            self._watch.describing(done, total)
+
     def _measured(self, expressions: list[Candidate]) -> Any:
         """What optimizers get as `features`: measured by the task, each function once per study."""
         if self._features is None:
-            self._features = FeatureCache(self._evaluator.measure, self.store.record_features, self.store.features())
+            self._features = FeatureCache(
+                self._evaluator.measure, self.store.record_features, self.store.features(), self._describing
+            )
         return self._features(expressions)

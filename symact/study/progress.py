@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from symact.records import Trial
 from symact.store.ledger import Ledger
 
+LARGE = 200  # functions whose description is told
 PER_SECOND = 5  # reports of trainings that are told further
 
 
@@ -17,7 +18,7 @@ class Progress:
     """One report of a running study.
 
     Attributes:
-        phase: `search` or `confirmation`.
+        phase: `search`, `confirmation`, or `describing functions`, whose number and total then stand below.
         evaluations: distinct functions evaluated so far; in the confirmation, trainings.
         total: how many there will be.
         best: the best trial at full measure so far, or None.
@@ -71,6 +72,12 @@ class Watch:
         since = now - self._started
         running = dict(self._running)
         self._tell(Progress(self._phase, done, self._total, best, counts, trial, since, pace, remaining, running))
+
+    def describing(self, done: int, total: int) -> None:
+        """So many of a large number of functions are described, before one of them is chosen."""
+        if self._tell is not None and total > LARGE:
+            since, counts, best = time.monotonic() - self._started, dict(self._ledger.counts), self._ledger.champion
+            self._tell(Progress("describing functions", done, total, best, counts, None, since, None, None))
 
     def heard(self, number: int, step: int, score: float) -> None:
         """A training has reported; it is told further at most `PER_SECOND` times a second."""

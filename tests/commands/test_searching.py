@@ -392,6 +392,25 @@ def test_groups_of_sites_share_a_function_in_search_resume_top_report_export_and
     assert (code, "it has functions for 2 sites, and the task digits-deep has 8" in err) == (2, True)
 
 
+def test_a_surrogate_begins_with_what_another_run_learned_on_another_task(symact, tmp_path):
+    there = ("--grammar", "first", "--workers", "0", "--json", "--evaluations", "14")
+    assert symact("search", "random", *there, "--task", "ood-polynomial", "--train", "steps=2", "--run", "run")[0] == 0
+    again = ("--task", "ood-harmonic", "--train", "steps=2", "--warm-start", "run")
+    assert symact("search", "surrogate", *there, *again, "--run", "warm")[0] == 0
+    with Store.open(tmp_path / "warm") as store:
+        assert len(store.settings.optimizer_settings["warm_start"]) > 5
+        own = [trial for trial in store.trials() if trial.origin == "surrogate"]
+        assert own
+        assert all("predicted" in store.notes()[trial.number] for trial in own), "not one is drawn at random"
+    for arguments, message in (
+        (("surrogate", *again[:-1], "nowhere"), "--warm-start nowhere: there is no study here"),
+        (("evolution", *again), "optimizer 'evolution' has no setting 'warm_start'"),
+        (("surrogate", *again, "--set", "warm_start=[]"), "--warm-start and --set warm_start: choose one"),
+    ):
+        code, _, err = symact("search", *arguments, *there, "--run", "third")
+        assert (code, message in err) == (2, True), err
+
+
 def test_an_optimizer_of_one_function_says_so_when_it_is_asked_for_one_per_site(symact):
     code, _, err = symact("search", "mixture", "--per-site", "--task", "ood-polynomial", "--run", "run")
     assert code == 2

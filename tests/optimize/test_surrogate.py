@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 
 from symact.errors import InputError
-from symact.optimize import surrogate
 from symact.optimize.function_features import outputs
 from symact.optimize.pool import Pool
 from symact.optimize.surrogate import Surrogate
@@ -57,27 +56,44 @@ def test_a_warm_start_without_noise_proposes_first_what_the_same_trials_would_ma
     assert next(e for e in warm.ask(60) if warm.key(e) not in known) == told.ask(1)[0]
 
 
-def test_umap_embeds_a_sample_of_a_space_too_large_to_list(monkeypatch):
-    monkeypatch.setattr(surrogate, "EMBEDDED", 60)
+def test_umap_embeds_a_sample_of_a_space_too_large_to_list():
     space = GRAMMAR.space("large")
     functions = Pool.of(space)
     assert functions.members is None
     shown = [e for e, _ in zip(functions.draws(0), range(60), strict=False)]
     target = outputs([shown[7]]).clip(-5, 5)
-    optimizer, trials = Surrogate(space, 1, embedding="umap"), []
+    optimizer, trials = Surrogate(space, 1, embedding="umap", embedded=60), []
     for _ in range(3):
         asked = optimizer.ask(6)
         assert set(asked) <= set(shown)
         trials += [Trial(e, (Outcome.finished(likeness(e, target)),)) for e in asked]
         optimizer.tell(trials[-len(asked) :])
     assert optimizer._fitted() is not None
-    again = Surrogate(space, 1, embedding="umap")
+    again = Surrogate(space, 1, embedding="umap", embedded=60)
     again.tell(trials)
     assert again.ask(4) == optimizer.ask(4)
-    assert Surrogate(space, 2, embedding="umap").members == shown
+    assert Surrogate(space, 2, embedding="umap", embedded=60).members == shown
+
+
+def test_neighbours_in_a_pool_begin_with_another_study_whose_functions_join_it():
+    space = GRAMMAR.space("large")
+    known = [space.sample(np.random.default_rng(n)) for n in range(300, 340)]
+    known = [e for e in known if np.isfinite(outputs([e])).all()]
+    target = outputs([known[3]]).clip(-5, 5)
+    warm = [(str(e), likeness(e, target)) for e in known]
+    settings = {"regressor": "knn", "embedding": "umap", "embedded": 40, "warm_start": warm}
+    optimizer = Surrogate(space, 1, **settings)
+    asked = optimizer.ask(5)
+    assert optimizer.members[40:] == [e for e in dict.fromkeys(known) if e not in optimizer.members[:40]]
+    assert all("predicted" in note for note in optimizer.explain(asked)), "nothing is drawn blindly"
+    assert known[3] in asked, "the best of the other study"
 
 
 def test_wrong_settings_are_named():
+    with pytest.raises(InputError, match="embedded is a number from 16 to 20,000"):
+        Surrogate(SPACE, 0, embedded=3)
+    with pytest.raises(InputError, match="for other sites"):
+        Surrogate(SPACE, 0, warm_start=[("relu(x) ; tanh(x)", 1.0)])
     with pytest.raises(InputError, match="colour"):
         Surrogate(SPACE, 0, views={"colour": 1.0})
     with pytest.raises(InputError, match="oracle"):
