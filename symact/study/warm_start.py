@@ -43,6 +43,6 @@ def scored(run: str | Path, grammar: Vocabulary) -> list[list[str | float | None
 def _is_read_back(trial: Trial, grammar: Vocabulary) -> bool:
     """Whether its text means the same in the grammar; a baseline may be outside of it, a mixture has own parameters."""
     try:
-        return parse_candidate(candidate_text(trial.candidate), grammar) == trial.candidate
+        return bool(parse_candidate(candidate_text(trial.candidate), grammar) == trial.candidate)
     except FormulaError:
         return False
