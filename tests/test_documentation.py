@@ -68,7 +68,7 @@ def commands() -> list[tuple[str, list[str]]]:
             call = re.match(r"(?:    |\$ )?(symact .*)", line)
             if call is None or (line.startswith("symact") and fence not in ("", "sh")):
                 continue
-            for part in call[1].split(";"):
+            for part in call[1].split("; "):
                 words = shlex.split(part, comments=True)
                 if len(words) > 1 and words[0] == "symact":
                     found.append((page.name, words[1:]))
