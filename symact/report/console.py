@@ -160,7 +160,7 @@ def _print_ranked(rows: Sequence[Row], metric: Metric) -> None:
     seeds = max((len(row.confirmation.scores) for row in rows if row.confirmation is not None), default=0)
     notes = {
         "fresh": f"mean of {seeds} trainings on seeds that the search never saw; what has them ranks first",
-        "test": "mean (sd) of the same trainings on test data that no search sees; nothing is ranked by it",
+        "test": "mean (sd) on test data that no search sees, on the fresh seeds; nothing is ranked by it",
         "search": "mean on the seeds of the search",
         "versus ReLU": "paired difference with its 95 % interval",
         "versus best": "the same, to the best of the baselines",
