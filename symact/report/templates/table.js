@@ -50,7 +50,7 @@ function leaderboard(study, grid, state) {
   const columns = COLUMNS.filter((column) => !column.worth || column.worth(study.rows));
   const box = el('section', { class: 'leaderboard' }, el('h2', {}, 'Leaderboard'));
   const tally = Object.entries(study.counts).map(([status, count]) => `${count} ${status.replaceAll('_', ' ')}`).join(', ');
-  box.append(el('p', { class: 'soft small' }, `${tally}. Whoever was trained on fresh seeds ranks first, by that mean.${rows.some((row) => row.test) ? ' Their test scores (mean ± standard deviation) are on data that no search and no ranking uses.' : ''} ${lower() ? 'Lower is better. ' : ''}A row opens its details.`));
+  box.append(el('p', { class: 'soft small' }, `${tally}. Whoever was trained on fresh seeds ranks first, by that mean.${study.rows.some((row) => row.test) ? ' Their test scores (mean ± standard deviation) are on data that no search and no ranking uses.' : ''} ${lower() ? 'Lower is better. ' : ''}A row opens its details.`));
   const search = el('input', { type: 'search', placeholder: 'filter by function', value: state.text, 'aria-label': 'filter by function' });
   const choice = (name, every, values) => {
     const made = el('select', { 'aria-label': every }, el('option', { value: '' }, every), ...values.map((value) => el('option', { value }, value.replaceAll('_', ' '))));
