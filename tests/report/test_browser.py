@@ -42,6 +42,7 @@ def verdicts(shown: dict) -> dict:
     ):
         found = {"difference": 0.02, "low": 0.01, "high": 0.03, "pairs": 5, "better": better, "p": 0.2, "tests": 9}
         row["versus_relu"] = row["versus_best_baseline"] = {**found, "worse": worse}
+    shown["studies"][0]["rows"][0]["test"] = {"score": 0.8125, "sd": 0.0125, "n": 2, "scores": [0.80, 0.825]}
     return shown
 
 
@@ -98,6 +99,16 @@ def test_the_winner_is_typeset_and_told_with_its_interval(visit):
     assert hero.locator("math mi").all_text_contents() == ["x", "e", "x"]
     assert "+0.1000" in hero.inner_text()
     assert "95 % interval" in hero.inner_text()
+
+
+def test_a_tested_finalist_shows_mean_and_deviation_and_the_page_still_fits(visit):
+    page = visit("verdicts", 390).page
+    assert "0.8125 ± 0.0125" in page.locator("tr.row").first.inner_text()
+    assert (
+        "on test data that no search sees, standard deviation 0.0125, n = 2"
+        in page.locator("section.hero").inner_text()
+    )
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
 
 
 def test_only_what_is_better_or_worse_is_coloured(visit):
