@@ -7,6 +7,7 @@ layers before and after absorb; else the nearest by root mean square difference 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
@@ -25,7 +26,7 @@ from symact.equivalence.engine.classes import EVIDENCE
 from symact.equivalence.index.function_index import FunctionIndex
 from symact.expr.formula_text import formula_text
 from symact.expr.operators import Vocabulary
-from symact.expr.published import Published, published
+from symact.expr.published import Published, gates, published
 from symact.expr.tree import Expr, parse
 
 # Curves this near may be one function; the engine decides. Of the others so many are named, and so many fitted.
@@ -84,7 +85,7 @@ def identify(expression: Expr | str, grammar: Vocabulary | None = None) -> list[
     Raises:
         FormulaError: the expression cannot be read.
     """
-    given = parse(expression, grammar) if isinstance(expression, str) else expression
+    given = parse(expression, grammar or _vocabulary(expression)) if isinstance(expression, str) else expression
     expr = _fixed(given)
     if len(expr.inputs) > 1:
         return [*_gates(expr)]
@@ -97,6 +98,15 @@ def identify(expression: Expr | str, grammar: Vocabulary | None = None) -> list[
     if exact or absorbed:
         return [*sorted(exact, key=lambda match: age(match.row)), *absorbed]
     return [*_near(values)]
+
+
+def _vocabulary(text: str) -> Vocabulary | None:
+    """The grammar of the published gates where one is called by its name."""
+    if not any(re.search(rf"\b{name}\s*\(", text) for name in gates()):
+        return None
+    from symact.program.loading import load_grammar  # pydantic reads grammars
+
+    return load_grammar("gates")
 
 
 def name_of(expression: Expr) -> Published | None:

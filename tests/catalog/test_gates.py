@@ -33,8 +33,9 @@ def test_gates_of_the_grammar_are_rows_of_the_same_function():
     ],
 )
 def test_a_gate_is_known_however_it_is_written(text, form):
-    (match,) = identify(text)
-    assert (match.kind, match.form) == ("exact", form)
+    for written in (text, form):
+        (match,) = identify(written)
+        assert (match.kind, match.form) == ("exact", form)
 
 
 def test_of_an_unknown_gate_the_nearest_are_named():

@@ -60,6 +60,7 @@ function studyPage(study, grid) {
 
 function overview(all, open) {
   const grid = all.grid;
+  const toRelu = all.studies.some((study) => study.rows[0]?.versus_relu); // ReLU is no candidate where gates are
   const rows = all.studies.map((study, index) => {
     metric = study.metric;
     const best = study.rows[0] && study.best ? study.rows[0] : null;
@@ -68,12 +69,12 @@ function overview(all, open) {
       el('td', {}, best ? smallCurve(best, grid) : ''),
       el('td', {}, best ? expression(best.shown) : 'nothing finished'),
       el('td', { class: 'number' }, best ? number(fresh(best) ?? best.score) : ''),
-      el('td', { class: 'number far' }, best ? versusCell(best.versus_relu) : ''),
+      ...(toRelu ? [el('td', { class: 'number far' }, best ? versusCell(best.versus_relu) : '')] : []),
       el('td', { class: 'number far' }, String(study.evaluated)));
     made.addEventListener('click', () => open(`s${index}`));
     return made;
   });
-  const heads = [['study', ''], ['', ''], ['best function', ''], ['score', 'number'], ['versus ReLU', 'number far'], ['functions', 'number far']];
+  const heads = [['study', ''], ['', ''], ['best function', ''], ['score', 'number'], ...(toRelu ? [['versus ReLU', 'number far']] : []), ['functions', 'number far']];
   const table = el('div', { class: 'wide' }, el('table', {}, el('thead', {}, el('tr', {}, ...heads.map(([text, css]) => el('th', { class: css, scope: 'col' }, text)))), el('tbody', {}, ...rows)));
   const made = [el('section', {}, el('h2', {}, 'The studies'), table)];
   const tasks = [...new Set(all.race.map((one) => one.task))];
