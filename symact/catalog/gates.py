@@ -17,7 +17,7 @@ from symact.equivalence.numeric.float64 import Saturation, run
 from symact.expr.operators import INPUTS, Vocabulary
 from symact.expr.published import Published, gates
 from symact.expr.tree import Expr, parse
-from symact.program.pipeline import exact_program
+from symact.program.pipeline import lower
 
 # On a longer interval float64 leaves its range in the tails of products.
 VOCABULARY = Vocabulary(name="gates", inputs=INPUTS, interval=(-10.0, 10.0))
@@ -66,7 +66,7 @@ def _written(row: Published, order: tuple[str, str]) -> Expr:
 
 def _values(expr: Expr) -> Array:
     """Values ``(pairs,)`` in float64."""
-    program = exact_program(expr.operator)
+    program = lower(expr, len(INPUTS))
     with np.errstate(all="ignore"):
         made = run(program, list(_sample()), Saturation(_SAMPLE, doubled=False))[0]
     values: Array = np.broadcast_to(made, (1, _SAMPLE))[0]

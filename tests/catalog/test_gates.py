@@ -38,6 +38,15 @@ def test_a_gate_is_known_however_it_is_written(text, form):
         assert (match.kind, match.form) == ("exact", form)
 
 
+def test_a_nested_candidate_is_known_as_well():
+    grammar = load_grammar("gates")
+    for text, form in (("mul(swish(g),x)", "swiglu(g, x)"), ("mul(x,identity(g))", "bilinear(x, g)")):
+        (match,) = identify(text, grammar)
+        assert (match.kind, match.form) == ("exact", form)
+    assert identify("mul(sin(x),sin(g))", grammar)[0].kind == "near"
+    assert name_of(parse("mul(swish(x),g)", grammar)).cited == "SwiGLU (Shazeer 2020)"
+
+
 def test_of_an_unknown_gate_the_nearest_are_named():
     matches = identify("x*sigmoid(x)*g + x/100")
     assert matches[0].form == "swiglu(x, g)"
