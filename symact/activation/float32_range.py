@@ -39,6 +39,8 @@ _ZERO = Operation("const", (), 0.0)
 ORDINARY = 1e4
 # Up to this magnitude of inputs angles decide whether they get two words or three.
 FAR_ANGLES = 1e4
+# Two words round to this part of a number.
+_OF_TWO_WORDS = 2.0**46
 # The largest number of float32.
 _LARGEST = 3.4028234e38
 # What parameters stand at: no special values; the first alone where there is no time for more.
@@ -137,18 +139,32 @@ def _held_in_words(program: Program) -> tuple[bool, np.ndarray, np.ndarray]:
     Sines of the last, of products that two words hold, are right beside 1, not beside themselves.
     """
     where = points(program.variables)
-    found, held = angles(program), np.ones(len(where.sizes), bool)
+    found, held = _angle_sizes(program), np.ones(len(where.sizes), bool)
     beyond = ~held
-    if found is None:
-        return False, held, beyond
-    outputs = [_outputs(found.program, torch.float64, sample) for sample in samples(program)]
-    largest = [np.max([_largest(o[i], where) for o in outputs], axis=0) for i in range(len(found.exact))]
-    is_long = any((size[where.sizes <= FAR_ANGLES] > TWO_WORDS).any() for size in largest)
-    for size, exact in zip(largest, found.exact, strict=True):
+    is_long = any((size[where.sizes <= FAR_ANGLES] > TWO_WORDS).any() for size, _ in found)
+    for size, exact in found:
         if is_long or not exact:
             held &= ~(size > (THREE_WORDS if is_long else TWO_WORDS))
         beyond |= size > (THREE_WORDS if is_long else TWO_WORDS)
     return is_long, held, beyond
+
+
+def _angle_sizes(program: Program) -> list[tuple[np.ndarray, bool]]:
+    """Of each angle that is a polynomial: how large it is, ``(magnitudes,)``, and whether two words hold it exactly."""
+    found = angles(program)
+    if found is None:
+        return []
+    where, outputs = points(program.variables), [_outputs(found.program, torch.float64, s) for s in samples(program)]
+    return [(np.max([_largest(o[i], where) for o in outputs], axis=0), e) for i, e in enumerate(found.exact)]
+
+
+def rounded_angles(program: Program) -> np.ndarray:
+    """``(magnitudes,)`` where two words may round an angle by too much; few of the points tried would show it."""
+    lost = np.zeros(len(points(program.variables).sizes), bool)
+    for size, exact in _angle_sizes(program):
+        if not exact:
+            lost |= size > ABSOLUTE * _OF_TWO_WORDS
+    return lost
 
 
 def _largest(values: torch.Tensor, where: Points) -> np.ndarray:

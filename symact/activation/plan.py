@@ -28,6 +28,7 @@ from symact.activation.float32_range import (
     mixed,
     reach,
     reach_alone,
+    rounded_angles,
     samples,
     wide,
 )
@@ -145,6 +146,9 @@ def _single_plan(program: Program, device: str) -> Plan:
     if program.variables > 1:
         return _joint_plan(program, forms, kernel)
     forms, kernel, found = _examined(given, forms, kernel)
+    if has_angles(program):
+        with undisturbed():
+            found = Reach(found.bad | rounded_angles(program))
     exact, has_parameters, positive = None, len(program.inputs) > 1, False
     if has_parameters:
         found, positive = _of_any_sign(given, found)
