@@ -77,11 +77,12 @@ class Gate(FormulaModule):
 
 
 class PackedGate(nn.Module):
-    """A gate as a module of one tensor that holds `x` and `g`, as `nn.GLU` is; see `Gate.packed`."""
+    """A gate, in its mode, as a module of one tensor that holds `x` and `g`, as `nn.GLU` is; see `Gate.packed`."""
 
     def __init__(self, gate: Gate, interleaved: bool = False, x_last: bool = False):
         super().__init__()
         self.gate, self.interleaved, self.x_last = gate, interleaved, x_last
+        self.train(gate.training)
 
     def forward(self, h: Tensor) -> Tensor:
         """The gate at the two halves of the last dimension."""

@@ -175,7 +175,7 @@ class _GateSurgery:
             if isinstance(packed, str):
                 now += f" of two tensors: {packed}" if packed else ""
             elif isinstance(new, Gate):
-                new, now = PackedGate(new, *packed[1]).train(new.training), f"{now} of one packed tensor"
+                new, now = PackedGate(new, *packed[1]), f"{now} of one packed tensor"
                 wholes = [(node.name,) for node in packed[0]]
             module.add_module(f"gate_{number}", new)
             for names, (product, activation), whole in zip(exchanged, pairs, wholes, strict=True):
@@ -186,7 +186,7 @@ class _GateSurgery:
         rewrite(module, graphs, tuple(map(tuple, exchanged)))
         still = {str(node.target) for graph in graphs for node in graph.nodes if node.op == "call_module"}
         for target in held - still:
-            module.set_submodule(target, nn.Identity())
+            module.set_submodule(target, nn.Identity().train(module.get_submodule(target).training))
 
     def packed(self, module: nn.Module, pairs: Sequence[tuple[fx.Node, fx.Node]]) -> tuple[list[fx.Node], Layout] | str:
         """The tensor, in each graph, that holds both inputs of a gate, and how; or why not, if that is to be said."""

@@ -45,11 +45,18 @@ def parse_candidate(text: str, grammar: Vocabulary | None = None) -> Candidate:
         if match is None:
             raise FormulaError(f"{part.strip()!r} does not say which sites it is for; write 1-3: {part.strip()}")
         function = parse(match[2].strip(), grammar)
+        own = list[int]()
         for piece in match[1].split(","):
             first, _, last = piece.partition("-")
-            for number in range(int(first), int(last or first) + 1):
-                if at.setdefault(number, function) is not function:
-                    raise FormulaError(f"site {number} has two functions")
+            if int(last or first) < int(first):
+                raise FormulaError(f"sites {piece.strip()}: a range begins with the smaller number")
+            own += range(int(first), int(last or first) + 1)
+        for number in own:
+            if number in at:
+                raise FormulaError(f"site {number} has two functions")
+        if len(set(own)) < len(own):
+            raise FormulaError(f"sites {match[1].strip()}: a site is named twice")
+        at.update(dict.fromkeys(own, function))
     if sorted(at) != list(range(1, len(at) + 1)) or len(at) > MOST:
         raise FormulaError(f"functions for the sites {site_numbers(sorted(at))}; they are numbered from 1 without gaps")
     return tuple(at[number] for number in sorted(at)) if len(at) > 1 else at[1]

@@ -20,7 +20,7 @@ from symact.tasks.declaration import site_names_of, sites_of
 REST = "rest"
 SHOWN = 12  # names of sites in a message
 
-Groups = str | Sequence[Sequence[int | str]]
+Groups = str | Sequence[str | Sequence[int | str]]
 
 
 def sites_to_search(
@@ -32,7 +32,8 @@ def sites_to_search(
         task: the loaded task.
         optimizer: its name or class.
         per_site: each site has a function of its own.
-        groups: of sites that share a function: a text, or lists of site numbers and of patterns of names.
+        groups: of sites that share a function: a text, or a list of groups, each a text or a list of site numbers
+            and of patterns of names.
 
     Raises:
         InputError: the task does not say how many sites there are, the optimizer takes one function for all, or the
@@ -65,8 +66,10 @@ def grouped(groups: Groups, count: int, names: Any) -> list[list[int]]:
     Raises:
         InputError: saying which part cannot be understood, or which site is in two groups or none.
     """
-    listed = [part.split(",") for part in groups.split(";")] if isinstance(groups, str) else groups
-    written = [[str(item).strip() for item in part] for part in listed]
+    listed = groups.split(";") if isinstance(groups, str) else groups
+    if not _is_list(listed) or not all(isinstance(part, str) or _is_list(part) for part in listed):
+        raise InputError('--site-groups: groups are a text such as "1,2;3", or lists such as [[1, 2], [3]]')
+    written = [_items(part) for part in listed]
     found, owner = [], dict[int, int]()
     for number, part in enumerate(written):
         sites = [site for item in part if item != REST for site in _sites(item, count, names)]
@@ -89,6 +92,15 @@ def grouped(groups: Groups, count: int, names: Any) -> list[list[int]]:
     if not all(found):
         raise InputError(f"--site-groups: the group {';'.join(written[found.index([])]) or '(empty)'} has no site left")
     return sorted((sorted(part) for part in found), key=min)
+
+
+def _is_list(value: object) -> bool:
+    return isinstance(value, Sequence) and not isinstance(value, str | bytes)
+
+
+def _items(part: str | Sequence[int | str]) -> list[str]:
+    """What one group lists; a text within a list is read as it is on the command line."""
+    return [item.strip() for text in ([part] if isinstance(part, str) else part) for item in str(text).split(",")]
 
 
 def _sites(item: str, count: int, names: Any) -> Iterable[int]:

@@ -157,6 +157,21 @@ def test_pytorchs_glu_is_replaced_where_it_is_asked_for() -> None:
     assert "along dimension 1" in str(report)
 
 
+@pytest.mark.parametrize("training", [True, False])
+@pytest.mark.parametrize(
+    ("make", "text", "options"),
+    [
+        (lambda: nn.Sequential(nn.Linear(6, 8), nn.GLU()), "sigmoid(x)*g", {"of": (nn.GLU,)}),
+        (Packed, GEGLU, {}),
+        (Llama, SWIGLU, {}),
+    ],
+)
+def test_what_is_put_in_is_in_the_mode_of_the_model(make, text, options, training) -> None:
+    model = make().train(training)
+    assert len(replace_gates(model, text, **options)) == 1
+    assert {module.training for module in model.modules()} == {training}
+
+
 def test_a_packed_layer_of_transformers_made_from_a_config() -> None:
     transformers = pytest.importorskip("transformers")
     config = transformers.Phi3Config(

@@ -22,10 +22,30 @@ NAMES = ["stem.act", "layer1.act1", "layer1.act2", "layer2.act", "head"]
         ("1-5", [[1, 2, 3, 4, 5]]),
         ("1;2;3;4;5", [[1], [2], [3], [4], [5]]),
         ([[1, 2, 3], [4, "head"]], [[1, 2, 3], [4, 5]]),
+        ([["1-3"], ["layer2.act,5"]], [[1, 2, 3], [4, 5]]),
     ],
 )
 def test_groups_are_numbers_ranges_patterns_and_the_rest(written, groups):
     assert grouped(written, 5, lambda: NAMES) == groups
+
+
+@pytest.mark.parametrize(
+    "written", ["1,2;3-5", "4;rest", " 2 - 3 ; rest , 5 ", "layer1.*;rest", "1-5", "12;rest", "1;;2"]
+)
+def test_a_list_of_texts_is_what_the_texts_are_on_the_command_line(written):
+    def read(groups):
+        try:
+            return grouped(groups, 13, lambda: NAMES + [f"more{n}" for n in range(8)])
+        except InputError as error:
+            return str(error)
+
+    assert read(written.split(";")) == read(tuple(written.split(";"))) == read(written)
+
+
+@pytest.mark.parametrize("written", [3, [1, 2], [["1"], 2], [None], b"1;2", {1: 2}])
+def test_groups_that_are_no_lists_are_refused(written):
+    with pytest.raises(InputError, match=r"groups are a text such as .*, or lists such as"):
+        grouped(written, 2, lambda: None)
 
 
 @pytest.mark.parametrize(
