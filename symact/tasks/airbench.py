@@ -25,8 +25,10 @@ OUTPUT_SCALE = 1 / 9
 WIDTHS = (64, 256, 256)
 PATCH = 2
 WHITENING_IMAGES = 5000
-# With these the variance of a direction without any, and of the running statistics of a normalization, stay finite.
-WHITENING_EPSILON, STATISTICS_MOMENTUM = 5e-4, 0.4
+# airbench94.py, `init_whitening_conv`: added to the variances, so that a direction with none is not divided by zero.
+WHITENING_EPSILON = 5e-4
+# airbench94.py, `batchnorm_momentum` 0.6 as PyTorch counts it: the weight of the new batch in the running statistics.
+STATISTICS_MOMENTUM = 0.4
 
 
 class BiasNorm(nn.Module):

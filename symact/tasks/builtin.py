@@ -26,10 +26,9 @@ import torch
 from torch import nn
 from torch.nn.parameter import is_lazy
 
-from symact.expr.tree import candidate_text
 from symact.records import Outcome, Status
 from symact.tasks import networks
-from symact.tasks.checkpoint import Checkpoint
+from symact.tasks.checkpoint import Checkpoint, formula_of, setting, source_of
 from symact.tasks.data import Dataset, data_root, digits, images, images14, shifted_digits
 from symact.tasks.declaration import checked_training
 from symact.tasks.fisher import FisherFeatures, FisherProbe
@@ -208,10 +207,10 @@ class ImageTask:
             return {"loss": loss, "accuracy": accuracy}
 
         checkpoint = self._checkpoint(make_activation, seed, budget, schedule)
-        if checkpoint is not None and report is not None:
-            for row in (checkpoint.load(torch.device("cpu")) or {"curve": []})["curve"]:
-                report(next(epochs), row["accuracy"])
         try:
+            if checkpoint is not None and report is not None:
+                for row in (checkpoint.load(torch.device("cpu")) or {"curve": []})["curve"]:
+                    report(next(epochs), row["accuracy"])
             training = train(model, phases, config, seed, budget, measure, checkpoint)
         except KeyboardInterrupt:
             raise
@@ -248,9 +247,12 @@ class ImageTask:
         candidate = getattr(make_activation, "candidate", None)
         if not self.config.checkpoints or candidate is None:
             return None
+        plain = {k: v for k, v in sorted(vars(self).items()) if isinstance(v, bool | int | float | str)}
         config = replace(self.config, checkpoints="")
-        identity = (self.name, candidate_text(candidate), seed, budget, schedule, config, self.dataset.name)
-        return Checkpoint(self.config.checkpoints, identity)
+        of_task = (source_of(self), plain, config, self.dataset.name)
+        return Checkpoint(
+            self.config.checkpoints, (*of_task, *formula_of(candidate), seed, budget, schedule, *setting(self.device))
+        )
 
     def features(self, make_activation: MakeActivation, labels: str = "data") -> dict[str, np.ndarray]:
         """What can be known of a function before training.

@@ -1,6 +1,7 @@
 """The state of an unfinished training on disk, so that one that was killed goes on from its last epoch.
 
-A file belongs to one training: its name is made of everything that decides the training. It is written whole or not at
+A file belongs to one training: its name is made of everything that decides the training, names of operators, tasks and
+classes written out, since two of them may share a name. It is written whole or not at
 all, read as tensors and plain values alone, and removed when the training has ended. What goes on from it gives the
 same numbers as a training that was never stopped.
 """
@@ -9,14 +10,18 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, TypeAlias
 
+import sympy
 import torch
 from torch import nn
 
+from symact import __version__
 from symact.errors import InputError
+from symact.expr.tree import Candidate, candidate_text, sites
 from symact.files import write_file
 
 State: TypeAlias = dict[str, Any]
@@ -57,6 +62,32 @@ class Checkpoint:
         """The training has ended."""
         with contextlib.suppress(OSError):
             self.path.unlink()
+
+
+def formula_of(candidate: Candidate) -> tuple[str, ...]:
+    """What a candidate computes: its text, and its operators with their formulas, parameters and initial values."""
+    used = {node.operator for expression in sites(candidate) for node in expression.walk()}
+    return (candidate_text(candidate), *sorted(f"{operator!r} {sympy.srepr(operator.formula)}" for operator in used))
+
+
+def source_of(task: object) -> tuple[str, ...]:
+    """Which code a task is: its class and those that it is made of, each with the SHA-256 of its module's source."""
+    return tuple(f"{cls.__module__}.{cls.__qualname__} {_sha256(cls.__module__)}" for cls in type(task).__mro__)
+
+
+def _sha256(module: str) -> str:
+    """Of the source of a module as its loader has it; `""` where there is none, such as in a notebook."""
+    loader = getattr(sys.modules.get(module), "__loader__", None)
+    try:
+        return hashlib.sha256(loader.get_source(module).encode()).hexdigest()  # type: ignore[union-attr]
+    except (AttributeError, ImportError, OSError):
+        return ""
+
+
+def setting(device: torch.device) -> tuple[str, ...]:
+    """Where a training runs: another device or version would go on with numbers of its own."""
+    name = torch.cuda.get_device_name(device) if device.type == "cuda" else ""
+    return str(device), name, f"torch {torch.__version__}", f"symact {__version__}"
 
 
 def random_state(device: torch.device) -> State:

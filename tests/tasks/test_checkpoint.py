@@ -13,8 +13,10 @@ from torch import nn
 from symact.errors import InputError
 from symact.execute.job import MakeActivation
 from symact.execute.reporting import Pruned
+from symact.execute.task_loading import describe, load
 from symact.expr.operators import NO_GRAMMAR
 from symact.expr.tree import parse
+from symact.program.loading import parse_grammar
 from symact.tasks.builtin import DigitsDeep
 from symact.tasks.networks import mlp
 
@@ -85,3 +87,47 @@ def test_a_folder_that_cannot_be_made_is_told(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(InputError, match="checkpoints: the folder"):
         evaluated(tmp_path / "file" / "folder")
+
+
+def test_a_stop_while_earlier_reports_are_repeated_leaves_no_file_either(tmp_path: Path) -> None:
+    def stop(error: type[BaseException], step: int) -> object:
+        return lambda at, score: (_ for _ in ()).throw(error) if at == step else None
+
+    with pytest.raises(KeyboardInterrupt):
+        evaluated(tmp_path, report=stop(KeyboardInterrupt, 3))
+    assert len(list(tmp_path.glob("*.pt"))) == 1
+    with pytest.raises(Pruned):
+        evaluated(tmp_path, report=stop(Pruned, 1))
+    assert list(tmp_path.iterdir()) == []
+
+
+GRAMMAR = """name = "one"
+[unary]
+bent = "{formula}"
+[parameters]
+beta = {{ init = {init} }}
+"""
+TASK = """from symact.tasks.builtin import DigitsDeep
+class Mine(DigitsDeep):
+    extra = {extra}
+"""
+
+
+def test_trainings_of_one_name_that_differ_in_anything_that_decides_them_have_files_of_their_own(
+    tmp_path: Path,
+) -> None:
+    def path(formula: str = "tanh(beta*x)", init: float = 1.0, extra: int = 1, device: str = "cpu", **own: int) -> Path:
+        (tmp_path / "task.py").write_text(TASK.format(extra=extra))
+        settings, file = describe(f"{tmp_path / 'task.py'}:Mine", {"checkpoints": str(tmp_path / "kept")})
+        task = load(settings, file, None)
+        vars(task).update(own)
+        grammar = parse_grammar(GRAMMAR.format(formula=formula, init=init))
+        make = MakeActivation(parse("bent(x)", grammar), grammar, sites=8)
+        _ = task.dataset
+        task.device = torch.device(device)
+        return task._checkpoint(make, 3, 1.0, "joint").path  # type: ignore[no-any-return]
+
+    others = [{"formula": "sin(beta*x)"}, {"init": 2.0}, {"extra": 2}, {"device": "meta"}, {"depth": 3}]
+    paths = [path(), *(path(**other) for other in others)]  # type: ignore[arg-type]
+    assert len(set(paths)) == len(paths)
+    assert path() == paths[0]
