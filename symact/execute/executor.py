@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Protocol, TypeAlias
+from typing import Any, Protocol
 
 from symact.errors import InputError
 from symact.execute.devices import assign, devices
+from symact.execute.heard import Heard
 from symact.execute.job import Job, Result, WorkerSettings
 
 EXECUTORS = ("local", "ray")
@@ -59,15 +59,13 @@ class ExecutorSettings:
         return self.executor == "local" and self.workers == 0
 
 
-Heard: TypeAlias = Callable[[Job, int, float], object]
-
-
 class Executor(Protocol):
     """What a study needs of a place where candidates are evaluated.
 
     Attributes:
         capacity: jobs that it works on at a time.
-        heard: called with a job, a step and a score when its training reports; Ray calls it for none.
+        heard: called with a job, a step and a score when its training reports; Ray calls it for none. What it gives
+            calls listeners, and is called where they can do the training no harm and their errors end the run.
     """
 
     capacity: int

@@ -15,13 +15,13 @@ import time
 from collections import deque
 from collections.abc import Callable
 from dataclasses import asdict
-from functools import partial
 from typing import Any
 
 from symact.backends.cpu import building, library
 from symact.errors import InputError, SymactError
 from symact.execute import devices, global_state, marks, processes, warm_up
 from symact.execute.channel import Reader, Writer
+from symact.execute.heard import Heard, unheard
 from symact.execute.interrupts import noticed, uninterrupted
 from symact.execute.job import Job, Result, WorkerSettings, failure, perform
 from symact.execute.supervisor import LOST_STARTS, ONE_THREAD, START_SECONDS
@@ -48,7 +48,7 @@ class InProcess:
 
     def __init__(self, task: Any, grammar: Vocabulary):
         self._task, self._grammar = task, grammar
-        self.heard: Callable[[Job, int, float], object] = lambda job, step, score: None
+        self.heard: Heard = unheard
         self._jobs: deque[Job] = deque()
         self._threads = contextlib.ExitStack()
         self._begun, self._lost = False, ""
@@ -76,6 +76,8 @@ class InProcess:
         job = self._jobs.popleft()
         import torch
 
+        from symact.execute.aside import Aside
+
         # One thread and seeded generators, as in a worker.
         state = global_state.GlobalState(global_state.PIECES)
         pid, started = os.getpid(), time.perf_counter()
@@ -84,19 +86,27 @@ class InProcess:
             if os.getpid() != pid:
                 os._exit(0)  # a child that the task forked and let return
             self._lost = ", ".join(state.restore())
+            aside.leave()
+
+        def tell(step: int, score: float) -> None:
+            telling = self.heard(job, step, score)
+            if telling is not None:
+                aside.call(telling)
 
         with noticed() as interrupts:
             state.take()
+            aside = Aside()
             torch.set_num_threads(1)
             global_state.seed(job.seed)
             try:
-                tell = partial(self.heard, job)
                 outcome = perform(self._task, self._grammar, job, after=after, tell=tell)
             except KeyboardInterrupt as error:
                 if interrupts or threading.current_thread() is not threading.main_thread():
                     raise
                 outcome = outcomes.storable(failure(error, started))
-        return Result(job, outcome, time.perf_counter() - started)
+        if aside.error is not None:  # of a listener: the candidate has not failed, it was not trained
+            raise aside.error
+        return Result(job, outcome, time.perf_counter() - started - aside.seconds)
 
     def close(self) -> None:
         """Give the threads back."""
@@ -212,7 +222,8 @@ class WorkerProcesses:
         if workers < 1:
             raise InputError("workers: at least one")
         self.capacity = workers
-        self.heard: Callable[[Job, int, float], object] = lambda job, step, score: None
+        self.heard: Heard = unheard
+        self._telling: Callable[[], object] | None = None
         memory = settings.memory or processes.memory_limit(workers)
         self._settings = {**asdict(settings), "memory": memory}
         self._waiting: deque[Job] = deque()
@@ -264,6 +275,9 @@ class WorkerProcesses:
                 for key, _ in ready:
                     self._listen(key.data)
                 self._look()
+            telling, self._telling = self._telling, None
+            if telling is not None:
+                telling()
             if deadline is not None and time.monotonic() >= deadline and not self._results:
                 return None
         return self._results.popleft()
@@ -325,7 +339,7 @@ class WorkerProcesses:
         elif "report" in message:
             with contextlib.suppress(ValueError, TypeError, OverflowError):
                 step, score = message["report"]
-                self.heard(slot.job, int(step), float(score))
+                self._telling = self.heard(slot.job, int(step), float(score)) or self._telling
         elif "lost" in message:
             self._again(slot, message["lost"])
         elif "result" in message:

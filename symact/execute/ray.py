@@ -13,11 +13,11 @@ import logging
 import math
 import os
 from collections import deque
-from collections.abc import Callable
 from dataclasses import asdict, replace
 from typing import Any
 
 from symact.errors import InputError, SymactError
+from symact.execute.heard import Heard, unheard
 from symact.execute.job import Job, Result, WorkerSettings
 from symact.execute.ray_cluster import RayCluster, first_line
 from symact.records import Outcome, Status
@@ -76,7 +76,7 @@ class RayWorkers:
     def __init__(
         self, settings: WorkerSettings, workers: int, address: str | None, cpus: float, gpus: float | None = None
     ):
-        self.heard: Callable[[Job, int, float], object] = lambda job, step, score: None
+        self.heard: Heard = unheard
         self._cluster = RayCluster(address)
         self._ray = self._cluster.ray
         rooms, gpus = self._rooms(cpus, workers, gpus)

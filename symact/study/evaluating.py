@@ -73,10 +73,11 @@ class Evaluator:
         if executor is not None:
             executor.close()
 
-    def _heard(self, job: Job, step: int, score: float) -> None:
-        """A training has reported how it goes."""
-        if self._watch is not None and job.kind in ("evaluate", "confirm"):
-            self._watch.heard(job.number, step, score)
+    def _heard(self, job: Job, step: int, score: float) -> Callable[[], object] | None:
+        """A training has reported how it goes; what tells the listeners, if it is time to."""
+        if self._watch is None or job.kind not in ("evaluate", "confirm"):
+            return None
+        return self._watch.heard(job.number, step, score)
 
     def submit(self, number: int) -> None:
         """Have the next training of a trial done."""

@@ -79,12 +79,13 @@ class Watch:
             since, counts, best = time.monotonic() - self._started, dict(self._ledger.counts), self._ledger.champion
             self._tell(Progress("describing functions", done, total, best, counts, None, since, None, None))
 
-    def heard(self, number: int, step: int, score: float) -> None:
-        """A training has reported; it is told further at most `PER_SECOND` times a second."""
+    def heard(self, number: int, step: int, score: float) -> Callable[[], object] | None:
+        """A training has reported; gives what tells it further, at most `PER_SECOND` times a second."""
         self._running[number] = step, score
-        if time.monotonic() - self._heard_last > 1 / PER_SECOND:
-            self._heard_last = time.monotonic()
-            self.report()
+        if self._tell is None or time.monotonic() - self._heard_last <= 1 / PER_SECOND:
+            return None
+        self._heard_last = time.monotonic()
+        return self.report
 
     def ended(self, number: int) -> None:
         """A training of that trial has ended."""
