@@ -155,19 +155,20 @@ def compile_(
 
     if compiled.is_grammar(target):
         _refuse(
+            "compile",
             *(("--show", show), ("--check", check), ("--certify", certify), ("--plot", plot), ("--grammar", grammar)),
             *(("--dtype", dtype), ("--device", device)),
             of="a grammar",
         )
         compiled.show_grammar(target, space, equivalence.value, output, as_json)
     else:
-        _refuse(("--space", space), of="an expression")
+        _refuse("compile", ("--space", space), of="an expression")
         if certify:
             from symact.commands import certifying
 
-            _refuse(("--show", show), ("--check", check), ("--plot", plot), of="--certify")
+            _refuse("compile", ("--show", show), ("--check", check), ("--plot", plot), of="--certify")
             return certifying.show_certificate(target, grammar, dtype, device or "cpu", output, as_json)
-        _refuse(("--dtype", dtype), ("--device", device), of="compile without --certify")
+        _refuse("compile", ("--dtype", dtype), ("--device", device), of="compile without --certify")
         compiled.show_expression(target, grammar, show and show.value, check, plot, output, as_json)
 
 
@@ -253,6 +254,7 @@ def search(
         from symact.commands import tuning
 
         _refuse(
+            "search",
             *(("--prune", prune), ("--halving", halving), ("--per-site", per_site), ("--async", asynchronous)),
             *(("--memory", memory), ("--seeds (see --fresh)", seeds != 1)),
             *(("--site-groups", site_groups), ("--warm-start", warm_start)),
@@ -268,7 +270,7 @@ def search(
             as_json,
             quiet,
         )
-    _refuse(("--fresh", fresh), of="a search without --tune")
+    _refuse("search", ("--fresh", fresh), of="a search without --tune")
     limits = {"timeout": timeout, "memory": memory}
     design = {"seed": seed, "repeats": seeds, "batch": batch, "asynchronous": asynchronous, "halving": halving}
     sites = {"per_site": per_site, "site_groups": site_groups}
@@ -314,7 +316,7 @@ def resume(
     if holds_tuning(directory):
         from symact.commands import tuning
 
-        _refuse(("--evaluations", evaluations), of="a tuned search, whose total is fixed")
+        _refuse("resume", ("--evaluations", evaluations), of="a tuned search, whose total is fixed")
         return tuning.go_on(directory, task, _executor_settings(where), data, as_json, quiet)
     searching.go_on(directory, evaluations, task, where, as_json, quiet)
 
@@ -420,7 +422,7 @@ def top(
     if holds_tuning(directory):
         from symact.commands import tuning
 
-        _refuse(("--csv", as_csv), of="a tuned search")
+        _refuse("top", ("--csv", as_csv), of="a tuned search")
         return tuning.show(directory, as_json)
     studies.show_top(directory, shown, as_json, as_csv)
 
@@ -461,10 +463,10 @@ def report(
     from symact.commands import studies
 
     if live:
-        _refuse(("--output", output), ("--figures", figures), of="--live")
+        _refuse("report", ("--output", output), ("--figures", figures), of="--live")
         studies.serve_report(directories, port)
     else:
-        _refuse(("--port", port), of="a page without --live")
+        _refuse("report", ("--port", port), of="a page without --live")
         studies.write_report(directories, output, figures)
 
 
@@ -502,7 +504,7 @@ def atlas(
     if name is None:
         published.show_list(family, year, find, as_json)
     else:
-        _refuse(("--family", family), ("--year", year), ("--find", find), of="a name")
+        _refuse("atlas", ("--family", family), ("--year", year), ("--find", find), of="a name")
         published.show_one(name, as_json)
 
 
@@ -591,10 +593,10 @@ def bench_replay(
     benches.replay(optimizer, table, evaluations, repeats, seed, start.value, _settings(settings), as_json)
 
 
-def _refuse(*options: tuple[str, Any], of: str) -> None:
+def _refuse(command: str, *options: tuple[str, Any], of: str) -> None:
     for name, value in options:
         if value:
-            raise InputError(f"{name} does not go with {of}; see symact compile --help")
+            raise InputError(f"{name} does not go with {of}; see symact {command} --help")
 
 
 def _executor_settings(where: dict[str, Any]) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import math
 import os
@@ -183,6 +184,21 @@ def test_wrong_arguments_are_one_clear_line_and_exit_2(symact, tmp_path, argumen
     assert err.startswith("symact: ")
     assert "Traceback" not in err
     assert not list(tmp_path.iterdir())
+
+
+def test_what_does_not_go_together_names_the_help_of_its_own_command(symact):
+    code, _, err = symact("search", "random", "--tune", "rate", "--prune", "50")
+    assert code == 2
+    assert "see symact search --help" in err
+    functions = [node for node in ast.parse(Path(cli.__file__).read_text()).body if isinstance(node, ast.FunctionDef)]
+    named = {
+        (function.name.rstrip("_"), call.args[0].value)  # type: ignore[attr-defined]
+        for function in functions
+        for call in ast.walk(function)
+        if isinstance(call, ast.Call) and getattr(call.func, "id", "") == "_refuse"
+    }
+    assert len(named) >= 6
+    assert all(command == told for command, told in named), named
 
 
 def test_an_unexpected_error_is_one_line_unless_debug(symact, monkeypatch):

@@ -19,7 +19,9 @@ def imported(module: str, package: str) -> Any:
     try:
         return importlib.import_module(module)
     except ImportError as error:
-        raise InputError(f"{package} is not installed or cannot be imported ({error}): pip install {package}") from None
+        raise InputError(
+            f"{module.partition('.')[0]} is not installed or cannot be imported ({error}): pip install {package}"
+        ) from None
 
 
 def parameters(study: Any) -> dict[str, str | int | float]:

@@ -33,16 +33,16 @@ class TuneRange:
 
     @property
     def text(self) -> str:
-        """As it is written on the command line."""
+        """As it is written on the command line; `read_ranges` gives the same range for it."""
         if self.choices:
-            return f"{self.name}={','.join(map(str, self.choices))}"
+            return f"{self.name}={','.join(map(_text, self.choices))}"
         return f"{self.name}={self.low!r}:{self.high!r}{':log' if self.log else ''}"
 
     def holds(self, value: Any) -> bool:
         """Whether a value is one of these."""
         if self.choices:
             return value in self.choices
-        return isinstance(value, int | float) and self.low <= value <= self.high
+        return _is_number(value) and bool(self.low <= value <= self.high)
 
     def suggest(self, trial: Any) -> Any:
         """A value for a trial of Optuna."""
@@ -85,12 +85,23 @@ def _range(name: str, value: str, text: str) -> TuneRange:
         return TuneRange(name, choices=choices)
     ends, log = value.removesuffix(":log").split(":"), value.endswith(":log")
     numbers = [_value(end) for end in ends]
-    if len(numbers) != 2 or not all(isinstance(n, int | float) and math.isfinite(n) for n in numbers):
+    if len(numbers) != 2 or not all(_is_number(n) for n in numbers):
         raise InputError(f"--tune {text}: {HOW}")
     low, high = numbers
     if not low < high or (log and low <= 0):
         raise InputError(f"--tune {text}: the low end is {'above 0 and ' if log else ''}below the high end")
     return TuneRange(name, low, high, log)
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def _text(value: Any) -> str:
+    """A choice as `_value` reads it: a name as it is, unless it would be read as something else."""
+    if isinstance(value, str) and value and _value(value) == value and not {",", ":"} & set(value):
+        return value
+    return json.dumps(value).replace(",", "\\u002c").replace(":", "\\u003a")
 
 
 def _value(text: str) -> Any:

@@ -88,7 +88,7 @@ class Tuning:
         self._work = WorkerSettings(plan["grammar"], plan["task"], file, data, plan["timeout"])
         self._executor: Executor | None = None
         self._tell: Tell | None = None
-        self._optuna = imported("optuna", "optuna")
+        self._optuna = _optuna()
         self._optuna.logging.set_verbosity(self._optuna.logging.ERROR)
 
     def run(self, tell: Tell | None = None) -> TuneResult:
@@ -280,6 +280,10 @@ class Tuning:
         return self._executor
 
 
+def _optuna() -> Any:
+    return imported("optuna", "'symact[tune]'")
+
+
 def begin(
     space: Space,
     task: Any,
@@ -320,7 +324,7 @@ def begin(
     Raises:
         InputError: an argument is wrong, Optuna is not installed, or the folder is not empty.
     """
-    imported("optuna", "symact[tune]")
+    _optuna()
     where = where or ExecutorSettings()
     opened = tasks.opened(task, train, data)
     setup.check_inputs(opened.task, space.grammar, opened.settings.name)

@@ -94,6 +94,7 @@ class CIFAR10Fast(CIFAR10AllCNNC):
     # GELU is the recipe's own.
     baselines = ("gelu(x)", "relu(x)", "elu(x)", "selu(x)", "swish(x)", "mish(x)", "tanh(x)", "leakyrelu(x)")
     number_format = ".4f"
+    tunable = {**CIFAR10AllCNNC.tunable, "rate": "0.1:10.0:log", "batch": "128:4096:log"}
     config = TrainConfig(
         epochs=9.9,
         batch=1024,

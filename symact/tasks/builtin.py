@@ -30,7 +30,7 @@ from symact.records import Outcome, Status
 from symact.tasks import networks
 from symact.tasks.checkpoint import Checkpoint, formula_of, setting, source_of
 from symact.tasks.data import Dataset, data_root, digits, images, images14, shifted_digits
-from symact.tasks.declaration import checked_training
+from symact.tasks.declaration import NO_DECAY_OR, checked_training
 from symact.tasks.fisher import FisherFeatures, FisherProbe
 from symact.tasks.folder import imagenet
 from symact.tasks.networks import MakeActivation
@@ -53,7 +53,7 @@ class ImageTask:
         metric: what the score is.
         sites: how often `network` calls `make_activation`.
         config: the training.
-        tunable: ranges of settings that can be tuned, for `symact search --tune`.
+        tunable: ranges of settings that can be tuned, for `symact search --tune`; the task's own lie in them.
         has_width: `network` obeys `config.width`.
     """
 
@@ -64,9 +64,9 @@ class ImageTask:
     feature_batch: ClassVar[int] = 64
     tunable: ClassVar[Mapping[str, str]] = {
         "rate": "1e-4:0.1:log",
-        "weight_decay": "1e-6:0.1:log",
+        "weight_decay": NO_DECAY_OR,
         "initial_scale": "0.3:3.0:log",
-        "batch": "16:256:log",
+        "batch": "16:512:log",
     }
     has_width: ClassVar[bool] = False
 
@@ -412,7 +412,18 @@ class KMNISTCNN(FashionCNN):
     name, source = "kmnist-cnn", "KMNIST"
 
 
-class CIFAR10AllCNNC(ImageTask):
+class LargeImageTask(ImageTask):
+    """An image task for a GPU, whose own training is with weight decay and may be with large rates and batches."""
+
+    tunable = {
+        "rate": "1e-3:1.0:log",
+        "weight_decay": "1e-6:0.5:log",
+        "initial_scale": "0.3:3.0:log",
+        "batch": "32:1024:log",
+    }
+
+
+class CIFAR10AllCNNC(LargeImageTask):
     """CIFAR-10 with All-CNN-C, 25 epochs of SGD with a cosine rate; for a GPU."""
 
     name, sites, has_width = "cifar10-allcnnc", 9, True
@@ -494,6 +505,7 @@ class ImagenetteMobileViT(CIFAR10AllCNNC):
         mixed_precision=True,
         evaluation_batch=100,
     )
+    tunable = {**LargeImageTask.tunable, "rate": "1e-4:0.1:log"}  # of AdamW
     model: ClassVar[str] = "mobilevitv2_050"
 
     def network(self, make_activation: MakeActivation) -> nn.Module:
@@ -511,7 +523,7 @@ class ImagenetteCoAtNet(ImagenetteMobileViT):
         return networks.zoo(self.model, make_activation, self.dataset.classes, self.dataset.train.x.shape[-1])
 
 
-class ImageNetResNet50(ImageTask):
+class ImageNetResNet50(LargeImageTask):
     """ImageNet (folders `ImageNet/train` and `ImageNet/val`) with torchvision's ResNet-50; for a large GPU."""
 
     name, sites = "imagenet-resnet50", 17

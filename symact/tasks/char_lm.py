@@ -96,6 +96,7 @@ class CharLM(FitTask):
 
     name, metric, direction, unit, number_format = "char-lm", "loss", "minimize", "bits per character", ".3f"
     sites, steps, rate, weight_decay, test_is_trained = LAYERS, 240, 5e-3, 1e-2, False
+    tunable = {**FitTask.tunable, "weight_decay": "1e-6:0.1:log"}
     baselines: ClassVar[tuple[str, ...] | None] = (
         "relu(x)",
         "relu(x)**2",

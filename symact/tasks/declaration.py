@@ -16,6 +16,9 @@ MOST_BASELINES = 100
 # Those of a task whose activations are gates: SwiGLU, GEGLU, ReGLU, GLU and the bilinear gate (arXiv:2002.05202).
 GATES = ("x*sigmoid(x)*g", "gelu(x)*g", "max(x, 0)*g", "sigmoid(x)*g", "x*g")
 
+# The range of `weight_decay` for a task whose own is 0, which no logarithmic range holds.
+NO_DECAY_OR = "0.0,1e-6,1e-5,1e-4,1e-3,0.01,0.1"
+
 # Field of `Metric` -> the attribute of the task.
 _ATTRIBUTES = {"name": "metric", "unit": "unit", "number_format": "number_format"}
 

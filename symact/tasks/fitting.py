@@ -26,7 +26,7 @@ from torch.nn.parameter import is_lazy
 
 from symact.records import Outcome, Status
 from symact.tasks.builtin import FEATURE_SEED, Report, isolated, normal_points, reseed
-from symact.tasks.declaration import checked_training
+from symact.tasks.declaration import NO_DECAY_OR, checked_training
 from symact.tasks.first_order import FlatParameters, adamw, clipped
 from symact.tasks.networks import MakeActivation, site_names
 
@@ -129,7 +129,7 @@ class FitTask:
     rate: float = 5e-3
     weight_decay: float = 0.0
     clip: float = 0.0
-    tunable: ClassVar[Mapping[str, str]] = {"rate": "1e-4:0.1:log", "weight_decay": "1e-6:0.1:log"}
+    tunable: ClassVar[Mapping[str, str]] = {"rate": "1e-4:0.1:log", "weight_decay": NO_DECAY_OR}
     gated: ClassVar[bool] = False
     test_is_trained: ClassVar[bool] = True
 

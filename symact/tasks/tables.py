@@ -55,6 +55,7 @@ class TableTask(FitTask):
 
     metric, number_format = "R2", ".3f"
     sites, steps, rate, weight_decay, test_is_trained = DEPTH, 300, 3e-3, 1e-2, False
+    tunable = {**FitTask.tunable, "weight_decay": "1e-6:0.1:log"}
     baselines: ClassVar[tuple[str, ...] | None] = (
         "relu(x)",
         "gelu(x)",

@@ -7,7 +7,7 @@ import subprocess
 import sys
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from symact.errors import InputError
@@ -21,7 +21,8 @@ from symact.execute.executor import ExecutorSettings
 from symact.integrations.tune_log import FILE_NAME, TuneLog
 from symact.integrations.tune_ranges import TuneRange, read_ranges
 from symact.integrations.tune_result import Tuned, TuneResult
-from symact.integrations.tuning import begin, reopen
+from symact.integrations.tuning import _own, begin, reopen
+from symact.tasks import TASKS
 
 SPACE = parse_grammar(stub_tasks.grammar_text()).space("wide")
 EVALUATIONS = 72
@@ -116,6 +117,7 @@ def test_a_log_of_other_proposals_is_refused(whole, tmp_path):
         (["rate=1:2:3"], "expected KEY=LOW:HIGH"),
         (["rate=2:1"], "below the high end"),
         (["rate=0:1:log"], "above 0"),
+        (["rate=true:3"], "expected KEY=LOW:HIGH"),
         (["rate=0.1"], "at least two values"),
         (["rate", "rate=1:2"], "named twice"),
         (["width"], "it declares rate"),
@@ -128,16 +130,48 @@ def test_a_wrong_range_is_refused_before_anything_is_made(tmp_path, ranges, mess
     assert not (tmp_path / "run").exists()
 
 
-@given(
-    low=st.integers(1, 5) | st.floats(1e-6, 1.0),
-    width=st.integers(1, 5) | st.floats(0.1, 10.0),
-    log=st.booleans(),
-)
-def test_a_range_is_read_back_from_its_text(low, width, log):
-    given_range = TuneRange("rate", low, low + width, log)
+NUMBERS = st.integers() | st.floats(allow_nan=False, allow_infinity=False)
+NAMES = st.text() | st.sampled_from(["adam", "true", "1", "1e3", "null", '"a"', "a,b", "a:b", " b"])
+CHOICES = st.lists(NUMBERS | st.booleans() | NAMES, min_size=2, max_size=5, unique=True)
+ENDS = st.lists(st.integers(1, 99) | st.floats(1e-9, 1e9), min_size=2, max_size=2, unique=True)
+
+
+@given(CHOICES.map(lambda choices: TuneRange("rate", choices=tuple(choices))))
+@example(TuneRange("augment", choices=(True, False)))
+def test_choices_are_read_back_from_their_text(given_range):
     (read,) = read_ranges([given_range.text], {})
-    assert (read.name, read.log) == ("rate", log)
-    assert (read.low, read.high) == (pytest.approx(low, rel=1e-5), pytest.approx(low + width, rel=1e-5))
+    assert read == given_range
+    assert list(map(type, read.choices)) == list(map(type, given_range.choices))
+
+
+@given(ENDS.map(sorted), st.booleans())
+def test_a_range_is_read_back_from_its_text(ends, log):
+    given_range = TuneRange("rate", *ends, log)
+    assert read_ranges([given_range.text], {}) == (given_range,)
+
+
+@pytest.mark.parametrize("name", TASKS)
+def test_the_ranges_that_a_shipped_task_declares_hold_its_own_settings(name):
+    task = TASKS[name].__new__(TASKS[name])  # without its data
+    ranges, own = read_ranges(list(task.tunable), task.tunable), _own(task)
+    assert ranges
+    for range_ in ranges:
+        assert range_.holds(own[range_.name]), range_.text
+        assert range_.choices or range_.low < own[range_.name] < range_.high, range_.text
+
+
+def test_a_task_without_weight_decay_tells_the_sampler_its_own_settings(tmp_path):
+    search = begin(SPACE, "digits-deep", "random", tmp_path / "run", ["weight_decay", "rate"], evaluations=100)
+    assert search._known_to_optuna({}) == {"weight_decay": 0.0, "rate": 1e-3}
+    search.log.close()
+
+
+def test_without_optuna_one_message_says_what_to_install(whole, tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "optuna", None)
+    for call in (lambda: started(tmp_path / "new"), lambda: reopen(whole[0], stub_tasks.Tunable())):
+        with pytest.raises(InputError, match=r"^optuna is not installed .*: pip install 'symact\[tune\]'$"):
+            call()
+    assert not (tmp_path / "new").exists()
 
 
 def verdict(found, rival):
