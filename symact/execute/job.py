@@ -207,7 +207,9 @@ def _performed(task: Any, make: MakeActivation, job: Job, report: Reporter | Non
     evaluate = _evaluation(task, job)
     if report is not None and takes(evaluate, "report"):
         arguments["report"] = report
-    outcome = evaluate(make, seed=job.seed, budget=job.budget, **arguments)
+    if job.budget != 1 or takes(evaluate, "budget"):
+        arguments["budget"] = job.budget
+    outcome = evaluate(make, seed=job.seed, **arguments)
     if isinstance(outcome, Outcome):
         return outcome
     what = type(outcome).__name__ + ("" if not_a_score(outcome) else f" {float(outcome):g}")
@@ -218,7 +220,8 @@ def _performed(task: Any, make: MakeActivation, job: Job, report: Reporter | Non
 def _evaluation(task: Any, job: Job) -> Callable[..., Any]:
     """How a task evaluates a candidate; a finalist also on the test data, where the task can."""
     tested: Any = getattr(task, "final_test", None) if job.kind == "confirm" else None
-    able = callable(tested) and (not job.schedule or takes(tested, "schedule"))
+    needed = [name for name, is_needed in (("schedule", job.schedule), ("budget", job.budget != 1)) if is_needed]
+    able = callable(tested) and all(takes(tested, name) for name in needed)
     chosen: Callable[..., Any] = tested if able else task.evaluate
     return chosen
 

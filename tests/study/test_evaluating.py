@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import replace
 from statistics import stdev
 
 import pytest
 
-from symact.expr.tree import is_mixture, parse
+from symact.execute.job import Job, perform
+from symact.expr.operators import NO_GRAMMAR
+from symact.expr.tree import is_mixture, parse, to_document
 from symact.optimize.mixture import Mixture
 from symact.program.loading import load_grammar
-from symact.records import Outcome
+from symact.records import Outcome, Status
 from symact.study import Study
 from symact.study.evaluating import training_seed
 
@@ -102,6 +105,22 @@ def test_a_task_without_a_test_and_one_that_fails_there_have_no_test_score(space
         study.run(10)
         assert all(row.document()["test"] is None for row in study.leaderboard())
         assert any(row.confirmation is not None for row in study.leaderboard())
+
+
+def test_a_test_without_a_budget_is_of_whole_trainings(space):
+    class Whole(Tested):
+        def final_test(self, make_activation, seed):
+            return super().final_test(make_activation, seed)
+
+    study = Study(space, Whole(), "random", confirm=2, confirm_best=1)
+    study.run(10)
+    assert {o.status for trial in study.confirmations for o in trial.outcomes} == {Status.finished}
+    assert any(row.document()["test"] is not None for row in study.leaderboard())
+    job = Job(0, 0, 7, to_document(parse("tanh(x)"), NO_GRAMMAR), kind="confirm")
+    whole, half = (perform(Whole(), NO_GRAMMAR, replace(job, budget=budget)) for budget in (1.0, 0.5))
+    assert "test_score" in whole.metrics
+    assert half.score is not None
+    assert "test_score" not in half.metrics
 
 
 @pytest.mark.parametrize(("task", "train"), [("ood-polynomial", {"steps": 2}), ("digits-deep", {"epochs": 1})])
