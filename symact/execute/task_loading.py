@@ -7,15 +7,17 @@ study's settings, and workers run that text, not whatever the file has become si
 from __future__ import annotations
 
 import copy
+import dataclasses
 import hashlib
 import importlib.abc
 import importlib.util
 import inspect
 import sys
+from argparse import Namespace
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 from symact.errors import InputError
@@ -140,7 +142,10 @@ def load(settings: TaskSettings, file: str, data: str | None) -> Any:
 
 
 def configured(task: Any, train: Mapping[str, Any]) -> Any:
-    """The task with settings of its own for one training: a shallow copy, so that the others keep theirs.
+    """The task with settings of its own for one training: a copy, so that the others keep theirs.
+
+    Dictionaries, lists, tuples, sets, namespaces and instances of dataclasses among its attributes, and within each
+    other, are copied. All else, such as data, tensors and networks, is shared.
 
     Raises:
         InputError: it takes no settings, or not these.
@@ -148,7 +153,37 @@ def configured(task: Any, train: Mapping[str, Any]) -> Any:
     if not train:
         return task
     copied = copy.copy(task)
+    seen = {id(task): copied}
+    for name, value in list(getattr(copied, "__dict__", {}).items()):
+        copied.__dict__[name] = _apart(value, seen)
     _configure(copied, train, str(getattr(task, "name", "") or type(task).__name__))
+    return copied
+
+
+def _apart(value: Any, seen: dict[int, Any]) -> Any:
+    """A copy of a container and of those in it; anything else as it is.
+
+    Args:
+        value: to copy.
+        seen: identity of what was copied before -> its copy, so that what was one object stays one.
+    """
+    if id(value) in seen:
+        return seen[id(value)]
+    if type(value) is tuple:
+        return tuple(_apart(part, seen) for part in value)
+    is_record = dataclasses.is_dataclass(value) and not isinstance(value, type)
+    if not is_record and not isinstance(value, dict | list | set | SimpleNamespace | Namespace):
+        return value
+    copied = seen[id(value)] = copy.copy(value)
+    if isinstance(copied, dict):
+        for key, part in value.items():
+            copied[key] = _apart(part, seen)
+    elif isinstance(copied, list):
+        copied[:] = [_apart(part, seen) for part in value]
+    names = [field.name for field in dataclasses.fields(value)] if is_record else []
+    for name in dict.fromkeys([*names, *getattr(value, "__dict__", {})]):
+        if hasattr(value, name):
+            object.__setattr__(copied, name, _apart(getattr(value, name), seen))  # a frozen one as well
     return copied
 
 

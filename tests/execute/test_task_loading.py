@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import sys
+from collections import defaultdict
+from dataclasses import dataclass, field
+from types import SimpleNamespace
 
 import pytest
 
 from symact.errors import InputError
-from symact.execute.task_loading import MAXIMUM_BYTES, describe, load, takes_schedule
+from symact.execute.task_loading import MAXIMUM_BYTES, configured, describe, load, takes_schedule
 from tests.execute import stub_tasks as stubs
 
 TEXT = "class Mine:\n    def evaluate(self, make_activation, seed, budget=1.0):\n        return {number}\n"
@@ -126,3 +129,56 @@ def test_neighbours_are_imported_last(file, monkeypatch):
 def test_a_schedule_is_taken_where_evaluate_names_it():
     assert takes_schedule(stubs.Scheduled())
     assert not takes_schedule(stubs.Quick())
+
+
+@dataclass
+class Config:
+    rate: float = 0.1
+    more: dict = field(default_factory=lambda: {"decay": [0.1]})
+
+
+@dataclass(frozen=True)
+class Frozen:
+    rates: dict = field(default_factory=lambda: {"rate": 0.1})
+
+
+class Bare:
+    """What a task may hold beside its settings, and is shared."""
+
+
+class Kept:
+    """Holds settings in every way that `configure` may change in place."""
+
+    def __init__(self):
+        self.table, self.rows, self.names = {"rate": 0.1, "deep": {"rate": 0.1}}, [0.1, [0.1]], {0.1}
+        self.config, self.frozen, self.space = Config(), Frozen(), SimpleNamespace(rate=0.1, rates=[0.1])
+        self.pair, self.again, self.own, self.data = ({"rate": 0.1},), self.table, self, Bare()
+        self.counts = defaultdict(list, rate=[0.1])
+
+    def evaluate(self, make_activation, seed, budget=1.0):
+        raise NotImplementedError
+
+    def configure(self, settings):
+        rate = settings["rate"]
+        self.again["rate"] = self.table["deep"]["rate"] = self.rows[0] = self.rows[1][0] = rate
+        self.names.add(rate)
+        self.config.rate = self.config.more["decay"][0] = self.frozen.rates["rate"] = rate
+        self.space.rate = self.space.rates[0] = self.pair[0]["rate"] = self.counts["rate"][0] = rate
+
+
+def test_settings_of_one_training_do_not_reach_the_task_they_are_taken_from():
+    task = Kept()
+    shown = [repr(value) for name, value in vars(task).items() if name != "own"]
+    first, second = configured(task, {"rate": 1.0}), configured(task, {"rate": 2.0})
+    assert [repr(value) for name, value in vars(task).items() if name != "own"] == shown
+    for copied, rate in ((first, 1.0), (second, 2.0)):
+        assert copied.table == {"rate": rate, "deep": {"rate": rate}}
+        assert copied.rows == [rate, [rate]]
+        assert copied.names == {0.1, rate}
+        assert (copied.config, copied.frozen) == (Config(rate, {"decay": [rate]}), Frozen({"rate": rate}))
+        assert (copied.space, copied.pair) == (SimpleNamespace(rate=rate, rates=[rate]), ({"rate": rate},))
+        assert copied.counts == {"rate": [rate]}
+        assert copied.again is copied.table
+        assert copied.own is copied
+        assert copied.data is task.data
+    assert configured(task, {}) is task

@@ -80,7 +80,7 @@ def test_a_score_is_written_in_the_format_of_its_metric(number_format, value, te
         ("image-fit", {"rate": 0}, "rate is above 0, not 0"),
         ("image-fit", {"clip": -1}, "clip is 0 or more, not -1"),
         ("digits-deep", {"rate": float("inf")}, "rate is above 0, not inf"),
-        ("digits-deep", {"optimizer": "lion"}, "optimizer is one of sgd, adam, adamw, rmsprop, not 'lion'"),
+        ("digits-deep", {"optimizer": "lion"}, "optimizer is one of sgd, nesterov, adam, adamw, rmsprop, not 'lion'"),
         ("digits-deep", {"decay": 0.1}, "decay takes a name, not '0.1'"),
         ("digits-deep", {"momentum": 1}, "momentum is from 0 to below 1, not 1"),
         ("digits-deep", {"augment": 1}, "augment takes true or false, not '1'"),
