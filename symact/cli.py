@@ -187,7 +187,7 @@ def search(
     space: SpaceOption = None,
     task: Annotated[str, typer.Option("--task", help="A task's name, or FILE.py:Class.")] = "digits-shifted",
     evaluations: Annotated[
-        int, typer.Option("--evaluations", min=1, max=MOST, help="Distinct functions to evaluate.")
+        int, typer.Option("--evaluations", min=1, max=MOST, help="Distinct functions to evaluate, baselines included.")
     ] = 60,
     seeds: SeedsOption = 1,
     seed: SeedOption = 0,

@@ -62,8 +62,8 @@ def replace_gates(
         raise InputError(f"replace_gates takes a torch module, not {type(model).__name__}")
     if isinstance(expr, nn.Module):
         raise InputError("give an expression or a callable that makes modules; one module would be shared by all sites")
-    if not callable(expr):
-        Gate(expr, grammar)  # A wrong expression is an error here.
+    if not callable(expr) and "g" not in Gate(expr, grammar).expr.inputs:  # A wrong expression is an error here.
+        raise InputError(f"{expr} has no g, the other factor, which would be lost; a gate is such as x*sigmoid(x)*g")
     make = expr if callable(expr) else lambda: Gate(expr, grammar)
     return _GateSurgery(model, make, tuple(of)).run()
 

@@ -109,6 +109,8 @@ def _finish(study: Any, evaluations: int, folder: Path, as_json: bool, quiet: bo
         console.note(
             f"the space is used up: {study.evaluations} of {evaluations} functions were evaluated, and it has no other"
         )
+    if trials and all(trial.origin == "baseline" for trial in trials):
+        console.note(f"all {len(trials)} evaluations went to the baselines, with which a search begins: give more")
     rows = leaderboard(trials, confirmations)
     show_rows(rows, SHOWN, study.settings, folder, as_json)
     if winner(rows) is None:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from symact.errors import lasting
-from symact.expr.tree import candidate_text
+from symact.expr.per_site import grouped_text
 from symact.records import Metric, Status
 from symact.report import console
 
@@ -60,7 +60,7 @@ def watched(metric: Metric) -> Iterator[Callable[[Any], None]]:
             if trial is not None and trial.status not in (Status.finished, Status.pruned):
                 kind = (trial.status.value, trial.reason.partition(":")[0])
                 if kind not in told and len(told) < MOST_KINDS:
-                    console.note(f"{candidate_text(trial.candidate)}: {trial.status.value}: {trial.reason}")
+                    console.note(f"{grouped_text(trial.candidate)}: {trial.status.value}: {trial.reason}")
                 told.add(kind)
             update(progress.evaluations, progress.total, standing(progress, metric))
             if not console.ERR.is_terminal and time.monotonic() - spoke > SECONDS_BETWEEN_LINES:
@@ -88,7 +88,7 @@ def standing(progress: Any, metric: Metric) -> str:
         f"{lasting(progress.remaining)} left" if progress.remaining else "",
         f"{pace:.0f}/min" if pace and pace >= 10 else f"{pace:.1f}/min" if pace else "",
         running_text(progress.running, metric),
-        f"best {metric.text(best.score)} {candidate_text(best.candidate)}" if best is not None else "",
+        f"best {metric.text(best.score)} {grouped_text(best.candidate)}" if best is not None else "",
         ", ".join(failures),
     ]
     return ", ".join(part for part in parts if part)

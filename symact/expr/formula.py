@@ -301,6 +301,10 @@ class FormulaBuilder:
                 return self._builtin(node, name, row, count)
         if name in _NUMBERS or self.names(name) is not None:
             raise self.error(node, f"{name!r} is no function; a product is written {name}*(...)")
+        if name in (known := published.gates()):
+            raise self.error(
+                node.func, f"{name} is the gate {known[name].formula}: write that, or name the grammar gates"
+            )
         hint = spelling.hint(name, functions.names()) or "`symact grammars --functions` lists what there is"
         raise self.error(node.func, f"unknown function {name!r}; {hint}")
 

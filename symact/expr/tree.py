@@ -23,6 +23,12 @@ from symact.expr.operators import INPUTS, NO_GRAMMAR, Operator, Parameter, Vocab
 from symact.expr.spelling import spellings
 
 
+def _as_factor(argument: Expr) -> str:
+    """The text of an argument as it may stand in a formula: in parentheses, unless it is a name or one call."""
+    text = str(argument)
+    return text if re.fullmatch(r"\w+(\((?:[^()]|\([^()]*\))*\))?", text) else f"({text})"
+
+
 class Expr:
     """An immutable expression tree.
 
@@ -73,8 +79,15 @@ class Expr:
         return self._hash == other._hash and self.operator == other.operator and self.arguments == other.arguments
 
     def __str__(self) -> str:
-        if self.operator.kind in ("variable", "formula"):
+        if self.operator.kind == "variable":
             return self.operator.name
+        if self.operator.kind == "formula":
+            given = dict(zip(self.operator.variables, map(_as_factor, self.arguments), strict=True))
+            if all(name == text for name, text in given.items()):
+                return self.operator.name
+            return re.sub(
+                r"\b[a-zA-Z_]\w*\b", lambda found: given.get(found.group(), found.group()), self.operator.name
+            )
         return f"{self.operator.name}({','.join(map(str, self.arguments))})"
 
     def __repr__(self) -> str:

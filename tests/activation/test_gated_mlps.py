@@ -281,7 +281,10 @@ def test_every_site_has_parameters_of_its_own_in_the_dtype_that_is_there() -> No
     assert all(gate.beta.dtype == torch.float64 and not gate.training for gate in gates)
 
 
-@pytest.mark.parametrize(("model", "expr"), [(Llama, SWIGLU), (Llama(), Gate(SWIGLU)), (Llama(), lambda: 3)])
+NO_GATES = [Gate(SWIGLU), lambda: 3, "x*sigmoid(x)", "max(x, 0)"]
+
+
+@pytest.mark.parametrize(("model", "expr"), [(Llama, SWIGLU), *[(Llama(), expr) for expr in NO_GATES]])
 def test_what_is_no_model_or_no_gate_is_refused(model: object, expr: object) -> None:
     with pytest.raises(InputError):
         replace_gates(model, expr)

@@ -24,6 +24,8 @@ def test_dyt_has_one_alpha_a_layer_and_scale_and_shift_for_each_channel():
     assert {n: tuple(p.shape) for n, p in new.named_parameters()} == {"alpha": (), "weight": (12,), "bias": (12,)}
     x = torch.randn(3, 5, 12)
     torch.testing.assert_close(new(x), torch.tanh(0.5 * x))
+    for said in (str(report), repr(model)):
+        assert "weight*tanh(alpha*x) + bias" in said
     assert model(x).shape == x.shape
 
 
@@ -120,7 +122,7 @@ def test_a_shared_normalization_stays_shared():
 
 @pytest.mark.parametrize(
     ("expr", "reason"),
-    [("x*g", "unknown name"), ("tanh(gamma*x)", "gamma"), ("tanh(", "")],
+    [("x*g", "unknown name"), ("tanh(gamma*x)", "gamma"), ("tanh(", "never closed")],
 )
 def test_a_wrong_expression_is_refused_before_anything_is_touched(expr, reason):
     model = nn.Sequential(nn.LayerNorm(4))

@@ -7,6 +7,7 @@ import pytest
 from symact.catalog.gates import VOCABULARY
 from symact.catalog.matches import identify, name_of
 from symact.equivalence.index.function_index import FunctionIndex
+from symact.errors import FormulaError
 from symact.expr.published import gates
 from symact.expr.tree import parse
 from symact.program.loading import load_grammar
@@ -45,6 +46,13 @@ def test_a_nested_candidate_is_known_as_well():
         assert (match.kind, match.form) == ("exact", form)
     assert identify("mul(sin(x),sin(g))", grammar)[0].kind == "near"
     assert name_of(parse("mul(swish(x),g)", grammar)).cited == "SwiGLU (Shazeer 2020)"
+
+
+@pytest.mark.parametrize("name", list(gates()))
+def test_where_a_gate_is_named_without_its_grammar_its_formula_is_told(name):
+    with pytest.raises(FormulaError, match="is the gate") as caught:
+        parse(f"{name}(x, g)")
+    assert gates()[name].formula in caught.value.reason
 
 
 def test_of_an_unknown_gate_the_nearest_are_named():

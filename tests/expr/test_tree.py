@@ -73,6 +73,14 @@ def test_a_formula_prints_as_it_is_written_and_is_read_back(text: str) -> None:
     assert [p.name for p in expr.parameters] in ([], ["beta"])
 
 
+def test_a_formula_of_other_arguments_prints_them_in_its_place() -> None:
+    outer, grammar = parse("2*x + exp(x)").operator, GRAMMARS["ramachandran"]
+    for inner in ("x", "erf(x)", "x*sigmoid(x)", "max(x, 0) + tanh(x)"):
+        nested = Expr(outer, (parse(inner, grammar),))
+        assert to_sympy(parse(str(nested), grammar)) == to_sympy(nested)
+    assert str(Expr(outer, (parse("erf(x)"),))) == "2*erf(x) + exp(erf(x))"
+
+
 ANY = st.text(
     alphabet="xab()*+-/.,<>=! 0123456789e_sinwhermaxpow'\"[]{}:@^%&|~\u03c3\u03c0\u00b2\u207b\u00b7", max_size=40
 )

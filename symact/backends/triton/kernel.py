@@ -14,7 +14,7 @@ from torch import Tensor
 from symact.backends.layout import dense, like, reordered
 from symact.backends.torch_source import execute
 from symact.backends.triton import launch
-from symact.backends.triton.launch import Launch, Setting
+from symact.backends.triton.launch import Launch, LaunchSetting
 from symact.backends.triton.library import DTYPES, PRECISIONS
 from symact.backends.triton.source import elementwise, module, source
 from symact.program.program import Program
@@ -56,7 +56,7 @@ class _Prepared(NamedTuple):
     """
 
     launch: Launch
-    setting: Setting
+    setting: LaunchSetting
     parts: tuple[int, ...]
     axes: tuple[int, ...] = ()
 
@@ -162,7 +162,7 @@ class TritonKernel:
         count, wide = x.numel(), int(x.numel() >= launch.WIDE_FROM - 2**16)
         size = launch.block(count, x.element_size())
         programs = -(-count // size)
-        setting = Setting(programs, (count,), (int(count % size == 0), wide, size))
+        setting = LaunchSetting(programs, (count,), (int(count % size == 0), wide, size))
         return _Prepared(self._kernels(precision, x.is_cuda)[f"{name}_kernel"], setting, (programs,))
 
     def _with_channels(self, name: str, precision: str, x: Tensor, parameters: tuple[Tensor, ...]) -> _Prepared:
@@ -174,7 +174,7 @@ class TritonKernel:
         parts = (rows.blocks[1], rows.rows // channels, channels) if rows.by_row else (rows.blocks[0], channels)
         even = rows.rows % rows.tile[0] == 0 and rows.columns % rows.tile[1] == 0
         sizes = (*[int(p.dim() > 0) for p in parameters], rows.rows, rows.columns, channels)
-        setting = Setting(math.prod(rows.blocks), sizes, (int(even), wide, int(rows.by_row), *rows.tile))
+        setting = LaunchSetting(math.prod(rows.blocks), sizes, (int(even), wide, int(rows.by_row), *rows.tile))
         kernel = self._kernels(precision, x.is_cuda)[f"{name}_channels_kernel"]
         return _Prepared(kernel, setting, parts, (0, 1) if rows.by_row else (0,))
 
@@ -197,7 +197,7 @@ class TritonPointwise:
     def __init__(self, program: Program):
         self._program = program
         self._launches: dict[tuple[str, bool | None], Launch] = {}
-        self._settings: dict[tuple[int, int], Setting] = {}
+        self._settings: dict[tuple[int, int], LaunchSetting] = {}
 
     def supports(self, tensors: tuple[Tensor, ...]) -> bool:
         """Whether these are CUDA tensors (or any, interpreted) of one shape and of a dtype that kernels know."""
@@ -222,14 +222,14 @@ class TritonPointwise:
             self._kernel(precision, x.is_cuda)(self._setting(count, x.element_size()), arguments)
         return tuple([_cast(r, dtype) for r in results])
 
-    def _setting(self, count: int, itemsize: int) -> Setting:
+    def _setting(self, count: int, itemsize: int) -> LaunchSetting:
         found = self._settings.get((count, itemsize))
         if found is None:
             if len(self._settings) >= _KEPT:
                 self._settings.clear()
             size = launch.block(count, itemsize)
             constants = int(count % size == 0), int(count >= launch.WIDE_FROM - 2**16), size
-            found = self._settings[count, itemsize] = Setting(-(-count // size), (count,), constants)
+            found = self._settings[count, itemsize] = LaunchSetting(-(-count // size), (count,), constants)
         return found
 
     def _kernel(self, precision: str, on_gpu: bool) -> Launch:

@@ -1,9 +1,9 @@
 """Launches: how much of a tensor a program takes, and the compiled kernel found again by what its arguments are.
 
 Triton finds it again, too, but by binding, specializing and hashing every argument; what it asks for is asked here in
-one look-up, where size and layout are those of a `Setting`. The first launch of a setting goes through Triton, which
-compiles if it has to. All later ones, those that a CUDA graph captures among them, compile nothing, allocate nothing
-and wait for nothing.
+one look-up, where size and layout are those of a `LaunchSetting`. The first launch of a setting goes through Triton,
+which compiles if it has to. All later ones, those that a CUDA graph captures among them, compile nothing, allocate
+nothing and wait for nothing.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ def _power_of_two(size: int) -> int:
     return 1 << (size - 1).bit_length()
 
 
-class Setting:
+class LaunchSetting:
     """How a kernel is launched on tensors of one size and layout.
 
     Args:
@@ -89,7 +89,7 @@ class Launch:
     def __init__(self, function: Any, interpreted: bool):
         self._function, self._interpreted = function, interpreted
 
-    def __call__(self, setting: Setting, tensors: list[Tensor]) -> None:
+    def __call__(self, setting: LaunchSetting, tensors: list[Tensor]) -> None:
         """Run it on the current stream of the tensors' device; they are the first arguments."""
         device = tensors[0].get_device()
         if device >= 0 and device != torch.cuda.current_device():

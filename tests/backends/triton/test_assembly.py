@@ -22,6 +22,7 @@ from symact.backends.torch_source import execute
 from symact.backends.triton.assembly import assemble, assembled, instructions, per_element
 from symact.backends.triton.intrinsics import INTRINSICS
 from symact.backends.triton.kernel import loaded
+from symact.backends.triton.launch import LaunchSetting
 from symact.backends.triton.source import module
 
 pytestmark = pytest.mark.filterwarnings("ignore::RuntimeWarning")
@@ -156,7 +157,7 @@ def test_an_instruction_and_its_twin_are_one_function(name, monkeypatch):
         for place in range(len(row.arguments))
     ]
     found = torch.empty(64)
-    twin(1, [*columns, found], (), (64,))
+    twin(LaunchSetting(1, (), (64,)), [*columns, found])
     for *arguments, result in zip(*columns, found, strict=True):
         given = [float(a) for a in arguments]
         if ".ftz" in row.instruction:

@@ -17,7 +17,7 @@ from tests.program.meanings import BINARY, PAIRS, POINTS, UNARY, meaning
 
 def ball(value: mpf) -> arb:
     sign, mantissa, exponent, _ = value._mpf_
-    return arb(-mantissa if sign else mantissa) * arb(2) ** exponent
+    return arb(int(-mantissa if sign else mantissa)) * arb(2) ** int(exponent)  # gmpy2's whole numbers are mpmath's
 
 
 def computed(name: str, *arguments: arb, exponent: int = 0, bits: int = 640):
