@@ -30,7 +30,7 @@ _LARGEST = float(torch.finfo(torch.float32).max)
 
 
 @dataclass(frozen=True)
-class Report:
+class CheckReport:
     """What `check` found.
 
     Attributes:
@@ -83,7 +83,7 @@ def check(
     grammar: Vocabulary | None = None,
     points: Iterable[float] = POINTS,
     dtype: torch.dtype = torch.float32,
-) -> Report:
+) -> CheckReport:
     """Compare a compiled function with high precision, at the initial values of its parameters.
 
     Args:
@@ -114,4 +114,4 @@ def check(
         if max(errors) > max(worst):
             at = place
         worst = [max(pair) for pair in zip(worst, errors, strict=True)]
-    return Report(worst[0], worst[1], float(at), defined)
+    return CheckReport(worst[0], worst[1], float(at), defined)

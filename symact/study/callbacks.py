@@ -11,15 +11,13 @@ import warnings
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, TypeAlias
 
-from symact.study.progress import Progress
+from symact.study.progress import Listener, Progress
 
 Callback: TypeAlias = "Callable[[Any, Progress], object]"
 
 
 @contextlib.contextmanager
-def listening(
-    study: Any, callbacks: Sequence[Callback], progress: Callable[[Progress], object] | None
-) -> Iterator[Callable[[Progress], object] | None]:
+def listening(study: Any, callbacks: Sequence[Callback], progress: Listener | None) -> Iterator[Listener | None]:
     """What a run reports to: `progress`, then each callback with the study; at the end their `close()` is called."""
     left = list(callbacks)
 

@@ -17,7 +17,8 @@ from symact.expr.tree import Candidate, Expr, candidate_text, sites
 from symact.program.loading import load_grammar, parse_grammar
 from symact.report.comparison import Comparison
 from symact.study import setup
-from symact.study.loop import Report, Study
+from symact.study.loop import Study
+from symact.study.progress import Listener
 from symact.tasks.declaration import GATES, is_gated, sites_of
 
 # The reference where none is given: for activations of x, and for gates of x and g.
@@ -44,7 +45,7 @@ def compare(
     grammar: Grammar | str | Path | None = None,
     each_site: bool = False,
     run: Path | str | None = None,
-    progress: Report | None = None,
+    progress: Listener | None = None,
     **options: Any,
 ) -> Comparison:
     """Train every function on the same seeds, and say which are better than a reference.

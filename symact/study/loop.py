@@ -9,7 +9,7 @@ import contextlib
 import datetime
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any
 
 from symact.errors import InputError, SymactError
 from symact.execute import task_loading as tasks
@@ -33,13 +33,11 @@ from symact.study.callbacks import Callback, listening
 from symact.study.evaluating import Evaluator, training_seed
 from symact.study.feature_cache import FeatureCache
 from symact.study.given import GivenCandidates
-from symact.study.progress import Progress, Watch
+from symact.study.progress import Listener, Watch
 from symact.study.proposer import Proposer
 from symact.study.pruning import Pruner
 from symact.study.sites import Groups, sites_to_search
 from symact.tasks.declaration import metric_of
-
-Report: TypeAlias = Callable[[Progress], object]
 
 HALVING = (1 / 9, 1 / 3, 1.0)
 
@@ -177,7 +175,7 @@ class Study:
         gpus: float | None = None,
         fresh_workers: bool = False,
         data: str | Path | None = None,
-        progress: Report | None = None,
+        progress: Listener | None = None,
     ) -> Study:
         """The study in a run folder, ready to go on; with `evaluations` it goes on to that total at once.
 
@@ -298,7 +296,9 @@ class Study:
             self._recall()
         self._begun = True
 
-    def run(self, evaluations: int, progress: Report | None = None, callbacks: Sequence[Callback] = ()) -> list[Trial]:
+    def run(
+        self, evaluations: int, progress: Listener | None = None, callbacks: Sequence[Callback] = ()
+    ) -> list[Trial]:
         """Go on until that many distinct functions are evaluated, baselines and failures included.
 
         The first run begins with `prepare`: a task that does not work is told before the folder is made.
@@ -307,7 +307,8 @@ class Study:
 
         Args:
             evaluations: the total, over all runs of this study.
-            progress: called with a `Progress` whenever a trial has finished.
+            progress: called with a `Progress` whenever a trial has finished, and while one trains and reports; what it
+                raises ends the run.
             callbacks: called with this study and a `Progress` likewise; ready ones are in `symact.integrations`.
 
         Returns:

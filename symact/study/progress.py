@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import TypeAlias
 
 from symact.records import Trial
 from symact.store.ledger import Ledger
@@ -42,10 +43,13 @@ class Progress:
     running: Mapping[int, tuple[int, float]] = field(default_factory=dict)
 
 
+Listener: TypeAlias = Callable[[Progress], object]
+
+
 class Watch:
     """Makes the reports: the clock, and how far each phase is."""
 
-    def __init__(self, ledger: Ledger, total: int, tell: Callable[[Progress], object] | None):
+    def __init__(self, ledger: Ledger, total: int, tell: Listener | None):
         self._ledger, self._tell = ledger, tell
         self._started = time.monotonic()
         self._phase, self._total, self._done = "search", total, 0

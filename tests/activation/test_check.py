@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from symact.activation.check import Report, check, error
+from symact.activation.check import CheckReport, check, error
 from symact.activation.float32_range import limit, wide
 from symact.activation.high_precision import evaluate
 from symact.activation.module import CompiledFunction
@@ -143,11 +143,11 @@ def test_random_compositions(seed: int) -> None:
 
 
 def test_a_report_has_a_verdict() -> None:
-    assert Report(1e-6, 9e-6, 1.0, 40).passed
-    for report in (Report(2e-5, 0.0, 1.0, 40), Report(0.0, math.inf, 1.0, 40), Report(0.0, 0.0, 0.0, 0)):
+    assert CheckReport(1e-6, 9e-6, 1.0, 40).passed
+    for report in (CheckReport(2e-5, 0.0, 1.0, 40), CheckReport(0.0, math.inf, 1.0, 40), CheckReport(0.0, 0.0, 0.0, 0)):
         assert not report.passed
-    assert "gradient is wrong at x = 1: error inf" in Report(0.0, math.inf, 1.0, 40).verdict
-    assert "defined at none" in Report(0.0, 0.0, 0.0, 0).verdict
+    assert "gradient is wrong at x = 1: error inf" in CheckReport(0.0, math.inf, 1.0, 40).verdict
+    assert "defined at none" in CheckReport(0.0, 0.0, 0.0, 0).verdict
 
 
 def test_a_function_of_two_inputs_is_refused() -> None:
