@@ -43,7 +43,7 @@ from symact.study.evaluating import training_seed
 from symact.study.proposer import REFERENCE
 from symact.tasks.declaration import metric_of, tunable_of
 
-Tell: TypeAlias = Callable[[int, int, str], object]
+Follower: TypeAlias = Callable[[int, int, str], object]
 LEAST = 3  # trainings of each function in the second stage
 STARTUP = 5  # of a TPE sampler: as many settings are drawn at random first
 
@@ -87,11 +87,11 @@ class Tuning:
         self.own = {range_.name: plan["own"].get(range_.name) for range_ in self.ranges}
         self._work = WorkerSettings(plan["grammar"], plan["task"], file, data, plan["timeout"])
         self._executor: Executor | None = None
-        self._tell: Tell | None = None
+        self._tell: Follower | None = None
         self._optuna = _optuna()
         self._optuna.logging.set_verbosity(self._optuna.logging.ERROR)
 
-    def run(self, tell: Tell | None = None) -> TuneResult:
+    def run(self, tell: Follower | None = None) -> TuneResult:
         """Go on to the end.
 
         Args:
@@ -336,12 +336,12 @@ def begin(
     for range_ in read:
         _check(opened.task, range_)
     baselines = setup.checked_baselines(opened.task, space.grammar) or BASELINES
-    if evaluations // 2 <= len(baselines):
-        raise InputError(f"--evaluations {evaluations}: a tuned search needs more than {2 * len(baselines) + 1}")
     functions = 2 * finalists + 1
-    if (evaluations - evaluations // 2) // functions < LEAST:
+    enough = max(2 * (len(baselines) + 1), 2 * functions * LEAST - 1)
+    if evaluations < enough:
         raise InputError(
-            f"--evaluations {evaluations}: half of it is too few to tune {functions} functions {LEAST} times each"
+            f"--evaluations {evaluations}: a tuned search takes at least {enough}: half of them for more than the "
+            f"{len(baselines)} baselines, half to tune {functions} functions {LEAST} times each"
         )
     header: dict[str, Any] = {
         "grammar": space.grammar.text,

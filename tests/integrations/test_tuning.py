@@ -208,7 +208,8 @@ def test_the_command_line_tunes_resumes_and_shows(tmp_path, whole):
 
     run = tmp_path / "run"
     arguments = ("search", "random", "--task", "digits-deep", "--tune", "rate", "--train", "epochs=0.1", "--run", run)
-    for wrong, word in ((("9",), "--evaluations 9: "), (("60", "--prune", "50"), "--prune")):
+    few = "a tuned search takes at least 41: "
+    for wrong, word in ((("9",), few), (("40",), few), (("60", "--prune", "50"), "--prune")):
         code, _, err = symact(*arguments, "--evaluations", *wrong)
         assert code == 2
         assert word in err.splitlines()[0]

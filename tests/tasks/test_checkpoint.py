@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -58,15 +59,22 @@ def test_an_interrupted_training_goes_on_to_the_same_numbers(tmp_path: Path, opt
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_training_that_was_killed_goes_on(tmp_path: Path) -> None:
+def in_a_process(folder: Path | str, kill: bool = False) -> subprocess.CompletedProcess[str]:
+    """A training in a process of its own, which prints its curve or kills itself after the second epoch."""
+    report = "lambda step, score: os.kill(os.getpid(), 9) if step == 3 else None" if kill else "None"
     code = (
-        "import os\nfrom tests.tasks.test_checkpoint import evaluated\n"
-        f"evaluated({str(tmp_path)!r}, report=lambda step, score: os.kill(os.getpid(), 9) if step == 3 else None)"
+        "import json, os\nfrom tests.tasks.test_checkpoint import evaluated\n"
+        f"print(json.dumps(evaluated({str(folder)!r}, report={report}).metrics['curve']))"
     )
-    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == -9
+    return subprocess.run([sys.executable, "-c", code], check=False, capture_output=True, text=True)
+
+
+def test_a_training_that_was_killed_goes_on(tmp_path: Path) -> None:
+    assert in_a_process(tmp_path, kill=True).returncode == -9
     (file,) = tmp_path.glob("*.pt")
     assert len(torch.load(file, weights_only=True)["curve"]) == 2
-    assert evaluated(tmp_path).metrics["curve"] == evaluated("").metrics["curve"]
+    again, whole = in_a_process(tmp_path), in_a_process("")
+    assert json.loads(again.stdout) == json.loads(whole.stdout)
 
 
 def test_a_damaged_file_begins_again_and_what_was_stopped_for_good_leaves_none(tmp_path: Path) -> None:
