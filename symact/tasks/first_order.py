@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Protocol
 
 import torch
@@ -90,8 +90,8 @@ def clipped(gradient: torch.Tensor, limit: float) -> torch.Tensor:
     return gradient * (limit / gradient.norm().clamp(min=limit)) if limit else gradient
 
 
-def sgd(flat: FlatParameters, settings: UpdateSettings) -> Update:
-    """SGD: v = momentum v + g; p -= rate v."""
+def sgd(flat: FlatParameters, settings: UpdateSettings, ahead: bool = False) -> Update:
+    """SGD: v = momentum v + g; p -= rate v, or by Nesterov's rule (`ahead`) p -= rate (g + momentum v)."""
     parameters, velocity = flat.buffer, torch.zeros_like(flat.buffer)
     decay = flat.decay(settings.weight_decay)
 
@@ -99,21 +99,10 @@ def sgd(flat: FlatParameters, settings: UpdateSettings) -> Update:
         if decay is not None:
             gradient = torch.addcmul(gradient, parameters, decay)
         velocity.mul_(settings.momentum).add_(gradient)
-        parameters.add_(velocity, alpha=-rate)
-
-    return Update(update, (velocity,))
-
-
-def nesterov(flat: FlatParameters, settings: UpdateSettings) -> Update:
-    """SGD with Nesterov's momentum: v = momentum v + g; p -= rate (g + momentum v)."""
-    parameters, velocity = flat.buffer, torch.zeros_like(flat.buffer)
-    decay = flat.decay(settings.weight_decay)
-
-    def update(gradient: torch.Tensor, rate: float) -> None:
-        if decay is not None:
-            gradient = torch.addcmul(gradient, parameters, decay)
-        velocity.mul_(settings.momentum).add_(gradient)
-        parameters.add_(gradient, alpha=-rate).add_(velocity, alpha=-rate * settings.momentum)
+        if ahead:
+            parameters.add_(gradient, alpha=-rate).add_(velocity, alpha=-rate * settings.momentum)
+        else:
+            parameters.add_(velocity, alpha=-rate)
 
     return Update(update, (velocity,))
 
@@ -161,7 +150,7 @@ def rmsprop(flat: FlatParameters, settings: UpdateSettings) -> Update:
 
 UPDATE_RULES: dict[str, Callable[[FlatParameters, UpdateSettings], Update]] = {
     "sgd": sgd,
-    "nesterov": nesterov,
+    "nesterov": partial(sgd, ahead=True),
     "adam": adam,
     "adamw": adamw,
     "rmsprop": rmsprop,

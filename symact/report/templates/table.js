@@ -16,6 +16,12 @@ function versusCell(versus) {
   return [el('div', { class: verdict(versus) }, number(versus.difference, true)), el('div', { class: 'between' }, `${number(versus.low, true)} to ${number(versus.high, true)}`)];
 }
 
+function testCell(row) {
+  if (!row.test) return '';
+  const spread = row.test.sd === null ? [] : [el('div', { class: 'between' }, `± ${number(row.test.sd)}`)];
+  return [el('div', {}, number(row.test.score)), ...spread];
+}
+
 const finished = (row) => row.status === 'finished';
 const tested = (row) => (row.test ? row.test.score : null);
 const fresh = (row) => (row.confirmed && row.confirmed.score !== null ? row.confirmed.score : null);
@@ -26,7 +32,7 @@ const COLUMNS = [
   { key: 'curve', label: '', cell: (row, grid) => smallCurve(row, grid), css: '' },
   { key: 'expression', label: 'function', value: (row) => row.shown, cell: (row) => el('button', { type: 'button', 'aria-label': `details of ${row.shown}` }, expression(row.shown), row.name ? el('div', { class: 'between' }, row.name) : null), css: 'function', up: true },
   { key: 'fresh', label: 'fresh seeds', value: fresh, cell: (row) => number(fresh(row)), css: 'number', worth: (rows) => rows.some((row) => fresh(row) !== null) },
-  { key: 'test', label: 'test', value: tested, cell: (row) => (row.test ? `${number(row.test.score)}${row.test.sd === null ? '' : ` ± ${number(row.test.sd)}`}` : ''), css: 'number', worth: (rows) => rows.some((row) => tested(row) !== null) },
+  { key: 'test', label: 'test', value: tested, cell: testCell, css: 'number', worth: (rows) => rows.some((row) => tested(row) !== null) },
   { key: 'score', label: 'search score', value: (row) => row.score, cell: (row) => (finished(row) ? number(row.score) : el('span', { class: 'bad small' }, row.status)), css: 'number' },
   { key: 'relu', label: 'versus ReLU', value: (row) => difference(row.versus_relu), cell: (row) => versusCell(row.versus_relu), css: 'number far', worth: (rows) => rows.some((row) => row.versus_relu) },
   { key: 'best', label: 'versus best known', value: (row) => difference(row.versus_best_baseline), cell: (row) => versusCell(row.versus_best_baseline), css: 'number far', worth: (rows) => rows.some((row) => row.versus_best_baseline && difference(row.versus_best_baseline) !== difference(row.versus_relu)) },
