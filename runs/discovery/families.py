@@ -7,7 +7,7 @@ meets rivals that have one too.
 from __future__ import annotations
 
 # How a task's name begins -> grammar.
-GRAMMARS = {"pinn": "pinn", "image": "inr", "ood": "modern", "char-lm-gated": "gates"}
+GRAMMARS = {"pinn": "pinn", "image": "inr", "ood": "modern", "char-lm": "modern", "char-lm-gated": "gates"}
 
 # Rivals that this experiment gave itself: no champions of the field.
 OWN = ("line and square",)
@@ -26,6 +26,22 @@ FAMILIES: dict[str, dict[str, tuple[str, list[list[float]]]]] = {
         "sinc": ("sinc({}*x)", [[6, 8, 10, 12]]),
         "WIRE, real": ("cos({}*x)*exp(-({}*x)**2)", [[4, 6, 8], [1, 2, 3, 4, 5]]),
         "WIRE, real, learned": ("cos({}*omega*x)*exp(-({}*sigma*x)**2)", [[1, 1.5, 2], [0.5, 0.75, 1]]),
+    },
+    # Of transformers' MLPs, and the waves that fields are represented with.
+    "char-lm": {
+        "ReLU": ("relu({}*x)", [[1, 2, 4]]),
+        "squared ReLU": ("relu({}*x)**2", [[0.5, 1, 1.5, 2]]),
+        "GELU": ("gelu({}*x)", [[1, 2, 3, 4]]),
+        "Swish": ("{}*x*sigmoid({}*x)", [[1, 3], [1, 1.702, 3]]),
+        "Swish, learned": ("x*sigmoid({}*beta*x)", [[1, 2, 4]]),
+        "Mish": ("mish({}*x)", [[1, 2, 3]]),
+        "tanh": ("tanh({}*x)", [[1, 2, 3]]),
+        "xIELU": ("where(x > 0, 0.8*({0}*x)**2 + {0}*x/2, 0.8*(expm1({0}*x) - {0}*x) + {0}*x/2)", [[1, 2]]),
+        "sine": ("sin({}*x)", [[1, 2, 3, 4, 6]]),
+        "Snake": ("x + sin({0}*x)**2/{0}", [[1, 2, 4]]),
+        "Gauss": ("exp(-({}*x)**2)", [[1, 2, 3]]),
+        "GELUSine": ("gelu({0}*x) + 0.1*sin({0}*x)", [[1, 2, 3]]),
+        "GELU and sinc, product": ("gelu({0}*x)*(1 + 0.5*sinc({0}*x))", [[1, 2, 3]]),
     },
     # The published gates of `grammars/gates.toml`.
     "char-lm-gated": {
