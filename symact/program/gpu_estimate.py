@@ -13,6 +13,7 @@ from collections import Counter
 
 from symact.program.compensation import compensated
 from symact.program.instructions import INSTRUCTIONS
+from symact.program.long_angles import in_three_words
 from symact.program.program import Program
 
 # To read or write a tensor, addresses included.
@@ -21,7 +22,7 @@ TENSOR = 1.6
 
 def estimated(program: Program) -> float:
     """PTX instructions an element, for float32 tensors."""
-    program = compensated(program, False)
+    program = in_three_words(program) or compensated(program, False)
     first = len(program.inputs)
     uses = Counter(argument for operation in program.operations for argument in operation.arguments)
     uses.update(program.outputs)

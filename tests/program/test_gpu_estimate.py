@@ -28,7 +28,11 @@ def test_what_the_compiler_makes_of_constants_and_fused_products_is_free() -> No
     assert estimated(used_twice) == pytest.approx(2 * TENSOR + PTX["add"] + PTX["mul"])
 
 
-@pytest.mark.parametrize("text", ["x*sigmoid(x)", "gelu(x)", "x*tanh(softplus(x))", "x*erfc(elu(x))"])
+ORDINARY = ["x*sigmoid(x)", "gelu(x)", "x*tanh(softplus(x))", "x*erfc(elu(x))"]
+ANGLES_OF_SEVERAL_WORDS = ["sin(30*x)", "sin(10*(abs(x) + 1)*x)", "sin(x**3 - 3*x)", "cos(x**2 + x)"]
+
+
+@pytest.mark.parametrize("text", ORDINARY + ANGLES_OF_SEVERAL_WORDS)
 def test_a_sum_is_near_what_is_counted_in_the_kernels(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("triton", reason="triton is not installed: the estimate is NOT compared")
     from symact.activation.gpu_cost import gpu_cost
