@@ -6,9 +6,9 @@
 The net of the paper (`fashion-cnn` and its likes: two convolutions, two linear layers, three sites). As the paper does,
 it trains on every image of the training file and is measured on the test file, by which nothing is chosen; with
 `--images` on so many images, measured on up to 5,000 others of the training file. A mixture trains by the three-cycle
-schedule, 30 epochs; every single function for as many epochs, all together with Adam. The paper's mixture comes first, then
-ReLU, then the rest. Goes on where it stopped: `results.json`, or `results-N.json`, holds every training, and the table and
-the figure show those that there are; `--table` trains nothing.
+schedule, 30 epochs; every single function for as many epochs, all together with Adam. The paper's mixture comes first,
+then ReLU, then the rest. Goes on where it stopped: `results.json`, or `results-N.json`, holds every training, and the
+table and the figure show those that there are; `--table` trains nothing.
 """
 
 from __future__ import annotations
