@@ -8,7 +8,7 @@ import pytest
 from symact.errors import InputError
 from symact.optimize.function_features import outputs
 from symact.optimize.pool import Pool
-from symact.optimize.surrogate import Surrogate
+from symact.optimize.surrogate import CHUNK, Surrogate
 from symact.records import Outcome, Trial
 from tests.optimize.described import GRAMMAR, SPACE, expressions, likeness
 
@@ -73,6 +73,25 @@ def test_umap_embeds_a_sample_of_a_space_too_large_to_list():
     again.tell(trials)
     assert again.ask(4) == optimizer.ask(4)
     assert Surrogate(space, 2, embedding="umap", embedded=60).members == shown
+
+
+def test_of_a_space_too_large_to_describe_only_what_is_promising_is_described(monkeypatch):
+    members = Pool.of(SPACE).members
+    monkeypatch.setattr("symact.optimize.feature_space.LISTED", len(members) - 1)
+    monkeypatch.setattr("symact.optimize.surrogate.REFERENCE", 20)
+    described: set[str] = set()
+
+    def features(listed):
+        described.update(map(str, listed))
+        return {"fisher": np.zeros((len(listed), 1, 100)), "fisher_weights": np.ones(1), "finite": np.ones(len(listed))}
+
+    optimizer, target, told = Surrogate(SPACE, 1, features=features), outputs([members[5]]).clip(-5, 5), 0
+    for _ in range(4):
+        asked = optimizer.ask(4)
+        assert {optimizer.key(e) for e in asked} <= {optimizer.key(e) for e in members}
+        told += len(asked)
+        optimizer.tell([Trial(e, (Outcome.finished(likeness(e, target)),)) for e in asked])
+    assert len(described) <= 20 + told + 4 * CHUNK < len(members)
 
 
 def test_neighbours_in_a_pool_begin_with_another_study_whose_functions_join_it():
