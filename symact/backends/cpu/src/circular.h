@@ -86,7 +86,7 @@ INLINE F cos_(F x) { return patch_angle(cosine_near(x, Nothing{}), x, Nothing{},
 
 template <class Rest>
 INLINE F sinc_of(F x, Rest rest) {
-    F y = select(less(absolute(x), splat(1e-30f)), splat(1.0f), sine_near(x, rest) * reciprocal(x));
+    F y = select(less(absolute(x), splat(1e-30f)), splat(1.0f), sine_near(x, rest) / x);
     return patch_angle(y, x, rest, far_angle(x), scalar_sinc);
 }
 INLINE F sinc(F x) { return sinc_of(x, Nothing{}); }
@@ -97,7 +97,7 @@ INLINE F sinc_grad_of(F x, Rest rest) {
     F square = below(splat(4.0f), x * x), close = x * polynomial(square, SINC_GRAD);
     F t = fma(x, splat(INVERSE_PI), splat(WHOLE)), r = less_turns(x, rest, t - WHOLE), z = r * r;
     F cosine = fma(z * z, polynomial(z, COS_HALF_TURN), fma(z, splat(-0.5f), splat(1.0f)));
-    F inverse = reciprocal(x), sine = fma(r * z, polynomial(z, SIN_HALF_TURN), r);
+    F inverse = 1.0f / x, sine = fma(r * z, polynomial(z, SIN_HALF_TURN), r);
     F y = real(bits((cosine - sine * inverse) * inverse) ^ sign_bit(bits(t)));
     y = select(less(absolute(x), splat(2.0f)), close, y);
     return patch_angle(y, x, rest, far_angle(x), scalar_sinc_grad);

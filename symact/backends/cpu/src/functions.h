@@ -68,23 +68,23 @@ INLINE F decay(F x) { return exp_negative(minus_absolute(x)); }
 INLINE F log1p_unit(F e) { return e * polynomial(e, LOG1P_UNIT); }
 INLINE F sigmoid(F x) {
     F e = decay(x);
-    return select(less(x, F{}), e, splat(1.0f)) * reciprocal(e + 1.0f);
+    return select(less(x, F{}), e, splat(1.0f)) / (e + 1.0f);
 }
 INLINE F sigmoid_minus(F x) {
     F e = decay(x);
-    return select(less(x, F{}), splat(1.0f), e) * reciprocal(e + 1.0f);
+    return select(less(x, F{}), splat(1.0f), e) / (e + 1.0f);
 }
 INLINE F softplus(F x) { return above(F{}, x) + log1p_unit(decay(x)); }
 INLINE F logsigmoid(F x) { return below(F{}, x) - log1p_unit(decay(x)); }
 // sigmoid(x) and sigmoid(-x).
 INLINE Two sigmoid_pair(F x) {
-    F e = decay(x), large = reciprocal(e + 1.0f), small = e * large;
+    F e = decay(x), large = 1.0f / (e + 1.0f), small = e * large;
     M left = less(x, F{});
     return {select(left, small, large), select(left, large, small)};
 }
 // sigmoid(x) and its slope sigmoid(x)*sigmoid(-x).
 INLINE Two sigmoid_slope_pair(F x) {
-    F e = decay(x), large = reciprocal(e + 1.0f), small = e * large;
+    F e = decay(x), large = 1.0f / (e + 1.0f), small = e * large;
     return {select(less(x, F{}), small, large), small * large};
 }
 INLINE F sigmoid_slope(F x) { return sigmoid_slope_pair(x).second; }
@@ -98,7 +98,7 @@ INLINE Two logsigmoid_pair(F x) {
 }
 INLINE F silu(F x) {
     F e = decay(x);
-    return x * (select(less(x, F{}), e, splat(1.0f)) * reciprocal(e + 1.0f));
+    return x * (select(less(x, F{}), e, splat(1.0f)) / (e + 1.0f));
 }
 INLINE Two silu_pair(F x) {
     Two s = sigmoid_slope_pair(x);

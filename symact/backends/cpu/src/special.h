@@ -29,7 +29,7 @@ INLINE F gauss_growth(F x) {
 
 // exp(a*a)*erfc(a) for 0 <= a <= 10.5; q has a slope of little more than one there, so that its rounding stays.
 INLINE F erfc_tail(F a) {
-    F q = reciprocal(a + 1.0f);
+    F q = 1.0f / (a + 1.0f);
     return q * polynomial(q - 0.5f, ERFC);
 }
 INLINE Two erfc_pair(F x) {
@@ -47,7 +47,7 @@ INLINE F erf_(F x) { return erf_pair(x).first; }
 
 // ndtr and exp(-x*x/2).
 INLINE Two ndtr_half_pair(F x) {
-    F a = within_ndtr(x), g = gauss_half_of(a), q = reciprocal(a + 1.75f);
+    F a = within_ndtr(x), g = gauss_half_of(a), q = 1.0f / (a + 1.75f);
     F y = g * (q * polynomial(q - 0.3125f, MILLS));
     return {select(less(F{}, x), 1.0f - y, y), g};
 }

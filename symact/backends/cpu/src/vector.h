@@ -57,12 +57,6 @@ INLINE F root(F a) { return _mm512_sqrt_ps(a); }
 INLINE F above(F bound, F a) { return _mm512_max_ps(bound, a); }
 INLINE F below(F bound, F a) { return _mm512_min_ps(bound, a); }
 INLINE F scale(F a, F n) { return _mm512_scalef_ps(a, n); }
-// 1/a to 0.6 ulp for an `a` between 2^-100 and 2^100, in half the time of a division: an estimate of 14 bits and a step
-// of Newton's method.
-INLINE F reciprocal(F a) {
-    F r = _mm512_rcp14_ps(a);
-    return fma(r, fnma(a, r, splat(1.0f)), r);
-}
 #else
 typedef I M;
 INLINE M less(F a, F b) { return a < b; }
@@ -96,7 +90,6 @@ INLINE F root(F a) {
 INLINE F above(F bound, F a) { return bound > a ? bound : a; }
 INLINE F below(F bound, F a) { return bound < a ? bound : a; }
 #endif
-INLINE F reciprocal(F a) { return 1.0f / a; }
 // a*2^n in two factors, so that a result below the normal range is rounded once.
 INLINE F scale(F a, F n) {
     I whole = integer(n), half = whole >> 1;
