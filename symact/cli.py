@@ -334,7 +334,7 @@ def compare(
     ] = None,
     best: BestOption = 10,
     atlas: Annotated[
-        str | None, typer.Option("--atlas", help="Published functions: a family, or common (what PyTorch has).")
+        str | None, typer.Option("--atlas", help="Published functions: a family, or common, aquasurf, coatnet.")
     ] = None,
     grammar: GrammarOption = None,
     space: Annotated[str | None, typer.Option("--space", help="All functions of a space of the grammar.")] = None,

@@ -43,6 +43,7 @@ def _page(known: Index) -> Iterator[str]:
         f"them. At their default parameters the former are {len(classes)} different functions; up to an affine map, "
         f"{len(classes) - len(maps)}. `symact identify EXPRESSION` says which of them an expression is, "
         "`symact atlas NAME` all that is known of one. "
+        "What symact itself found has the source `symact`. "
         "This page is made by `python tools/atlas.py` from `symact/catalog/data`."
     )
     yield ""
@@ -183,6 +184,8 @@ def _link(source: str) -> str:
         return f"[{source}](https://arxiv.org/abs/{source[6:]})"
     if source.startswith("doi:"):
         return f"[{source}](https://doi.org/{source[4:]})"
+    if source.startswith("symact: docs/"):
+        return f"[symact]({source[13:]})"
     return f"[{source.split('/')[2]}]({source})"
 
 

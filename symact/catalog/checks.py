@@ -32,6 +32,7 @@ CITATION = {
     "use": "the identifier seen beside code of this function",
     "survey": "named or described in the survey's text, of which a copy without equations was read",
     "library": "the library itself",
+    "symact": "found by symact; the experiment is recorded there, with its scores",
 }
 
 UNCHECKED = "not checked"

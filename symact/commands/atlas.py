@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from symact.catalog.checks import citation_check, formula_check
 from symact.errors import InputError
-from symact.expr.operators import Vocabulary
 from symact.expr.published import GATE, Published, gates, published
 from symact.report import console
+
+if TYPE_CHECKING:
+    from symact.expr.grammar import Grammar
 
 _KINDS = {
     "exact": "the same function",
     "affine": "an affine map of",
     "near": "no published function; nearest on a standard normal sample",
 }
-_OF_GATES = "function of two inputs; in symact.Gate as the formula, in the grammar `gates` by name"
+_OF_GATES = "function of two inputs; in symact.Gate as the formula"
 _WIDTH = 80
 
 
@@ -49,7 +51,7 @@ def show_matches(expression: str, grammar: str | None, as_json: bool) -> None:
                 console.say(part if number == 0 else f"      {part}")
 
 
-def _loaded(grammar: str) -> Vocabulary:
+def _loaded(grammar: str) -> Grammar:
     # Not everyone names a grammar, and pydantic reads them.
     from symact.program.loading import load_grammar
 
@@ -89,7 +91,7 @@ def show_one(name: str, as_json: bool) -> None:
         return
     settings = [f"{s.name} = {s.default} [{s.low:g}, {s.high:g}]" for s in row.settings]
     facts = {
-        "in formulas": f"atlas.{row.key}(x)" if row.family != GATE else _OF_GATES,
+        "in formulas": f"atlas.{row.key}(x)" if row.family != GATE else _of_gate(row.key),
         "formula": row.formula,
         "parameters": "; ".join(settings) + (" (trained)" if row.trained else ""),
         "year": row.year,
@@ -110,6 +112,11 @@ def show_one(name: str, as_json: bool) -> None:
     for fact, said in facts.items():
         for at, part in enumerate(console.folded(str(said or ""), _WIDTH - 16).split("\n") if said else ()):
             console.say(f"  {fact if at == 0 else '':<13} {part}")
+
+
+def _of_gate(key: str) -> str:
+    """How a gate is written: as its formula, and by name where the grammar of gates has it."""
+    return _OF_GATES + (", in the grammar `gates` by name" if key in _loaded("gates").operators else "")
 
 
 def _relatives(row: Published) -> dict[str, Any]:

@@ -11,14 +11,12 @@ from symact.commands.watching import fresh_folder, run_to_its_end
 from symact.errors import FormulaError, InputError, SymactError
 from symact.expr.grammar import Grammar
 from symact.expr.per_site import parse_candidate
-from symact.expr.tree import parse
 from symact.records import Status
 from symact.report import console
 from symact.report.comparison import Comparison
 from symact.report.leaderboard import leaderboard
 from symact.store import Store, holds_study
 
-COMMON = "common"
 MAXIMUM_BYTES = 10_000_000  # of a file of expressions
 
 
@@ -41,7 +39,7 @@ def start(
         functions: expressions.
         sources: files of expressions and run folders.
         best: how many functions of each run folder.
-        atlas: a family of published functions, or `common` for those that PyTorch has.
+        atlas: a list of published functions (`symact.catalog.lists`), or one of their families.
         grammar: whose operators the expressions name.
         space: of the grammar, all of whose distinct functions are compared.
         task: a task's name, or `FILE.py:Class`.
@@ -55,7 +53,10 @@ def start(
         SymactError: the task does not work, or nothing finished.
     """
     chosen, found = _gathered(sources, best, grammar, space)
-    found += _published(atlas) if atlas is not None else []
+    if atlas is not None:
+        from symact.catalog.lists import listed
+
+        found += listed(atlas)
     _begin([*functions, *found], chosen, task, run, options, as_json, quiet, "compare")
 
 
@@ -154,27 +155,6 @@ def _gathered(
             raise InputError(f"--space {space}: name its grammar with --grammar")
         found += distinct(chosen.space(space))
     return chosen, found
-
-
-def _published(which: str) -> list[str]:
-    """The published functions of a family of the atlas, or those that PyTorch has; of several that are one, the first.
-
-    Raises:
-        InputError: there is no such family.
-    """
-    from symact.catalog.rows import VOCABULARY
-    from symact.equivalence import FunctionIndex
-    from symact.expr.published import published
-
-    rows = published().values()
-    chosen = [r for r in rows if (r.reference.startswith("torch.nn.") if which == COMMON else r.family == which)]
-    if not chosen:
-        families = ", ".join(dict.fromkeys(row.family for row in rows))
-        raise InputError(f"--atlas {which}: expected {COMMON}, or one of the families {families}")
-    index, found = FunctionIndex(VOCABULARY), dict[int, str]()
-    for row in chosen:
-        found.setdefault(index.add(parse(f"atlas.{row.key}(x)")), f"atlas.{row.key}(x)")
-    return list(found.values())
 
 
 def _winners(source: str, best: int) -> tuple[Grammar, list[Any]]:

@@ -54,7 +54,8 @@ class Published:
         family: the file that it stands in.
         formula: formula text in `x`, that of a gate in `x` and `g`, and its parameters, over the built-in functions.
         settings: its parameters, in order.
-        source: `arXiv:...`, `doi:...` or an address: where it is defined, or the survey that lists it.
+        source: `arXiv:...`, `doi:...` or an address: where it is defined, or the survey that lists it; of what symact
+            found, `symact: ` and the page of this repository that says so.
         year: of first publication, or None where that is not known to us.
         by: first author, or "".
         aliases: what it is called elsewhere.

@@ -15,7 +15,7 @@ from symact.expr.published import Published, find_gate, find_published, gates, p
 from symact.program.pipeline import lower
 
 ROWS = list(published().values())
-SOURCE = re.compile(r"arXiv:\d{4}\.\d{4,5}|doi:10\.\d{4,9}/\S+|https?://\S+")
+SOURCE = re.compile(r"arXiv:\d{4}\.\d{4,5}|doi:10\.\d{4,9}/\S+|https?://\S+|symact: docs/\w+\.md")
 # Rows with a pole on the real line, or undefined on a part of it.
 PARTLY = {"logarithmic", "eis_1", "colu", "cauchy", "tanhsoft_3", "psf", "hclsh"}
 SURVEY = "arXiv:2402.09092"

@@ -103,7 +103,7 @@ def test_functions_come_from_files_runs_and_spaces(symact, loss, tiny, tmp_path)
         (["--from", "bad.txt"], "bad.txt:2: "),
         (["--from", "."], "there is no study here"),
         (["sin(x)", "--space", "all"], "--space all: name its grammar"),
-        (["--atlas", "nowhere"], "--atlas nowhere: expected common, or one of the families"),
+        (["--atlas", "nowhere"], "--atlas nowhere: expected one of the lists common, aquasurf, coatnet, or of the"),
         (["sin(x)", "--task", "digit-deep"], "did you mean 'digits-deep'"),
         (["sin(x)", "--seeds", "0"], "--seeds"),
         (["sin(x)", "--grammar", "nowhere"], "no such grammar"),
