@@ -25,9 +25,9 @@ from symact.optimize.pool import Pool
 from symact.program.loading import load_grammar
 from symact.study.baselines import BASELINES
 from symact.tasks.builtin import ImageTask
+from symact.tasks.config import TrainConfig
 from symact.tasks.data import Dataset, Split, images14
 from symact.tasks.networks import glorot
-from symact.tasks.train import TrainConfig
 
 
 class KMNIST14CNN(ImageTask):

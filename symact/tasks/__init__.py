@@ -50,7 +50,7 @@ __all__, __getattr__, __dir__ = lazy(
         "ImageTask": "symact.tasks.builtin",
         "Phase": "symact.tasks.train",
         "Problem": "symact.tasks.fitting",
-        "TrainConfig": "symact.tasks.train",
+        "TrainConfig": "symact.tasks.config",
         "Turn": "symact.tasks.train",
         "Dataset": "symact.tasks.data",
         "Split": "symact.tasks.data",

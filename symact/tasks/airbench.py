@@ -17,8 +17,8 @@ from torch import nn
 from torch.nn import functional
 
 from symact.tasks.builtin import CIFAR10AllCNNC
+from symact.tasks.config import TrainConfig
 from symact.tasks.networks import MakeActivation
-from symact.tasks.train import TrainConfig
 
 BIAS_SCALE = 8.0  # a bias that counts 8 times moves 64 times as fast under SGD
 OUTPUT_SCALE = 1 / 9

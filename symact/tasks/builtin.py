@@ -29,13 +29,14 @@ from torch.nn.parameter import is_lazy
 from symact.records import Outcome, Status
 from symact.tasks import networks
 from symact.tasks.checkpoint import Checkpoint, formula_of, setting, source_of
+from symact.tasks.config import CHOICES, TrainConfig
 from symact.tasks.data import Dataset, data_root, digits, images, images14, shifted_digits
 from symact.tasks.declaration import NO_DECAY_OR, checked_training
 from symact.tasks.fisher import FisherFeatures, FisherProbe
 from symact.tasks.folder import imagenet
 from symact.tasks.networks import MakeActivation
 from symact.tasks.schedules import plan
-from symact.tasks.train import CHOICES, TrainConfig, Training, measure_accuracy, train
+from symact.tasks.train import Training, measure_accuracy, train
 
 Report: TypeAlias = Callable[[int, float], object]  # of a step and the score after it; may end the training
 

@@ -9,7 +9,7 @@ RMSprop (Hinton's lecture 6e).
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, partial
 from typing import Protocol
@@ -52,6 +52,8 @@ class UpdateSettings(Protocol):
 class FlatParameters:
     """The given parameters as views of one flat buffer; they stay ordinary parameters of their model.
 
+    A weight whose channels are last in memory keeps that layout.
+
     Weight decay is for the weights of layers, parameters of two dimensions or more: biases, and the parameters of
     normalizations and activations, are not drawn to 0, where a function may mean something else.
 
@@ -63,12 +65,13 @@ class FlatParameters:
     def __init__(self, parameters: Sequence[nn.Parameter]):
         unique = {id(p): p for p in parameters if p.requires_grad}
         self.parameters = list(unique.values())
-        pieces = [p.detach().reshape(-1) for p in self.parameters]
+        self._last = [_has_channels_last(p) for p in self.parameters]
+        pieces = self._pieces([p.detach() for p in self.parameters])
         self.buffer = torch.cat(pieces) if pieces else torch.empty(0)
         offset = 0
-        for parameter in self.parameters:
+        for parameter, last in zip(self.parameters, self._last, strict=True):
             end = offset + parameter.numel()
-            parameter.data = self.buffer[offset:end].view_as(parameter)
+            parameter.data = _view(self.buffer[offset:end], parameter.shape, last)
             offset = end
 
     def decay(self, amount: float) -> torch.Tensor | None:
@@ -77,12 +80,32 @@ class FlatParameters:
 
     @cached_property
     def _weights(self) -> torch.Tensor:
-        return torch.cat([torch.full_like(p.detach().reshape(-1), float(p.dim() > 1)) for p in self.parameters])
+        return torch.cat([self.buffer.new_full((p.numel(),), float(p.dim() > 1)) for p in self.parameters])
 
     def gradient(self, loss: torch.Tensor) -> torch.Tensor:
         """The gradient of `loss`, ``(n,)``; zero where the loss does not depend on a parameter."""
         gradients = torch.autograd.grad(loss, self.parameters, materialize_grads=True)
-        return torch.cat([gradient.reshape(-1) for gradient in gradients])
+        return torch.cat(self._pieces(gradients))
+
+    def _pieces(self, tensors: Iterable[torch.Tensor]) -> list[torch.Tensor]:
+        """Tensors of the parameters' shapes, flat, in the order in which the parameters lie in memory."""
+        if not any(self._last):
+            return [tensor.reshape(-1) for tensor in tensors]
+        pairs = zip(tensors, self._last, strict=True)
+        return [(tensor.permute(0, 2, 3, 1) if last else tensor).reshape(-1) for tensor, last in pairs]
+
+
+def _has_channels_last(tensor: torch.Tensor) -> bool:
+    """Whether its channels are last in memory, and would not be in the usual layout."""
+    return not tensor.is_contiguous() and tensor.is_contiguous(memory_format=torch.channels_last)
+
+
+def _view(flat: torch.Tensor, shape: torch.Size, last: bool) -> torch.Tensor:
+    """A piece of the buffer as a tensor of that shape, with its channels last in memory where `last`."""
+    if not last:
+        return flat.view(shape)
+    outputs, inputs, height, width = shape
+    return flat.view(outputs, height, width, inputs).permute(0, 3, 1, 2)
 
 
 def clipped(gradient: torch.Tensor, limit: float) -> torch.Tensor:

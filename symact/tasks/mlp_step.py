@@ -19,6 +19,7 @@ from torch.nn import functional
 from symact.activation.module import Activation
 from symact.activation.runner import shared_runner
 from symact.program.pipeline import lower
+from symact.tasks.config import TrainConfig
 from symact.tasks.first_order import FlatParameters
 from symact.tasks.mlp_step_native import NativeChain, gradient_views
 
@@ -26,24 +27,34 @@ from symact.tasks.mlp_step_native import NativeChain, gradient_views
 GradientFunction = Callable[[torch.Tensor, torch.Tensor], tuple[torch.Tensor, torch.Tensor]]
 
 
-def gradient_function(model: nn.Module, flat: FlatParameters, smoothing: float, mixed: bool) -> GradientFunction:
+def gradient_function(model: nn.Module, flat: FlatParameters, config: TrainConfig) -> GradientFunction:
     """The quickest function that gives loss and gradient of `model` in the parameters of `flat`.
+
+    Where the configuration says so, the loss is compiled whole, and its gradient with it. What an earlier training
+    has compiled is forgotten then: the compiler counts what it compiled of one line of code, and refuses at eight.
 
     Args:
         model: gives class scores ``(n, classes)`` or ``(n, ..., classes)``.
         flat: the parameters to differentiate by.
-        smoothing: label smoothing of the cross-entropy.
-        mixed: bfloat16 autocast, on CUDA only.
+        config: label smoothing, mixed precision (on CUDA only), whether to compile.
     """
-    device = flat.buffer.device.type
-    chain = (NativeChain.of(model, flat, smoothing) or Chain(model, flat, smoothing)) if is_chain(model) else None
-    autocast = torch.autocast(device, torch.bfloat16, enabled=mixed and device == "cuda")
+    device, smoothing, chain = flat.buffer.device.type, config.label_smoothing, None
+    if is_chain(model) and not config.compile:
+        chain = NativeChain.of(model, flat, smoothing) or Chain(model, flat, smoothing)
+    autocast = torch.autocast(device, torch.bfloat16, enabled=config.mixed_precision and device == "cuda")
+
+    def loss_of(x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+        return mean_loss(model(x), y, smoothing)
+
+    if config.compile:
+        torch.compiler.reset()
+        loss_of = torch.compile(loss_of, fullgraph=True, dynamic=False)
 
     def compute(x: torch.Tensor, y: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         if chain is not None and plain_rows(x):
             return chain(x, y)
         with autocast:
-            loss = mean_loss(model(x), y, smoothing)
+            loss = loss_of(x, y)
         return loss.detach(), flat.gradient(loss)
 
     return compute

@@ -12,8 +12,9 @@ from collections.abc import Callable, Sequence
 from torch import nn
 
 from symact.errors import InputError
+from symact.tasks.config import TrainConfig
 from symact.tasks.data import Split
-from symact.tasks.train import Phase, TrainConfig, Turn
+from symact.tasks.train import Phase, Turn
 
 # Bansal 2022: the mixture's weights train at this rate, ten times that of the network's weights.
 MIXTURE_RATE = 1e-2

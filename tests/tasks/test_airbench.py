@@ -8,8 +8,9 @@ from torch import nn
 from torch.nn import functional
 
 from symact.tasks.airbench import BIAS_SCALE, BiasNorm, CIFAR10Fast, FastBlock, whitening_filters
+from symact.tasks.batches import alternate
+from symact.tasks.config import TrainConfig, lookahead_weight, rate_factor
 from symact.tasks.data import Dataset, Split
-from symact.tasks.train import TrainConfig, _alternate, lookahead_weight, rate_factor
 
 
 def images(count: int, seed: int = 0) -> torch.Tensor:
@@ -72,7 +73,7 @@ def test_without_a_warm_up_the_rate_begins_in_full() -> None:
 
 def test_every_image_is_flipped_in_every_other_epoch_and_half_of_them_at_a_time() -> None:
     rows = torch.arange(10_000)
-    first, second, third = (_alternate(rows, epoch) for epoch in range(3))
+    first, second, third = (alternate(rows, epoch) for epoch in range(3))
     assert torch.equal(first, ~second)
     assert torch.equal(first, third)
     assert 0.45 < first.float().mean() < 0.55

@@ -11,8 +11,9 @@ from torch import nn
 
 from symact.errors import InputError
 from symact.tasks import TASKS
+from symact.tasks.config import TrainConfig
 from symact.tasks.folder import FolderImages, imagenet
-from symact.tasks.train import Phase, TrainConfig, Turn, measure_accuracy, train
+from symact.tasks.train import Phase, Turn, measure_accuracy, train
 
 
 @pytest.fixture

@@ -17,12 +17,13 @@ from symact.expr.operators import Parameter, Vocabulary
 from symact.expr.tree import parse
 from symact.program.pipeline import lower
 from symact.tasks import mlp_step
+from symact.tasks.config import TrainConfig
 from symact.tasks.data import Split
 from symact.tasks.first_order import FlatParameters
 from symact.tasks.mlp_step import Chain, gradient_function, is_chain, mean_loss, measure_function
 from symact.tasks.mlp_step_native import NativeChain
 from symact.tasks.networks import mlp
-from symact.tasks.train import Phase, TrainConfig, Turn, train
+from symact.tasks.train import Phase, Turn, train
 
 # A sigmoid at -95 times a hyperbolic sine of 95 is a half; single precision has neither.
 NARROW = "sigmoid(-abs(x))*sinh(x)"
@@ -90,7 +91,7 @@ def test_rows_of_sequences_are_left_to_autograd() -> None:
     model = network("tanh(x)")
     flat = FlatParameters(list(model.parameters()))
     x, y = torch.randn(3, 4, 12), torch.randint(0, 5, (3, 4))
-    loss, _ = gradient_function(model, flat, 0.0, False)(x, y)
+    loss, _ = gradient_function(model, flat, TrainConfig())(x, y)
     torch.testing.assert_close(loss, mean_loss(model(x), y).detach())
     assert measure_function(model)(x, y)[1] == (model(x).argmax(-1) == y).sum()
 
@@ -124,10 +125,10 @@ def test_gradient_function_of_any_network_agrees_with_the_chain(monkeypatch: pyt
     x, y = batch()
     model = network("tanh(x)")
     flat = FlatParameters(list(model.parameters()))
-    loss, gradient = gradient_function(model, flat, 0.0, False)(x, y)
+    loss, gradient = gradient_function(model, flat, TrainConfig())(x, y)
     gradient = gradient.clone()
     monkeypatch.setattr(mlp_step, "is_chain", lambda model: False)
-    slow_loss, slow_gradient = gradient_function(model, flat, 0.0, False)(x, y)
+    slow_loss, slow_gradient = gradient_function(model, flat, TrainConfig())(x, y)
     torch.testing.assert_close(loss, slow_loss)
     torch.testing.assert_close(gradient, slow_gradient, rtol=1e-4, atol=1e-6)
 

@@ -10,9 +10,9 @@ from symact.activation.module import Activation
 from symact.errors import InputError
 from symact.optimize.mixture import Mixture
 from symact.program.loading import load_grammar
+from symact.tasks.config import TrainConfig
 from symact.tasks.data import Split
 from symact.tasks.schedules import CYCLE_EPOCHS, MIXTURE_RATE, SCHEDULES, mixture_parameters, plan
-from symact.tasks.train import TrainConfig
 
 GRAMMAR = load_grammar("aquasurf")
 CONFIG = TrainConfig(epochs=5, batch=4, rate=1e-3)

@@ -8,8 +8,9 @@ import pytest
 import torch
 from torch import nn
 
+from symact.tasks.config import TrainConfig
 from symact.tasks.data import Split
-from symact.tasks.train import Phase, TrainConfig, Turn, measure_accuracy, train
+from symact.tasks.train import Phase, Turn, measure_accuracy, train
 
 CONFIG = TrainConfig(epochs=4, batch=16, rate=1e-2)
 
