@@ -34,6 +34,8 @@ class TrainConfig:
         alternate_flips: an image is flipped in every other epoch, in place of at random.
         lookahead: every so many steps the weights are averaged with older ones, ever more slowly towards the end; 0 for
             never.
+        ema: decay of an exponential moving average of the weights (`average.Average`), which is validated and kept in
+            their place; 0 for none.
         evaluation_batch: rows at a time when no gradient is needed.
         checkpoints: folder in which an unfinished training is kept after each epoch; `""` for none. No result depends
             on it.
@@ -60,6 +62,7 @@ class TrainConfig:
     shift: int = 4
     alternate_flips: bool = False
     lookahead: int = 0
+    ema: float = 0.0
     evaluation_batch: int = 1000
     checkpoints: str = ""
     subset: int = 0

@@ -96,7 +96,7 @@ _FRACTION = (lambda value: 0 <= value < 1), "from 0 to below 1"
 _LIMITS: dict[str, tuple[Callable[[Any], bool], str]] = {
     **dict.fromkeys(("epochs", "steps", "batch", "evaluation_batch", "rate", "width", "initial_scale"), _POSITIVE),
     **dict.fromkeys(("weight_decay", "clip", "subset", "shift", "lookahead", "rate_batch"), _FROM_ZERO),
-    **dict.fromkeys(("momentum", "label_smoothing", "warmup"), _FRACTION),
+    **dict.fromkeys(("momentum", "label_smoothing", "warmup", "ema"), _FRACTION),
 }
 _KINDS = {int: "a whole number", float: "a number", bool: "true or false", str: "a name"}
 

@@ -15,17 +15,19 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from typing import Any
 
 import torch
 from torch import nn
 
+from symact.tasks.average import Average
 from symact.tasks.batches import batches, laid_out
 from symact.tasks.checkpoint import Checkpoint, State, buffers, random_state, restore_random
 from symact.tasks.config import TrainConfig, lookahead_weight, rate_factor
 from symact.tasks.data import Split
-from symact.tasks.first_order import UPDATE_RULES, FlatParameters, Update, clipped
+from symact.tasks.first_order import UPDATE_RULES, FlatParameters, clipped
 from symact.tasks.mlp_step import gradient_function, measure_function
 
 
@@ -93,84 +95,103 @@ def train(
     start, result = time.perf_counter(), Training()
     device = phases[0].turns[0].data.y.device
     generator = torch.Generator().manual_seed(seed)
-    on_cpu = device.type == "cpu"
     if config.channels_last:
         model.to(memory_format=torch.channels_last)
+    average = Average(model, config.ema) if config.ema else None
     kept = checkpoint.load(device) if checkpoint is not None else None
     for number, phase in enumerate(phases):
-        flats = [FlatParameters(turn.parameters) for turn in phase.turns]
-        computes = [gradient_function(model, flat, config) for flat in flats]
-        updates = [UPDATE_RULES[config.optimizer](flat, config) for flat in flats]
-        per_epoch = max(math.ceil(len(turn.data) / config.batch) for turn in phase.turns)
-        total = max(1, round(phase.epochs * per_epoch * budget))
-        per_batch = config.batch / config.rate_batch if config.rate_batch else 1.0
-        older = [flat.buffer.clone() for flat in flats] if config.lookahead else []
+        steps = _Steps(model, phase, config, budget, average)
         begin = 0
-        moving = [flat.buffer for flat in flats] + older + [tensor for update in updates for tensor in update.tensors]
         if kept is not None and number < kept["phase"]:
             continue
         if kept is not None and number == kept["phase"]:
             begin = kept["begin"]
             result.curve, result.steps = kept["curve"], kept["steps"]
-            _restore(kept, model, moving, updates, generator, device)
-        for first in range(begin, total, per_epoch):
-            steps = min(per_epoch, total - first)
-            streams = [batches(turn.data, config, steps, generator, len(result.curve)) for turn in phase.turns]
-            losses: list[torch.Tensor] = []
-            model.train()
-            for step in range(steps):
-                scale = rate_factor(config, first + step, total) * per_batch
-                for turn, compute, update, stream in zip(phase.turns, computes, updates, streams, strict=True):
-                    loss, gradient = compute(*next(stream))
-                    losses.append(loss)
-                    # On a CPU a look at the loss costs nothing; elsewhere it would wait for the device.
-                    if on_cpu and not math.isfinite(loss.item()):
-                        break
-                    update(clipped(gradient, config.clip), turn.rate * scale)
-                else:
-                    if older and (first + step + 1) % config.lookahead == 0:
-                        for slow, flat in zip(older, flats, strict=True):
-                            flat.buffer.copy_(slow.lerp_(flat.buffer, 1 - lookahead_weight(first + step + 1, total)))
-                    continue
-                break
-            epoch_losses = torch.stack(losses)
-            finite = torch.isfinite(epoch_losses)
+            _restore(kept, model, steps, generator, device)
+        for first in range(begin, steps.total, steps.per_epoch):
+            losses = steps.epoch(first, generator, len(result.curve))
+            finite = torch.isfinite(losses)
             if not finite.all():
                 result.failed_at = result.steps + int((~finite).int().argmax()) // len(phase.turns)
                 result.seconds = time.perf_counter() - start
                 return result
-            result.steps += steps
-            row = {"epoch": len(result.curve) + 1, "phase": phase.name, "train_loss": epoch_losses.mean().item()}
-            result.curve.append(row | (measure(model) if measure else {}))
+            result.steps += len(losses) // len(phase.turns)
+            row = {"epoch": len(result.curve) + 1, "phase": phase.name, "train_loss": losses.mean().item()}
+            with average.inside() if average is not None else nullcontext():
+                result.curve.append(row | (measure(model) if measure else {}))
             if checkpoint is not None:
                 checkpoint.save(
-                    {"phase": number, "begin": first + per_epoch, "curve": result.curve, "steps": result.steps}
-                    | {"moving": moving, "counts": [update.counts for update in updates], "buffers": buffers(model)}
+                    {"phase": number, "begin": first + steps.per_epoch, "curve": result.curve, "steps": result.steps}
+                    | {"moving": steps.moving, "counts": steps.counts, "buffers": buffers(model)}
                     | {"parameters": [p.detach() for p in model.parameters()], "generator": generator.get_state()}
                     | {"random": random_state(device)}
                 )
+    if average is not None:
+        average.settle()
     result.seconds = time.perf_counter() - start
     return result
 
 
-def _restore(
-    kept: State,
-    model: nn.Module,
-    moving: Sequence[torch.Tensor],
-    updates: Sequence[Update],
-    generator: torch.Generator,
-    device: torch.device,
-) -> None:
+class _Steps:
+    """The steps of one phase.
+
+    Attributes:
+        total: how many there are.
+        per_epoch: how many make an epoch.
+        moving: the tensors that steps change, beside the network's own.
+        counts: likewise, numbers of steps.
+    """
+
+    def __init__(self, model: nn.Module, phase: Phase, config: TrainConfig, budget: float, average: Average | None):
+        self._model, self._turns, self._config, self._average = model, phase.turns, config, average
+        self._flats = [FlatParameters(turn.parameters) for turn in phase.turns]
+        self._computes = [gradient_function(model, flat, config) for flat in self._flats]
+        self._updates = [UPDATE_RULES[config.optimizer](flat, config) for flat in self._flats]
+        self._older = [flat.buffer.clone() for flat in self._flats] if config.lookahead else []
+        self.per_epoch = max(math.ceil(len(turn.data) / config.batch) for turn in phase.turns)
+        self.total = max(1, round(phase.epochs * self.per_epoch * budget))
+        self.moving = [flat.buffer for flat in self._flats] + self._older
+        self.moving += [tensor for update in self._updates for tensor in update.tensors]
+        self.counts = [update.counts for update in self._updates]
+        if average is not None:
+            self.moving, self.counts = self.moving + average.tensors, [*self.counts, average.counts]
+
+    def epoch(self, first: int, generator: torch.Generator, number: int) -> torch.Tensor:
+        """The losses of an epoch from step `first`; on a CPU it ends with the first that is not finite."""
+        config, losses = self._config, list[torch.Tensor]()
+        per_batch = config.batch / config.rate_batch if config.rate_batch else 1.0
+        count = min(self.per_epoch, self.total - first)
+        streams = [batches(turn.data, config, count, generator, number) for turn in self._turns]
+        parts = tuple(zip(self._turns, self._computes, self._updates, streams, strict=True))
+        self._model.train()
+        for step in range(first, first + count):
+            scale = rate_factor(config, step, self.total) * per_batch
+            for turn, compute, update, stream in parts:
+                loss, gradient = compute(*next(stream))
+                losses.append(loss)
+                # On a CPU a look at the loss costs nothing; elsewhere it would wait for the device.
+                if loss.is_cpu and not math.isfinite(loss.item()):
+                    return torch.stack(losses)
+                update(clipped(gradient, config.clip), turn.rate * scale)
+            if self._older and (step + 1) % config.lookahead == 0:
+                for slow, flat in zip(self._older, self._flats, strict=True):
+                    flat.buffer.copy_(slow.lerp_(flat.buffer, 1 - lookahead_weight(step + 1, self.total)))
+            if self._average is not None:
+                self._average.update()
+        return torch.stack(losses)
+
+
+def _restore(kept: State, model: nn.Module, steps: _Steps, generator: torch.Generator, device: torch.device) -> None:
     """Put a training back to where it was saved."""
     with torch.no_grad():
         for parameter, value in zip(model.parameters(), kept["parameters"], strict=True):
             parameter.copy_(value)
-        for tensor, value in zip(moving, kept["moving"], strict=True):
+        for tensor, value in zip(steps.moving, kept["moving"], strict=True):
             tensor.copy_(value)
         for name, tensor in buffers(model).items():
             tensor.copy_(kept["buffers"][name])
-    for update, counts in zip(updates, kept["counts"], strict=True):
-        update.counts[:] = counts
+    for counts, value in zip(steps.counts, kept["counts"], strict=True):
+        counts[:] = value
     generator.set_state(kept["generator"].cpu())
     restore_random(kept["random"], device)
 

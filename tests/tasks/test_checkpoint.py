@@ -32,9 +32,12 @@ class Dropping(DigitsDeep):
         return nn.Sequential(plain[0], nn.BatchNorm1d(16), plain[1], nn.Dropout(0.2), *plain[2:])
 
 
-def evaluated(folder: Path | str, optimizer: str = "adam", schedule: str = "joint", report: object = None):
+def evaluated(
+    folder: Path | str, optimizer: str = "adam", schedule: str = "joint", report: object = None, ema: float = 0.0
+):
     task = Dropping()
-    task.configure({"checkpoints": str(folder), "optimizer": optimizer, "epochs": 4.0, "lookahead": 5, "rate": 0.01})
+    settings = {"checkpoints": str(folder), "optimizer": optimizer, "epochs": 4.0, "lookahead": 5, "rate": 0.01}
+    task.configure({**settings, "ema": ema})
     make = MakeActivation(parse("tanh(x)"), NO_GRAMMAR, sites=2)
     return task.evaluate(make, 3, schedule=schedule, report=report)  # type: ignore[arg-type]
 
