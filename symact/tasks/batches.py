@@ -6,32 +6,48 @@ import math
 from collections.abc import Iterator
 
 import torch
-from torch.nn import functional
 
+from symact.tasks.augment import Labels, augmented, check, cut, draw, mixed
 from symact.tasks.config import TrainConfig
 from symact.tasks.data import Split
 
 
 def batches(
     data: Split, config: TrainConfig, steps: int, generator: torch.Generator, epoch: int = 0
-) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+) -> Iterator[tuple[torch.Tensor, Labels]]:
     """`steps` batches in a fresh random order; data that is too short is gone through again.
 
-    Tensors are gathered at once for all steps, other inputs batch by batch.
+    Tensors are gathered at once for all steps; images in files are read batch by batch, the next ones meanwhile.
+
+    Raises:
+        InputError: the settings change images, and this data is none.
     """
+    check(data, config)
     rows = torch.empty(0, dtype=torch.int64)
     while math.ceil(len(rows) / config.batch) < steps:
         rows = torch.cat([rows, torch.randperm(len(data), generator=generator)])
-    rows = rows[: steps * config.batch].to(data.y.device)
-    y = data.y[rows].split(config.batch)
-    if not isinstance(data.x, torch.Tensor):
-        parts = zip(rows.split(config.batch), y, strict=True)
-        return ((laid_out(data.x[part], config), labels) for part, labels in parts)
-    x = data.x[rows]
-    if config.augment:
-        flips = alternate(rows, epoch) if config.alternate_flips else None
-        x = shifted(x, generator, config.shift, flips)
-    return zip(laid_out(x, config).split(config.batch), y, strict=True)
+    rows = rows[: steps * config.batch]
+    draws = draw(len(rows), config, generator)
+    if config.augment and config.alternate_flips:
+        draws["flip"] = alternate(rows, epoch)
+    sizes = [len(part) for part in rows.split(config.batch)]
+    shares = draws.pop("share").split(sizes) if "share" in draws else None
+    labels = data.y[rows.to(data.y.device)].split(sizes)
+    if isinstance(data.x, torch.Tensor):
+        x = data.x[rows.to(data.x.device)]
+        x = laid_out(augmented(x, draws, config, data) if draws else x, config)
+        pairs: Iterator[tuple[torch.Tensor, torch.Tensor]] = zip(x.split(sizes), labels, strict=True)
+    else:
+        boxes = draws.pop("box").split(sizes) if "box" in draws else [None] * len(sizes)
+        images = data.x.ahead(rows.split(sizes), boxes)
+        changed = (
+            laid_out(augmented(x, part, config, data), config)
+            for x, part in zip(images, cut(draws, sizes), strict=True)
+        )
+        pairs = zip(changed, labels, strict=True)
+    if shares is None:
+        return pairs
+    return (mixed(x, y, share) for (x, y), share in zip(pairs, shares, strict=True))
 
 
 def laid_out(x: torch.Tensor, config: TrainConfig) -> torch.Tensor:
@@ -42,19 +58,3 @@ def laid_out(x: torch.Tensor, config: TrainConfig) -> torch.Tensor:
 def alternate(rows: torch.Tensor, epoch: int) -> torch.Tensor:
     """Which rows are flipped in this epoch: half of them by a fixed rule, the others in the next epoch."""
     return (rows * 2654435761 // 65536 + epoch) % 2 == 1
-
-
-def shifted(
-    x: torch.Tensor, generator: torch.Generator, most: int = 4, flip: torch.Tensor | None = None
-) -> torch.Tensor:
-    """Images ``(n, channels, height, width)`` shifted by up to `most` pixels (zeros enter) and flipped, at random."""
-    count, _, height, width = x.shape
-    shift = torch.randint(0, 2 * most + 1, (2, count), generator=generator).to(x.device)
-    if flip is None:
-        flip = torch.rand(count, generator=generator).to(x.device) < 0.5
-    rows = shift[0, :, None] + torch.arange(height, device=x.device)
-    columns = shift[1, :, None] + torch.arange(width, device=x.device)
-    columns = torch.where(flip[:, None], columns.flip(1), columns)
-    padded = functional.pad(x, (most,) * 4).permute(0, 2, 3, 1)
-    index = torch.arange(count, device=x.device)[:, None, None]
-    return padded[index, rows[:, :, None], columns[:, None, :]].permute(0, 3, 1, 2).contiguous()

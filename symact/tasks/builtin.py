@@ -229,7 +229,8 @@ class ImageTask:
         if not torch.isfinite(torch.tensor(last["loss"])):
             return Outcome.failed(Status.nonfinite, f"the validation loss is {last['loss']}", **metrics)
         metrics["train_loss"] = last["train_loss"]
-        if isinstance(shown.x, torch.Tensor) and not config.augment:  # else it would be a pass over other images
+        changed = config.augment or config.randaugment or config.mixup
+        if isinstance(shown.x, torch.Tensor) and not changed:  # else it would be a pass over other images
             metrics["train_loss"], metrics["train_accuracy"] = measure_accuracy(model, shown, config)
         metrics["seconds"] = time.perf_counter() - start
         if with_test:
@@ -536,13 +537,16 @@ class ImageNetResNet50(LargeImageTask):
         weight_decay=1e-4,
         decay="cosine",
         label_smoothing=0.1,
+        augment=True,
+        crop=0.08,
         mixed_precision=True,
+        channels_last=True,
         evaluation_batch=250,
     )
 
     def load(self) -> Dataset:
         """Images read from their folders when they are needed."""
-        return imagenet(self.root)
+        return imagenet(self.root, workers=self.config.workers)
 
     def network(self, make_activation: MakeActivation) -> nn.Module:
         """ResNet-50."""

@@ -29,9 +29,15 @@ class TrainConfig:
         mixed_precision: bfloat16 autocast, on CUDA only.
         channels_last: images and weights of convolutions lie in memory with their channels last.
         compile: loss and gradient are compiled whole by `torch.compile`; what it cannot compile is an error.
-        augment: random shifts and horizontal flips of images.
+        augment: random shifts (or crops) and horizontal flips of images.
         shift: pixels of a shift at most; zeros enter.
+        crop: in place of shifts, random parts of images of at least this fraction of their area, at the size of the
+            whole; 0 for none. Images in files are cut as they are read.
         alternate_flips: an image is flipped in every other epoch, in place of at random.
+        randaugment: random operations on each image (RandAugment's N); 0 for none.
+        magnitude: of those operations, from 0 to 30 (RandAugment's M).
+        mixup: alpha of the beta distribution by which inputs and their labels are averaged in pairs; 0 for none.
+        workers: threads that read images from files, ahead of the training; 0 for as many as there are cores.
         lookahead: every so many steps the weights are averaged with older ones, ever more slowly towards the end; 0 for
             never.
         ema: decay of an exponential moving average of the weights (`average.Average`), which is validated and kept in
@@ -60,7 +66,12 @@ class TrainConfig:
     compile: bool = False
     augment: bool = False
     shift: int = 4
+    crop: float = 0.0
     alternate_flips: bool = False
+    randaugment: int = 0
+    magnitude: float = 9.0
+    mixup: float = 0.0
+    workers: int = 0
     lookahead: int = 0
     ema: float = 0.0
     evaluation_batch: int = 1000

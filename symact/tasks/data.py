@@ -16,7 +16,7 @@ import os
 import socket
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -46,26 +46,38 @@ class Split:
     """Inputs `x` of shape ``(n, ...)`` (float32) and labels `y` of shape ``(n,)`` (int64).
 
     `x` is a tensor, or `folder.FolderImages` for sets that do not fit in memory.
+
+    Attributes:
+        x: see above.
+        y: see above.
+        pixels: of images, mean and deviation ``(channels,)`` of their pixels in [0, 255], by which `x` was scaled.
     """
 
     x: Any
     y: torch.Tensor
+    pixels: tuple[torch.Tensor, torch.Tensor] | None = None
 
     def __len__(self) -> int:
         return len(self.y)
 
     def to(self, device: torch.device | str) -> Split:
         """The same split on `device`."""
-        return Split(self.x.to(device), self.y.to(device))
+        return replace(self, x=self.x.to(device), y=self.y.to(device))
 
     def first(self, count: int) -> Split:
         """The first rows; the order of the split is already shuffled."""
-        return Split(self.x[:count], self.y[:count])
+        return self.part(0, count)
+
+    def part(self, start: int, stop: int) -> Split:
+        """The rows from `start` to before `stop`."""
+        rows = slice(start, stop)
+        x = self.x[rows] if isinstance(self.x, torch.Tensor) else self.x.part(rows)
+        return replace(self, x=x, y=self.y[rows])
 
     def halves(self) -> tuple[Split, Split]:
         """First and second half, for bi-level training; the order of the split is already shuffled."""
         middle = len(self) // 2
-        return Split(self.x[:middle], self.y[:middle]), Split(self.x[middle:], self.y[middle:])
+        return self.part(0, middle), self.part(middle, len(self))
 
 
 @dataclass(frozen=True)
@@ -217,9 +229,11 @@ def images(name: str, root: Path | None, train: int | None = None, validation: i
     sample = raw.x_train[order[held_out:][:10_000]].reshape(-1, raw.x_train.shape[-1]).astype(np.float64)
     mean, deviation = sample.mean(0).astype(np.float32), (sample.std(0) + 1e-8).astype(np.float32)
 
+    pixels = torch.from_numpy(mean), torch.from_numpy(deviation)
+
     def part(x: np.ndarray, y: np.ndarray) -> Split:
         scaled = np.ascontiguousarray(((x.astype(np.float32) - mean) / deviation).transpose(0, 3, 1, 2))
-        return Split(torch.from_numpy(scaled), torch.from_numpy(y))
+        return Split(torch.from_numpy(scaled), torch.from_numpy(y), pixels)
 
     train_part, validation_part = (part(raw.x_train[rows], raw.y_train[rows]) for rows in chosen.values())
     return Dataset(raw.name, int(raw.y_train.max()) + 1, train_part, validation_part, part(raw.x_test, raw.y_test))

@@ -95,9 +95,13 @@ _FROM_ZERO = (lambda value: 0 <= value < math.inf), "0 or more"
 _FRACTION = (lambda value: 0 <= value < 1), "from 0 to below 1"
 _LIMITS: dict[str, tuple[Callable[[Any], bool], str]] = {
     **dict.fromkeys(("epochs", "steps", "batch", "evaluation_batch", "rate", "width", "initial_scale"), _POSITIVE),
-    **dict.fromkeys(("weight_decay", "clip", "subset", "shift", "lookahead", "rate_batch"), _FROM_ZERO),
-    **dict.fromkeys(("momentum", "label_smoothing", "warmup", "ema"), _FRACTION),
+    **dict.fromkeys(
+        ("weight_decay", "clip", "subset", "shift", "lookahead", "rate_batch", "randaugment", "mixup", "workers"),
+        _FROM_ZERO,
+    ),
+    **dict.fromkeys(("momentum", "label_smoothing", "warmup", "ema", "crop"), _FRACTION),
 }
+_LIMITS["magnitude"] = (lambda value: 0 <= value <= 30), "from 0 to 30"
 _KINDS = {int: "a whole number", float: "a number", bool: "true or false", str: "a name"}
 
 

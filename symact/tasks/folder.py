@@ -1,13 +1,15 @@
 """Images in folders, read batch by batch: for sets that do not fit in memory (ImageNet's layout).
 
 `FolderImages` stands in for the tensor `x` of a `Split`: it has a length, is indexed by a tensor of
-rows, and is split into pieces; the pixels are decoded when they are asked for, by threads.
+rows, and is split into pieces. Threads decode the pixels, of the next batches while one is trained on.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+import os
+from collections import deque
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -20,6 +22,7 @@ from symact.tasks.data import SPLIT_SEED, Dataset, Split
 # Mean and deviation of ImageNet's training pixels, red, green, blue, as torchvision's models use them.
 MEAN, DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 SUFFIXES = {".jpeg", ".jpg", ".png"}
+AHEAD = 2  # batches that are read while one is trained on
 
 
 @dataclass(frozen=True)
@@ -29,56 +32,89 @@ class FolderImages:
     Attributes:
         paths: one file per row.
         size: side of the square that is given.
-        augment: a random part and a random flip (Szegedy et al. 2015) in place of the centre.
         device: where the tensors go.
+        workers: threads that read; 0 for as many as there are cores.
     """
 
     paths: tuple[Path, ...]
     size: int = 224
-    augment: bool = False
     device: str | torch.device = "cpu"
+    workers: int = 0
 
     def __len__(self) -> int:
         return len(self.paths)
 
     def __getitem__(self, rows: torch.Tensor | slice) -> torch.Tensor:
-        """The images of `rows`, ``(n, 3, size, size)``, normalized."""
-        chosen = self.paths[rows] if isinstance(rows, slice) else [self.paths[row] for row in rows.tolist()]
-        # Parameters of the random parts come from torch's generator, one stream whatever the threads do.
-        random = torch.rand(len(chosen), 5).tolist() if self.augment else [None] * len(chosen)
-        with ThreadPoolExecutor() as pool:
-            pixels = torch.stack(list(pool.map(self._read, chosen, random))).to(self.device)
-        mean, deviation = (torch.tensor(t, device=self.device).view(3, 1, 1) for t in (MEAN, DEVIATION))
-        return (pixels.permute(0, 3, 1, 2).float() / 255 - mean) / deviation
+        """The images of `rows`, their centre, ``(n, 3, size, size)``, normalized."""
+        chosen = torch.arange(len(self))[rows] if isinstance(rows, slice) else rows
+        return next(self.ahead([chosen], [None]))
+
+    def part(self, rows: slice) -> FolderImages:
+        """The images of `rows`, not read yet."""
+        return replace(self, paths=self.paths[rows])
 
     def split(self, size: int) -> Iterator[torch.Tensor]:
-        """Consecutive pieces of `size` rows, each read when it is asked for."""
-        return (self[slice(start, start + size)] for start in range(0, len(self), size))
+        """Consecutive pieces of `size` rows, their centres."""
+        parts = torch.arange(len(self)).split(size)
+        return self.ahead(parts, [None] * len(parts))
+
+    def ahead(self, parts: Sequence[torch.Tensor], boxes: Sequence[torch.Tensor | None]) -> Iterator[torch.Tensor]:
+        """The images of each part, while the next parts are being read.
+
+        Args:
+            parts: rows.
+            boxes: for each part, what is to be seen of its images, as `augment.cropped` takes it; None for the centre.
+        """
+        pool = ThreadPoolExecutor(self.workers or len(os.sched_getaffinity(0)))
+        waiting: deque[list[Future[torch.Tensor]]] = deque()
+        try:
+            for rows, box in zip(parts, boxes, strict=True):
+                chosen = [None] * len(rows) if box is None else box.tolist()
+                pairs = zip(rows.tolist(), chosen, strict=True)
+                waiting.append([pool.submit(self._read, self.paths[row], one) for row, one in pairs])
+                if len(waiting) > AHEAD:
+                    yield self._normalized(waiting.popleft())
+            while waiting:
+                yield self._normalized(waiting.popleft())
+        finally:
+            pool.shutdown(cancel_futures=True)
 
     def to(self, device: torch.device | str) -> FolderImages:
         """The same images, given on `device`."""
         return replace(self, device=device)
 
-    def _read(self, path: Path, random: list[float] | None) -> torch.Tensor:
+    def _normalized(self, images: Sequence[Future[torch.Tensor]]) -> torch.Tensor:
+        if not images:
+            return torch.empty(0, 3, self.size, self.size, device=self.device)
+        pixels = torch.stack([image.result() for image in images])
+        if torch.device(self.device).type == "cuda":  # the copy then goes on beside the training
+            pixels = pixels.pin_memory()
+        pixels = pixels.to(self.device, non_blocking=True)
+        mean, deviation = (torch.tensor(t, device=self.device).view(3, 1, 1) for t in (MEAN, DEVIATION))
+        return (pixels.permute(0, 3, 1, 2).float() / 255 - mean) / deviation
+
+    def _read(self, path: Path, box: Sequence[float] | None) -> torch.Tensor:
         from PIL import Image
 
         with Image.open(path) as opened:
             image = opened.convert("RGB")
         width, height = image.size
-        if random is None:
-            side = min(width, height) * 224 / 256
-            ratio, left, top = 1.0, 0.5, 0.5
+        if box is None:
+            side, ratio, left, top = min(width, height) * 224 / 256, 1.0, 0.5, 0.5
         else:
-            side = (width * height * (0.08 + 0.92 * random[0])) ** 0.5
-            ratio, left, top = (3 / 4) ** (1 - 2 * random[1]), random[2], random[3]
+            area, ratio, left, top = box
+            side = (width * height * area) ** 0.5
         wide, high = min(width, side * ratio**0.5), min(height, side / ratio**0.5)
-        box = (left * (width - wide), top * (height - high))
-        part = image.resize((self.size, self.size), Image.Resampling.BILINEAR, (*box, box[0] + wide, box[1] + high))
-        array = np.array(part)
-        return torch.from_numpy(array[:, ::-1].copy() if random is not None and random[4] < 0.5 else array)
+        corner = (left * (width - wide), top * (height - high))
+        part = image.resize(
+            (self.size, self.size), Image.Resampling.BILINEAR, (*corner, corner[0] + wide, corner[1] + high)
+        )
+        return torch.from_numpy(np.array(part))
 
 
-def imagenet(root: Path | None, name: str = "ImageNet", size: int = 224, validation: int = 50_000) -> Dataset:
+def imagenet(
+    root: Path | None, name: str = "ImageNet", size: int = 224, validation: int = 50_000, workers: int = 0
+) -> Dataset:
     """`name` in ImageNet's layout under the root: `train/<class>/*.JPEG` and `val/<class>/*.JPEG`.
 
     The validation split is drawn from the training folder by the fixed seed (at most a tenth of it); the
@@ -100,10 +136,11 @@ def imagenet(root: Path | None, name: str = "ImageNet", size: int = 224, validat
     order = np.random.default_rng(SPLIT_SEED).permutation(len(parts["train"])).tolist()
     held_out = min(validation, len(order) // 10)
 
-    def split(rows: list[tuple[Path, int]], augment: bool) -> Split:
-        return Split(FolderImages(tuple(f for f, _ in rows), size, augment), torch.tensor([k for _, k in rows]))
+    pixels = torch.tensor(MEAN) * 255, torch.tensor(DEVIATION) * 255
+
+    def split(rows: list[tuple[Path, int]]) -> Split:
+        images = FolderImages(tuple(f for f, _ in rows), size, workers=workers)
+        return Split(images, torch.tensor([k for _, k in rows]), pixels)
 
     train = [parts["train"][row] for row in order]
-    return Dataset(
-        name, len(classes), split(train[held_out:], True), split(train[:held_out], False), split(parts["val"], False)
-    )
+    return Dataset(name, len(classes), split(train[held_out:]), split(train[:held_out]), split(parts["val"]))

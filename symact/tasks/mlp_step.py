@@ -19,12 +19,13 @@ from torch.nn import functional
 from symact.activation.module import Activation
 from symact.activation.runner import shared_runner
 from symact.program.pipeline import lower
+from symact.tasks.augment import Labels, MixedLabels
 from symact.tasks.config import TrainConfig
 from symact.tasks.first_order import FlatParameters
 from symact.tasks.mlp_step_native import NativeChain, gradient_views
 
 # (x, y) -> the mean loss, and its gradient as a flat tensor that the next call may overwrite.
-GradientFunction = Callable[[torch.Tensor, torch.Tensor], tuple[torch.Tensor, torch.Tensor]]
+GradientFunction = Callable[[torch.Tensor, Labels], tuple[torch.Tensor, torch.Tensor]]
 
 
 def gradient_function(model: nn.Module, flat: FlatParameters, config: TrainConfig) -> GradientFunction:
@@ -43,15 +44,15 @@ def gradient_function(model: nn.Module, flat: FlatParameters, config: TrainConfi
         chain = NativeChain.of(model, flat, smoothing) or Chain(model, flat, smoothing)
     autocast = torch.autocast(device, torch.bfloat16, enabled=config.mixed_precision and device == "cuda")
 
-    def loss_of(x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+    def loss_of(x: torch.Tensor, y: Labels) -> torch.Tensor:
         return mean_loss(model(x), y, smoothing)
 
     if config.compile:
         torch.compiler.reset()
         loss_of = torch.compile(loss_of, fullgraph=True, dynamic=False)
 
-    def compute(x: torch.Tensor, y: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        if chain is not None and plain_rows(x):
+    def compute(x: torch.Tensor, y: Labels) -> tuple[torch.Tensor, torch.Tensor]:
+        if chain is not None and plain_rows(x) and isinstance(y, torch.Tensor):
             return chain(x, y)
         with autocast:
             loss = loss_of(x, y)
@@ -65,8 +66,13 @@ def plain_rows(x: torch.Tensor) -> bool:
     return x.dim() == 2 and x.dtype == torch.float32
 
 
-def mean_loss(output: torch.Tensor, y: torch.Tensor, smoothing: float = 0.0) -> torch.Tensor:
-    """Mean cross-entropy of scores ``(n, ..., classes)`` with labels ``(n, ...)``."""
+def mean_loss(output: torch.Tensor, y: Labels, smoothing: float = 0.0) -> torch.Tensor:
+    """Mean cross-entropy of scores ``(n, ..., classes)`` with labels ``(n, ...)``; of mixed ones, that of both."""
+    if isinstance(y, MixedLabels):
+        first, second = (
+            functional.cross_entropy(output, part, reduction="none", label_smoothing=smoothing) for part in y[:2]
+        )
+        return torch.lerp(second, first, y.share.to(first.dtype)).mean()
     if output.dim() > 2:
         output, y = output.flatten(0, -2), y.flatten()
     return functional.cross_entropy(output, y, label_smoothing=smoothing)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +13,9 @@ from torch import nn
 
 from symact.errors import InputError
 from symact.tasks import TASKS
+from symact.tasks.batches import batches
 from symact.tasks.config import TrainConfig
+from symact.tasks.data import Split
 from symact.tasks.folder import FolderImages, imagenet
 from symact.tasks.train import Phase, Turn, measure_accuracy, train
 
@@ -49,13 +53,29 @@ def test_folders_are_cut_into_three_and_trained_on(root: Path) -> None:
 def test_pixels_are_the_centre_or_a_random_part_by_seed(root: Path) -> None:
     paths = tuple(sorted((root / "ImageNet" / "train" / "n01").glob("*.JPEG")))
     rows = torch.arange(3)
-    plain, random = FolderImages(paths, 16), FolderImages(paths, 16, augment=True)
-    assert torch.equal(plain[rows], plain[rows])
-    torch.manual_seed(1)
-    first = random[rows]
-    torch.manual_seed(1)
-    assert torch.equal(first, random[rows])
-    assert not torch.equal(first, random[rows])
+    images, labels = FolderImages(paths, 16, workers=2), torch.zeros(len(paths), dtype=torch.int64)
+    assert torch.equal(images[rows], images[:3])
+    whole = torch.tensor([1.0, 4 / 3, 0.5, 0.5]).expand(3, 4)
+    assert not torch.equal(next(images.ahead([rows], [whole])), images[rows])
+    config = TrainConfig(batch=6, augment=True, crop=0.2, randaugment=1, mixup=0.5)
+    data = Split(images, labels, (torch.full((3,), 120.0), torch.full((3,), 60.0)))
+    seen = [list(batches(data, config, 4, torch.Generator().manual_seed(seed))) for seed in (1, 1, 2)]
+    assert [len(x) for x, _ in seen[0]] == [6, 6, 6, 2]
+    pixels = [torch.cat([x for x, _ in run]) for run in seen]
+    assert torch.equal(pixels[0], pixels[1])
+    assert not torch.equal(pixels[0], pixels[2])
+
+
+def test_a_part_of_the_images_is_read_when_it_is_asked_for_and_reading_ends_with_the_training(root: Path) -> None:
+    data = imagenet(root, size=8, workers=2).train.first(12)
+    assert isinstance(data.x, FolderImages)
+    assert [len(half.x) for half in data.halves()] == [6, 6]
+    before = threading.active_count()
+    stream = batches(data, TrainConfig(batch=2), 6, torch.Generator().manual_seed(0))
+    assert next(stream)[0].shape == (2, 3, 8, 8)
+    del stream
+    gc.collect()
+    assert threading.active_count() == before
 
 
 def test_missing_or_unequal_folders_are_named(root: Path, tmp_path: Path) -> None:

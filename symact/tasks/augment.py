@@ -1,0 +1,219 @@
+"""Random changes of images: what is drawn for each image, and what is made of it on the device.
+
+All numbers are drawn on the CPU by the generator of the training, one row per image, before any image is touched:
+every function meets the same changes, whatever the device. Random-resized crops follow Szegedy et al. 2015
+(arXiv:1409.4842), RandAugment arXiv:1909.13719 with the operations of `torchvision.transforms.v2`, mixup
+arXiv:1710.09412.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from typing import NamedTuple, TypeAlias
+
+import numpy as np
+import torch
+from torch.nn import functional
+
+from symact.errors import InputError
+from symact.tasks.config import TrainConfig
+from symact.tasks.data import Split
+
+Draws: TypeAlias = dict[str, torch.Tensor]  # by name, one row per image
+
+PIECE = 4096  # images at a time, where the changes take room
+STRONGEST = 30  # RandAugment's magnitudes are 0 to 30
+GRAY = 128.0  # fills what an operation leaves empty
+LEAST_RATIO = 3 / 4  # of width to height of a random part
+
+
+def draw(count: int, config: TrainConfig, generator: torch.Generator) -> Draws:
+    """Whatever the settings want of `count` images."""
+    found: Draws = {}
+    if config.augment and config.crop:
+        area, ratio, left, top = torch.rand(count, 4, generator=generator).unbind(1)
+        ratio = LEAST_RATIO ** (1 - 2 * ratio)
+        found["box"] = torch.stack([config.crop + (1 - config.crop) * area, ratio, left, top], 1)
+    elif config.augment:
+        found["shift"] = torch.randint(0, 2 * config.shift + 1, (2, count), generator=generator).T
+    if config.augment and not config.alternate_flips:
+        found["flip"] = torch.rand(count, generator=generator) < 0.5
+    if config.randaugment:
+        found["operation"] = torch.randint(len(OPERATIONS), (count, config.randaugment), generator=generator)
+        found["sign"] = torch.randint(2, (count, config.randaugment), generator=generator) * 2 - 1
+    if config.mixup:
+        # torch draws no beta distribution from a generator of one's own.
+        own = np.random.default_rng(int(torch.randint(2**62, (), generator=generator)))
+        found["share"] = torch.from_numpy(own.beta(config.mixup, config.mixup, count)).float()
+    return found
+
+
+def cut(draws: Draws, sizes: Sequence[int]) -> list[Draws]:
+    """The draws of consecutive pieces of so many images."""
+    parts: list[Draws] = [{} for _ in sizes]
+    for name, tensor in draws.items():
+        for part, piece in zip(parts, tensor.split(list(sizes)), strict=True):
+            part[name] = piece
+    return parts
+
+
+def check(data: Split, config: TrainConfig) -> None:
+    """Raise unless the data is of the kind that the settings change.
+
+    Raises:
+        InputError: it is not.
+    """
+    is_tensor = isinstance(data.x, torch.Tensor)
+    if (config.augment or config.randaugment) and is_tensor and data.x.dim() != 4:
+        raise InputError("augment and randaugment are for images, (n, channels, height, width), which this data is not")
+    if config.randaugment and data.pixels is None:
+        raise InputError("randaugment needs Split.pixels, mean and deviation of the pixels before they were scaled")
+    if config.mixup and not (data.y.dim() == 1 and (not is_tensor or data.x.is_floating_point())):
+        raise InputError("mixup is for inputs that can be averaged and one label each, which this data has not")
+
+
+def augmented(x: torch.Tensor, draws: Draws, config: TrainConfig, data: Split) -> torch.Tensor:
+    """Images ``(n, channels, height, width)``, changed as drawn, except for mixup."""
+    if "shift" in draws:
+        x = shifted(x, draws["shift"], draws["flip"], config.shift)
+    elif "box" in draws:
+        pieces = zip(*(t.split(PIECE) for t in (x, draws["box"], draws["flip"])), strict=True)
+        x = torch.cat([cropped(part, box, flip) for part, box, flip in pieces])
+    elif "flip" in draws:
+        x = torch.where(draws["flip"].to(x.device)[:, None, None, None], x.flip(3), x)
+    if "operation" in draws:
+        assert data.pixels is not None
+        pieces = zip(*(t.split(PIECE) for t in (x, draws["operation"], draws["sign"])), strict=True)
+        x = torch.cat(
+            [randaugment(part, operation, sign, config.magnitude, data.pixels) for part, operation, sign in pieces]
+        )
+    return x
+
+
+def shifted(x: torch.Tensor, shift: torch.Tensor, flip: torch.Tensor, most: int) -> torch.Tensor:
+    """Images moved by a shift ``(n, 2)`` from 0 to twice `most`, the middle of which is none, and flipped; 0 enters."""
+    count, _, height, width = x.shape
+    shift, flip = shift.to(x.device), flip.to(x.device)
+    rows = shift[:, :1] + torch.arange(height, device=x.device)
+    columns = shift[:, 1:] + torch.arange(width, device=x.device)
+    columns = torch.where(flip[:, None], columns.flip(1), columns)
+    padded = functional.pad(x, (most,) * 4).permute(0, 2, 3, 1)
+    index = torch.arange(count, device=x.device)[:, None, None]
+    return padded[index, rows[:, :, None], columns[:, None, :]].permute(0, 3, 1, 2).contiguous()
+
+
+def cropped(x: torch.Tensor, box: torch.Tensor, flip: torch.Tensor) -> torch.Tensor:
+    """Parts of images at their full size again, bilinear, and flipped.
+
+    Args:
+        x: ``(n, channels, height, width)``.
+        box: ``(n, 4)``: the part's area as a fraction, its ratio of width to height, and where it lies between left
+            and right, top and bottom, in [0, 1]. What would not fit is cut.
+        flip: ``(n,)``.
+    """
+    height, width = x.shape[2:]
+    area, ratio, left, top = box.to(x.device).unbind(1)
+    wide = ((height * width * area * ratio).sqrt() / width).clamp(max=1)
+    high = ((height * width * area / ratio).sqrt() / height).clamp(max=1)
+    zero, sign = torch.zeros_like(wide), 1 - 2 * flip.to(x.device, wide.dtype)
+    # The centre of a part lies from -(1 - wide) to 1 - wide, where the image lies from -1 to 1.
+    rows = [wide * sign, zero, (1 - wide) * (2 * left - 1)], [zero, high, (1 - high) * (2 * top - 1)]
+    theta = torch.stack([torch.stack(row, 1) for row in rows], 1)
+    grid = functional.affine_grid(theta, list(x.shape), align_corners=False)
+    return functional.grid_sample(x, grid, padding_mode="border", align_corners=False)
+
+
+def randaugment(
+    x: torch.Tensor,
+    operation: torch.Tensor,
+    sign: torch.Tensor,
+    magnitude: float,
+    pixels: tuple[torch.Tensor, torch.Tensor],
+) -> torch.Tensor:
+    """RandAugment: operations of one strength, one after the other; images with the same one are changed together.
+
+    Args:
+        x: ``(n, channels, height, width)``, scaled.
+        operation: ``(n, k)``, rows of `OPERATIONS`.
+        sign: ``(n, k)``, 1 or -1, for operations of two directions.
+        magnitude: from 0 to `STRONGEST`.
+        pixels: mean and deviation ``(channels,)`` of pixels in [0, 255], by which `x` was scaled.
+    """
+    mean, deviation = (part.to(x.device, x.dtype).view(1, -1, 1, 1) for part in pixels)
+    images = (x * deviation + mean).round_().clamp_(0, 255).to(torch.uint8)
+    strength = magnitude / STRONGEST
+    for column, signs in zip(operation.unbind(1), sign.unbind(1), strict=True):
+        for number, change in enumerate(OPERATIONS.values()):
+            for direction in (1, -1):
+                rows = ((column == number) & (signs == direction)).nonzero()[:, 0].to(x.device)
+                if len(rows):
+                    images[rows] = change(images[rows], direction * strength)
+    return (images.to(x.dtype) - mean) / deviation
+
+
+class MixedLabels(NamedTuple):
+    """Labels of averaged inputs: `share` ``(n,)`` of the first, the rest of the second."""
+
+    first: torch.Tensor
+    second: torch.Tensor
+    share: torch.Tensor
+
+
+Labels: TypeAlias = torch.Tensor | MixedLabels
+
+
+def mixed(x: torch.Tensor, y: torch.Tensor, share: torch.Tensor) -> tuple[torch.Tensor, MixedLabels]:
+    """Every input averaged with its neighbour in the (random) order of the batch; the last of an odd number stays."""
+    partner = (torch.arange(len(y), device=x.device) ^ 1).clamp(max=len(y) - 1)
+    share = share.to(x.device)
+    weight = share.to(x.dtype).view(-1, *(1,) * (x.dim() - 1))
+    return torch.lerp(x[partner], x, weight), MixedLabels(y, y[partner], share)
+
+
+def _affine(
+    x: torch.Tensor,
+    degrees: float = 0.0,
+    right: float = 0.0,
+    down: float = 0.0,
+    shear: float = 0.0,
+    shear_down: float = 0.0,
+) -> torch.Tensor:
+    from torchvision.transforms.v2 import functional as vision
+
+    moved = [round(right * x.shape[-1]), round(down * x.shape[-2])]
+    shears = [math.degrees(math.atan(shear)), math.degrees(math.atan(shear_down))]
+    found: torch.Tensor = vision.affine(x, degrees, moved, 1.0, shears, fill=[GRAY] * x.shape[1])
+    return found
+
+
+def _vision(name: str) -> Callable[..., torch.Tensor]:
+    """A function of torchvision's, imported when it is first called."""
+
+    def call(*arguments: object) -> torch.Tensor:
+        from torchvision.transforms.v2 import functional as vision
+
+        found: torch.Tensor = getattr(vision, name)(*arguments)
+        return found
+
+    return call
+
+
+# The 14 operations of the paper, of images of bytes and a strength in [-1, 1]; the ranges are AutoAugment's, as
+# torchvision has them.
+OPERATIONS: dict[str, Callable[[torch.Tensor, float], torch.Tensor]] = {
+    "identity": lambda x, strength: x,
+    "shear_x": lambda x, strength: _affine(x, shear=0.3 * strength),
+    "shear_y": lambda x, strength: _affine(x, shear_down=0.3 * strength),
+    "translate_x": lambda x, strength: _affine(x, right=150 / 331 * strength),
+    "translate_y": lambda x, strength: _affine(x, down=150 / 331 * strength),
+    "rotate": lambda x, strength: _affine(x, 30 * strength),
+    "brightness": lambda x, strength: _vision("adjust_brightness")(x, 1 + 0.9 * strength),
+    "color": lambda x, strength: _vision("adjust_saturation")(x, 1 + 0.9 * strength),
+    "contrast": lambda x, strength: _vision("adjust_contrast")(x, 1 + 0.9 * strength),
+    "sharpness": lambda x, strength: _vision("adjust_sharpness")(x, 1 + 0.9 * strength),
+    "posterize": lambda x, strength: _vision("posterize")(x, 8 - round(4 * abs(strength))),
+    "solarize": lambda x, strength: _vision("solarize")(x, 255 * (1 - abs(strength))),
+    "autocontrast": lambda x, strength: _vision("autocontrast")(x),
+    "equalize": lambda x, strength: _vision("equalize")(x),
+}
