@@ -60,6 +60,12 @@ def small_powers(values: Values, found: dict[str, int]) -> bool:
     return all(0 < _number(values, found[name]) <= 64 for name in "cd" if name in found)
 
 
+def complement(values: Values, found: dict[str, int]) -> bool:
+    """c and d are positive and make 1."""
+    c, d = _number(values, found["c"]), _number(values, found["d"])
+    return c > 0 and d > 0 and c + d == 1
+
+
 def square(values: Values, found: dict[str, int]) -> bool:
     """c = d*d up to rounding."""
     c, d = _number(values, found["c"]), _number(values, found["d"])

@@ -101,18 +101,30 @@ def matcher(wanted: Pattern) -> Matcher:
         )
     first, second = tests
 
+    # A variable is settled before a pattern that may take it for another: a match is not taken back.
+    if isinstance(wanted.arguments[0], Pattern) and isinstance(wanted.arguments[1], str):
+
+        def both(values: Values, one: int, other: int, found: dict[str, int]) -> bool:
+            return second(values, other, found) and first(values, one, found)
+
+    else:
+
+        def both(values: Values, one: int, other: int, found: dict[str, int]) -> bool:
+            return first(values, one, found) and second(values, other, found)
+
     def in_order(values: Values, arguments: tuple[int, ...], found: dict[str, int]) -> bool:
-        return first(values, arguments[0], found) and second(values, arguments[1], found)
+        one, other = arguments
+        return both(values, one, other, found)
 
     def in_any_order(values: Values, arguments: tuple[int, ...], found: dict[str, int]) -> bool:
         one, other = arguments
         before = found.copy() if found else None
-        if first(values, one, found) and second(values, other, found):
+        if both(values, one, other, found):
             return True
         found.clear()
         if before:
             found.update(before)
-        return first(values, other, found) and second(values, one, found)
+        return both(values, other, one, found)
 
     return in_any_order if wanted.commutative else in_order
 

@@ -13,6 +13,7 @@ from symact.program.conditions import (
     Condition,
     apart,
     ascending,
+    complement,
     descending,
     falling_factor,
     half_turn,
@@ -64,12 +65,25 @@ _HALF_ROOT = "0.7071067811865476"
 _TURN = "1.5707963267948966"
 _CLIPPED = "max(min(u, 1e4), -1e4)"
 
-# Where both are large, by what they differ from their arguments.
-_SOFTPLUS_DIFFERENCE = (
-    "where(0 < min(u, v), (u - v) + (softplus(-max(u, 0)) - softplus(-max(v, 0))),"
-    " where(0 < min(u, v), 0, softplus(u)) - softplus(v))"
-)
 
+def _softplus_difference(u: str, v: str) -> str:
+    """Where both are large, by what they differ from their arguments."""
+    large = f"0 < min({u}, {v})"
+    return (
+        f"where({large}, ({u} - {v}) + (softplus(-max({u}, 0)) - softplus(-max({v}, 0))),"
+        f" where({large}, 0, softplus({u})) - softplus({v}))"
+    )
+
+
+# softplus(m + h) - softplus(m - h) = h + 2*atanh(tanh(m/2)*tanh(h/2)) for m = w*(u + c/2) and h = -w*c/2. Where w is
+# small, neither that nor what is small beside 2*h or 0 has a slope in w that cancels.
+_PRODUCT = "(tanh(0.5*(w*(u + 0.5*c)))*tanh((-0.25*c)*w))"
+_CLOSE_SOFTPLUS = (
+    f"where(abs(w*(u + 0.5*c)) < 5, w*((log1p({_PRODUCT}) - log1p(-{_PRODUCT}))/w + (-0.5*c)),"
+    " where(0 < w*u, w*((logsigmoid((u + c)*w) - logsigmoid(u*w))/w + (-c)),"
+    " logsigmoid(-((u + c)*w)) - logsigmoid(-(u*w))))"
+)
+_CLOSE = "(abs(c*w) < 1)*(1e-6 < abs(w))"
 # Of u + c and u: where u is large, their ratio is close to 1.
 _LOG_RATIO = (
     "where(2*abs(c) < abs(u), log1p(where(2*abs(c) < abs(u), c/u, 1)), log(where(2*abs(c) < abs(u), 1, (u + c)/u)))"
@@ -87,12 +101,14 @@ _NORMAL = (
     _row("(d - u) + c -> (c + d) - u"),
     _row("(u + v)*(u + v) - u*u -> v*(2*u + v)"),
     _row("u - -v -> u + v"),
+    _row("u*(c*v) + u*(c*v) -> u*((2*c)*v)"),
     _row("-u - v -> -(u + v)"),
     _row("-u + -v -> -(u + v)"),
     _row("u + -v -> u - v"),
     _row("-(-u) -> u"),
     _row("-(u - v) -> v - u"),
     _row("-(c*u) -> (-c)*u"),
+    _row("c*(u + 1) + d -> c*u + 1", complement),
     _row("u*1 -> u"),
     _row("u - u -> 0", total),
     _row("(u + v) - u -> v", total),
@@ -246,7 +262,16 @@ _LOGARITHMS = (
     _row("softplus(u) - softplus(-u) -> u"),
     _row("softplus(u) - max(u, 0) -> softplus(-abs(u))"),
     _row("softplus(-abs(u)) + max(u, 0) -> softplus(u)"),
-    _row(f"softplus(u) - softplus(v) -> {_SOFTPLUS_DIFFERENCE}", unclipped),
+    _row(
+        "softplus(u*w) - softplus((u + c)*w)"
+        f" -> where({_CLOSE}, {_CLOSE_SOFTPLUS}, {_softplus_difference('(u*w)', '((u + c)*w)')})",
+        of_parameters("w"),
+    ),
+    _row(
+        "softplus((u + c)*w) - softplus(u*w) -> -(softplus(u*w) - softplus((u + c)*w))",
+        of_parameters("w"),
+    ),
+    _row(f"softplus(u) - softplus(v) -> {_softplus_difference('u', 'v')}", unclipped),
     _row("softplus(u) + logsigmoid(v) -> softplus(u) - softplus(-v)"),
     _row("logcosh(u) - abs(u) -> softplus(-2*abs(u)) - 0.6931471805599453"),
     _row("logcosh(u) - u -> softplus(-2*u) - 0.6931471805599453"),
@@ -404,6 +429,8 @@ _ROOTS = (
     _row("(u*u)/sqrt(u*u + v) + u -> u*(u/sqrt(u*u + v) + 1)"),
     _row("u - (u*u)/sqrt(u*u + v) -> u*(1 - u/sqrt(u*u + v))"),
     _row("sqrt(v*v + u) - sqrt(w*w + u) -> (v - w)*((v + w)/(sqrt(v*v + u) + sqrt(w*w + u)))"),
+    _row("(z + sqrt(v*v + u)) - sqrt(w*w + u) -> z + (sqrt(v*v + u) - sqrt(w*w + u))"),
+    _row("z*(c*w) - z*(u*(c*(w/sqrt(u*u + v)))) -> (z*(c*w))*(1 - u/sqrt(u*u + v))"),
     _row(
         "sqrt((u + c)*(u + d)) - u"
         " -> where(0 < u, (c*d)/(where(0 < u, sqrt((u + c)*(u + d)), 1) + u),"
@@ -455,6 +482,7 @@ _POWERS = (
     *_power_differences("sign(u)*pow(abs(u), v)", "sign(u + c)*pow(abs(u + c), v)"),
     _row("pow(u*u, v) -> pow(abs(u), 2*v)"),
     _row("pow(1/u, v) -> pow(u, -v)"),
+    _row("pow(u + 1, -(1/w)) -> where(0 < u + 1, exp(-(log1p(u)/w)), pow(min(u + 1, 0), -(1/w)))", of_parameters("w")),
     _row(
         "pow(u + 1, v) - 1 -> where(abs(u) < 0.5, expm1(v*log1p(u)), where(abs(u) < 0.5, 1, pow(u + 1, v)) - 1)",
     ),
@@ -502,11 +530,18 @@ _MISH = "exp(min(u, 20))*(exp(min(u, 20)) + 2)"
 _SINHC = "(1 + u*u*{}*(1 + u*u*{}*(1 + u*u*{}*(1 + u*u*{}*(1 + u*u*{})))))".format(
     *[0.25 / k for k in (6, 20, 42, 72, 110)]
 )
+# tanh(u)/u, whose series ends at pi/2, by its continued fraction (DLMF 4.39.1).
+_TANHC = "1/(1 + u*u/(3 + u*u/(5 + u*u/(7 + u*u/(9 + u*u/(11 + u*u/13))))))"
 _QUOTIENTS = (
+    # What a parameter scales and divides: its slope in that is a derivative of a quotient, and no difference.
+    *(_row(f"{name}(u*w)/w -> u*({name}(u*w)/(u*w))", of_parameters("w")) for name in ("tanh", "log1p")),
+    _row("tanh(c*(u*w))/w -> c*(u*(tanh(c*(u*w))/(c*(u*w))))", of_parameters("w")),
+    _row(f"tanh(u)/u -> where(abs(u) < 1, {_TANHC}, tanh(u)*(1/u))"),
     _row(f"expm1(u)/u -> where(abs(u) < 1, exp(0.5*u)*{_SINHC}, expm1(u)*(1/u))"),
     _row(f"u/expm1(u) -> where(abs(u) < 1, exp(-0.5*u)/{_SINHC}, u*(1/expm1(u)))"),
     _row("log1p(u)/u -> where(abs(u) < 0.5, log1p(u)/expm1(log1p(u)), log1p(u)*(1/u))"),
     _row(f"expm1(u) - u -> where(abs(u) < 0.5, (u*u)*(0.5*{_series(3, 14)}), exp(u) - (u + 1))"),
+    _row(f"expm1(-u) + u -> where(abs(u) < 0.5, (u*u)*(0.5*{_series(3, 14).replace('u', '(-u)')}), exp(-u) + (u - 1))"),
     _row("where(w, u*v, z)/u -> where(w, v, z/u)", total),
     _row(f"1/tanh(u) - 1/u -> where(abs(u) < 1, {_LANGEVIN}, (1 - tanh(u)/u)/tanh(u))"),
     _row(f"tanh(softplus(u)) -> ({_MISH})/({_MISH} + 2)"),
@@ -549,6 +584,7 @@ _PARAMETERS = (
         " -> -((w/v)*((abs(u*v)*sigmoid(-abs(u*v)) + softplus(-abs(u*v)))/v))"
     ),
     _row("(w*(v/u))/u - w*((1/u)/u) -> w*(((v - 1)/u)/u)"),
+    _row("z/expm1(w) - v*(((u/expm1(w))*z)*(-1/expm1(-w))) -> (z/expm1(w))*((expm1(-w) + u*v)/expm1(-w))"),
     _row("u*v - v*(u + c) -> (-c)*v", total),
     _row("v*(u + c) - u*v -> c*v", total),
 )
