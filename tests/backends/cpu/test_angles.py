@@ -148,3 +148,19 @@ def test_what_has_no_sine_has_none(text: str, isa: str) -> None:
     values, slopes = kernel.forward(x), kernel.backward(torch.ones_like(x), x)[0]
     for found in (values, slopes):
         assert torch.equal(found.isnan(), torch.tensor([True, True, True, True, False] * 7))
+
+
+@pytest.mark.parametrize("text", ["sin(30*x)", "sinc(10*x)", "sin(10*(abs(x) + 1)*x)", "x*cos(x)", "tan(x)", "x**2.5"])
+def test_what_scalar_code_computes_changes_no_other_element(text: str, isa: str) -> None:
+    """Angles that are too large, and bases of a power that are 0, stand among others, from the middle of a block on."""
+    kernel, generator = fused(text), torch.Generator().manual_seed(0)
+    x, grad = torch.rand(1500, generator=generator) + 0.1, torch.randn(1500, generator=generator)
+    wanted = kernel.forward(x), *kernel.backward(grad, x)
+    mixed, places = x.clone(), torch.tensor([333, 334, 700, 1499])
+    mixed[places] = 0.0 if "**" in text else 3e7
+    found = kernel.forward(mixed), *kernel.backward(grad, mixed)
+    for own, other in zip(found, wanted, strict=True):
+        assert own[places].isfinite().all()
+        assert not torch.equal(own[places], other[places])
+        own[places] = other[places]
+        assert torch.equal(own, other)

@@ -23,10 +23,19 @@ INLINE double angle_of(F x, Nothing, int i) { return static_cast<double>(x[i]); 
 
 INLINE M far_angle(F x) { return not_(less_equal(absolute(x), splat(1e5f))); }
 
-// Recomputes in float64 the lanes of angles that are too large.
+// What becomes of lanes that only scalar code computes: they are computed by it, or only noted in `seen`.
+struct Far {
+    bool mend;
+    M seen;
+};
+
+// Recomputes in float64 the lanes of angles that are too large, or notes them.
 template <class Rest, class Scalar>
-INLINE F patch_angle(F y, F x, Rest rest, M lanes, Scalar f) {
-    if (__builtin_expect(any(lanes), 0))
+INLINE F patch_angle(F y, F x, Rest rest, Far& far, Scalar f) {
+    const M lanes = far_angle(x);
+    if (!far.mend)
+        far.seen = far.seen | lanes;
+    else if (any(lanes))
         for (int i = 0; i < WIDTH; i++)
             if (lane(lanes, i)) y[i] = static_cast<float>(f(angle_of(x, rest, i)));
     return y;
@@ -76,34 +85,34 @@ INLINE double scalar_cos(double a) { return std::cos(a); }
 INLINE double scalar_sinc(double a) { return std::sin(a) / a; }
 INLINE double scalar_sinc_grad(double a) { return (std::cos(a) - std::sin(a) / a) / a; }
 
-INLINE F sin_sum(F x, F rest) { return patch_angle(sine_near(x, rest), x, rest, far_angle(x), scalar_sin); }
-INLINE F cos_sum(F x, F rest) { return patch_angle(cosine_near(x, rest), x, rest, far_angle(x), scalar_cos); }
-INLINE F sin_(F x) {
+INLINE F sin_sum(F x, F rest, Far& far) { return patch_angle(sine_near(x, rest), x, rest, far, scalar_sin); }
+INLINE F cos_sum(F x, F rest, Far& far) { return patch_angle(cosine_near(x, rest), x, rest, far, scalar_cos); }
+INLINE F sin_(F x, Far& far) {
     F y = select(equal(x, F{}), x, sine_near(x, Nothing{}));
-    return patch_angle(y, x, Nothing{}, far_angle(x), scalar_sin);
+    return patch_angle(y, x, Nothing{}, far, scalar_sin);
 }
-INLINE F cos_(F x) { return patch_angle(cosine_near(x, Nothing{}), x, Nothing{}, far_angle(x), scalar_cos); }
+INLINE F cos_(F x, Far& far) { return patch_angle(cosine_near(x, Nothing{}), x, Nothing{}, far, scalar_cos); }
 
 template <class Rest>
-INLINE F sinc_of(F x, Rest rest) {
+INLINE F sinc_of(F x, Rest rest, Far& far) {
     F y = select(less(absolute(x), splat(1e-30f)), splat(1.0f), sine_near(x, rest) / x);
-    return patch_angle(y, x, rest, far_angle(x), scalar_sinc);
+    return patch_angle(y, x, rest, far, scalar_sinc);
 }
-INLINE F sinc(F x) { return sinc_of(x, Nothing{}); }
-INLINE F sinc_sum(F x, F rest) { return sinc_of(x, rest); }
+INLINE F sinc(F x, Far& far) { return sinc_of(x, Nothing{}, far); }
+INLINE F sinc_sum(F x, F rest, Far& far) { return sinc_of(x, rest, far); }
 
 template <class Rest>
-INLINE F sinc_grad_of(F x, Rest rest) {
+INLINE F sinc_grad_of(F x, Rest rest, Far& far) {
     F square = below(splat(4.0f), x * x), close = x * polynomial(square, SINC_GRAD);
     F t = fma(x, splat(INVERSE_PI), splat(WHOLE)), r = less_turns(x, rest, t - WHOLE), z = r * r;
     F cosine = fma(z * z, polynomial(z, COS_HALF_TURN), fma(z, splat(-0.5f), splat(1.0f)));
     F inverse = 1.0f / x, sine = fma(r * z, polynomial(z, SIN_HALF_TURN), r);
     F y = real(bits((cosine - sine * inverse) * inverse) ^ sign_bit(bits(t)));
     y = select(less(absolute(x), splat(2.0f)), close, y);
-    return patch_angle(y, x, rest, far_angle(x), scalar_sinc_grad);
+    return patch_angle(y, x, rest, far, scalar_sinc_grad);
 }
-INLINE F sinc_grad(F x) { return sinc_grad_of(x, Nothing{}); }
-INLINE F sinc_grad_sum(F x, F rest) { return sinc_grad_of(x, rest); }
+INLINE F sinc_grad(F x, Far& far) { return sinc_grad_of(x, Nothing{}, far); }
+INLINE F sinc_grad_sum(F x, F rest, Far& far) { return sinc_grad_of(x, rest, far); }
 
 INLINE F sine(F r) {
     F z = r * r;
@@ -127,24 +136,24 @@ INLINE Quarters quarters(F x, Rest rest) {
 }
 
 template <class Rest>
-INLINE Two sin_and_cos(F x, Rest rest) {
+INLINE Two sin_and_cos(F x, Rest rest, Far& far) {
     Quarters q = quarters(x, rest);
-    M odd = odd_bit(q.turns), far = far_angle(x);
+    M odd = odd_bit(q.turns);
     F first = real(bits(select(odd, q.cosine, q.sine)) ^ ((q.turns & 2) << 30));
     F second = real(bits(select(odd, q.sine, q.cosine)) ^ (((q.turns + 1) & 2) << 30));
     return {patch_angle(first, x, rest, far, scalar_sin), patch_angle(second, x, rest, far, scalar_cos)};
 }
-INLINE Two sin_pair(F x) {
-    Two two = sin_and_cos(x, Nothing{});
+INLINE Two sin_pair(F x, Far& far) {
+    Two two = sin_and_cos(x, Nothing{}, far);
     return {select(equal(x, F{}), x, two.first), two.second};
 }
-INLINE Two sin_sum_pair(F x, F rest) { return sin_and_cos(x, rest); }
+INLINE Two sin_sum_pair(F x, F rest, Far& far) { return sin_and_cos(x, rest, far); }
 
-INLINE F tan_(F x) {
+INLINE F tan_(F x, Far& far) {
     Quarters q = quarters(x, Nothing{});
     M odd = odd_bit(q.turns);
     F y = select(odd, -q.cosine, q.sine) / select(odd, q.sine, q.cosine);
-    return patch_angle(select(equal(x, F{}), x, y), x, Nothing{}, far_angle(x),
+    return patch_angle(select(equal(x, F{}), x, y), x, Nothing{}, far,
                        static_cast<double (*)(double)>(std::tan));
 }
 
@@ -172,13 +181,13 @@ INLINE F sum_rest(F a, F b) {
 
 // Functions of the angle a*b, and of a*(b + c), where b + c is a number in two words. Of an angle that is too large
 // the rest may be anything: a product beyond all numbers has no sine.
-template <F (*f)(F, F)>
-INLINE F of_product(F a, F b) {
-    return f(a * b, finite_product_rest(a, b));
+template <F (*f)(F, F, Far&)>
+INLINE F of_product(F a, F b, Far& far) {
+    return f(a * b, finite_product_rest(a, b), far);
 }
-template <F (*f)(F, F)>
-INLINE F of_scaled(F a, F b, F c) {
-    return f(a * b, fma(a, c, finite_product_rest(a, b)));
+template <F (*f)(F, F, Far&)>
+INLINE F of_scaled(F a, F b, F c, Far& far) {
+    return f(a * b, fma(a, c, finite_product_rest(a, b)), far);
 }
 
 // Sums and products in two words.
@@ -188,16 +197,16 @@ INLINE Two scaled_pair(F a, F b, F c) { return {a * b, product_rest(a, b) + a * 
 
 // FINER, sin(w*x*(1 + |x|)), and cos(w*x*(1 + |x|))*(1 + 2*|x|), which is its slope over w (Liu et al. 2024,
 // arXiv:2312.02434). The rest of 1 + |x| is exact up to 2^24, where 1 is a multiple of the last digit.
-template <F (*f)(F, F)>
-INLINE F of_finer(F x, F a, F w) {
+template <F (*f)(F, F, Far&)>
+INLINE F of_finer(F x, F a, F w, Far& far) {
     F first = w * x, size = 1.0f + a, rest = a - (size - 1.0f);
     rest = fma(finite_product_rest(w, x), size, first * rest);
-    return f(first * size, finite_product_rest(first, size) + rest);
+    return f(first * size, finite_product_rest(first, size) + rest, far);
 }
-INLINE F finer(F x, F w) { return of_finer<sin_sum>(x, absolute(x), w); }
-INLINE F finer_slope(F x, F w) {
+INLINE F finer(F x, F w, Far& far) { return of_finer<sin_sum>(x, absolute(x), w, far); }
+INLINE F finer_slope(F x, F w, Far& far) {
     F a = absolute(x);
-    return of_finer<cos_sum>(x, a, w) * ((a + 1.0f) + a);
+    return of_finer<cos_sum>(x, a, w, far) * ((a + 1.0f) + a);
 }
 
 }  // namespace SYMACT_ISA

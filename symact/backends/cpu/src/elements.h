@@ -1,8 +1,10 @@
 // How kernels read and write the elements of blocks: float32, and bfloat16 as it lies in memory.
 #pragma once
 
+#include <type_traits>
+
+#include "circular.h"
 #include "operations.h"
-#include "vector.h"
 
 #define JOIN2(a, b) a##b
 #define JOIN(a, b) JOIN2(a, b)
@@ -78,6 +80,37 @@ struct Operand {
 template <class E>
 E* result(const Frame& t, int slot) {
     return reinterpret_cast<E*>(t.at[slot]);
+}
+
+// Whether `f` of these arguments needs scalar code for some of them, and its value.
+template <auto f, class... Arguments>
+constexpr bool HAS_FAR = std::is_invocable_v<decltype(f), Arguments..., Far&>;
+template <auto f, class... Arguments>
+INLINE auto value(Far& far, Arguments... arguments) {
+    if constexpr (HAS_FAR<f, Arguments...>)
+        return f(arguments..., far);
+    else
+        return f(arguments...);
+}
+
+// write(i, make(i, far)) for each vector. A loop that calls scalar code keeps no constant in a register, so from the first
+// vector on that needs some, another loop takes over.
+template <int STEP, class Make, class Write>
+static __attribute__((noinline)) void mended(int64_t i, int64_t n, Make make, Write write) {
+    for (; i < n; i += STEP) {
+        Far far{true, less(F{}, F{})};
+        write(i, make(i, far));
+    }
+}
+template <bool MAY_BE_FAR, int STEP, class Make, class Write>
+INLINE void sweep(int64_t n, Make make, Write write) {
+    for (int64_t i = 0; i < n; i += STEP) {
+        Far far{false, less(F{}, F{})};
+        const auto made = make(i, far);
+        if constexpr (MAY_BE_FAR)
+            if (__builtin_expect(any(far.seen), 0)) return mended<STEP>(i, n, make, write);
+        write(i, made);
+    }
 }
 
 }  // namespace SYMACT_ISA

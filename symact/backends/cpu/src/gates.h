@@ -9,55 +9,69 @@ namespace SYMACT_ISA {
 // For clips that no function follows.
 INLINE Two identity_pair(F x) { return {x, splat(1.0f)}; }
 
-// y = f(inputs) for each element.
-template <class E, class Function, class... Inputs>
-INLINE void map(int64_t n, Function f, E* y, const Inputs&... inputs) {
-    for (int64_t i = 0; i < n; i += STEP<E>) one(f, y + i, inputs.elements(i)...);
-}
 template <class E, class Function, class... Read>
-INLINE void one(Function f, E* y, const Read&... read) {
+INLINE Elements<E> one(Function f, Far& far, const Read&... read) {
     Elements<E> made;
 #pragma GCC unroll 2
-    for (int k = 0; k < Elements<E>::VECTORS; k++) made.at[k] = f(read.at[k]...);
-    made.write(y);
+    for (int k = 0; k < Elements<E>::VECTORS; k++) made.at[k] = f(far, read.at[k]...);
+    return made;
 }
-// y, z = f(inputs)
-template <class E, class Function, class... Inputs>
-INLINE void map_pair(int64_t n, Function f, E* y, E* z, const Inputs&... inputs) {
-    for (int64_t i = 0; i < n; i += STEP<E>) one_pair(f, y + i, z + i, inputs.elements(i)...);
+
+// y = f(far, inputs) for each element.
+template <bool MAY_BE_FAR = false, class E, class Function, class... Inputs>
+INLINE void map(int64_t n, Function f, E* y, const Inputs&... inputs) {
+    sweep<MAY_BE_FAR, STEP<E>>(
+        n, [=](int64_t i, Far& far) __attribute__((always_inline)) { return one<E>(f, far, inputs.elements(i)...); },
+        [=](int64_t i, const Elements<E>& made) __attribute__((always_inline)) { made.write(y + i); });
 }
-template <class E, class Function, class... Read>
-INLINE void one_pair(Function f, E* y, E* z, const Read&... read) {
+
+// y, z = f(far, inputs)
+template <class E>
+struct Both {
     Elements<E> first, second;
+};
+template <class E, class Function, class... Read>
+INLINE Both<E> one_pair(Function f, Far& far, const Read&... read) {
+    Both<E> made;
 #pragma GCC unroll 2
     for (int k = 0; k < Elements<E>::VECTORS; k++) {
-        const Two two = f(read.at[k]...);
-        first.at[k] = two.first, second.at[k] = two.second;
+        const Two two = f(far, read.at[k]...);
+        made.first.at[k] = two.first, made.second.at[k] = two.second;
     }
-    first.write(y);
-    second.write(z);
+    return made;
+}
+template <bool MAY_BE_FAR = false, class E, class Function, class... Inputs>
+INLINE void map_pair(int64_t n, Function f, E* y, E* z, const Inputs&... inputs) {
+    sweep<MAY_BE_FAR, STEP<E>>(
+        n, [=](int64_t i, Far& far) __attribute__((always_inline)) { return one_pair<E>(f, far, inputs.elements(i)...); },
+        [=](int64_t i, const Both<E>& made) __attribute__((always_inline)) {
+            made.first.write(y + i);
+            made.second.write(z + i);
+        });
 }
 
 template <class E>
 void product(const Step& s, const Frame& t) {
-    map(t.n, [](F a, F b) __attribute__((always_inline)) { return a * b; }, result<E>(t, s.y), Operand<E>(t, s.a), Operand<E>(t, s.b));
+    const auto times = [](Far&, F a, F b) __attribute__((always_inline)) { return a * b; };
+    map(t.n, times, result<E>(t, s.y), Operand<E>(t, s.a), Operand<E>(t, s.b));
 }
 
 // f(a)*b
-template <class E, F (*f)(F)>
+template <class E, auto f>
 void times(const Step& s, const Frame& t) {
-    map(t.n, [](F a, F b) __attribute__((always_inline)) { return f(a) * b; }, result<E>(t, s.y), Operand<E>(t, s.a), Operand<E>(t, s.b));
+    const auto made = [](Far& far, F a, F b) __attribute__((always_inline)) { return value<f>(far, a) * b; };
+    map<HAS_FAR<f, F>>(t.n, made, result<E>(t, s.y), Operand<E>(t, s.a), Operand<E>(t, s.b));
 }
 
 // Of a pair of functions, f(a)*b and f'(a)*(c*d).
-template <class E, Two (*f)(F)>
+template <class E, auto f>
 void gate(const Step& s, const Frame& t) {
-    const auto gradients = [](F a, F b, F c, F d) __attribute__((always_inline)) {
-        const Two two = f(a);
+    const auto gradients = [](Far& far, F a, F b, F c, F d) __attribute__((always_inline)) {
+        const Two two = value<f>(far, a);
         return Two{two.first * b, two.second * (c * d)};
     };
-    map_pair(t.n, gradients, result<E>(t, s.y), result<E>(t, s.z), Operand<E>(t, s.a), Operand<E>(t, s.b),
-             Operand<E>(t, s.c), Operand<E>(t, s.d));
+    map_pair<HAS_FAR<f, F>>(t.n, gradients, result<E>(t, s.y), result<E>(t, s.z), Operand<E>(t, s.a),
+                            Operand<E>(t, s.b), Operand<E>(t, s.c), Operand<E>(t, s.d));
 }
 
 // The bounds of a clip; both are constants.
@@ -75,13 +89,24 @@ struct Alive : Bounds {
     INLINE_MEMBER M operator()(F v) const { return (less_equal(low, v) & less_equal(v, high)) | always; }
 };
 
+// The first of a pair as it is computed alone: a quotient is then rounded once.
+template <Two (*f)(F)>
+INLINE F alone(F a) {
+    if constexpr (f == silu_pair)
+        return silu(a);
+    else if constexpr (f == sigmoid_slope_pair)
+        return sigmoid(a);
+    else
+        return f(a).first;
+}
+
 // f(clip(a))*clip(b + shift)
 template <class E, Two (*f)(F)>
 void clip_times(const Step& s, const Frame& t) {
     const Bounds own(t, s.c, s.d), other(t, s.more[0], s.more[1]);
     const F shift = load(t.at[s.e]);
-    const auto value = [=](F a, F b) __attribute__((always_inline)) { return f(own.clip(a)).first * other.clip(b + shift); };
-    map(t.n, value, result<E>(t, s.y), Operand<E>(t, s.a), Operand<E>(t, s.b));
+    const auto made = [=](Far&, F a, F b) __attribute__((always_inline)) { return alone<f>(own.clip(a)) * other.clip(b + shift); };
+    map(t.n, made, result<E>(t, s.y), Operand<E>(t, s.a), Operand<E>(t, s.b));
 }
 
 // Its gradients in b and a, times c: each is 0 where its input is clipped.
@@ -90,7 +115,7 @@ void clip_gate(const Step& s, const Frame& t) {
     const Bounds own(t, s.d, s.e), other(t, s.more[1], s.more[2]);
     const Alive alive(t, s.more[3], s.more[4]), other_alive(t, s.more[5], s.more[6]);
     const F shift = load(t.at[s.more[0]]);
-    const auto gradients = [=](F a, F b, F c) __attribute__((always_inline)) {
+    const auto gradients = [=](Far&, F a, F b, F c) __attribute__((always_inline)) {
         const Two two = f(own.clip(a));
         const F first = two.first * c, second = two.second * (other.clip(b + shift) * c);
         return Two{select(other_alive(b), first, F{}), select(alive(a), second, F{})};

@@ -27,65 +27,53 @@ INLINE F is_less(F a, F b) { return select(less(a, b), splat(1.0f), F{}); }
 INLINE F is_less_equal(F a, F b) { return select(less_equal(a, b), splat(1.0f), F{}); }
 INLINE F is_equal(F a, F b) { return select(equal(a, b), splat(1.0f), F{}); }
 
-template <F (*f)(F)>
+// The loops of functions of one to three arguments, and of pairs of functions.
+template <auto f>
 void unary(const Step& s, const Frame& t) {
-    Operand<float> a(t, s.a);
-    float* y = t.at[s.y];
-    for (int64_t i = 0; i < t.n; i += WIDTH) store(y + i, f(a[i]));
+    const auto made = [](Far& far, F a) __attribute__((always_inline)) { return value<f>(far, a); };
+    map<HAS_FAR<f, F>>(t.n, made, result<float>(t, s.y), Operand<float>(t, s.a));
 }
 
-template <Two (*f)(F)>
-void pair(const Step& s, const Frame& t) {
-    Operand<float> a(t, s.a);
-    float *y = t.at[s.y], *z = t.at[s.z];
-    for (int64_t i = 0; i < t.n; i += WIDTH) {
-        Two two = f(a[i]);
-        store(y + i, two.first);
-        store(z + i, two.second);
-    }
-}
-
-template <F (*f)(F, F)>
+template <auto f>
 void binary(const Step& s, const Frame& t) {
-    Operand<float> a(t, s.a), b(t, s.b);
-    float* y = t.at[s.y];
-    for (int64_t i = 0; i < t.n; i += WIDTH) store(y + i, f(a[i], b[i]));
+    const auto made = [](Far& far, F a, F b) __attribute__((always_inline)) { return value<f>(far, a, b); };
+    map<HAS_FAR<f, F, F>>(t.n, made, result<float>(t, s.y), Operand<float>(t, s.a), Operand<float>(t, s.b));
 }
 
-template <F (*f)(F, F)>
+template <auto f>
 void times_angle(const Step& s, const Frame& t) {
-    Operand<float> a(t, s.a), b(t, s.b), c(t, s.c), d(t, s.d);
-    float* y = t.at[s.y];
-    for (int64_t i = 0; i < t.n; i += WIDTH) store(y + i, f(a[i], b[i]) * c[i] * d[i]);
+    const auto made = [](Far& far, F a, F b, F c, F d) __attribute__((always_inline)) {
+        return value<f>(far, a, b) * c * d;
+    };
+    map<HAS_FAR<f, F, F>>(t.n, made, result<float>(t, s.y), Operand<float>(t, s.a), Operand<float>(t, s.b),
+                          Operand<float>(t, s.c), Operand<float>(t, s.d));
 }
 
-template <F (*f)(F, F, F)>
+template <auto f>
 void ternary(const Step& s, const Frame& t) {
-    Operand<float> a(t, s.a), b(t, s.b), c(t, s.c);
-    float* y = t.at[s.y];
-    for (int64_t i = 0; i < t.n; i += WIDTH) store(y + i, f(a[i], b[i], c[i]));
+    const auto made = [](Far& far, F a, F b, F c) __attribute__((always_inline)) { return value<f>(far, a, b, c); };
+    map<HAS_FAR<f, F, F, F>>(t.n, made, result<float>(t, s.y), Operand<float>(t, s.a), Operand<float>(t, s.b),
+                             Operand<float>(t, s.c));
 }
 
-template <Two (*f)(F, F, F)>
-void ternary_pair(const Step& s, const Frame& t) {
-    Operand<float> a(t, s.a), b(t, s.b), c(t, s.c);
-    float *y = t.at[s.y], *z = t.at[s.z];
-    for (int64_t i = 0; i < t.n; i += WIDTH) {
-        Two two = f(a[i], b[i], c[i]);
-        store(y + i, two.first);
-        store(z + i, two.second);
-    }
+template <auto f>
+void pair(const Step& s, const Frame& t) {
+    const auto made = [](Far& far, F a) __attribute__((always_inline)) { return value<f>(far, a); };
+    map_pair<HAS_FAR<f, F>>(t.n, made, result<float>(t, s.y), result<float>(t, s.z), Operand<float>(t, s.a));
 }
 
-template <Two (*f)(F, F)>
+template <auto f>
 void binary_pair(const Step& s, const Frame& t) {
-    Operand<float> a(t, s.a), b(t, s.b);
-    float *y = t.at[s.y], *z = t.at[s.z];
-    for (int64_t i = 0; i < t.n; i += WIDTH) {
-        Two two = f(a[i], b[i]);
-        store(y + i, two.first);
-        store(z + i, two.second);
-    }
+    const auto made = [](Far& far, F a, F b) __attribute__((always_inline)) { return value<f>(far, a, b); };
+    map_pair<HAS_FAR<f, F, F>>(t.n, made, result<float>(t, s.y), result<float>(t, s.z), Operand<float>(t, s.a),
+                               Operand<float>(t, s.b));
+}
+
+template <auto f>
+void ternary_pair(const Step& s, const Frame& t) {
+    const auto made = [](Far& far, F a, F b, F c) __attribute__((always_inline)) { return value<f>(far, a, b, c); };
+    map_pair<HAS_FAR<f, F, F, F>>(t.n, made, result<float>(t, s.y), result<float>(t, s.z), Operand<float>(t, s.a),
+                                  Operand<float>(t, s.b), Operand<float>(t, s.c));
 }
 
 void where(const Step& s, const Frame& t) {

@@ -50,8 +50,8 @@
     X(erf, gauss, erf_pair) X(ndtr, gauss_half, ndtr_half_pair) X(ndtr, ndtr_slope, ndtr_pair)                 \
     X(expm1, exp, expm1_pair) X(sinh, cosh, sinh_pair) X(tanh, sech_squared, tanh_pair) X(sin, cos, sin_pair)  \
     X(i0e, i0e_fall, i0e_pair) X(sigmoid, silu_slope, swish_pair)
-// What a clipped input of a gate goes through: those of them whose first function is the same without the second, to the
-// bit; `identity` is for a clip alone.
+// What a clipped input of a gate goes through: those of them whose first function `alone` in gates.h computes as it is
+// computed without the second, to the bit; `identity` is for a clip alone.
 #define SYMACT_CLIPPED(X)                                                                                    \
     X(silu, silu_slope, silu_pair) X(elu, elu_slope, elu_pair) X(mish, mish_slope, mish_pair)                \
     X(gelu, gelu_slope, gelu_pair) X(sigmoid, sigmoid_slope, sigmoid_slope_pair) X(softplus, sigmoid, softplus_pair) \

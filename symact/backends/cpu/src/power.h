@@ -28,7 +28,7 @@ static F power_rest(F y, F a, F b, M lanes) {
     return y;
 }
 
-INLINE F power(F a, F b) {
+INLINE F power(F a, F b, Far& far) {
     F u = absolute(a);
     M plain = less_equal(splat(1.17549435e-38f), u) & less(u, splat(INFINITE)) & less(absolute(b), splat(INFINITE));
     D exact = __builtin_convertvector(b, D) * wide_log2(select(plain, u, splat(1.0f)));
@@ -43,7 +43,8 @@ INLINE F power(F a, F b) {
     F negative = select(equal(floating(whole), b) | huge, select(odd, -y, y), splat(__builtin_nanf("")));
     y = select(less(a, F{}), negative, y);
     M rest = not_(plain);
-    return __builtin_expect(any(rest), 0) ? power_rest(y, a, b, rest) : y;
+    if (!far.mend) far.seen = far.seen | rest;
+    return far.mend && any(rest) ? power_rest(y, a, b, rest) : y;
 }
 
 }  // namespace SYMACT_ISA
