@@ -11,7 +11,7 @@ import time
 import traceback
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 
@@ -22,7 +22,7 @@ from symact.expr.operators import Vocabulary
 from symact.expr.tree import Expr, from_document
 from symact.records import Outcome, Status, not_a_score
 from symact.store import outcomes
-from symact.tasks.declaration import is_gated, metric_of, sites_of
+from symact.tasks.declaration import is_gated, metric_of, processes_of, sites_of
 
 DTYPES = ("float64", "float32", "int64", "bool")
 
@@ -151,6 +151,9 @@ class CandidateError(Exception):
     """A candidate that cannot be compiled."""
 
 
+# (number of processes, job, report) -> outcome.
+Spread: TypeAlias = Callable[[int, Job, Reporter | None], Outcome]
+
 UNABLE = "input_error"  # the metric of an outcome that came of an InputError, see `unable`
 
 
@@ -161,6 +164,7 @@ def perform(
     before: Callable[[], object] = tuple,
     after: Callable[[], object] = tuple,
     tell: Tell | None = None,
+    spread: Spread | None = None,
 ) -> Outcome:
     """Do a job here. Whatever the candidate or its training raises is an outcome, and one that can be stored.
 
@@ -173,6 +177,7 @@ def perform(
         before: called before each activation module is made.
         after: called when the task has come to its end, before anybody looks at what it gave or raised.
         tell: called with what the task reports while it trains.
+        spread: does a job in several processes, where the task wants so many; else it is done here.
     """
     started = time.perf_counter()
     try:
@@ -185,7 +190,8 @@ def perform(
         try:
             task = configured(task, job.train)
             make = MakeActivation(candidate, grammar, before, is_gated(task), sites_of(task))
-            outcome = _performed(task, make, job, report)
+            count = processes_of(task) if spread is not None and job.kind != "features" else 1
+            outcome = spread(count, job, report) if spread and count > 1 else _performed(task, make, job, report)
         finally:
             after()
     except Pruned as stop:

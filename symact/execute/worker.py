@@ -13,6 +13,7 @@ import os
 import signal
 import sys
 import time
+from collections.abc import Callable
 from typing import Any
 
 from symact.errors import InputError, SymactError
@@ -22,7 +23,7 @@ from symact.execute.channel import ChannelLostError, GuardedPipe
 from symact.execute.job import Job, failure, perform
 from symact.execute.reporting import Tell
 from symact.execute.supervisor import CHANNEL_LOST
-from symact.records import Status
+from symact.records import Outcome, Status
 from symact.store import TaskSettings, outcomes
 
 SECONDS_BETWEEN_REPORTS = 0.2
@@ -41,6 +42,7 @@ class Worker:
         self._state = global_state.GlobalState(global_state.WORKER_PIECES)
         self._nonce, self._held, self._seed = "", 0.0, 0
         self._lost: list[str] = []
+        self._known: dict[str, Any] = {}
         self._task: Any = None
         self._grammar: Any = None
 
@@ -61,6 +63,7 @@ class Worker:
         from symact.program.loading import parse_grammar
 
         self._nonce = settings["nonce"]
+        self._known = {name: settings[name] for name in ("grammar", "task", "file", "data")}
         self._grammar = parse_grammar(settings["grammar"])
         described = TaskSettings(**settings["task"])
         self._task = tasks.load(described, settings["file"], settings["data"])
@@ -78,13 +81,21 @@ class Worker:
         started = time.perf_counter()
         try:
             tell = self._teller(message["job"])
-            outcome = perform(self._task, self._grammar, job, self._before_activation, self._after, tell)
+            before, after = self._before_activation, self._after
+            outcome = perform(self._task, self._grammar, job, before, after, tell, self._spread)
         except KeyboardInterrupt as error:  # nobody's but the task's: this process ignores Ctrl-C
             outcome = outcomes.storable(failure(error, started))
         seconds = time.perf_counter() - started - self._held
         document = outcomes.to_document(outcome)
         self._send({"job": message["job"], "result": document, "seconds": seconds, "lost": self._lost})
         return not self._lost and outcome.status is not Status.out_of_memory
+
+    def _spread(self, count: int, job: Job, report: Callable[[int, float], object] | None) -> Outcome:
+        """Do a job in several processes; what they need of PyTorch here is no part of the training."""
+        self._before_activation()
+        from symact.execute import ranks
+
+        return ranks.evaluate(self._known, count, job, report)
 
     def _after(self) -> None:
         if os.getpid() != self._pid:

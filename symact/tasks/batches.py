@@ -4,17 +4,32 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from typing import NamedTuple
 
 import torch
 
 from symact.tasks.augment import Labels, augmented, check, cut, draw, mixed
 from symact.tasks.config import TrainConfig
 from symact.tasks.data import Split
+from symact.tasks.ranks import ALONE, Ranks
+
+
+class Batch(NamedTuple):
+    """Inputs and labels of this process, and which fraction they are of the whole batch."""
+
+    x: torch.Tensor
+    y: Labels
+    share: float
 
 
 def batches(
-    data: Split, config: TrainConfig, steps: int, generator: torch.Generator, epoch: int = 0
-) -> Iterator[tuple[torch.Tensor, Labels]]:
+    data: Split,
+    config: TrainConfig,
+    steps: int,
+    generator: torch.Generator,
+    epoch: int = 0,
+    ranks: Ranks = ALONE,
+) -> Iterator[Batch]:
     """`steps` batches in a fresh random order; data that is too short is gone through again.
 
     Tensors are gathered at once for all steps; images in files are read batch by batch, the next ones meanwhile.
@@ -30,7 +45,16 @@ def batches(
     draws = draw(len(rows), config, generator)
     if config.augment and config.alternate_flips:
         draws["flip"] = alternate(rows, epoch)
-    sizes = [len(part) for part in rows.split(config.batch)]
+    whole = [len(part) for part in rows.split(config.batch)]
+    sizes = whole
+    if ranks.count > 1:
+        own = [
+            torch.arange(len(rows))[start:][ranks.part(size)]
+            for start, size in zip(range(0, len(rows), config.batch), whole, strict=True)
+        ]
+        sizes, chosen = [len(part) for part in own], torch.cat(own)
+        rows, draws = rows[chosen], {name: tensor[chosen] for name, tensor in draws.items()}
+    fractions = [size / of for size, of in zip(sizes, whole, strict=True)]
     shares = draws.pop("share").split(sizes) if "share" in draws else None
     labels = data.y[rows.to(data.y.device)].split(sizes)
     if isinstance(data.x, torch.Tensor):
@@ -46,8 +70,9 @@ def batches(
         )
         pairs = zip(changed, labels, strict=True)
     if shares is None:
-        return pairs
-    return (mixed(x, y, share) for (x, y), share in zip(pairs, shares, strict=True))
+        return (Batch(x, y, part) for (x, y), part in zip(pairs, fractions, strict=True))
+    mixes = (mixed(x, y, share) for (x, y), share in zip(pairs, shares, strict=True))
+    return (Batch(x, y, part) for (x, y), part in zip(mixes, fractions, strict=True))
 
 
 def laid_out(x: torch.Tensor, config: TrainConfig) -> torch.Tensor:

@@ -35,6 +35,7 @@ from symact.tasks.declaration import NO_DECAY_OR, checked_training
 from symact.tasks.fisher import FisherFeatures, FisherProbe
 from symact.tasks.folder import imagenet
 from symact.tasks.networks import MakeActivation
+from symact.tasks.ranks import ALONE, Ranks, join, started_for
 from symact.tasks.schedules import plan
 from symact.tasks.train import Training, measure_accuracy, train
 
@@ -110,12 +111,23 @@ class ImageTask:
         raise NotImplementedError
 
     def prepare(self) -> None:
-        """Read the data set, which is no part of any training.
+        """Read the data set, which is no part of any training; where several processes train, each does.
 
         Raises:
             InputError: it is not there.
         """
-        _ = self.dataset
+        if self.processes == 1 or started_for(self.processes):
+            self._join()
+            _ = self.dataset
+
+    @property
+    def processes(self) -> int:
+        """How many processes train a network together."""
+        return self.config.processes
+
+    def _join(self) -> Ranks:
+        ranks, self.device = join(self.processes, self.device)
+        return ranks
 
     @cached_property
     def dataset(self) -> Dataset:
@@ -172,15 +184,17 @@ class ImageTask:
         Raises:
             InputError: the data is missing, or the schedule cannot be used.
         """
+        ranks = self._join()
         with isolated(self.device):
-            return self._outcome(make_activation, seed, budget, schedule, report=report)
+            return self._outcome(make_activation, seed, budget, schedule, ranks, report=report)
 
     def final_test(
         self, make_activation: MakeActivation, seed: int, budget: float = 1.0, schedule: str = "joint"
     ) -> Outcome:
         """As `evaluate`, with `test_score`, `test_accuracy` and `test_loss` among the metrics. For finalists only."""
+        ranks = self._join()
         with isolated(self.device):
-            return self._outcome(make_activation, seed, budget, schedule, with_test=True)
+            return self._outcome(make_activation, seed, budget, schedule, ranks, with_test=True)
 
     def _outcome(
         self,
@@ -188,6 +202,7 @@ class ImageTask:
         seed: int,
         budget: float,
         schedule: str,
+        ranks: Ranks,
         with_test: bool = False,
         report: Report | None = None,
     ) -> Outcome:
@@ -202,17 +217,17 @@ class ImageTask:
         epochs = count(1)
 
         def measure(model: nn.Module) -> dict[str, Any]:
-            loss, accuracy = measure_accuracy(model, judged, config)
+            loss, accuracy = measure_accuracy(model, judged, config, ranks)
             if report is not None:
                 report(next(epochs), accuracy)
             return {"loss": loss, "accuracy": accuracy}
 
-        checkpoint = self._checkpoint(make_activation, seed, budget, schedule)
+        checkpoint = self._checkpoint(make_activation, seed, budget, schedule, ranks)
         try:
             if checkpoint is not None and report is not None:
                 for row in (checkpoint.load(torch.device("cpu")) or {"curve": []})["curve"]:
                     report(next(epochs), row["accuracy"])
-            training = train(model, phases, config, seed, budget, measure, checkpoint)
+            training = train(model, phases, config, seed, budget, measure, checkpoint, ranks)
         except KeyboardInterrupt:
             raise
         except BaseException:  # it failed, or was stopped for good
@@ -231,10 +246,10 @@ class ImageTask:
         metrics["train_loss"] = last["train_loss"]
         changed = config.augment or config.randaugment or config.mixup
         if isinstance(shown.x, torch.Tensor) and not changed:  # else it would be a pass over other images
-            metrics["train_loss"], metrics["train_accuracy"] = measure_accuracy(model, shown, config)
+            metrics["train_loss"], metrics["train_accuracy"] = measure_accuracy(model, shown, config, ranks)
         metrics["seconds"] = time.perf_counter() - start
         if with_test:
-            metrics["test_loss"], metrics["test_accuracy"] = measure_accuracy(model, data.test, config)
+            metrics["test_loss"], metrics["test_accuracy"] = measure_accuracy(model, data.test, config, ranks)
             metrics["test_score"] = metrics["test_accuracy"]
         givers = [getattr(activation, "constants", None) for activation in activations]
         constants = tuple(dict(give()) if callable(give) else {} for give in givers)
@@ -243,7 +258,7 @@ class ImageTask:
         )
 
     def _checkpoint(
-        self, make_activation: MakeActivation, seed: int, budget: float, schedule: str
+        self, make_activation: MakeActivation, seed: int, budget: float, schedule: str, ranks: Ranks = ALONE
     ) -> Checkpoint | None:
         """Where the training of a candidate is kept; None where that is not wanted, or nobody says which it is."""
         candidate = getattr(make_activation, "candidate", None)
@@ -252,9 +267,8 @@ class ImageTask:
         plain = {k: v for k, v in sorted(vars(self).items()) if isinstance(v, bool | int | float | str)}
         config = replace(self.config, checkpoints="")
         of_task = (source_of(self), plain, config, self.dataset.name)
-        return Checkpoint(
-            self.config.checkpoints, (*of_task, *formula_of(candidate), seed, budget, schedule, *setting(self.device))
-        )
+        identity = (*of_task, *formula_of(candidate), seed, budget, schedule, *setting(self.device))
+        return Checkpoint(self.config.checkpoints, identity, writes=ranks.number == 0)
 
     def features(self, make_activation: MakeActivation, labels: str = "data") -> dict[str, np.ndarray]:
         """What can be known of a function before training.

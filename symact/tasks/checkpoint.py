@@ -33,12 +33,14 @@ class Checkpoint:
     Args:
         folder: where such files are, made if it is not there.
         identity: everything that decides the training.
+        writes: whether this process keeps it; of several that train together, one does.
 
     Raises:
         InputError: the folder cannot be made.
     """
 
-    def __init__(self, folder: Path | str, identity: Sequence[object]):
+    def __init__(self, folder: Path | str, identity: Sequence[object], writes: bool = True):
+        self.writes = writes
         self.identity = "\n".join(map(str, identity))
         try:
             Path(folder).mkdir(parents=True, exist_ok=True)
@@ -56,12 +58,14 @@ class Checkpoint:
 
     def save(self, state: State) -> None:
         """Keep a state in place of the one before."""
-        write_file(self.path, lambda path: torch.save({"identity": self.identity, **state}, path))
+        if self.writes:
+            write_file(self.path, lambda path: torch.save({"identity": self.identity, **state}, path))
 
     def remove(self) -> None:
         """The training has ended."""
         with contextlib.suppress(OSError):
-            self.path.unlink()
+            if self.writes:
+                self.path.unlink()
 
 
 def formula_of(candidate: Candidate) -> tuple[str, ...]:
@@ -87,7 +91,7 @@ def _sha256(module: str) -> str:
 def setting(device: torch.device) -> tuple[str, ...]:
     """Where a training runs: another device or version would go on with numbers of its own."""
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else ""
-    return str(device), name, f"torch {torch.__version__}", f"symact {__version__}"
+    return device.type, name, f"torch {torch.__version__}", f"symact {__version__}"
 
 
 def random_state(device: torch.device) -> State:

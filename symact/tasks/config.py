@@ -43,6 +43,7 @@ class TrainConfig:
         ema: decay of an exponential moving average of the weights (`average.Average`), which is validated and kept in
             their place; 0 for none.
         evaluation_batch: rows at a time when no gradient is needed.
+        processes: that train the network together, each on its part of every batch, see `ranks`.
         checkpoints: folder in which an unfinished training is kept after each epoch; `""` for none. No result depends
             on it.
         subset: train on the first so many images, and validate on as many at most; 0 for all.
@@ -75,6 +76,7 @@ class TrainConfig:
     lookahead: int = 0
     ema: float = 0.0
     evaluation_batch: int = 1000
+    processes: int = 1
     checkpoints: str = ""
     subset: int = 0
     width: float = 1.0

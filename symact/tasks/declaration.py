@@ -94,7 +94,9 @@ _POSITIVE = (lambda value: 0 < value < math.inf), "above 0"
 _FROM_ZERO = (lambda value: 0 <= value < math.inf), "0 or more"
 _FRACTION = (lambda value: 0 <= value < 1), "from 0 to below 1"
 _LIMITS: dict[str, tuple[Callable[[Any], bool], str]] = {
-    **dict.fromkeys(("epochs", "steps", "batch", "evaluation_batch", "rate", "width", "initial_scale"), _POSITIVE),
+    **dict.fromkeys(
+        ("epochs", "steps", "batch", "evaluation_batch", "processes", "rate", "width", "initial_scale"), _POSITIVE
+    ),
     **dict.fromkeys(
         ("weight_decay", "clip", "subset", "shift", "lookahead", "rate_batch", "randaugment", "mixup", "workers"),
         _FROM_ZERO,
@@ -134,6 +136,18 @@ def checked_training(
             raise InputError(f"{_name(task)}: {name} is {words}, not {value}")
         checked[name] = kind(value)
     return checked
+
+
+def processes_of(task: Any) -> int:
+    """How many processes evaluate a candidate of a task together: its attribute `processes`; 1 where it has none.
+
+    Raises:
+        InputError: it is no whole number from 1 to 1,024.
+    """
+    given = getattr(task, "processes", 1)
+    if type(given) is not int or not 1 <= given <= 1024:
+        raise InputError(f"{_name(task)}: processes is a whole number from 1 to 1024, not {str(given)[:60]!r}")
+    return given
 
 
 def is_gated(task: Any) -> bool:

@@ -29,6 +29,7 @@ from symact.tasks.config import TrainConfig, lookahead_weight, rate_factor
 from symact.tasks.data import Split
 from symact.tasks.first_order import UPDATE_RULES, FlatParameters, clipped
 from symact.tasks.mlp_step import gradient_function, measure_function
+from symact.tasks.ranks import ALONE, Ranks
 
 
 @dataclass(frozen=True)
@@ -74,6 +75,7 @@ def train(
     budget: float = 1.0,
     measure: Callable[[nn.Module], dict[str, Any]] | None = None,
     checkpoint: Checkpoint | None = None,
+    ranks: Ranks = ALONE,
 ) -> Training:
     """Train `model` in place; stop at the first non-finite loss.
 
@@ -86,6 +88,7 @@ def train(
         budget: fraction of the steps to take, in (0, 1]; at least one step per phase.
         measure: called on the model after every epoch; its numbers go into the curve.
         checkpoint: keeps the state after every epoch; the training goes on from what it holds.
+        ranks: the processes that train together.
 
     Raises:
         ValueError: `budget` is not in (0, 1].
@@ -97,10 +100,11 @@ def train(
     generator = torch.Generator().manual_seed(seed)
     if config.channels_last:
         model.to(memory_format=torch.channels_last)
+    ranks.agree([tensor.detach() for tensor in (*model.parameters(), *model.buffers())])
     average = Average(model, config.ema) if config.ema else None
     kept = checkpoint.load(device) if checkpoint is not None else None
     for number, phase in enumerate(phases):
-        steps = _Steps(model, phase, config, budget, average)
+        steps = _Steps(model, phase, config, budget, average, ranks)
         begin = 0
         if kept is not None and number < kept["phase"]:
             continue
@@ -109,6 +113,7 @@ def train(
             result.curve, result.steps = kept["curve"], kept["steps"]
             _restore(kept, model, steps, generator, device)
         for first in range(begin, steps.total, steps.per_epoch):
+            ranks.seed(seed, len(result.curve))
             losses = steps.epoch(first, generator, len(result.curve))
             finite = torch.isfinite(losses)
             if not finite.all():
@@ -142,8 +147,16 @@ class _Steps:
         counts: likewise, numbers of steps.
     """
 
-    def __init__(self, model: nn.Module, phase: Phase, config: TrainConfig, budget: float, average: Average | None):
-        self._model, self._turns, self._config, self._average = model, phase.turns, config, average
+    def __init__(
+        self,
+        model: nn.Module,
+        phase: Phase,
+        config: TrainConfig,
+        budget: float,
+        average: Average | None,
+        ranks: Ranks,
+    ):
+        self._model, self._turns, self._config, self._average, self._ranks = model, phase.turns, config, average, ranks
         self._flats = [FlatParameters(turn.parameters) for turn in phase.turns]
         self._computes = [gradient_function(model, flat, config) for flat in self._flats]
         self._updates = [UPDATE_RULES[config.optimizer](flat, config) for flat in self._flats]
@@ -161,13 +174,18 @@ class _Steps:
         config, losses = self._config, list[torch.Tensor]()
         per_batch = config.batch / config.rate_batch if config.rate_batch else 1.0
         count = min(self.per_epoch, self.total - first)
-        streams = [batches(turn.data, config, count, generator, number) for turn in self._turns]
-        parts = tuple(zip(self._turns, self._computes, self._updates, streams, strict=True))
+        streams = [batches(turn.data, config, count, generator, number, self._ranks) for turn in self._turns]
+        parts = tuple(zip(self._turns, self._flats, self._computes, self._updates, streams, strict=True))
         self._model.train()
         for step in range(first, first + count):
             scale = rate_factor(config, step, self.total) * per_batch
-            for turn, compute, update, stream in parts:
-                loss, gradient = compute(*next(stream))
+            for turn, flat, compute, update, stream in parts:
+                x, y, share = next(stream)
+                if self._ranks.count == 1:
+                    loss, gradient = compute(x, y)
+                else:
+                    nothing = x.new_zeros(()), torch.zeros_like(flat.buffer)
+                    loss, gradient = self._ranks.mean(*(compute(x, y) if share else nothing), share)
                 losses.append(loss)
                 # On a CPU a look at the loss costs nothing; elsewhere it would wait for the device.
                 if loss.is_cpu and not math.isfinite(loss.item()):
@@ -178,6 +196,8 @@ class _Steps:
                     flat.buffer.copy_(slow.lerp_(flat.buffer, 1 - lookahead_weight(step + 1, self.total)))
             if self._average is not None:
                 self._average.update()
+        own = [buffer for buffer in self._model.buffers() if buffer.is_floating_point()]
+        self._ranks.average(own + (self._average.tensors if self._average is not None else []))
         return torch.stack(losses)
 
 
@@ -196,9 +216,16 @@ def _restore(kept: State, model: nn.Module, steps: _Steps, generator: torch.Gene
     restore_random(kept["random"], device)
 
 
-def measure_accuracy(model: nn.Module, data: Split, config: TrainConfig) -> tuple[float, float]:
-    """Mean cross-entropy loss (without smoothing) and accuracy of `model` on `data`, in evaluation mode."""
+def measure_accuracy(model: nn.Module, data: Split, config: TrainConfig, ranks: Ranks = ALONE) -> tuple[float, float]:
+    """Mean cross-entropy loss (without smoothing) and accuracy of `model` on `data`, in evaluation mode.
+
+    Of several processes each measures its part.
+    """
     model.eval()
+    rows, labels = len(data), data.y.numel()
+    if ranks.count > 1:
+        part = ranks.part(rows)
+        data = data.part(part.start, part.stop)
     loss: torch.Tensor | float = 0.0
     right: torch.Tensor | int = 0
     on_gpu = data.y.device.type == "cuda"
@@ -206,6 +233,9 @@ def measure_accuracy(model: nn.Module, data: Split, config: TrainConfig) -> tupl
     with torch.inference_mode(), autocast:  # as in training
         measure = measure_function(model)
         for x, y in zip(data.x.split(config.evaluation_batch), data.y.split(config.evaluation_batch), strict=True):
-            mean, count = measure(laid_out(x, config), y)
-            loss, right = loss + mean * len(y), right + count
-    return float(loss) / len(data), float(right) / data.y.numel()
+            if len(y):
+                mean, count = measure(laid_out(x, config), y)
+                loss, right = loss + mean * len(y), right + count
+    if ranks.count > 1:
+        loss, right = ranks.sum(torch.tensor([loss, right], dtype=torch.float64, device=data.y.device)).unbind()
+    return float(loss) / rows, float(right) / labels

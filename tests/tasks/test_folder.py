@@ -60,8 +60,8 @@ def test_pixels_are_the_centre_or_a_random_part_by_seed(root: Path) -> None:
     config = TrainConfig(batch=6, augment=True, crop=0.2, randaugment=1, mixup=0.5)
     data = Split(images, labels, (torch.full((3,), 120.0), torch.full((3,), 60.0)))
     seen = [list(batches(data, config, 4, torch.Generator().manual_seed(seed))) for seed in (1, 1, 2)]
-    assert [len(x) for x, _ in seen[0]] == [6, 6, 6, 2]
-    pixels = [torch.cat([x for x, _ in run]) for run in seen]
+    assert [len(x) for x, _, _ in seen[0]] == [6, 6, 6, 2]
+    pixels = [torch.cat([x for x, _, _ in run]) for run in seen]
     assert torch.equal(pixels[0], pixels[1])
     assert not torch.equal(pixels[0], pixels[2])
 

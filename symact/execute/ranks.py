@@ -1,0 +1,222 @@
+"""A job in several processes that train together, started as torchrun would start them.
+
+A task says by its attribute `processes` how many evaluate a candidate. They are started for each job, with the job and
+the settings as JSON text, and meet by the variables that torchrun sets (`RANK`, `WORLD_SIZE`, `LOCAL_RANK`,
+`MASTER_ADDR`, `MASTER_PORT`). The process that starts them trains nothing: it listens, and where one dies or fails it
+ends the others, since they would wait for it. What the first of them says is the outcome.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import faulthandler
+import json
+import os
+import selectors
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, replace
+from typing import Any
+
+from symact.errors import SymactError
+from symact.execute import global_state, processes, warm_up
+from symact.execute import task_loading as tasks
+from symact.execute.channel import Reader
+from symact.execute.job import Job, failure, perform
+from symact.execute.watched_worker import command
+from symact.records import Outcome, Status
+from symact.store import TaskSettings, outcomes
+
+ADDRESS = "127.0.0.1"
+LOOK_SECONDS = 0.1
+# For the others to end by themselves, where one has failed: the first to fail is not always the first to be heard.
+GRACE_SECONDS = 3.0
+FAILED = (Status.crashed, Status.out_of_memory)
+
+
+def evaluate(
+    settings: Mapping[str, Any], count: int, job: Job, report: Callable[[int, float], object] | None
+) -> Outcome:
+    """The outcome of a job that `count` processes do together.
+
+    Args:
+        settings: the fields grammar, task, file and data of `WorkerSettings`.
+        count: how many.
+        job: what to do.
+        report: called with what the first process reports; what it raises ends them all.
+    """
+    from torch import distributed
+
+    store = distributed.TCPStore(ADDRESS, 0, is_master=True, wait_for_workers=False)  # type: ignore[attr-defined]
+    message = json.dumps({"settings": dict(settings), "job": asdict(replace(job, bars=()))})
+    ranks: list[_Rank] = []
+    try:
+        ranks += [_Rank(number, count, store.port) for number in range(count)]
+        for rank in ranks:
+            rank.begin(message)
+        return _listen(ranks, report)
+    finally:
+        for rank in ranks:
+            rank.end()
+
+
+def _listen(ranks: list[_Rank], report: Callable[[int, float], object] | None) -> Outcome:
+    """Wait for the first process's outcome, or for the failure of any."""
+    failed_since: float | None = None
+    with selectors.DefaultSelector() as selector:
+        for rank in ranks:
+            selector.register(rank.lines.descriptor, selectors.EVENT_READ, rank)
+        while True:
+            for key, _ in selector.select(LOOK_SECONDS):
+                for step, score in key.data.read():
+                    if report is not None and key.data.number == 0:
+                        report(step, score)
+                if key.data.lines.ended:
+                    selector.unregister(key.fileobj)
+            first = ranks[0].outcome
+            if first is not None and first.status not in FAILED:
+                return first
+            if failed_since is None and any(rank.failed for rank in ranks):
+                failed_since = time.monotonic()
+            if failed_since is not None:
+                late = time.monotonic() - failed_since > GRACE_SECONDS
+                if late or all(rank.outcome is not None or rank.died for rank in ranks):
+                    return _cause(ranks)
+
+
+def _cause(ranks: list[_Rank]) -> Outcome:
+    """The failure that led to the others: a death, a lack of memory, or what was heard first."""
+    for rank in ranks:
+        if rank.died:
+            return Outcome.failed(Status.crashed, f"{rank.name} {rank.how_it_ended}")
+    failed = [rank for rank in ranks if rank.failed and rank.outcome is not None]
+    chosen = min(failed, key=lambda rank: (rank.outcome.status is not Status.out_of_memory, rank.heard))  # type: ignore[union-attr]
+    assert chosen.outcome is not None
+    if chosen.outcome.metrics.get("input_error") is True:
+        return chosen.outcome
+    return replace(chosen.outcome, reason=f"{chosen.name}: {chosen.outcome.reason}")
+
+
+class _Rank:
+    """One of the processes, as the one that started it sees it.
+
+    Attributes:
+        number: which.
+        name: for messages.
+        lines: what it sends.
+        outcome: once it has told it.
+        heard: when that was.
+    """
+
+    def __init__(self, number: int, count: int, port: int):
+        self.number, self.name = number, f"process {number + 1} of {count}"
+        own = {"RANK": str(number), "LOCAL_RANK": str(number), "WORLD_SIZE": str(count), "LOCAL_WORLD_SIZE": str(count)}
+        # The store is here, so that no port is taken by somebody else in the meantime.
+        own |= {"MASTER_ADDR": ADDRESS, "MASTER_PORT": str(port), "TORCHELASTIC_USE_AGENT_STORE": str(True)}
+        reading, writing = os.pipe()
+        starter = os.getpid()
+
+        def prepare() -> None:
+            processes.die_with_parent(signal.SIGKILL)
+            if os.getppid() != starter:
+                os._exit(1)
+
+        try:
+            self._process = subprocess.Popen(
+                command("ranks", writing),
+                stdin=subprocess.PIPE,
+                stdout=subprocess.DEVNULL,
+                pass_fds=(writing,),
+                env={"GLOO_SOCKET_IFNAME": "lo", **os.environ, **own},
+                preexec_fn=prepare,
+            )
+        except BaseException:
+            os.close(reading)
+            raise
+        finally:
+            os.close(writing)
+        self.lines, self.heard = Reader(reading), 0.0
+        self.outcome: Outcome | None = None
+
+    def begin(self, message: str) -> None:
+        """Hand over the job; that it is gone is noticed elsewhere."""
+        assert self._process.stdin is not None
+        with contextlib.suppress(OSError), self._process.stdin as pipe:
+            pipe.write(message.encode() + b"\n")
+
+    def read(self) -> list[tuple[int, float]]:
+        """What it reports; its outcome is kept."""
+        reports = []
+        for line in self.lines.read():
+            with contextlib.suppress(ValueError, TypeError, KeyError, OverflowError, RecursionError):
+                message = outcomes.load(line)
+                if "report" in message:
+                    step, score = message["report"]
+                    reports.append((int(step), float(score)))
+                else:
+                    self.outcome, self.heard = outcomes.from_document(message["result"]), time.monotonic()
+        return reports
+
+    @property
+    def died(self) -> bool:
+        """Whether it has ended without an outcome."""
+        return self.outcome is None and self.lines.ended and self._process.poll() is not None
+
+    @property
+    def failed(self) -> bool:
+        """Whether it died, or its outcome is a failure that the others need not share."""
+        return self.died or (self.outcome is not None and self.outcome.status in FAILED)
+
+    @property
+    def how_it_ended(self) -> str:
+        """In words."""
+        code = self._process.poll() or 0
+        return f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
+
+    def end(self) -> None:
+        """Kill it, if it is still there, and what it has started."""
+        if self._process.poll() is None:
+            self._process.kill()
+        self._process.wait()
+        os.close(self.lines.descriptor)
+
+
+def main(arguments: list[str]) -> None:
+    """Do one job, as one of several processes. `arguments`: the descriptor to write to."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    faulthandler.enable()
+    descriptor, is_first = int(arguments[0]), os.environ["RANK"] == "0"
+    os.set_inheritable(descriptor, False)
+    message = outcomes.load(sys.stdin.readline())
+    job, started = Job(**message["job"]), time.perf_counter()
+
+    def send(found: dict[str, Any]) -> None:
+        line = outcomes.dump(found).encode() + b"\n"
+        while line:
+            line = line[os.write(descriptor, line) :]
+
+    def tell(step: int, score: float) -> None:
+        send({"report": [step, score]})
+
+    try:
+        task, grammar = _loaded(message["settings"], job)
+        global_state.seed(job.seed)
+        outcome = perform(task, grammar, job, tell=tell if is_first else None)
+    except SymactError as error:
+        outcome = outcomes.storable(failure(error, started))
+    send({"result": outcomes.to_document(outcome)})
+    sys.stderr.flush()
+    os._exit(0)  # nothing of what the task has left is waited for
+
+
+def _loaded(settings: Mapping[str, Any], job: Job) -> tuple[Any, Any]:
+    from symact.program.loading import parse_grammar
+
+    grammar, described = parse_grammar(settings["grammar"]), TaskSettings(**settings["task"])
+    task = tasks.load(described, settings["file"], settings["data"])
+    warm_up.first_training()
+    warm_up.prepare(task)
+    return task, grammar

@@ -1,0 +1,71 @@
+"""Several processes train one network: the same training, and no hang where one of them dies."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from symact.execute import ranks
+from symact.execute.job import Job, WorkerSettings, perform
+from symact.execute.local import WorkerProcesses
+from symact.execute.task_loading import describe, load
+from symact.expr.operators import Vocabulary
+from symact.expr.tree import parse, to_document
+from symact.records import Status
+
+JOB = Job(0, 0, 3, to_document(parse("x*sigmoid(x)"), Vocabulary()))
+# The last batch of an epoch is smaller, and of an odd number of rows.
+TRAINING = {"subset": 223, "epochs": 3.0, "batch": 50, "ema": 0.9, "mixup": 0.3, "clip": 1.0, "label_smoothing": 0.1}
+DEADLY = 7
+DYING = f"""import os
+import torch
+from symact.tasks.builtin import DigitsDeep
+class Dying(DigitsDeep):
+    def network(self, make_activation):
+        if torch.initial_seed() == {DEADLY} and os.environ["RANK"] == "1":
+            os.kill(os.getpid(), 9)
+        return super().network(make_activation)
+"""
+
+
+def settings(task: str, **train: Any) -> dict[str, Any]:
+    described, file = describe(task, train)
+    return asdict(WorkerSettings('[unary]\nrelu = "max(x, 0)"\n', described.model_dump(), file))
+
+
+def test_two_processes_make_the_steps_of_one_and_the_first_reports(tmp_path: Path) -> None:
+    described, file = describe("digits-deep", TRAINING)
+    alone = perform(load(described, file, None), Vocabulary(), JOB)
+    seen: list[int] = []
+    kept = str(tmp_path / "kept")
+    both = ranks.evaluate(
+        settings("digits-deep", processes=2, checkpoints=kept, **TRAINING),
+        2,
+        JOB,
+        lambda step, score: seen.append(step),
+    )
+    assert both.status is Status.finished, both.reason
+    assert seen == [1, 2, 3]
+    assert both.metrics["steps"] == alone.metrics["steps"] == 15
+    for name in ("train_loss", "loss", "accuracy"):
+        rows = [[row[name] for row in found.metrics["curve"]] for found in (both, alone)]
+        assert rows[0] == pytest.approx(rows[1], rel=1e-4)
+    assert list(Path(kept).iterdir()) == []
+
+
+@pytest.mark.slow
+def test_a_process_that_dies_is_a_failed_evaluation_and_the_worker_goes_on(tmp_path: Path) -> None:
+    (tmp_path / "task.py").write_text(DYING)
+    known = WorkerSettings(**settings(f"{tmp_path / 'task.py'}:Dying", processes=2, subset=60, epochs=1.0))
+    workers = WorkerProcesses(known, 1)
+    try:
+        for job in (JOB, replace(JOB, number=1, seed=DEADLY)):
+            workers.submit(job)
+        found = {result.job.number: result.outcome for result in (workers.next(), workers.next()) if result}
+    finally:
+        workers.close()
+    assert found[0].status is Status.finished, found[0].reason
+    assert (found[1].status, found[1].reason) == (Status.crashed, "process 2 of 2 was killed by SIGKILL")

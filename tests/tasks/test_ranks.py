@@ -1,0 +1,47 @@
+"""Parts of batches: together they are the batch, and pairs that are mixed stay together."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from symact.errors import InputError
+from symact.tasks import TASKS
+from symact.tasks.batches import batches
+from symact.tasks.config import TrainConfig
+from symact.tasks.declaration import processes_of
+from symact.tasks.ranks import ALONE, Ranks
+from tests.tasks.test_augment import images
+
+
+@given(st.integers(0, 200), st.integers(1, 9))
+def test_parts_follow_one_another_and_begin_with_a_pair(rows: int, count: int) -> None:
+    parts = [Ranks(number, count).part(rows) for number in range(count)]
+    assert [part.start for part in parts] == [0, *(part.stop for part in parts[:-1])]
+    assert parts[-1].stop == rows
+    assert all(part.start % 2 == 0 or part.start == rows for part in parts)
+    assert max(part.stop - part.start for part in parts) <= rows // count + 3
+
+
+def test_the_processes_meet_the_images_of_one_changed_alike() -> None:
+    config = TrainConfig(batch=14, augment=True, crop=0.3, randaugment=1, mixup=0.5)
+
+    def stream(ranks: Ranks) -> list:
+        return list(batches(images(), config, 3, torch.Generator().manual_seed(0), ranks=ranks))
+
+    whole, parts = stream(ALONE), [stream(Ranks(number, 3)) for number in range(3)]
+    for batch, *own in zip(whole, *parts, strict=True):
+        assert sum(part.share for part in own) == pytest.approx(batch.share) == 1
+        torch.testing.assert_close(torch.cat([part.x for part in own]), batch.x)
+        for mine, all_of_it in zip(zip(*(part.y for part in own), strict=True), batch.y, strict=True):
+            assert torch.equal(torch.cat(mine), all_of_it)
+
+
+def test_a_process_that_was_started_alone_is_told_how_to_start_several() -> None:
+    task = TASKS["digits-deep"]()
+    task.configure({"processes": 2})
+    assert processes_of(task) == 2
+    with pytest.raises(InputError, match=r"processes=2.*--workers 1 or more.*torchrun --nproc-per-node=2"):
+        task.evaluate(torch.nn.ReLU, 0)
