@@ -72,6 +72,18 @@ TASKS = (
     "ood-polynomial", "ood-harmonic", "ood-feynman", "image-fit", "image-fit-siren", "pinn-convection", "pinn-burgers",
     "pinn-allen-cahn", "pinn-helmholtz", "char-lm", "fashion-cnn", "mnist-cnn", "kmnist-cnn", "cifar10-allcnnc-narrow",
 )  # fmt: skip
+# Kind of task -> its tasks.
+KINDS = {
+    "images, classes": (
+        *("digits-shifted", "digits-deep", "fashion14-deep", "mnist14-deep"),
+        *("fashion-cnn", "mnist-cnn", "kmnist-cnn", "cifar10-allcnnc-narrow"),
+    ),
+    "tables": ("table-diabetes", "table-housing"),
+    "out of distribution": ("ood-polynomial", "ood-harmonic", "ood-feynman"),
+    "images as fields": ("image-fit", "image-fit-siren"),
+    "equations": ("pinn-convection", "pinn-burgers", "pinn-allen-cahn", "pinn-helmholtz"),
+    "text": ("char-lm",),
+}
 
 
 def functions() -> list[str]:
@@ -153,6 +165,25 @@ def markdown(results: dict[str, Any]) -> str:
     return "\n".join(lines) + "\n"
 
 
+def by_kind(results: dict[str, Any]) -> str:
+    """How many of the tests found a function better, and how many worse, by kind of task."""
+    kinds = {kind: [t for t in tasks if t in results["tasks"]] for kind, tasks in KINDS.items()}
+    kinds = {kind: tasks for kind, tasks in kinds.items() if tasks}
+    heads = [f"{kind} (of {len(tasks) * len(REFERENCES)})" for kind, tasks in kinds.items()]
+    lines = [f"| found on | function | {' | '.join(heads)} |", "|---|---|" + "---|" * len(heads)]
+    for where, (_, texts) in FOUND.items():
+        for text in texts:
+            cells = []
+            for tasks in kinds.values():
+                rows = [results["tasks"][task]["functions"][text] for task in tasks]
+                verdicts = [test["verdict"] for row in rows for test in row["versus"].values()]
+                failed = sum(row["status"] != "finished" for row in rows)
+                cell = f"{verdicts.count('better')} / {verdicts.count('worse')}"
+                cells.append(cell + (f", {failed} failed" if failed else ""))
+            lines.append(f"| {where} | `{text}` | {' | '.join(cells)} |")
+    return "\n".join(lines) + "\n"
+
+
 def main() -> None:
     """Compare on each task, then write the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -172,7 +203,7 @@ def main() -> None:
         compare(task, arguments.output, arguments.seeds, train, workers=arguments.workers, data=arguments.data)
     results = tested(arguments.output, TASKS)
     write_text(arguments.output / "results.json", json.dumps(results, indent=1) + "\n")
-    write_text(arguments.output / "results.md", markdown(results))
+    write_text(arguments.output / "results.md", markdown(results) + "\n" + by_kind(results))
     print(f"wrote {arguments.output / 'results.md'}")
 
 
