@@ -26,6 +26,7 @@ TASKS = Registry(
         "imagenette-mobilevitv2": "symact.tasks.builtin:ImagenetteMobileViT",
         "imagenette-coatnet": "symact.tasks.builtin:ImagenetteCoAtNet",
         "imagenet-resnet50": "symact.tasks.builtin:ImageNetResNet50",
+        "imagenet-mobilevitv2": "symact.tasks.mobilevit:ImageNetMobileViT",
         "image-fit": "symact.tasks.image_fit:ImageFit",
         "image-fit-siren": "symact.tasks.image_fit:ImageFitSiren",
         "pinn-burgers": "symact.tasks.equations:Burgers",
