@@ -255,9 +255,13 @@ def search(
 
         _refuse(
             "search",
-            *(("--prune", prune), ("--halving", halving), ("--per-site", per_site), ("--async", asynchronous)),
-            *(("--memory", memory), ("--seeds (see --fresh)", seeds != 1)),
-            *(("--site-groups", site_groups), ("--warm-start", warm_start)),
+            *(("--per-site", per_site), ("--site-groups", site_groups)),
+            of="--tune, which looks for one function for all sites",
+        )
+        _refuse(
+            "search",
+            *(("--prune", prune), ("--halving", halving), ("--async", asynchronous), ("--memory", memory)),
+            *(("--seeds (see --fresh)", seeds != 1), ("--warm-start", warm_start)),
             of="--tune",
         )
         return tuning.start(

@@ -190,6 +190,10 @@ def test_what_does_not_go_together_names_the_help_of_its_own_command(symact):
     code, _, err = symact("search", "random", "--tune", "rate", "--prune", "50")
     assert code == 2
     assert "see symact search --help" in err
+    for option in (("--per-site",), ("--site-groups", "1;rest")):
+        code, _, err = symact("search", "random", "--tune", "rate", *option)
+        assert code == 2
+        assert f"{option[0]} does not go with --tune, which looks for one function for all sites" in err
     functions = [node for node in ast.parse(Path(cli.__file__).read_text()).body if isinstance(node, ast.FunctionDef)]
     named = {
         (function.name.rstrip("_"), call.args[0].value)  # type: ignore[attr-defined]

@@ -70,11 +70,15 @@ def transfer(
     quiet: bool,
 ) -> None:
     """Compare the best functions of a run folder with all baselines on another task."""
+    from symact.integrations.tune_log import TuneLog, holds_tuning
     from symact.study.baselines import BASELINES, SHOWN_BASELINES
 
     grammar, found = _winners(str(source), best)
-    with Store.open(source) as store:
-        own = store.settings.baselines
+    if holds_tuning(source):
+        own = tuple(TuneLog(source, writing=False).header["baselines"])
+    else:
+        with Store.open(source) as store:
+            own = tuple(store.settings.baselines)
     others = own if len(grammar.inputs) > 1 else (*(own or BASELINES), *SHOWN_BASELINES)
     _begin([*found, *others], grammar, task, run, options, as_json, quiet, "transfer")
 
@@ -159,13 +163,20 @@ def _gathered(
 
 def _winners(source: str, best: int) -> tuple[Grammar, list[Any]]:
     """The grammar of a run folder, and the best of its functions, without baselines."""
+    from symact.integrations.tune_log import TuneLog, holds_tuning
+    from symact.integrations.tune_view import tuning_view
     from symact.program.loading import parse_grammar
 
-    if not holds_study(source):
+    if holds_tuning(source):
+        view = tuning_view(Path(source))
+        rows = leaderboard(view.trials, view.confirmations)
+        grammar = parse_grammar(TuneLog(source, writing=False).header["grammar"])
+    elif holds_study(source):
+        with Store.open(source) as store:
+            rows = leaderboard(store.trials(), store.confirmations())
+            grammar = parse_grammar(store.settings.grammar)
+    else:
         raise InputError(f"{source}: there is no study here; give a run folder of `symact search`")
-    with Store.open(source) as store:
-        rows = leaderboard(store.trials(), store.confirmations())
-        grammar = parse_grammar(store.settings.grammar)
     done = [row.trial for row in rows if row.trial.status is Status.finished and row.trial.origin != "baseline"]
     if not done:
         raise InputError(f"{source}: no function has finished yet")

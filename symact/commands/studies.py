@@ -6,7 +6,7 @@ import contextlib
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from symact.errors import FormulaError, InputError, SymactError
 from symact.expr.per_site import same_sites
@@ -17,6 +17,9 @@ from symact.report import console
 from symact.report.frames import csv_text
 from symact.report.leaderboard import Row, leaderboard, winner
 from symact.store import Settings, Store, holds_study
+
+if TYPE_CHECKING:
+    from symact.report.view import StudyView
 
 Constants: TypeAlias = Mapping[str, Any]
 
@@ -48,9 +51,8 @@ def show_rows(rows: Sequence[Row], shown: int, settings: Settings, run: Path, as
 def write_report(runs: Sequence[Path], output: Path | None, figures: Path | None = None) -> None:
     """Write the HTML page of run folders, by default into the first of them; or their figures into a folder."""
     from symact.report.page import write_page
-    from symact.report.view import read_view
 
-    views = [read_view(run) for run in runs]
+    views = [view(run) for run in runs]
     if figures is not None:
         from symact.report.figures import write_figures
 
@@ -66,11 +68,20 @@ def write_report(runs: Sequence[Path], output: Path | None, figures: Path | None
     console.say(f"wrote {target}")
 
 
+def view(run: Path) -> StudyView:
+    """A study, or a tuned search, as a report shows it."""
+    from symact.integrations.tune_log import holds_tuning
+    from symact.integrations.tune_view import tuning_view
+    from symact.report.view import read_view
+
+    return tuning_view(run) if holds_tuning(run) else read_view(run)
+
+
 def serve_report(runs: Sequence[Path], port: int) -> None:
     """Serve the page of run folders on this machine, and renew it while their studies run; ends with Ctrl-C."""
     from symact.report.live import server
 
-    with server(runs, port) as serving:
+    with server(runs, port, view) as serving:
         console.say(f"http://127.0.0.1:{serving.server_address[1]}/ shows the report; Ctrl-C ends it")
         with contextlib.suppress(KeyboardInterrupt):
             serving.serve_forever()
@@ -90,10 +101,13 @@ def export(target: str, output: Path, grammar: str | None, site: int | None = No
     """
     from symact.export.files import write
     from symact.expr.tree import parse
+    from symact.integrations.tune_log import holds_tuning
     from symact.program.loading import load_grammar
 
     check_output(output, (".py", ".onnx"))
     if Path(target.strip()).is_dir():
+        if holds_tuning(target.strip()):
+            return _export_tuned(target.strip(), output, site)
         parts = _learned(target, best_row(Path(target.strip())).trial, site)
         for expr, sites in parts if output.suffix == ".onnx" else ():
             _check_alike(target, expr, sites)
@@ -109,6 +123,21 @@ def export(target: str, output: Path, grammar: str | None, site: int | None = No
         raise InputError(f"{target.strip()}: no run folder, and no expression either: {error}") from None
     write(expr, output)
     console.say(f"wrote {output}: {expr}")
+
+
+def _export_tuned(run: str, output: Path, site: int | None) -> None:
+    """Write the winner of a tuned search, with the settings at which it was best."""
+    from symact.export.files import write
+    from symact.integrations.tune_view import tuned_winner
+
+    if site is not None:
+        raise InputError(f"{run}: --site is for a search without --tune; what sites learn is not kept when tuning")
+    best, settings = tuned_winner(Path(run))
+    expr = best.trial.candidate
+    at = f"at {settings}" if "=" in settings else "at the task's own settings"
+    write(expr, output, note=f"It was the best of a tuned search, trained {at}.")
+    console.say(f"wrote {output}: {expr}")
+    console.say(f"it was best {at}" + ("; its parameters start as in the search" if expr.parameters else ""))
 
 
 def _check_alike(run: str, expr: Expr, sites: Mapping[int, Constants]) -> None:

@@ -25,6 +25,7 @@ def write(
     constants: Constants | None = None,
     grammar: Vocabulary | None = None,
     sites: Mapping[int, Constants] | None = None,
+    note: str = "",
 ) -> None:
     """Write a standalone module (`.py`) or an ONNX model (`.onnx`).
 
@@ -34,13 +35,14 @@ def write(
         constants: parameter name -> learned value, a number or one per channel; else its `init`.
         grammar: the grammar of an expression given as text.
         sites: number of a site of a network -> the values learned there, for a standalone module.
+        note: a sentence for its readers, likewise.
 
     Raises:
         InputError: another suffix, a file that cannot be written, unknown or infinite constants.
     """
     suffix = Path(path).suffix
     if suffix == ".py":
-        write_standalone(expr, path, constants, grammar, sites)
+        write_standalone(expr, path, constants, grammar, sites, note)
     elif suffix == ".onnx":
         if sites:
             raise InputError(f"{path}: an ONNX model is one function; choose the site whose values it takes")
@@ -55,6 +57,7 @@ def write_standalone(
     constants: Constants | None = None,
     grammar: Vocabulary | None = None,
     sites: Mapping[int, Constants] | None = None,
+    note: str = "",
 ) -> None:
     """Write a readable Python module that needs torch alone; arguments as for `write`."""
     if Path(path).suffix != ".py":
@@ -64,7 +67,7 @@ def write_standalone(
     channel_dim, variables = _layout(given, expr)
     write_text(
         path,
-        standalone.source(expr, constants, channel_dim, sites, variables),
+        standalone.source(expr, constants, channel_dim, sites, variables, note),
     )
 
 

@@ -36,7 +36,7 @@ r"""$formula
 $about that needs torch alone, written by symact $version.
 
     LaTeX: $latex
-$about_parameters
+$about_parameters$note
 Use it as `act = $kind()` or, as a function, `$function($variables)`. The gradient is the function's own,
 stable form; only $saved for backward. Run this file to test it.
 """
@@ -312,6 +312,7 @@ def source(
     channel_dim: int = 1,
     sites: Mapping[int, Constants] | None = None,
     variables: int = 1,
+    note: str = "",
 ) -> str:
     """The text of the module.
 
@@ -321,6 +322,7 @@ def source(
         channel_dim: the dimension of the input that counts channels.
         sites: number of a site of a network -> the values learned there; the module then has a function `site`.
         variables: of how many tensors it is a function at least: 2 for a gate.
+        note: a sentence for its readers.
 
     Raises:
         InputError: `constants` names no parameter, or holds something else than finite numbers.
@@ -342,6 +344,7 @@ def source(
         version=symact.__version__,
         latex=_shown(latex(expr)),
         about_parameters=_about_parameters(declared, values),
+        note=f"\n{_shown(note)}\n" if note else "",
         helpers="".join(f"{text}\n\n\n" for text in torch_source.helpers(program, slope, bend)),
         value=torch_source.body(program, "_value"),
         gradient=torch_source.body(slope, "_gradient"),

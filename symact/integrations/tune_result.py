@@ -124,11 +124,16 @@ class TuneResult:
                 row.origin,
                 text(statistics.fmean(row.tuned)) if row.tuned else "failed",
                 text(statistics.fmean(row.untuned)) if row.untuned else "failed",
-                ", ".join(f"{k}={v:.3g}" if isinstance(v, float) else f"{k}={v}" for k, v in row.settings.items())
-                or "the task's own",
+                settings_text(row.settings),
             )
             for row in self.ranked()
         ]
+
+
+def settings_text(settings: Mapping[str, Any]) -> str:
+    """Settings of a training in words."""
+    listed = (f"{k}={v:.3g}" if isinstance(v, float) else f"{k}={v}" for k, v in settings.items())
+    return ", ".join(listed) or "the task's own"
 
 
 def _means(row: Tuned) -> dict[str, float | None]:

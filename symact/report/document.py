@@ -88,6 +88,7 @@ def study(
         line["at"] = [round(float(c), 4) for c in where[place]] if where[place][0] == where[place][0] else None
         line["parents"] = list(view.notes.get(row.trial.number, {}).get("parents", ()))
         line["how"] = str(view.notes.get(row.trial.number, {}).get("operation", ""))
+        line["settings"] = str(view.notes.get(row.trial.number, {}).get("settings", ""))
         listed.append(line | _details(row, view))
     return {
         "label": view.label,

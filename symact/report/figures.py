@@ -21,7 +21,8 @@ from symact.records import Status
 from symact.report import curves, mixtures, pictures
 from symact.report.function_map import places
 from symact.report.leaderboard import Row, is_relu, leaderboard, winner
-from symact.report.learned import Chart, best_mixture, panels, term
+from symact.report.learned import best_mixture, panels, term
+from symact.report.panel import Chart
 from symact.report.view import StudyView
 
 KINDS = ("svg", "pdf")

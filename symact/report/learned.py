@@ -1,15 +1,13 @@
 """What an optimizer learned during a study, as panels of plain charts, one function per optimizer.
 
-In: a `StudyView`. Out: `Panel`s: numbers and texts that the page draws, and that `figures` draws on paper. A chart
-is `lines`, `scatter`, `shares`, `table` or `tree`; who draws needs to know no optimizer.
+In: a `StudyView`. Out: `Panel`s.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any
 
 import numpy as np
 
@@ -21,9 +19,8 @@ from symact.optimize.mixture import BANSAL
 from symact.records import Status, Trial
 from symact.report import curves, mixtures
 from symact.report.naming import known_name, shown, titled
+from symact.report.panel import Chart, Panel, lines
 from symact.report.view import StudyView
-
-Chart: TypeAlias = dict[str, Any]
 
 NOT_RECORDED = "This study was made before symact recorded what its optimizer knew when it asked; a new study has it."
 MOST_LINES = 8
@@ -33,30 +30,14 @@ SCALES = (3, 1, 10, 100)
 ANCESTORS = 40
 
 
-@dataclass(frozen=True)
-class Panel:
-    """One thing that was learned: a title, a sentence on what is seen, and its charts."""
-
-    title: str
-    text: str
-    charts: Sequence[Chart]
-
-
 def panels(view: StudyView, winner: Trial | None) -> list[Panel]:
     """What the optimizer learned, and what successive halving decided, as far as the store holds it."""
-    made = [] if winner is None or isinstance(winner.candidate, Expr) else [_sites(winner)]
+    made = [*view.panels]
+    made += [] if winner is None or isinstance(winner.candidate, Expr) else [_sites(winner)]
     made += _OPTIMIZERS.get(view.optimizer, _nothing)(view, winner)
     if len({trial.budget for trial in view.trials}) > 1:
         made.append(_rungs(view))
     return made
-
-
-def lines(
-    x: Sequence[float | None], series: Mapping[str, Sequence[float | None]], across: str, up: str, title: str = ""
-) -> Chart:
-    """A chart of lines over common x."""
-    listed = [{"name": name, "y": list(y)} for name, y in series.items()]
-    return {"kind": "lines", "title": title, "x": list(x), "series": listed, "across": across, "up": up}
 
 
 def _nothing(view: StudyView, winner: Trial | None) -> list[Panel]:

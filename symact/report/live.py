@@ -8,7 +8,7 @@ browser (DNS rebinding).
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -21,9 +21,10 @@ from symact.expr.tree import Expr
 from symact.report.document import document
 from symact.report.function_map import places
 from symact.report.page import data, page
-from symact.report.view import read_view
+from symact.report.view import StudyView, read_view
 
 ADDRESS = "127.0.0.1"
+FILES = ("study.db", "study.db-wal", "tuning.jsonl")  # of a run folder, that change when there is news
 GROWTH = 1.25  # the map is drawn again when there are so many times as many functions on it
 
 
@@ -42,10 +43,15 @@ class LiveMap:
 
 
 class Live:
-    """The document of some run folders, made again when their files have changed."""
+    """The document of some run folders, made again when their files have changed.
 
-    def __init__(self, runs: Sequence[Path]):
-        self.runs = [Path(run) for run in runs]
+    Args:
+        runs: the folders.
+        read: what reads one.
+    """
+
+    def __init__(self, runs: Sequence[Path], read: Callable[[Path], StudyView] = read_view):
+        self.runs, self._read = [Path(run) for run in runs], read
         self._maps = [LiveMap() for _ in self.runs]
         self._lock = threading.Lock()
         self._made: tuple[str, dict[str, Any]] | None = None
@@ -54,7 +60,7 @@ class Live:
         """Another text whenever anything was stored."""
         parts = []
         for run in self.runs:
-            for name in ("study.db", "study.db-wal"):
+            for name in FILES:
                 try:
                     found = (run / name).stat()
                     parts.append(f"{found.st_mtime_ns}-{found.st_size}")
@@ -71,22 +77,23 @@ class Live:
         with self._lock:
             stamp = self.stamp()
             if self._made is None or self._made[0] != stamp:
-                shown = document([read_view(run) for run in self.runs], self._maps)
+                shown = document([self._read(run) for run in self.runs], self._maps)
                 self._made = stamp, shown | {"stamp": stamp, "live": True}
             return self._made[1]
 
 
-def server(runs: Sequence[Path], port: int = 0) -> ThreadingHTTPServer:
+def server(runs: Sequence[Path], port: int = 0, read: Callable[[Path], StudyView] = read_view) -> ThreadingHTTPServer:
     """A server of the live page; the caller runs it.
 
     Args:
         runs: run folders.
         port: to listen at; 0 for any that is free.
+        read: what reads a run folder.
 
     Raises:
         InputError: a run folder cannot be read, or the port is taken.
     """
-    live = Live(runs)
+    live = Live(runs, read)
     live.document()
 
     class Handler(BaseHTTPRequestHandler):

@@ -9,6 +9,7 @@ from typing import Any
 
 from symact.program.loading import shipped
 from symact.records import Metric, Trial
+from symact.report.panel import Panel
 from symact.store import Settings, Store
 
 
@@ -26,9 +27,10 @@ class StudyView:
         grammar: what `load_grammar` takes for it: the name if symact ships it, else that of a file.
         functions: what a `sum` of the mixture optimizer mixed first; empty for its own choice.
         seed: of the study.
-        notes: number of a trial -> what its optimizer said when it asked for it.
+        notes: number of a trial -> what its optimizer said when it asked for it; `settings` is shown with the trial.
         metric: what its scores are.
         goal: how many functions it is to evaluate; 0 where unknown.
+        panels: what is to be shown beside what its optimizer learned.
     """
 
     label: str
@@ -43,6 +45,7 @@ class StudyView:
     notes: Mapping[int, Mapping[str, Any]] = field(default_factory=dict)
     metric: Metric = field(default_factory=Metric)
     goal: int = 0
+    panels: Sequence[Panel] = ()
 
 
 def read_view(run: Path) -> StudyView:
@@ -66,7 +69,7 @@ def read_view(run: Path) -> StudyView:
             facts=facts,
             optimizer=settings.optimizer,
             task=settings.task.shown,
-            grammar=_grammar_file(store.grammar),
+            grammar=grammar_file(store.grammar),
             functions=tuple(map(str, mixed)) if isinstance(mixed, list) else (),
             seed=settings.seed,
             metric=settings.metric,
@@ -75,7 +78,8 @@ def read_view(run: Path) -> StudyView:
         )
 
 
-def _grammar_file(grammar: Any) -> str:
+def grammar_file(grammar: Any) -> str:
+    """What `load_grammar` takes for a grammar: its name if symact ships it as it is, else that of a file."""
     name, text = str(getattr(grammar, "name", "")), getattr(grammar, "text", "")
     own = shipped().get(name)
     return name if own is not None and own.read_text(encoding="utf-8") == text else f"{name or 'grammar'}.toml"

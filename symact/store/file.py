@@ -99,6 +99,13 @@ def create_file(run: Path, settings: Settings, locks: bool = True) -> None:
         os.close(folder)
 
 
+def _instead(run: Path) -> str:
+    """What a run folder holds in the place of a study, if it is known."""
+    if (run / "tuning.jsonl").is_file():
+        return " but a tuned search (`symact search --tune`); symact top, report, export and compare --from read it"
+    return ""
+
+
 def check_header(path: Path) -> int:
     """The schema version of a file, read without SQLite, so that a stranger's file is not even opened.
 
@@ -112,7 +119,7 @@ def check_header(path: Path) -> int:
             header = file.read(100) if stat.S_ISREG(status.st_mode) else b""
             size = status.st_size
     except FileNotFoundError:
-        raise InputError(f"{path.parent} holds no study (no {FILE_NAME})") from None
+        raise InputError(f"{path.parent} holds no study (no {FILE_NAME}){_instead(path.parent)}") from None
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror})") from None
     if len(header) < 100 or header[:16] != b"SQLite format 3\0":

@@ -123,7 +123,7 @@ class Study:
         described, file, loaded = opened.settings, opened.file, opened.task
         setup.check_inputs(loaded, space.grammar, described.name)
         if prune is not None:
-            setup.check_pruning(loaded, described.name, bool(budgets or halving), bool(given))
+            setup.check_pruning(prune, loaded, described.name, bool(budgets or halving), bool(given))
         searched = sites_to_search(loaded, optimizer, per_site, site_groups)
         if searched is not None:
             settings["sites"] = searched

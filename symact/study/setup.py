@@ -86,20 +86,23 @@ def given_candidates(space: Space, settings: Settings) -> GivenCandidates:
     return GivenCandidates(candidates, Pool.of(space).index.key)
 
 
-def check_pruning(task: Any, name: str, halving: bool, given: bool) -> None:
-    """Refuse to stop trainings early where nothing is reported, or where something else does so.
+def check_pruning(percent: object, task: Any, name: str, halving: bool, given: bool) -> None:
+    """Refuse a share that is none, and to stop trainings early where nothing is reported or something else does so.
 
     Raises:
         InputError: saying what to change.
     """
+    if not isinstance(percent, int | float) or isinstance(percent, bool) or not 0 < percent < 100:
+        raise InputError(f"prune: {percent!r}: expected a percentage above 0 and below 100; 50 is the median")
+    if given:
+        raise InputError("prune: a comparison trains every function in full; leave prune out")
+    if halving:
+        raise InputError("prune and halving (budgets) both stop trainings early: choose one of them")
     if not tasks.takes_report(task):
         raise InputError(
-            "prune needs a task whose `evaluate` has an argument `report` and calls report(step, score); "
-            f"{name!r} has none"
+            f"prune: the task {name!r} tells nothing while it trains; its `evaluate` needs an argument `report`, and "
+            "calls report(step, score) after each epoch or so"
         )
-    if halving or given:
-        other = "halving (budgets)" if halving else "a comparison, which trains all in full"
-        raise InputError(f"prune stops trainings early and so does not go with {other}")
 
 
 def memory_bytes(gigabytes: float | None) -> int | None:

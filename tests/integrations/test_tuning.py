@@ -6,13 +6,20 @@ import json
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from symact.errors import InputError
+from symact.commands.comparing import _winners
+from symact.commands.studies import export, view
+from symact.errors import InputError, SymactError
 from symact.program.loading import parse_grammar
 from symact.records import Metric
+from symact.report.document import document
+from symact.report.leaderboard import leaderboard
+from symact.report.live import Live
+from symact.store import Store
 from tests.execute import stub_tasks
 
 pytest.importorskip("optuna")
@@ -20,7 +27,8 @@ pytest.importorskip("optuna")
 from symact.execute.executor import ExecutorSettings
 from symact.integrations.tune_log import FILE_NAME, TuneLog
 from symact.integrations.tune_ranges import TuneRange, read_ranges
-from symact.integrations.tune_result import Tuned, TuneResult
+from symact.integrations.tune_result import Tuned, TuneResult, settings_text
+from symact.integrations.tune_view import tuning_view
 from symact.integrations.tuning import _own, begin, reopen
 from symact.tasks import TASKS
 
@@ -222,3 +230,75 @@ def test_the_command_line_tunes_resumes_and_shows(tmp_path, whole):
     code, _, err = symact(*arguments, "--evaluations", "50")
     assert code == 2
     assert "symact resume" in err
+
+
+@pytest.fixture(scope="module")
+def half(whole, tmp_path_factory):
+    """The same search, stopped in the middle of the tuning."""
+    run = tmp_path_factory.mktemp("half")
+    lines = (whole[0] / FILE_NAME).read_bytes().splitlines(keepends=True)
+    (run / FILE_NAME).write_bytes(b"".join(lines[:60]))
+    return run
+
+
+def test_a_report_shows_each_function_once_at_its_own_best_settings(whole):
+    view = tuning_view(whole[0])
+    ranked, kept = leaderboard(view.trials, view.confirmations), list(rows(whole[0]).values())
+    expected = whole[1]["functions"]
+    assert len({trial.candidate for trial in view.trials}) == len(view.trials)
+    assert {str(row.trial.candidate) for row in ranked[: len(expected)]} == {row["expression"] for row in expected}
+    assert str(ranked[0].trial.candidate) == expected[0]["expression"]
+    assert ranked[0].fresh_score == pytest.approx(expected[0]["tuned_mean"])
+    assert view.notes[ranked[0].trial.number]["settings"] == settings_text(expected[0]["settings"])
+    for trial in view.trials:
+        own = [r for r in kept if r.get("expression") == str(trial.candidate) and r["key"][:4] in ("sear", "tune")]
+        assert trial.score == max((r["score"] for r in own if r["score"] is not None), default=None)
+
+
+def test_panels_have_the_verdict_the_climb_and_every_training(whole):
+    shown = document([tuning_view(whole[0])], [lambda functions, seed: np.full((len(functions), 2), np.nan)])[
+        "studies"
+    ][0]
+    lead, how = shown["panels"][:2]
+    assert whole[1]["verdict"] in lead["text"]
+    assert [row[-1] for row in lead["charts"][0]["rows"]] == [row["expression"] for row in whole[1]["functions"]]
+    climb, each, table = how["charts"]
+    best = [value for series in climb["series"] for value in series["y"] if value is not None]
+    assert len(best) == len(climb["x"]) == len(table["rows"])
+    assert best == sorted(best)
+    assert {series["name"] for series in each["series"]} == {row["expression"] for row in whole[1]["functions"]}
+    assert all("rate=" in row[2] or row[2] == "the task's own" for row in table["rows"])
+    assert shown["rows"][0]["settings"] == settings_text(whole[1]["functions"][0]["settings"])
+
+
+def test_a_search_that_has_not_ended_is_shown_without_a_verdict_and_a_live_page_sees_it_grow(half):
+    shown = view(half)
+    assert "has not ended" in shown.panels[0].text
+    assert not shown.confirmations
+    before = Live([half], view).stamp()
+    with (half / FILE_NAME).open("ab") as file:
+        file.write(b"0")
+    assert Live([half], view).stamp() != before
+
+
+def test_the_winner_is_exported_with_its_settings_and_only_when_there_is_one(whole, half, tmp_path, capsys):
+    export(str(whole[0]), tmp_path / "best.py", None)
+    said, best = settings_text(whole[1]["functions"][0]["settings"]), whole[1]["functions"][0]["expression"]
+    assert said in (tmp_path / "best.py").read_text().split('"""')[1]
+    assert best in capsys.readouterr().out
+    with pytest.raises(InputError, match="--site is for a search without --tune"):
+        export(str(whole[0]), tmp_path / "site.py", None, 1)
+    with pytest.raises(SymactError, match="symact resume"):
+        export(str(half), tmp_path / "half.py", None)
+    assert not (tmp_path / "half.py").exists()
+
+
+def test_a_comparison_takes_the_best_that_a_tuned_search_found(whole):
+    grammar, found = _winners(str(whole[0]), 1)
+    assert grammar.text == SPACE.grammar.text
+    assert str(found[0]) == next(r["expression"] for r in whole[1]["functions"] if r["origin"] != "baseline")
+
+
+def test_what_reads_studies_alone_says_that_this_is_a_tuned_search(whole):
+    with pytest.raises(InputError, match=r"holds no study .* but a tuned search"):
+        Store.open(whole[0])

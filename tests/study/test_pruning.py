@@ -106,10 +106,12 @@ def test_watchers_hear_of_trainings_in_this_process_and_in_workers(tmp_path, spa
 @pytest.mark.parametrize(
     ("task", "changes", "message"),
     [
-        (stub_tasks.Quick(), {}, "argument `report`"),
-        (stub_tasks.Reporting(), {"halving": True}, "halving"),
-        (stub_tasks.Reporting(), {"prune": 0}, "prune: "),
-        (stub_tasks.Reporting(), {"prune": 100}, "prune: "),
+        (stub_tasks.Quick(), {}, "Quick' tells nothing while it trains; its `evaluate` needs an argument `report`"),
+        (stub_tasks.Reporting(), {"halving": True}, "choose one of them"),
+        *(
+            (stub_tasks.Reporting(), {"prune": wrong}, "expected a percentage above 0 and below 100; 50 is the median")
+            for wrong in (0, 100, float("nan"), True, "50")
+        ),
     ],
 )
 def test_what_cannot_be_pruned_is_refused_before_anything_is_made(tmp_path, space, task, changes, message):

@@ -17,7 +17,11 @@ const CHARTS = {
     const groups = chart.groups.map((group) => el('div', {}, el('h3', {}, group.name), ...group.parts.map(([name, share]) => el('div', { class: 'share' }, expression(name), el('meter', { min: 0, max: 1, value: share, 'aria-label': name }), el('span', { class: 'number' }, `${(100 * share).toFixed(0)} %`)))));
     return el('div', { class: 'whole' }, chart.title ? el('h3', {}, chart.title) : null, el('div', { class: 'shares' }, ...groups));
   },
-  table: (chart) => el('div', { class: 'wide whole' }, el('table', {}, el('thead', {}, el('tr', {}, ...chart.head.map((text) => el('th', { scope: 'col' }, text)))), el('tbody', {}, ...chart.rows.map((row) => el('tr', {}, ...row.map((text, place) => el('td', {}, place === row.length - 1 ? expression(text) : text))))))),
+  table: (chart) => {
+    const rows = chart.rows.map((row) => el('tr', {}, ...row.map((text, place) => el('td', {}, place === row.length - 1 ? expression(text) : text))));
+    const made = el('div', { class: 'wide whole' }, el('table', {}, el('thead', {}, el('tr', {}, ...chart.head.map((text) => el('th', { scope: 'col' }, text)))), el('tbody', {}, ...rows)));
+    return chart.folded ? el('details', { class: 'whole' }, el('summary', {}, chart.folded), made) : made;
+  },
   tree: (chart, study, grid) => {
     const rows = new Map(study.rows.map((row) => [row.number, row]));
     const seen = new Set();

@@ -177,6 +177,7 @@ function details(row, study, grid) {
   const fact = (name, value) => { if (value || value === 0) facts.append(el('dt', {}, name), el('dd', {}, value)); };
   fact('published as', row.name);
   if (row.shown !== row.expression) fact('as tried', expression(row.expression));
+  fact('its best settings', row.settings);
   fact('status', row.status.replaceAll('_', ' '));
   fact('reason', row.reason);
   fact('scores in the search', row.scores.map((value) => number(value)).join(', '));
@@ -208,7 +209,7 @@ const FIELDS = [
   ['rank', (row) => row.rank], ['expression', (row) => row.expression], ['status', (row) => row.status], ['fresh_mean', fresh], ['test_mean', tested], ['test_sd', (row) => row.test && row.test.sd], ['test_n', (row) => row.test && row.test.n],
   ['search_score', (row) => row.score], ['versus_relu', (row) => difference(row.versus_relu)], ['versus_relu_low', (row) => row.versus_relu && row.versus_relu.low],
   ['versus_relu_high', (row) => row.versus_relu && row.versus_relu.high], ['budget', (row) => row.budget], ['seconds_per_training', (row) => row.seconds],
-  ['origin', (row) => row.origin], ['number', (row) => row.number], ['reason', (row) => row.reason],
+  ['origin', (row) => row.origin], ['settings', (row) => row.settings], ['number', (row) => row.number], ['reason', (row) => row.reason],
 ];
 
 function csv(rows) {
