@@ -151,8 +151,8 @@ class CandidateError(Exception):
     """A candidate that cannot be compiled."""
 
 
-# (number of processes, job, report) -> outcome.
-Spread: TypeAlias = Callable[[int, Job, Reporter | None], Outcome]
+# (number of processes, job, tell) -> outcome.
+Spread: TypeAlias = Callable[[int, Job, Tell | None], Outcome]
 
 UNABLE = "input_error"  # the metric of an outcome that came of an InputError, see `unable`
 
@@ -191,7 +191,7 @@ def perform(
             task = configured(task, job.train)
             make = MakeActivation(candidate, grammar, before, is_gated(task), sites_of(task))
             count = processes_of(task) if spread is not None and job.kind != "features" else 1
-            outcome = spread(count, job, report) if spread and count > 1 else _performed(task, make, job, report)
+            outcome = spread(count, job, tell) if spread and count > 1 else _performed(task, make, job, report)
         finally:
             after()
     except Pruned as stop:

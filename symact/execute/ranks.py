@@ -17,7 +17,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, replace
 from typing import Any
 
@@ -26,6 +26,7 @@ from symact.execute import global_state, processes, warm_up
 from symact.execute import task_loading as tasks
 from symact.execute.channel import Reader
 from symact.execute.job import Job, failure, perform
+from symact.execute.reporting import Tell
 from symact.execute.watched_worker import command
 from symact.records import Outcome, Status
 from symact.store import TaskSettings, outcomes
@@ -37,33 +38,31 @@ GRACE_SECONDS = 3.0
 FAILED = (Status.crashed, Status.out_of_memory)
 
 
-def evaluate(
-    settings: Mapping[str, Any], count: int, job: Job, report: Callable[[int, float], object] | None
-) -> Outcome:
+def evaluate(settings: Mapping[str, Any], count: int, job: Job, tell: Tell | None) -> Outcome:
     """The outcome of a job that `count` processes do together.
 
     Args:
         settings: the fields grammar, task, file and data of `WorkerSettings`.
         count: how many.
         job: what to do.
-        report: called with what the first process reports; what it raises ends them all.
+        tell: called with what the first process reports; what it raises ends them all.
     """
     from torch import distributed
 
     store = distributed.TCPStore(ADDRESS, 0, is_master=True, wait_for_workers=False)  # type: ignore[attr-defined]
-    message = json.dumps({"settings": dict(settings), "job": asdict(replace(job, bars=()))})
+    message = json.dumps({"settings": dict(settings), "job": asdict(job)})
     ranks: list[_Rank] = []
     try:
         ranks += [_Rank(number, count, store.port) for number in range(count)]
         for rank in ranks:
             rank.begin(message)
-        return _listen(ranks, report)
+        return _listen(ranks, tell)
     finally:
         for rank in ranks:
             rank.end()
 
 
-def _listen(ranks: list[_Rank], report: Callable[[int, float], object] | None) -> Outcome:
+def _listen(ranks: list[_Rank], tell: Tell | None) -> Outcome:
     """Wait for the first process's outcome, or for the failure of any."""
     failed_since: float | None = None
     with selectors.DefaultSelector() as selector:
@@ -72,8 +71,8 @@ def _listen(ranks: list[_Rank], report: Callable[[int, float], object] | None) -
         while True:
             for key, _ in selector.select(LOOK_SECONDS):
                 for step, score in key.data.read():
-                    if report is not None and key.data.number == 0:
-                        report(step, score)
+                    if tell is not None and key.data.number == 0:
+                        tell(step, score)
                 if key.data.lines.ended:
                     selector.unregister(key.fileobj)
             first = ranks[0].outcome

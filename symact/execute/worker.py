@@ -13,7 +13,6 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Callable
 from typing import Any
 
 from symact.errors import InputError, SymactError
@@ -90,12 +89,12 @@ class Worker:
         self._send({"job": message["job"], "result": document, "seconds": seconds, "lost": self._lost})
         return not self._lost and outcome.status is not Status.out_of_memory
 
-    def _spread(self, count: int, job: Job, report: Callable[[int, float], object] | None) -> Outcome:
+    def _spread(self, count: int, job: Job, tell: Tell | None) -> Outcome:
         """Do a job in several processes; what they need of PyTorch here is no part of the training."""
         self._before_activation()
         from symact.execute import ranks
 
-        return ranks.evaluate(self._known, count, job, report)
+        return ranks.evaluate(self._known, count, job, tell)
 
     def _after(self) -> None:
         if os.getpid() != self._pid:

@@ -11,6 +11,7 @@ import pytest
 from symact.execute import ranks
 from symact.execute.job import Job, WorkerSettings, perform
 from symact.execute.local import WorkerProcesses
+from symact.execute.reporting import REPORTED
 from symact.execute.task_loading import describe, load
 from symact.expr.operators import Vocabulary
 from symact.expr.tree import parse, to_document
@@ -54,6 +55,25 @@ def test_two_processes_make_the_steps_of_one_and_the_first_reports(tmp_path: Pat
         rows = [[row[name] for row in found.metrics["curve"]] for found in (both, alone)]
         assert rows[0] == pytest.approx(rows[1], rel=1e-4)
     assert list(Path(kept).iterdir()) == []
+
+
+@pytest.mark.slow
+def test_a_training_that_is_killed_goes_on_and_one_that_is_pruned_leaves_nothing(tmp_path: Path) -> None:
+    known = settings("digits-deep", processes=2, checkpoints=str(tmp_path), **TRAINING)
+
+    def kill(step: int, score: float) -> None:
+        if step == 2:
+            raise KeyboardInterrupt
+
+    whole = ranks.evaluate(settings("digits-deep", processes=2, **TRAINING), 2, JOB, None)
+    with pytest.raises(KeyboardInterrupt):
+        ranks.evaluate(known, 2, JOB, kill)
+    assert len(list(tmp_path.iterdir())) == 1
+    assert ranks.evaluate(known, 2, JOB, None).metrics["curve"] == whole.metrics["curve"]
+    pruned = ranks.evaluate(known, 2, replace(JOB, bars=((2, 2.0),)), None)
+    assert pruned.status is Status.pruned
+    assert len(pruned.metrics[REPORTED]) == 2
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.slow
