@@ -10,13 +10,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache, cached_property, lru_cache
 from typing import TypeAlias
 
 import numpy as np
 import torch
 
+from symact.activation.cancellations import cancellations
 from symact.activation.double_word import doubled
 from symact.activation.extended_range import DOUBLE, SCALED, SINGLE, extended
 from symact.backends import torch_source
@@ -31,6 +32,8 @@ from symact.program.taylor import expanded
 
 # Agreement asked for; an outside check of 1e-5 relative or 1e-6 absolute is then safe.
 RELATIVE, ABSOLUTE = 4e-6, 4e-7
+# What may err where many parameters are tried, and the points that are worst looked for, times what else may.
+_PROMISED = 2.0
 # In float32 an exponent of 88 is rounded by as much; in float64 an outside check of 1e-12 is safe.
 _OF_EXPONENTS, _OF_DOUBLE = 7e-6, 2e-13
 _ZERO = Operation("const", (), 0.0)
@@ -45,8 +48,6 @@ _OF_TWO_WORDS = 2.0**46
 _LARGEST = 3.4028234e38
 # What parameters stand at: no special values; the first alone where there is no time for more.
 _SAMPLES = (0.9, 0.07, 11.0)
-# Between these sizes lies what positive parameters are tried at together, each at its own.
-TRIED = (0.05, 25.0)
 # What parameters stand near, or one value for each.
 Sample: TypeAlias = float | tuple[float, ...]
 # In float64, where nothing else takes over, also for other signs and sizes of parameters.
@@ -267,7 +268,13 @@ def _held() -> list[float]:
     return [math.erf(size / math.sqrt(2.0)) for size in (*grid().tolist(), math.inf)]
 
 
-def reach(forward: Program, backward: Program, kernel: Kernel | None = None, tried: tuple[Sample, ...] = ()) -> Reach:
+def reach(
+    forward: Program,
+    backward: Program,
+    kernel: Kernel | None = None,
+    tried: tuple[Sample, ...] = (),
+    forms: tuple[Program, Program] | None = None,
+) -> Reach:
     """Where values and gradients together are good, as `kernel` or plain operations compute them in float32.
 
     What happens at 0 does not count where the function is not defined there.
@@ -277,6 +284,7 @@ def reach(forward: Program, backward: Program, kernel: Kernel | None = None, tri
         backward: its backward Program.
         kernel: of both, without parameters; None for plain operations.
         tried: what parameters stand at; by default `samples`.
+        forms: what plain operations run for the two; by default they, with their angles in two words.
     """
     if isinstance(kernel, NativeKernel):
         exact = cpu_kernel.kernel(wide(forward), wide(backward))
@@ -284,8 +292,8 @@ def reach(forward: Program, backward: Program, kernel: Kernel | None = None, tri
             return _marked(kernel, exact, DIFFERS, _look(True))
     if kernel is None:
         bad = np.zeros(len(grid()), bool)
-        for each in (forward, backward):
-            bad |= _bad(each, compensated(each, False), tried=tried)
+        for each, form_ in zip((forward, backward), forms or _plain_forms(forward, backward), strict=True):
+            bad |= _bad(each, form_, _PROMISED * RELATIVE if tried else RELATIVE, tried=tried)
         values = _outputs(forward, torch.float32, tried[0] if tried else _SAMPLES[0])[0]
     else:
         x = points(1).variables[0].float()
@@ -293,6 +301,10 @@ def reach(forward: Program, backward: Program, kernel: Kernel | None = None, tri
         bad = _differing([*_exact(forward, _SAMPLES[0]), *_exact(backward, _SAMPLES[0])], [values, slopes], points(1))
     bad[0] &= bool(values[points(1).variables[0] == 0].isfinite().all())
     return Reach(bad)
+
+
+def _plain_forms(forward: Program, backward: Program) -> tuple[Program, Program]:
+    return compensated(forward, False), compensated(backward, False)
 
 
 def reach_alone(kernel: NativeKernel, angles: bool = True) -> Reach | None:
@@ -367,20 +379,88 @@ def reach_of_values(kernel: Pointwise, exact: Pointwise, parameters: int = 0) ->
     return Reach(bad)
 
 
+def reach_of_cancellations(
+    forward: Program,
+    backward: Program,
+    tried: tuple[Sample, ...],
+    values: ParameterValues,
+    forms: tuple[Program, Program] | None = None,
+) -> Reach:
+    """The same of values and slopes in x, by plain operations, where sums cancel: these are held to the promise alone.
+
+    What single elements that are small give to the slopes in parameters is lost in the sum of all.
+
+    Args:
+        forward: the Program, of one variable.
+        backward: its backward Program.
+        tried: what parameters stand at, one of them varied,
+        values: among these.
+        forms: as for `reach`.
+    """
+    points = cancellations(backward, [numbers(backward, sample) for sample in tried], (values.low, values.high))
+    bad, at = np.zeros(len(grid()), bool), points[0]
+    if not len(at):
+        return Reach(bad)
+    count, zero = len(forward.inputs), torch.zeros(len(at), dtype=torch.bool)
+    largest = torch.stack([torch.ones_like(at), *[p.abs() for p in points[1:count]]]).amax(0)
+    wrong = zero
+    first, slopes = forms or _plain_forms(forward, backward)
+    for each, form_ in (
+        (forward, first),
+        (replace(backward, outputs=backward.outputs[:1]), replace(slopes, outputs=slopes.outputs[:1])),
+    ):
+        inputs = points[: len(each.inputs)]
+        plain = [_at(exact, inputs) for exact in (wide(each), doubled(expanded(each, True), True))]
+        known = [_known(value, finer, zero) for value, finer in zip(*plain, strict=True)]
+        found = _at(form_, [t.float() for t in inputs])
+        for wanted, output in zip(known, found, strict=True):
+            wrong = wrong | differs(
+                wanted.float().double(), output.double(), zero, _PROMISED * RELATIVE, _PROMISED * ABSOLUTE * largest
+            )
+    above = np.searchsorted(grid(), at[wrong].abs().numpy())
+    bad[above] = bad[above - 1] = True
+    return Reach(bad)
+
+
+def _at(program: Program, inputs: list[torch.Tensor]) -> list[torch.Tensor]:
+    with torch.no_grad():
+        found = torch_source.function(program)(*inputs)
+    return [output.expand(len(inputs[0])) for output in (found if isinstance(found, tuple) else (found,))]
+
+
 def samples(program: Program) -> tuple[float, ...]:
     """What the parameters of a Program stand at, one after another."""
     parametric = any(not name.startswith("grad") for name in program.inputs[program.variables :])
     return _SAMPLES if parametric else _SAMPLES[:1]
 
 
+@dataclass(frozen=True)
+class ParameterValues:
+    """Which values of parameters forms are tried at, all of a Program at once: each its own.
+
+    Attributes:
+        low: the smallest size,
+        high: and the largest.
+        signed: whether of both signs.
+        draws: how many.
+    """
+
+    low: float
+    high: float
+    signed: bool
+    draws: int
+
+    def drawn(self, count: int) -> tuple[tuple[float, ...], ...]:
+        """ParameterValues of so many parameters, as samples."""
+        return _drawn(self, count)
+
+
 @lru_cache(maxsize=64)
-def mixed(count: int, far: bool) -> tuple[tuple[float, ...], ...]:
-    """Further values of so many parameters, as samples: of sizes of their own; `far` for more sizes, and both signs."""
-    generator = np.random.default_rng(count)
-    low, high, draws = (1e-3, 80.0, 24) if far else (*TRIED, 3)
-    sizes = np.exp(generator.uniform(np.log(low), np.log(high), (draws, count)))
-    signs = generator.choice([-1.0, 1.0], (draws, count)) if far else np.ones((draws, count))
-    if far:
+def _drawn(values: ParameterValues, count: int) -> tuple[tuple[float, ...], ...]:
+    generator, shape = np.random.default_rng(count), (values.draws, count)
+    sizes = np.exp(generator.uniform(np.log(values.low), np.log(values.high), shape))
+    signs = generator.choice([-1.0, 1.0], shape) if values.signed else np.ones(shape)
+    if values.signed:
         signs[:2] = -1.0
     return tuple(tuple(row) for row in (sizes * signs).tolist())
 
@@ -448,7 +528,7 @@ def _bad(
     for sample in tried or samples(program):
         found = _outputs(candidate, torch.float32, sample)
         # A function that a parameter scales errs by as much more.
-        largest = max([1.0, *map(abs, numbers(program, sample))])
+        largest = max([1.0, *map(abs, numbers(program, sample))]) * (_PROMISED if tried else 1.0)
         bad |= _differing(_exact(program, sample), found, where, relative, absolute * largest)
     return bad
 

@@ -11,23 +11,24 @@ import math
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import Any, TypeAlias
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.utils._python_dispatch import _disable_current_modes
 
 from symact.activation.float32_range import (
     ORDINARY,
-    TRIED,
+    ParameterValues,
     Reach,
     double_form,
     form,
     grid,
-    mixed,
     reach,
     reach_alone,
+    reach_of_cancellations,
     rounded_angles,
     samples,
     wide,
@@ -38,12 +39,13 @@ from symact.backends.cpu import kernel as cpu_kernel
 from symact.backends.cpu.kernel import JointKernel, NativeKernel
 from symact.backends.select import SELECTOR, Kernel
 from symact.program.collection import no_collection
-from symact.program.compensation import compensated, has_angles
+from symact.program.compensation import compensated, has_angles, with_exact_sums
 from symact.program.gradient import backward
 from symact.program.program import Program
 from symact.program.taylor import expanded
 
 Pair: TypeAlias = tuple[Program, Program]
+_Fits: TypeAlias = Callable[[Tensor], bool]
 
 
 @dataclass(frozen=True)
@@ -58,8 +60,8 @@ class Plan:
         wide: the kernel that computes in float64 the tensors for which `narrow` is not right; None where it always is.
         bound: the largest |x| up to which `narrow` is right for a tensor of float32 or less: inf where it
             always is, and negative where it never is.
-        seen: whether the values of parameters can be looked at; then `narrow` is for those of ordinary size alone.
-        positive: whether for those alone that are 0, or positive and between `TRIED`, since others need more.
+        seen: whether the values of parameters can be looked at; then `narrow` is for those that `fits` alone.
+        fits: whether it is for these values of a parameter.
         small: `narrow`, where small tensors may take their own path.
     """
 
@@ -69,12 +71,12 @@ class Plan:
     wide: Kernel | None = None
     bound: float = math.inf
     seen: bool = False
-    positive: bool = False
+    fits: _Fits = lambda _: True
     small: NativeKernel | None = None
 
     def allows(self, parameters: Iterable[Tensor]) -> bool:
         """Whether the parameters have values for which `bound` was examined."""
-        return not self.seen or all(map(_tried if self.positive else ordinary, parameters))
+        return not self.seen or all(map(self.fits, parameters))
 
     @property
     def variables(self) -> int:
@@ -145,13 +147,14 @@ def _single_plan(program: Program, device: str) -> Plan:
             return _unseen_plan(program, device, kernel)
     if program.variables > 1:
         return _joint_plan(program, forms, kernel)
-    forms, kernel, found = _examined(given, forms, kernel)
+    exact, has_parameters, fits = None, len(program.inputs) > 1, _RANKS[0]
+    if has_parameters:
+        forms, kernel, found, fits = _examined_with_parameters(given, forms, kernel)
+    else:
+        forms, kernel, found = _examined(given, forms, kernel)
     if has_angles(program):
         with undisturbed():
             found = Reach(found.bad | rounded_angles(program))
-    exact, has_parameters, positive = None, len(program.inputs) > 1, False
-    if has_parameters:
-        found, positive = _of_any_sign(given, found)
     bound = found.limit
     if isinstance(kernel, NativeKernel):
         bound = math.inf
@@ -160,7 +163,7 @@ def _single_plan(program: Program, device: str) -> Plan:
     if has_parameters or bound < math.inf:
         exact = SELECTOR.kernel(device, wide(program), wide(backward(program))) or kernel
     small = None if has_parameters else _as_native(kernel)
-    return Plan(generation, forms, kernel, exact, bound, seen=has_parameters, positive=positive, small=small)
+    return Plan(generation, forms, kernel, exact, bound, seen=has_parameters, fits=fits, small=small)
 
 
 def _joint_plan(program: Program, forms: Pair, kernel: Kernel) -> Plan:
@@ -177,7 +180,7 @@ def _joint_plan(program: Program, forms: Pair, kernel: Kernel) -> Plan:
     if found.bad.any() and isinstance(kernel, NativeKernel):
         kernel.mend(lambda: _exact(program, forms), *found.windows)
     seen = bool(program.parameters)
-    return Plan(SELECTOR.generation, forms, kernel, exact if seen else None, seen=seen)
+    return Plan(SELECTOR.generation, forms, kernel, exact if seen else None, seen=seen, fits=ordinary)
 
 
 def _box(program: Program, kernel: Kernel, exact: Kernel) -> Box:
@@ -224,11 +227,7 @@ def _double_plan(program: Program, device: str) -> Plan:
 
 
 def _examined(given: Pair, forms: Pair, kernel: Kernel) -> tuple[Pair, Kernel, Reach]:
-    """The forms that reach furthest in float32, and how far: by the CPU kernel, where there are no parameters."""
-    if len(given[0].inputs) > 1:
-        with undisturbed():
-            tried = samples(given[0]) + mixed(len(given[0].parameters), False)
-            return forms, kernel, reach(*given, tried=tried)
+    """The forms of a function of x alone that reach furthest in float32, and how far, by the CPU kernel."""
     found = _reach(given, kernel)
     if found.limit >= 1.0 or (expanded(given[0]), expanded(given[1])) == given:
         return forms, kernel, found
@@ -240,21 +239,56 @@ def _examined(given: Pair, forms: Pair, kernel: Kernel) -> tuple[Pair, Kernel, R
     return (others, other, better) if better.limit > found.limit else (forms, kernel, found)
 
 
+def _examined_with_parameters(given: Pair, forms: Pair, kernel: Kernel) -> tuple[Pair, Kernel, Reach, _Fits]:
+    """The forms of a function with parameters that reach furthest, how far, and for which values of them."""
+    with undisturbed():
+        found, fits = _of_many_values(given, forms)
+        others = with_exact_sums(given[0]), with_exact_sums(given[1])
+        if fits is ordinary or others == forms:
+            return forms, kernel, found, fits
+        better, its_fits = _of_many_values(given, others)
+        rank, its_rank = _RANKS.index(fits), _RANKS.index(its_fits)
+        if its_rank < rank or (its_rank == rank and better.bad.sum() < found.bad.sum()):
+            other = SELECTOR.kernel("cpu", *others)
+            if other is not None:
+                return others, other, better, its_fits
+    return forms, kernel, found, fits
+
+
 # What a window holds at least, so that elements outside of it are few.
 _MIDDLE = (0.01, 100.0)
 
 
-def _of_any_sign(given: Pair, found: Reach) -> tuple[Reach, bool]:
-    """Where float32 is enough for parameters of other signs and sizes, too; if that is too little, for those tried."""
-    bad, inside = found.bad.copy(), (grid() >= _MIDDLE[0]) & (grid() <= _MIDDLE[1])
-    if (bad & inside).any():
-        return found, True
-    with undisturbed():
-        for draw in mixed(len(given[0].parameters), True):
-            bad |= reach(*given, tried=(draw,)).bad
-            if (bad & inside).any():
-                return found, True
-    return Reach(bad), False
+@cache
+def _middle() -> np.ndarray:
+    return (grid() >= _MIDDLE[0]) & (grid() <= _MIDDLE[1])
+
+
+def _of_positive(given: Pair, forms: Pair) -> Reach:
+    """Where float32 is enough for parameters that are positive and of ordinary size."""
+    tried = samples(given[0]) + _POSITIVE.drawn(len(given[0].parameters))
+    cancels = reach_of_cancellations(*given, tried, _POSITIVE, forms)
+    return Reach(reach(*given, tried=tried, forms=forms).bad | cancels.bad)
+
+
+def _of_many_values(given: Pair, forms: Pair) -> tuple[Reach, _Fits]:
+    """Where float32 is enough for many values of the parameters, and which those are.
+
+    Args:
+        given: the forward and the backward Program.
+        forms: what runs for them.
+    """
+    positive, count = _of_positive(given, forms), len(given[0].parameters)
+    for values, fits in _MORE_VALUES:
+        bad, draws = positive.bad.copy(), values.drawn(count)
+        bad |= reach_of_cancellations(*given, draws, values, forms).bad
+        for draw in draws:
+            if (bad & _middle()).any():
+                break
+            bad |= reach(*given, tried=(draw,), forms=forms).bad
+        if not (bad & _middle()).any():
+            return Reach(bad), fits
+    return positive, _positive
 
 
 def _reach(given: Pair, kernel: Kernel) -> Reach:
@@ -328,10 +362,24 @@ def ordinary(parameter: Tensor) -> bool:
     return bool((((sizes >= _SMALLEST) & (sizes <= _GREATEST)) | (sizes == 0.0)).all())
 
 
-def _tried(parameter: Tensor) -> bool:
-    """Whether all values of a parameter are 0, or positive and of a size that forms were tried at with others."""
-    values = parameter.detach()
-    return bool((((values >= TRIED[0]) & (values <= TRIED[1])) | (values == 0.0)).all())
+def _of_tried_size(parameter: Tensor) -> bool:
+    """Whether all values of a parameter are 0, or of a size that forms were tried at with others."""
+    sizes = parameter.detach().abs()
+    return bool((((sizes >= _POSITIVE.low) & (sizes <= _POSITIVE.high)) | (sizes == 0.0)).all())
+
+
+def _positive(parameter: Tensor) -> bool:
+    """The same, where none is negative."""
+    return bool((parameter.detach() >= 0.0).all()) and _of_tried_size(parameter)
+
+
+# What parameters are tried at in any case; and what beside that, the most first, with what they then may be.
+_POSITIVE = ParameterValues(0.05, 25.0, False, 3)
+_MORE_VALUES = (
+    (ParameterValues(1e-3, 80.0, True, 24), ordinary),
+    (ParameterValues(0.05, 25.0, True, 24), _of_tried_size),
+)
+_RANKS: tuple[_Fits, ...] = (ordinary, _of_tried_size, _positive)
 
 
 def _double(tensors: tuple[Tensor, ...]) -> tuple[Tensor, ...]:

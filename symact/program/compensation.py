@@ -35,12 +35,20 @@ def compensated(program: Program, double: bool) -> Program:
     """The same function for float64, or else for float32, with its angles in two words; the same object without any."""
     if not has_angles(program):
         return program
-    return _in_two_words(program, double) or program
+    return _in_two_words(program, double, False) or program
+
+
+def with_exact_sums(program: Program) -> Program:
+    """The same for float32, in which sums of products of the inputs are rounded once before anything is made of them.
+
+    The root, or a power below 1, of `alpha*x + s` has few digits beside its zero where that is rounded twice.
+    """
+    return _in_two_words(program, False, True) or program
 
 
 @lru_cache(maxsize=8192)
-def _in_two_words(program: Program, double: bool) -> Program | None:
-    compensation = _Compensation(program, double)
+def _in_two_words(program: Program, double: bool, sums: bool) -> Program | None:
+    compensation = _Compensation(program, double, sums)
     return compensation.result() if compensation.used else None
 
 
@@ -48,11 +56,11 @@ class _Compensation:
     """One pass over a Program.
 
     Attributes:
-        used: whether any angle has a rest.
+        used: whether any angle, or sum, has a rest.
     """
 
-    def __init__(self, program: Program, double: bool):
-        self.program, self.double, self.used = program, double, False
+    def __init__(self, program: Program, double: bool, sums: bool):
+        self.program, self.double, self.sums, self.used = program, double, sums, False
         self.builder = Emitter(program.inputs, False, program.variables)
         self.values = [Value(self.builder, number) for number in range(len(program.inputs))]
         self._rests: dict[int, Value | None] = {}
@@ -94,6 +102,8 @@ class _Compensation:
             return Value(self.builder, self.builder.const(constant))
         arguments = [self.values[a] for a in self._arguments(number)]
         if name not in CIRCULAR:
+            if self.sums and not self._polynomial[number]:
+                arguments = [self._whole(a) for a in self._arguments(number)]
             return call(name, *arguments)
         turned, rest = self._turned(self._arguments(number)[0])
         if rest is None:
@@ -132,6 +142,18 @@ class _Compensation:
         number, rest, left = self.values[constant], self._rest(constant), self._rest(factor)
         parts = [None if rest is None else rest * value, None if left is None else left * number]
         return number * value, total([call("product_rest", number, value), *parts])
+
+    def _whole(self, number: int) -> Value:
+        """A value with what rounding took from it, where that is a sum."""
+        rest = self._rest(number) if self._polynomial[number] and self._has_sum(number) else None
+        if rest is None:
+            return self.values[number]
+        self.used = True
+        return self.values[number] + rest
+
+    def _has_sum(self, number: int) -> bool:
+        name = self._name(number)
+        return name in ("add", "sub") or (bool(name) and any(map(self._has_sum, self._arguments(number))))
 
     def _rest(self, number: int) -> Value | None:
         """What rounding took from a value; None for nothing, and where the value is no polynomial."""

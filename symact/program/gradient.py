@@ -229,6 +229,7 @@ def backward(program: Program) -> Program:
     values = [Value(builder, number) for number in numbers]
     adjoints: list[list[Adjoint]] = [[] for _ in values]
     powers, sech_squares, bounded = _half_powers(program), _sech_squares(program), _bounded_quotients(program)
+    sines = _quotients_by_hypotenuse(program)
     for output, grad in zip(program.outputs, inputs[len(program.inputs) :], strict=True):
         adjoints[output].append(Adjoint(grad))
     active = _depends_on_inputs(program)
@@ -254,6 +255,10 @@ def backward(program: Program) -> Program:
             divisor = values[operation.arguments[1]]
             slope = Value(builder, builder.const(constant)) / divisor / divisor
             adjoints[numerator].append(scaled(total, slope))
+            continue
+        if number in sines:
+            one = Value(builder, builder.const(1.0)) / values[operation.arguments[1]]
+            adjoints[sines[number]].append(scaled(total, one * one * one))
             continue
         terms = _terms(operation.name, total, values[number], [values[a] for a in operation.arguments])
         for argument, term in zip(operation.arguments, terms, strict=True):
@@ -300,6 +305,18 @@ def _bounded_quotients(program: Program) -> dict[int, tuple[int, float]]:
                 continue
             if above in (other, size.arguments[0]):
                 found[number] = above, constant.number
+    return found
+
+
+def _quotients_by_hypotenuse(program: Program) -> dict[int, int]:
+    """Quotients `u/sqrt(1 + u*u)` as value number -> u: their slope is `1/sqrt(1 + u*u)**3`, for the same reason."""
+    first, found = len(program.inputs), dict[int, int]()
+    for number, quotient in enumerate(program.operations, first):
+        if quotient.name != "div" or quotient.arguments[1] < first:
+            continue
+        divisor = program.operations[quotient.arguments[1] - first]
+        if divisor.name == "hypot1" and divisor.arguments[0] == quotient.arguments[0]:
+            found[number] = quotient.arguments[0]
     return found
 
 

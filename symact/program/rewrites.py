@@ -554,6 +554,7 @@ _QUOTIENTS = (
     _row("(v/u)*u -> v", total),
     _row("(c*u)/v -> c*(u/v)"),
     _row("u/(c*v) -> (1/c)*(u/v)", invertible),
+    _row("(u*(u*u))/(abs(u)*(u*u) + 1) -> (u*(u*u))/(abs(u*(u*u)) + 1)"),
     _row("u/v - w/v -> (u - w)/v"),
     _row("u/v + w/v -> (u + w)/v"),
     _row("1 - u/(u + v) -> v/(u + v)"),
