@@ -137,6 +137,17 @@ def slot_of(name: str) -> str:
     return name.partition("_")[0]
 
 
+def mixed(text: str) -> tuple[str, ...]:
+    """The functions that the formula of `weighted_sum` mixes; none where it is another formula."""
+    head, _, tail = text.rpartition(")/(")
+    names = tail.removesuffix(")").split(" + ")
+    terms, rest = {}, head.removeprefix("(") + " + "
+    for name, following in zip(names, [*names[1:], ""], strict=True):
+        formula, _, after = rest.removeprefix(f"{name}*(").partition(f") + {following}*(" if following else ") + ")
+        terms[name], rest = formula, f"{following}*({after}"
+    return tuple(terms.values()) if _normalized(terms) == text else ()
+
+
 def _normalized(terms: Mapping[str, str]) -> str:
     total = " + ".join(f"{name}*({text})" for name, text in terms.items())
     return f"({total})/({' + '.join(terms)})"

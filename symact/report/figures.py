@@ -62,7 +62,9 @@ def _save(figure: Figure, path: Path) -> None:
 def figures(views: Sequence[StudyView]) -> Iterator[tuple[str, Figure]]:
     """Name and figure, of all studies together first."""
     if len(views) > 1:
-        yield "best-so-far", pictures.progress({view.label: view.trials for view in views})
+        headings = {view.metric.heading for view in views}
+        heading = headings.pop() if len(headings) == 1 else "score"
+        yield "best-so-far", pictures.progress({view.label: view.trials for view in views}, heading)
     for place, view in enumerate(views):
         before = f"{place + 1}-{_slug(view.label)}-" if len(views) > 1 else ""
         for name, figure in _of_study(view):
@@ -84,8 +86,8 @@ def _of_study(view: StudyView) -> Iterator[tuple[str, Figure | None]]:
         first = [(r.shown, curves.first_site(r.trial.candidate), curves.learned(r.trial)) for r in drawn]
         yield "functions", pictures.curves(first)
     compared = [row for row in done if row.versus_relu is not None][:SHOWN_ROWS]
-    yield "versus-relu", pictures.differences(compared) if compared else None
-    yield "search", pictures.progress({"": view.trials})
+    yield "versus-relu", pictures.differences(compared, view.metric.heading) if compared else None
+    yield "search", pictures.progress({"": view.trials}, view.metric.heading)
     yield "training", pictures.training([row.trial for row in drawn])
     yield "map", _map(rows, view)
     if best is not None:
@@ -181,21 +183,8 @@ def _scatter(chart: Chart) -> Figure:
     return figure
 
 
-def _shares(chart: Chart) -> Figure:
-    groups = chart["groups"]
-    height = max(len(group["parts"]) for group in groups)
-    with matplotlib.rc_context(pictures.STYLE):
-        figure = Figure(figsize=(3.0 * len(groups), 0.9 + 0.26 * height), layout="constrained")
-        for axes, group in zip(np.atleast_1d(figure.subplots(1, len(groups))), groups, strict=True):
-            names = [pictures.plain(name) for name, _ in reversed(group["parts"])]
-            axes.barh(range(len(names)), [share for _, share in reversed(group["parts"])], color=pictures.COLOURS[0])
-            axes.set_yticks(range(len(names)), names)
-            axes.set(title=group["name"], xlim=(0, 1))
-    return figure
-
-
 def _none(chart: Chart) -> None:
-    """Tables and family trees are text, for the page alone."""
+    """Tables and family trees are text, for the page alone; shares have a figure of their own, with deviations."""
 
 
-_DRAWN: dict[str, Any] = {"lines": _lines, "scatter": _scatter, "shares": _shares, "table": _none, "tree": _none}
+_DRAWN: dict[str, Any] = {"lines": _lines, "scatter": _scatter, "shares": _none, "table": _none, "tree": _none}

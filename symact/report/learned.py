@@ -19,7 +19,7 @@ from symact.optimize.mixture import BANSAL
 from symact.records import Status, Trial
 from symact.report import curves, mixtures
 from symact.report.naming import known_name, shown, titled
-from symact.report.panel import Chart, Panel, lines
+from symact.report.panel import Chart, Panel, lines, table
 from symact.report.view import StudyView
 
 NOT_RECORDED = "This study was made before symact recorded what its optimizer knew when it asked; a new study has it."
@@ -185,7 +185,7 @@ def _mixture(view: StudyView, winner: Trial | None) -> list[Panel]:
     charts: list[Chart] = [{"kind": "shares", "title": "Shares of each layer", "groups": groups}]
     head, rows = mixtures.table(layers, lambda name: term(name, view))
     if len(head) <= MOST_COLUMNS:
-        charts.append({"kind": "table", "title": "", "head": head, "rows": rows})
+        charts.append(table(head, rows))
     for scale in SCALES:
         x, drawn = mixtures.mean_curves(best.candidate, learned, scale)
         series = {f"layer {number}": curves.numbers(y) for number, y in enumerate(drawn[:MOST_LINES], 1)}
@@ -231,12 +231,12 @@ def _sites(winner: Trial) -> Panel:
             values = curves.learned(winner, numbers[0] - 1)
             x, y, _ = curves.samples(function, -3, 3, values, 201)
             drawn[where] = curves.numbers(y)
-    table = {"kind": "table", "head": ["where", "function", "learned values"], "rows": rows}
-    if not any(row[2] for row in rows):
-        table = {"kind": "table", "head": ["where", "function"], "rows": [row[:2] for row in rows]}
+    shown_values = any(row[2] for row in rows)
+    head = ("where", "function", "learned values") if shown_values else ("where", "function")
+    placed = table(head, [row[: len(head)] for row in rows])
     chart = [lines(curves.numbers(x), drawn, "x", "", "The functions, site by site")] if drawn else []
     text = "The best candidate has functions of its own at the activation sites of the network, counted from the input."
-    return Panel("One function per site", text, [table, *chart])
+    return Panel("One function per site", text, [placed, *chart])
 
 
 def _values(trial: Trial, numbers: Sequence[int]) -> str:
@@ -275,10 +275,10 @@ def _rungs(view: StudyView) -> Panel:
     ]
     series = {text: [path.get(step) for step in steps] for text, path in whole}
     failed = sum(t.score is None for t in view.trials)
-    table = {"kind": "table", "head": ["budget", "seeds", "functions", "best score", "best function"], "rows": rows}
+    rungs = table(("budget", "seeds", "functions", "best score", "best function"), rows, expressions="best function")
     chart = lines([step[0] for step in steps], series, "budget (share of a full training)", "score", "Up the rungs")
     text = f"Many functions are trained a little, the best of them longer; {failed} failed and went no further."
-    return Panel("Successive halving", text, [table, chart])
+    return Panel("Successive halving", text, [rungs, chart])
 
 
 _OPTIMIZERS: Mapping[str, Callable[[StudyView, Trial | None], list[Panel]]] = {

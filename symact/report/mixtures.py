@@ -34,7 +34,7 @@ def trainings(trial: Trial, confirmation: Trial | None = None) -> list[list[Cons
 
 
 def shares(learned: Sequence[Sequence[Constants]]) -> list[Shares]:
-    """The shares of every layer: those with the largest mean first.
+    """The shares of every layer, in one order for all: those with the largest mean over the layers first.
 
     Args:
         learned: of each training, the constants of each site.
@@ -43,8 +43,11 @@ def shares(learned: Sequence[Sequence[Constants]]) -> list[Shares]:
     for site in range(min(map(len, learned), default=0)):
         each = [site_proportions(training[site]) for training in learned]
         columns = {name: np.array([row.get(name, 0.0) for row in each]) for name in each[0]}
-        found.append(dict(sorted(columns.items(), key=lambda pair: -pair[1].mean())))
-    return found
+        found.append(columns)
+    names = dict.fromkeys(name for layer in found for name in layer)
+    means = {name: sum(layer[name].mean() for layer in found if name in layer) for name in names}
+    order = sorted(names, key=lambda name: -means[name])
+    return [{name: layer[name] for name in order if name in layer} for layer in found]
 
 
 def spread(values: np.ndarray, form: str = ".3f") -> str:
@@ -101,17 +104,19 @@ def curves_figure(rows: Mapping[str, tuple[Expr, Sequence[Sequence[Constants]]]]
 def shares_figure(layers: Sequence[Shares], named: Callable[[str], str] = str, most: int = 10) -> Figure:
     """The shares of every layer as bars, with the standard deviation over the trainings."""
     height = min(most, max(map(len, layers)))
-    columns = min(len(layers), 6)
+    columns = min(len(layers), 4)
     lines = -(-len(layers) // columns)
     with matplotlib.rc_context(pictures.STYLE):
-        figure = Figure(figsize=(2.8 * columns, lines * (0.9 + 0.28 * height)), layout="constrained")
-        panels = figure.subplots(lines, columns, squeeze=False).ravel()
+        figure = Figure(figsize=(1.0 + 2.2 * columns, lines * (0.8 + 0.28 * height)), layout="constrained")
+        panels = figure.subplots(lines, columns, squeeze=False, sharey=all(len(x) == height for x in layers)).ravel()
         for number, (axes, layer) in enumerate(zip(panels, layers, strict=False), 1):
             shown = list(reversed(list(layer.items())[:most]))
             deviations = [values.std(ddof=1) if len(values) > 1 else 0.0 for _, values in shown]
-            axes.barh(range(len(shown)), [v.mean() for _, v in shown], xerr=deviations, color=pictures.COLOURS[0])
+            bars = {"color": pictures.COLOURS[0], "ecolor": "#30343a", "error_kw": {"elinewidth": 1.2}}
+            axes.barh(range(len(shown)), [v.mean() for _, v in shown], xerr=deviations, **bars)
             axes.set_yticks(range(len(shown)), [pictures.plain(named(name)) for name, _ in shown])
-            axes.set(title=f"layer {number}", xlim=(0, 1))
+            axes.set_title(f"layer {number}", fontsize=10)
+            axes.set(xlim=(0, 1), xticks=(0, 0.5, 1))
         for axes in panels[len(layers) :]:
             axes.set_visible(False)
     return figure

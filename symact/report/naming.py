@@ -5,7 +5,10 @@ from __future__ import annotations
 from symact.catalog.matches import name_of
 from symact.equivalence.shorter import shorter
 from symact.expr.per_site import grouped_text
-from symact.expr.tree import Candidate, Expr
+from symact.expr.tree import Candidate, Expr, is_mixture
+from symact.optimize.mixture_formula import mixed
+
+MOST_MIXED = 8  # functions of a mixture that are named
 
 
 def known_name(expression: Expr) -> str | None:
@@ -26,5 +29,11 @@ def titled(words: str, name: str | None, room: int | None = None) -> str:
 
 
 def shown(candidate: Candidate) -> str:
-    """A candidate as it is shown: `erfc(x)`, not `add(zero(x),erfc(x))`; of sites that share a function that once."""
+    """A candidate as it is shown: `erfc(x)`, not `add(zero(x),erfc(x))`; of sites that share a function that once.
+
+    Of a mixture the functions are named, since its formula says each weight twice.
+    """
+    if isinstance(candidate, Expr) and is_mixture(candidate) and (parts := mixed(str(candidate))):
+        more = f" and {len(parts) - MOST_MIXED} more" if len(parts) > MOST_MIXED else ""
+        return f"mixture of {', '.join(parts[:MOST_MIXED])}{more}"
     return grouped_text(shorter(candidate) if isinstance(candidate, Expr) else tuple(map(shorter, candidate)))

@@ -30,6 +30,14 @@ def lines(
     return {"kind": "lines", "title": title, "x": list(x), "series": listed, "across": across, "up": up}
 
 
-def table(head: Sequence[str], rows: Sequence[Sequence[str]], folded: str = "") -> Chart:
-    """A table of texts whose last column is an expression; `folded`: what it is called while it is not shown."""
-    return {"kind": "table", "head": list(head), "rows": [list(row) for row in rows], "folded": folded}
+def table(head: Sequence[str], rows: Sequence[Sequence[str]], folded: str = "", expressions: str = "function") -> Chart:
+    """A table of texts.
+
+    Args:
+        head: of each column.
+        rows: a text for each column.
+        folded: what it is called while it is not shown; `""` shows it.
+        expressions: the head of the column whose texts are expressions.
+    """
+    rows = [list(row) for row in rows]
+    return {"kind": "table", "head": list(head), "rows": rows, "folded": folded, "expressions": expressions}

@@ -48,11 +48,12 @@ def plain(text: str) -> str:
     return shortened(printable(text)).replace("$", r"\$")
 
 
-def progress(studies: Mapping[str, Sequence[Trial]]) -> Figure:
+def progress(studies: Mapping[str, Sequence[Trial]], heading: str = "score") -> Figure:
     """Best score so far against evaluations; every evaluation of a single study as a dot.
 
     Args:
         studies: label -> trials in ask order.
+        heading: name of the score.
     """
     with matplotlib.rc_context(STYLE):
         figure = Figure(figsize=(7.2, 3.4), layout="constrained")
@@ -73,7 +74,7 @@ def progress(studies: Mapping[str, Sequence[Trial]]) -> Figure:
                 linewidth=1.8,
                 label=plain(label) or "best so far",
             )
-        axes.set(xlabel="functions evaluated", ylabel="score (validation)")
+        axes.set(xlabel="functions evaluated", ylabel=plain(heading))
         axes.legend(frameon=False, loc="upper left", bbox_to_anchor=(1.0, 1.0))
     return figure
 
@@ -139,8 +140,13 @@ def _without_jumps(values: np.ndarray) -> np.ndarray:
     return shown
 
 
-def differences(rows: Sequence[Row]) -> Figure:
-    """Paired differences to ReLU with their 95 % intervals, best on top."""
+def differences(rows: Sequence[Row], heading: str = "score") -> Figure:
+    """Paired differences to ReLU with their 95 % intervals, best on top.
+
+    Args:
+        rows: of a leaderboard.
+        heading: name of the score.
+    """
     shown = [row for row in rows if row.versus_relu is not None]
     with matplotlib.rc_context(STYLE):
         figure = Figure(figsize=(7.2, 0.8 + 0.38 * len(shown)), layout="constrained")
@@ -152,9 +158,9 @@ def differences(rows: Sequence[Row]) -> Figure:
             axes.plot([versus.low, versus.high], [height, height], color=COLOURS[0] if sure else GREY, linewidth=2)
             axes.plot(versus.difference, height, "o", color=COLOURS[0] if sure else GREY, markersize=6)
         axes.axvline(0, color="#30343a", linewidth=1)
-        axes.set_yticks(range(len(shown)), [shortened(row.expression) for row in reversed(shown)])
+        axes.set_yticks(range(len(shown)), [plain(row.shown) for row in reversed(shown)])
         axes.set_ylim(-0.6, len(shown) - 0.4)
-        axes.set_xlabel("score minus ReLU's, same seeds (mean, 95 % interval)")
+        axes.set_xlabel(f"{plain(heading)} minus ReLU's, same seeds (mean, 95 % interval)")
     return figure
 
 

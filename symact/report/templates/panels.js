@@ -18,7 +18,7 @@ const CHARTS = {
     return el('div', { class: 'whole' }, chart.title ? el('h3', {}, chart.title) : null, el('div', { class: 'shares' }, ...groups));
   },
   table: (chart) => {
-    const rows = chart.rows.map((row) => el('tr', {}, ...row.map((text, place) => el('td', {}, place === row.length - 1 ? expression(text) : text))));
+    const rows = chart.rows.map((row) => el('tr', {}, ...row.map((text, place) => el('td', {}, chart.head[place] === chart.expressions ? expression(text) : text))));
     const made = el('div', { class: 'wide whole' }, el('table', {}, el('thead', {}, el('tr', {}, ...chart.head.map((text) => el('th', { scope: 'col' }, text)))), el('tbody', {}, ...rows)));
     return chart.folded ? el('details', { class: 'whole' }, el('summary', {}, chart.folded), made) : made;
   },
