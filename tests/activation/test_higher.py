@@ -17,6 +17,7 @@ import symact
 from symact.activation import higher
 from symact.activation.module import Activation
 from symact.activation.module import compile as compile_expression
+from symact.backends.cpu.kernel import PointwiseKernel
 from symact.backends.select import SELECTOR
 from symact.backends.torch_source import function as torch_function
 from symact.errors import InputError
@@ -171,6 +172,15 @@ def test_every_pass_over_a_learned_function_is_one_fused_kernel() -> None:
         assert type(y.grad_fn).__name__ == "FusedChainBackward"
     y.sum().backward()
     assert module.omega.grad.shape == module.omega.shape
+
+
+@pytest.mark.parametrize(("text", "step"), [("tanh(x)", "gate_sech_squared_pair"), ("sin(x)", "gate_sin_pair")])
+def test_the_pass_over_a_gradient_computes_its_functions_in_one_step(text: str, step: str) -> None:
+    chain = gradient().pulled_back((True,), (True, True))
+    kernel = higher.kernel(lower(symact.parse(text)), chain, "cpu", False)
+    assert isinstance(kernel, PointwiseKernel)
+    assert kernel.steps().startswith(f"{step} ")
+    assert len(kernel.steps().splitlines()) == 1 + (text == "sin(x)")  # -sin(x), of which the pair has sin(x)
 
 
 @pytest.mark.parametrize("omega", [1e-9, 3e4])

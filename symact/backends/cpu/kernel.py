@@ -278,14 +278,13 @@ class NativeKernel:
 
     def steps(self) -> tuple[str, str]:
         """The steps of the forward and the backward program as the interpreter runs them, one a line."""
-        library = cpu_library.load()
-        assert library is not None
-        texts = []
-        for handle in (self.forward_code, self.backward_code):
-            buffer = ctypes.create_string_buffer(1 << 16)
-            library.symact_describe(handle, buffer, len(buffer))
-            texts.append(buffer.value.decode())
-        return texts[0], texts[1]
+        return _steps(self._library, self.forward_code), _steps(self._library, self.backward_code)
+
+
+def _steps(library: Any, handle: int) -> str:
+    buffer = ctypes.create_string_buffer(1 << 16)
+    library.symact_describe(handle, buffer, len(buffer))
+    return buffer.value.decode()
 
 
 class JointKernel(NativeKernel):
@@ -408,6 +407,10 @@ class PointwiseKernel:
         self._make_exact = exact
         for variable, window in enumerate(windows):
             self._library.symact_mend(self._code, variable, *window)
+
+    def steps(self) -> str:
+        """The steps of the program as the interpreter runs them, one a line."""
+        return _steps(self._library, self._code)
 
     def supports(self, tensors: tuple[Tensor, ...]) -> bool:
         """Whether these can be given: dense CPU tensors of one known dtype and one shape."""

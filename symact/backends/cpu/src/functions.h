@@ -193,6 +193,12 @@ INLINE Two tanh_pair(F x) {
 }
 INLINE F tanh_(F x) { return tanh_pair(x).first; }
 INLINE F sech_squared(F x) { return tanh_pair(x).second; }
+// 1/cosh^2 and its slope.
+INLINE Two sech_squared_pair(F x) {
+    Two t = tanh_pair(x);
+    return {t.second, t.second * t.first * -2.0f};
+}
+INLINE F sech_squared_slope(F x) { return sech_squared_pair(x).second; }
 
 INLINE F asinh_(F x) {
     F a = absolute(x), z = x * x;

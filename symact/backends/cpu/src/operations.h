@@ -24,7 +24,7 @@
     X(tanh_softplus_slope, tanh_softplus_slope) X(sigmoid_minus, sigmoid_minus) X(sigmoid_slope, sigmoid_slope)  \
     X(ndtr_slope, ndtr_slope) X(sech_squared, sech_squared) X(silu, silu) X(silu_slope, silu_slope)              \
     X(mish, mish) X(mish_slope, mish_slope) X(gelu, gelu) X(gelu_slope, gelu_slope) X(elu, elu)                  \
-    X(elu_slope, elu_slope) X(i0e_fall, i0e_fall)
+    X(elu_slope, elu_slope) X(i0e_fall, i0e_fall) X(sech_squared_slope, sech_squared_slope)
 // y = f(a)*b, for functions that often are a factor.
 #define SYMACT_TIMES(X)                                                                                       \
     X(exp, exp_) X(erfc, erfc_) X(ndtr, ndtr) X(tanh, tanh_) X(cosh, cosh_) X(cos, cos_) X(sigmoid, sigmoid)  \
@@ -49,7 +49,8 @@
     X(softplus, sigmoid, softplus_pair) X(logsigmoid, sigmoid_minus, logsigmoid_pair) X(erfc, gauss, erfc_pair) \
     X(erf, gauss, erf_pair) X(ndtr, gauss_half, ndtr_half_pair) X(ndtr, ndtr_slope, ndtr_pair)                 \
     X(expm1, exp, expm1_pair) X(sinh, cosh, sinh_pair) X(tanh, sech_squared, tanh_pair) X(sin, cos, sin_pair)  \
-    X(i0e, i0e_fall, i0e_pair) X(sigmoid, silu_slope, swish_pair)
+    X(i0e, i0e_fall, i0e_pair) X(sigmoid, silu_slope, swish_pair)                                              \
+    X(sech_squared, sech_squared_slope, sech_squared_pair)
 // What a clipped input of a gate goes through: those of them whose first function `alone` in gates.h computes as it is
 // computed without the second, to the bit; `identity` is for a clip alone.
 #define SYMACT_CLIPPED(X)                                                                                    \

@@ -232,6 +232,18 @@ void simplify_choices(Graph& g) {
     for (std::size_t k = order.size(); k > 0; k--) simplify_choice(g, order[k - 1]);
 }
 
+// The slope of 1/cosh^2, where nothing else needs the tanh in it, which would be computed twice.
+void recognize_sech_squared_slope(Graph& g) {
+    static const Pattern form("mul(mul(sech_squared(u), tanh(u)), -2)");
+    for (int i = g.inputs; i < g.size(); i++) {
+        int found[26];
+        std::fill_n(found, 26, NONE);
+        if (g.nodes[i].uses == 0 || !g.is(i, OP_mul) || !form.match(g, i, found)) continue;
+        const int u = found['u' - 'a'], inner = g.argument(i, g.is(g.argument(i, 0), OP_const));
+        if (g.single(inner) && g.single(g.find(OP_tanh, u))) g.become(i, OP_sech_squared_slope, u);
+    }
+}
+
 void pair_up(Graph& g) {
     static constexpr int ROWS[][3] = {
 #define X(first, second, function) {OP_##first, OP_##second, OP_##function},
@@ -402,6 +414,8 @@ void fuse(Graph& g) {
     g.count_uses();
     clip_lines(g);
     shifted_clips(g);
+    g.count_uses();
+    recognize_sech_squared_slope(g);
     g.count_uses();
     pair_up(g);
     fuse_angles(g);
