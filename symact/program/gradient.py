@@ -251,10 +251,11 @@ def backward(program: Program) -> Program:
             adjoints[inner].append(scaled(total, -2.0 * (call("tanh", values[inner]) * values[number])))
             continue
         if number in bounded:
-            numerator, constant = bounded[number]
+            numerator, offset = bounded[number]
             divisor = values[operation.arguments[1]]
-            slope = Value(builder, builder.const(constant)) / divisor / divisor
-            adjoints[numerator].append(scaled(total, slope))
+            adjoints[numerator].append(scaled(total, values[offset] / divisor / divisor))
+            if active[offset]:
+                adjoints[offset].append(scaled(total, -(values[number] / divisor)))
             continue
         if number in sines:
             one = Value(builder, builder.const(1.0)) / values[operation.arguments[1]]
@@ -284,12 +285,12 @@ def _sech_squares(program: Program) -> dict[int, int]:
     return found
 
 
-def _bounded_quotients(program: Program) -> dict[int, tuple[int, float]]:
-    """Quotients `u/(c + abs(u))` as value number -> (u, c): their slope is `c/(c + abs(u))**2`.
+def _bounded_quotients(program: Program) -> dict[int, tuple[int, int]]:
+    """Quotients `u/(c + abs(u))` of a constant or parameter c, as value number -> (u, c): slope `c/(c + abs(u))**2`.
 
     The rule of quotients subtracts two numbers that are all but the same where `u` is large.
     """
-    first, found = len(program.inputs), dict[int, tuple[int, float]]()
+    first, found = len(program.inputs), dict[int, tuple[int, int]]()
 
     def operation(number: int) -> Operation | None:
         return program.operations[number - first] if number >= first else None
@@ -301,10 +302,9 @@ def _bounded_quotients(program: Program) -> dict[int, tuple[int, float]]:
         above = quotient.arguments[0]
         for one, other in (divisor.arguments, divisor.arguments[::-1]):
             constant, size = operation(one), operation(other)
-            if constant is None or constant.name != "const" or size is None or size.name != "abs":
-                continue
-            if above in (other, size.arguments[0]):
-                found[number] = above, constant.number
+            is_fixed = constant.name == "const" if constant is not None else one >= program.variables
+            if is_fixed and size is not None and size.name == "abs" and above in (other, size.arguments[0]):
+                found[number] = above, one
     return found
 
 

@@ -636,6 +636,7 @@ _BRANCHES = (
 )
 
 _LAST = (
+    _row("(u*w)/(abs(u) + v) -> w*(u/(abs(u) + v))", of_parameters("v", "w")),
     _row("(u*v)/w -> u*(v/w)", of_parameters("v", "w")),
     _row("(u*v)/w -> v*(u/w)", of_parameters("u", "w")),
     _row("u/c -> u*(1/c)", invertible),
