@@ -1,4 +1,5 @@
-"""What only a GPU can show: parameters with gradients, CUDA graphs, two streams, torch.compile, higher derivatives.
+"""What only a GPU can show: parameters with gradients, CUDA graphs, two streams, torch.compile, higher derivatives,
+the settings of large trainings.
 
     python runs/gpu/check.py --output runs/gpu/results
 
@@ -23,7 +24,13 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 import symact
+from symact.execute import ranks
+from symact.execute.job import Job
+from symact.execute.task_loading import describe
 from symact.expr.operators import Parameter, Vocabulary
+from symact.expr.tree import parse, to_document
+from symact.tasks import Dataset, ImageTask, Split, TrainConfig
+from symact.tasks.networks import MakeActivation, resnet_cifar
 
 LEARNED = Vocabulary(parameters={"beta": Parameter("beta", 0.7)})
 FORMULAS: dict[str, Callable[[Tensor], Tensor]] = {
@@ -169,7 +176,71 @@ def higher() -> dict[str, Any]:
     return found
 
 
-SECTIONS = {f.__name__: f for f in (graphs, streams, higher, compiled, bandwidth)}
+class MadeUp(ImageTask):
+    """ResNet-8 on made-up images of two classes, to try settings with."""
+
+    name, sites = "made-up", 7
+    config = TrainConfig(epochs=3, batch=128, optimizer="sgd", rate=0.05, evaluation_batch=256)
+
+    def load(self) -> Dataset:
+        generator = torch.Generator().manual_seed(0)
+        y = torch.arange(2560) % 2
+        x = torch.randn(2560, 3, 32, 32, generator=generator) + (y - 0.5)[:, None, None, None]
+        pixels = torch.full((3,), 120.0), torch.full((3,), 60.0)
+        cuts = slice(2048), slice(2048, 2304), slice(2304, None)
+        return Dataset("made up", 2, *(Split(x[cut], y[cut], pixels) for cut in cuts))
+
+    def network(self, make_activation: MakeActivation) -> nn.Module:
+        return resnet_cifar(make_activation, 8, classes=2)
+
+
+# Settings of a training, and how far its last validation loss may be from the plain one's; None for anywhere finite.
+LARGE: dict[str, tuple[dict[str, Any], float | None]] = {
+    "plain": ({}, 0.0),
+    "channels_last": ({"channels_last": True}, 0.02),
+    "mixed_precision": ({"mixed_precision": True}, 0.05),
+    "augmented": ({"augment": True, "crop": 0.3, "randaugment": 2, "mixup": 0.2, "ema": 0.99}, None),
+    "compile": ({"compile": True}, 0.02),
+    "all": ({"mixed_precision": True, "channels_last": True, "compile": True, "augment": True, "ema": 0.99}, None),
+}
+
+
+def trainings() -> dict[str, Any]:
+    """Large trainings' settings: the losses that they should give, and seconds of three epochs, the first among them.
+
+    Two devices, where there are, train together as one does alone.
+    """
+    found: dict[str, Any] = {}
+    plain = 0.0
+    for name, (settings, tolerance) in LARGE.items():
+        task = MadeUp()
+        task.configure(settings)
+        task.prepare()
+        outcome = task.evaluate(lambda: symact.Activation("x*sigmoid(beta*x)", LEARNED), 0)
+        assert outcome.status == "finished", f"{name}: {outcome.reason}"
+        loss = outcome.metrics["curve"][-1]["loss"]
+        plain = loss if name == "plain" else plain
+        found[name] = {"loss": round(loss, 5), "seconds": round(outcome.metrics["train_seconds"], 2)}
+        assert tolerance is None or abs(loss - plain) <= tolerance, f"{name}: {found}"
+    return found | {"two devices": together() if torch.cuda.device_count() > 1 else "not tried: one device"}
+
+
+def together() -> dict[str, list[float]]:
+    """The training losses of two processes with a device each, and of one, which are the same up to rounding."""
+    settings: dict[str, Any] = {"subset": 400, "epochs": 2.0, "mixup": 0.2, "ema": 0.9}
+    job = Job(0, 0, 0, to_document(parse("x*sigmoid(x)"), Vocabulary()))
+    losses = []
+    for count in (1, 2):
+        described, _ = describe("digits-deep", {**settings, "processes": count})
+        known = {"grammar": '[unary]\nrelu = "max(x, 0)"\n', "task": described.model_dump(), "file": "", "data": None}
+        outcome = ranks.evaluate(known, count, job, None)
+        assert outcome.status == "finished", outcome.reason
+        losses.append([row["train_loss"] for row in outcome.metrics["curve"]])
+    assert all(abs(a - b) < 1e-3 for a, b in zip(*losses, strict=True)), losses
+    return {"one": losses[0], "two": losses[1]}
+
+
+SECTIONS = {f.__name__: f for f in (graphs, streams, higher, compiled, trainings, bandwidth)}
 
 
 def main() -> int:

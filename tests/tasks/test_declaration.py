@@ -83,6 +83,9 @@ def test_a_score_is_written_in_the_format_of_its_metric(number_format, value, te
         ("digits-deep", {"optimizer": "lion"}, "optimizer is one of sgd, nesterov, adam, adamw, rmsprop, not 'lion'"),
         ("digits-deep", {"decay": 0.1}, "decay takes a name, not '0.1'"),
         ("digits-deep", {"momentum": 1}, "momentum is from 0 to below 1, not 1"),
+        ("digits-deep", {"ema": 1.0}, "ema is from 0 to below 1, not 1.0"),
+        ("digits-deep", {"magnitude": 31}, "magnitude is from 0 to 30, not 31"),
+        ("digits-deep", {"processes": 0}, "processes is above 0, not 0"),
         ("digits-deep", {"augment": 1}, "augment takes true or false, not '1'"),
     ],
 )
