@@ -18,8 +18,8 @@ import torch
 
 import symact
 from symact.tasks import TASKS
-from symact.tasks.builtin import CIFAR10AllCNNC
 from symact.tasks.data import Dataset, images
+from symact.tasks.large import CIFAR10AllCNNC
 from symact.tasks.networks import MakeActivation, all_cnn_c
 
 HERE = Path(__file__).parent

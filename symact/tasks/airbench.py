@@ -16,8 +16,8 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from symact.tasks.builtin import CIFAR10AllCNNC
 from symact.tasks.config import TrainConfig
+from symact.tasks.large import CIFAR10AllCNNC
 from symact.tasks.networks import MakeActivation
 
 BIAS_SCALE = 8.0  # a bias that counts 8 times moves 64 times as fast under SGD

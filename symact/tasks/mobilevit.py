@@ -1,4 +1,4 @@
-"""MobileViTv2 (Mehta & Rastegari 2022, arXiv:2206.02680) round any activation, and ImageNet with it.
+"""MobileViTv2 (Mehta & Rastegari 2022, arXiv:2206.02680) round any activation.
 
 Inverted residual blocks, and in the last three stages blocks whose attention is linear in the number of pixels: one
 score a pixel weighs the keys into a single context, which multiplies the rectified values. Sites, in the order of the
@@ -14,10 +14,6 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from symact.tasks.builtin import LargeImageTask
-from symact.tasks.config import TrainConfig
-from symact.tasks.data import Dataset
-from symact.tasks.folder import imagenet
 from symact.tasks.networks import MakeActivation
 
 # The paper's Table 7 at width 1: channels of the stem and of the five stages.
@@ -143,41 +139,3 @@ def mobilevit_v2(make_activation: MakeActivation, classes: int = 1000, width: fl
         if isinstance(layer, nn.Conv2d | nn.Linear) and layer.bias is not None:
             nn.init.zeros_(layer.bias)
     return model
-
-
-class ImageNetMobileViT(LargeImageTask):
-    """ImageNet with MobileViTv2-0.5, the recipe of its authors; for several large GPUs.
-
-    Of the recipe (CVNets, `mobilevit_v2.yaml`) CutMix and random erasing are left out, the rate ends at 0 in place of
-    a tenth, and 50,000 of the training images are held out for validation.
-    """
-
-    name, sites = "imagenet-mobilevitv2", 34
-    tunable = {**LargeImageTask.tunable, "rate": "1e-4:0.1:log"}  # of AdamW
-    config = TrainConfig(
-        epochs=300,
-        batch=1024,
-        optimizer="adamw",
-        rate=2e-3,
-        weight_decay=0.05,
-        clip=10.0,
-        warmup=0.053,  # 20,000 steps
-        decay="cosine",
-        label_smoothing=0.1,
-        augment=True,
-        crop=0.08,
-        randaugment=2,
-        mixup=0.2,
-        ema=0.9995,
-        mixed_precision=True,
-        channels_last=True,
-        evaluation_batch=250,
-    )
-
-    def load(self) -> Dataset:
-        """Images of 256 pixels, read from their folders when they are needed."""
-        return imagenet(self.root, size=256, workers=self.config.workers)
-
-    def network(self, make_activation: MakeActivation) -> nn.Module:
-        """MobileViTv2-0.5."""
-        return mobilevit_v2(make_activation, self.dataset.classes)
