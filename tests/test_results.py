@@ -11,7 +11,11 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 TEXT = (ROOT / "docs" / "results.md").read_text()
-ROWS = [line.strip("| ").split(" | ") for line in TEXT.splitlines() if line.startswith("| ")][1:]
+ROWS = [
+    cells
+    for line in TEXT.splitlines()
+    if line.startswith("| ") and (cells := line.strip("| ").split(" | "))[0] != "claim"
+]
 
 
 def test_every_row_has_all_columns_and_says_how_many_seeds() -> None:
