@@ -1,10 +1,10 @@
 """What a family's functions say, drawn: `FOLDER/picture.png` from `FOLDER/results.json` of `discover.py`.
 
-    python runs/discovery/pictures.py ood-polynomial image-fit pinn-convection char-lm-gated
+    python runs/discovery/pictures.py ood-polynomial image-fit pinn-convection char-lm char-lm-gated
 
 The customary function, the best baseline of the finals and the best function found, trained once more on the seed of
 the first final, on the test problem: an image; a solution and its error; a target along a line out of the region of the
-examples. Of gates, the functions themselves, and the differences of each seed.
+examples. For the transformers, the functions themselves, and the differences of each seed.
 """
 
 from __future__ import annotations
@@ -137,35 +137,61 @@ def outside(name: str, networks: Trained) -> Any:
     return figure
 
 
+def _finals(name: str) -> tuple[dict[str, Any], dict[str, list[float]], str]:
+    """The finals of a task where less is better: the search problem, the scores of every function, the best found."""
+    search = json.loads((HERE / name / "results.json").read_text())["search"]
+    rows = sorted(pq.read_table(HERE / name / "trials.parquet").to_pylist(), key=lambda row: row["repeat"])
+    scores: dict[str, list[float]] = {}
+    for row in rows:
+        if row["stage"] == "finals":
+            scores.setdefault(row["function"], []).append(row["score"])
+    return search, scores | search["scores"], min(search["differences"], key=search["means"].__getitem__)
+
+
+def differences(axis: Any, found: list[float], rivals: dict[str, list[float]]) -> None:
+    """What was found less each rival, a dot for every seed."""
+    for row, other in enumerate(rivals.values()):
+        own = [a - b for a, b in zip(found, other, strict=True)]
+        axis.plot(own, np.full(len(own), float(row)) + np.linspace(-0.15, 0.15, len(own)), "o", alpha=0.7)
+        axis.plot([np.mean(own)] * 2, [row - 0.25, row + 0.25], color="black")
+    axis.axvline(0, color="0.5", linewidth=0.8)
+    axis.set_yticks(range(len(rivals)), [f"to {called}" for called in rivals])
+    axis.set_ylim(-0.6, len(rivals) - 0.4)
+    axis.xaxis.set_major_locator(pyplot.MaxNLocator(4))
+    axis.set_title("found minus baseline, each seed and the mean;\nbelow 0 what was found is better", fontsize=9)
+
+
 def gates(name: str) -> Any:
     """SwiGLU, the best baseline and the best gate found as surfaces; the difference that each seed gave."""
-    document, grammar = json.loads((HERE / name / "results.json").read_text()), load_grammar(GRAMMARS[name])
-    search = document["search"]
-    found, ours = min(search["differences"], key=search["means"].__getitem__), SWIGLU
-    rows = sorted(pq.read_table(HERE / name / "trials.parquet").to_pylist(), key=lambda row: row["repeat"])
-    scores = {ours: [row["score"] for row in rows if row["stage"] == "finals" and row["function"] == ours]}
-    scores |= search["scores"]
+    grammar = load_grammar(GRAMMARS[name])
+    search, scores, found = _finals(name)
     figure, axes = pyplot.subplots(1, 4, figsize=(16, 3.9), layout="constrained")
-    shown = {ours: "SwiGLU", search["rival"]: "the best baseline", found: "the best found"}
+    shown = {SWIGLU: "SwiGLU", search["rival"]: "the best baseline", found: "the best found"}
     for axis, (text, called) in zip(axes, shown.items(), strict=False):
         figure.colorbar(surface(axis, parse(text, grammar), {}), ax=axis)
         axis.set_title(f"{called}: {text}\n{np.mean(scores[text]):.3f} bits per character", fontsize=9)
-    for row, (text, called) in enumerate(((ours, "SwiGLU"), (search["rival"], "the best baseline"))):
-        pairs = zip(scores[found], scores[text], strict=True)
-        own = [a - b for a, b in pairs]
-        axes[3].plot(
-            own, np.full(len(own), float(row)) + np.linspace(-0.15, 0.15, len(own)), "o", alpha=0.7, label=called
-        )
-        axes[3].plot([np.mean(own)] * 2, [row - 0.25, row + 0.25], color="black")
-    axes[3].axvline(0, color="0.5", linewidth=0.8)
-    axes[3].set_yticks([0, 1], ["to SwiGLU", "to the best\nbaseline"])
-    axes[3].set_ylim(-0.6, 1.6)
-    axes[3].xaxis.set_major_locator(pyplot.MaxNLocator(4))
-    axes[3].set_title("found minus baseline, each seed and the mean;\nbelow 0 the gate found is better", fontsize=9)
+    differences(axes[3], scores[found], {"SwiGLU": scores[SWIGLU], "the best\nbaseline": scores[search["rival"]]})
+    return figure
+
+
+def curves(name: str) -> Any:
+    """GELU, the best baseline and the best function found, as they begin; the difference that each seed gave."""
+    grammar, x = load_grammar(GRAMMARS[name]), torch.linspace(-4, 4, 801)
+    search, scores, found = _finals(name)
+    gelu = min((text for text in scores if text.startswith("gelu(")), key=lambda text: float(np.mean(scores[text])))
+    figure, axes = pyplot.subplots(1, 2, figsize=(11, 3.9), layout="constrained")
+    for text, called in {gelu: "GELU", search["rival"]: "the best baseline", found: "the best found"}.items():
+        with torch.no_grad():
+            y = Activation(parse(text, grammar), grammar)(x)
+        axes[0].plot(x, y, label=f"{called}: {text}\n{np.mean(scores[text]):.3f} bits per character")
+    axes[0].set_ylim(-2, 4)
+    axes[0].legend(fontsize=8)
+    differences(axes[1], scores[found], {"GELU": scores[gelu], "the best\nbaseline": scores[search["rival"]]})
     return figure
 
 
 PICTURES: dict[str, Callable[[str, Trained], Any]] = {"image": image, "pinn": equation, "ood": outside}
+OF_FUNCTIONS: dict[str, Callable[[str], Any]] = {"char-lm": curves, "char-lm-gated": gates}
 
 
 def main() -> None:
@@ -174,8 +200,8 @@ def main() -> None:
     parser.add_argument("tasks", nargs="+")
     torch.set_num_threads(1)
     for name in parser.parse_args().tasks:
-        kind = name.split("-")[0]
-        figure = gates(name) if kind == "char" else PICTURES[kind](name, trained(name, chosen(name)))
+        own = OF_FUNCTIONS.get(name)
+        figure = own(name) if own else PICTURES[name.split("-")[0]](name, trained(name, chosen(name)))
         figure.savefig(HERE / name / "picture.png", dpi=100, bbox_inches="tight")
 
 
