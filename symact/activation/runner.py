@@ -334,18 +334,19 @@ class Runner:
         """The same by a fused kernel; None where none can see these tensors, or no transform would see it."""
         if _transforms_active() or forward_ad._current_level >= 0 or _modes_active() or any(map(_batched, tensors)):
             return None
-        key = chain, tensors[0].device.type, tensors[0].dtype is torch.float64, SELECTOR.generation
-        if key not in self._chains:
+        x = tensors[0]
+        key = chain, "cpu" if x.is_cpu else x.device.type, x.dtype is _FLOAT64, _SELECTOR.generation
+        kernel: Pointwise | None = self._chains.get(key, _NEW)
+        if kernel is _NEW:
             with undisturbed():
-                self._chains[key] = higher.kernel(self.forward, *key[:3])
-        kernel = self._chains[key]
+                kernel = self._chains[key] = higher.kernel(self.forward, *key[:3])
         if kernel is None or not kernel.supports(tensors):
             return None
-        x, *parameters = tensors[0], *tensors[self.forward.variables : chain.own]
-        if parameters and x.is_cpu and x.dtype is not torch.float64 and not all(map(ordinary, parameters)):
+        parameters = tensors[self.forward.variables : chain.own]
+        if parameters and x.is_cpu and x.dtype is not _FLOAT64 and not all(map(ordinary, parameters)):
             return None
         if _grad_enabled() and any(t.requires_grad for t in tensors):
-            return _as_tuple(higher.apply(self, chain, kernel, *tensors))
+            return _as_tuple(_apply_chain(self, chain, kernel, *tensors))
         return kernel(*tensors)
 
     def _by_kernel(self, x: Tensor, parameters: tuple[Tensor, ...], channel_dim: int) -> Tensor:
@@ -446,5 +447,9 @@ _apply_packed: Any = super(Function, _Packed).apply
 _TENSORS, _STRIDED, _SMALL, _SELECTOR = (Tensor, torch.nn.Parameter), torch.strided, small_tensors.SMALL, SELECTOR
 _DOUBLE = " float64"
 _KINDS = {dtype: "cpu" + _DOUBLE * (dtype == torch.float64) for dtype in TYPES}
+_FLOAT64 = torch.float64
 _apply_small: Callable[..., Tensor] = small_tensors.apply
+_apply_chain: Any = higher.apply
+# In place of the kernel of a chain that nobody has asked for yet; None is that there is none.
+_NEW: Any = object()
 _small_forward = small_tensors.forward

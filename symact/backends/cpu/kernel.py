@@ -29,7 +29,7 @@ from symact.program.instructions import INSTRUCTIONS
 from symact.program.program import Program
 
 TYPES: dict[torch.dtype, int] = {torch.float32: 0, torch.float64: 1, torch.bfloat16: 2, torch.float16: 3}
-_empty_like = torch.empty_like
+_empty_like, _is_contiguous = torch.empty_like, Tensor.is_contiguous
 _STRIDED = torch.strided
 _TENSORS = (Tensor, torch.nn.Parameter)
 # The fields of `symact_call` in library.cpp: program, type, size, threads, x, grad, y, parameters, their gradients.
@@ -418,14 +418,18 @@ class PointwiseKernel:
         if dtype not in TYPES:
             return False
         for t in tensors:
-            if type(t) not in _TENSORS or t.dtype is not dtype or not _plain(t) or t.shape != shape:
+            if type(t) not in _TENSORS or t.dtype is not dtype or t.shape != shape:
+                return False
+            if not t.is_cpu or t.layout is not _STRIDED or t.is_neg():
                 return False
         return True
 
     def __call__(self, *tensors: Tensor) -> tuple[Tensor, ...]:
         """One tensor an output, in the dtype, shape and layout of the first input."""
-        x = dense(tensors[0])
-        given = [x, *[like(t, x) for t in tensors[1:]]]
+        x, given = tensors[0], tensors
+        if not all(map(_is_contiguous, tensors)):
+            x = dense(x)
+            given = (x, *[like(t, x) for t in tensors[1:]])
         results = tuple([_empty_like(x) for _ in range(self._outputs)])
         size, count = x.numel(), len(given)
         threads = 1 if size < 2 * self._grain else min(torch.get_num_threads(), size // self._grain)
