@@ -22,6 +22,8 @@ class Regression:
         return Outcome.finished(len(text) + hashlib.sha256(f"{text}{seed}".encode()).digest()[0] / 1000)
 """
 
+HERE = ("--workers", "0")  # a worker takes two seconds to start; one test has one
+
 
 @pytest.fixture
 def loss(tmp_path):
@@ -31,7 +33,7 @@ def loss(tmp_path):
 
 def test_the_document_has_what_is_promised(symact, loss):
     arguments = ("compare", "sin(x)", "-x", "exp(x)", "tanh(x)*sin(x)", "--task", loss, "--seeds", "3", "--run", "run")
-    code, out, _ = symact(*arguments, "--json")
+    code, out, _ = symact(*arguments, *HERE, "--json")
     assert code == 0
     found = json.loads(out)
     assert (found["metric"], found["direction"], found["seeds"], found["against"]) == (
@@ -72,11 +74,12 @@ def test_the_table_fits_80_columns_and_resume_prints_it_again(symact, loss, monk
 
 def test_functions_come_from_files_runs_and_spaces(symact, loss, tiny, tmp_path):
     (tmp_path / "some.txt").write_text("# mine\n\nsin(2*x)\n  tanh(x)\n")
-    common = ("--task", loss, "--seeds", "1", "--json")
+    common = ("--task", loss, "--seeds", "1", "--json", *HERE)
     code, out, _ = symact("compare", "--from", "some.txt", *common)
     assert code == 0
     assert {row["expression"] for row in json.loads(out)["functions"]} == {"sin(2*x)", "tanh(x)", "relu(x)"}
-    assert symact("search", "random", "--grammar", tiny, "--task", loss, "--evaluations", "12", "--run", "run")[0] == 0
+    search = ("search", "random", "--grammar", tiny, "--task", loss, "--evaluations", "12", "--run", "run")
+    assert symact(*search, *HERE)[0] == 0
     code, out, err = symact("compare", "cube(x)", "--from", "run", "--best", "2", "--from", "some.txt", *common)
     assert code == 0, err
     found = {row["expression"] for row in json.loads(out)["functions"]}
@@ -124,7 +127,7 @@ def test_bad_input_is_told_in_one_line_and_leaves_nothing(symact, loss, tmp_path
 
 
 def test_published_functions_are_compared_each_once(symact, loss):
-    code, out, err = symact("compare", "--atlas", "common", "--task", loss, "--seeds", "1", "--json")
+    code, out, err = symact("compare", "--atlas", "common", "--task", loss, "--seeds", "1", "--json", *HERE)
     assert code == 0, err
     rows = json.loads(out)["functions"]
     found = {row["expression"] for row in rows}
@@ -133,7 +136,7 @@ def test_published_functions_are_compared_each_once(symact, loss):
 
 
 def test_a_folder_that_holds_a_study_is_refused_with_the_way_on(symact, loss):
-    arguments = ("compare", "sin(x)", "--task", loss, "--seeds", "1", "--run", "run")
+    arguments = ("compare", "sin(x)", "--task", loss, "--seeds", "1", "--run", "run", *HERE)
     assert symact(*arguments)[0] == 0
     code, _, err = symact(*arguments)
     assert code == 2
@@ -141,6 +144,6 @@ def test_a_folder_that_holds_a_study_is_refused_with_the_way_on(symact, loss):
 
 
 def test_where_nothing_finished_the_exit_code_says_so(symact, loss):
-    code, _, err = symact("compare", "exp(x)", "--against", "exp(x)", "--task", loss, "--run", "run")
+    code, _, err = symact("compare", "exp(x)", "--against", "exp(x)", "--task", loss, "--run", "run", *HERE)
     assert code == 1
     assert "no function finished" in err

@@ -77,11 +77,11 @@ def test_a_wrong_prune_is_one_line(symact, wrong, word):
 
 
 def test_what_was_promoted_does_not_count_as_evaluated(symact, task, tmp_path):
-    arguments = ("--grammar", "aquasurf", "--task", task, "--run", "run", "--halving", "--json")
+    arguments = ("--grammar", "aquasurf", "--task", task, "--run", "run", "--halving", "--json", "--workers", "0")
     assert symact("search", "random", "--evaluations", "20", *arguments)[0] == 0
     with Store.open(tmp_path / "run") as store:
         assert len(store.trials()) > 22, "nobody was promoted, so this test shows nothing"
-    code, _, err = symact("resume", "run", "--task", task, "--evaluations", "22", "--json")
+    code, _, err = symact("resume", "run", "--task", task, "--evaluations", "22", "--json", "--workers", "0")
     assert code == 0
     assert "evaluated already" not in err
 

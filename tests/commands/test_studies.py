@@ -20,7 +20,8 @@ from tests.execute import stub_tasks
 
 @pytest.fixture
 def run(symact, tiny, task, tmp_path):
-    code, _, err = symact("search", "random", "--grammar", tiny, "--task", task, "--evaluations", "10", "--run", "run")
+    search = ("search", "random", "--grammar", tiny, "--task", task, "--evaluations", "10", "--run", "run")
+    code, _, err = symact(*search, "--workers", "0")
     assert code == 0, err
     return tmp_path / "run"
 
@@ -205,7 +206,8 @@ def test_the_leaderboard_as_comma_separated_values(symact, tiny, task):
     import csv
     import io
 
-    assert symact("search", "random", "--grammar", tiny, "--task", task, "--evaluations", "12", "--run", "run")[0] == 0
+    search = ("search", "random", "--grammar", tiny, "--task", task, "--evaluations", "12", "--run", "run")
+    assert symact(*search, "--workers", "0")[0] == 0
     code, out, _ = symact("top", "run", "--csv", "-n", "0")
     assert code == 0
     rows = list(csv.DictReader(io.StringIO(out)))
