@@ -175,3 +175,20 @@ def test_fresh_workers_give_each_candidate_a_process_of_its_own(environment):
     finally:
         executor.close()
     assert len({outcome.metrics["process"] for outcome in outcomes}) == 6
+
+
+def test_random_numbers_of_numpy_are_put_back_however_arrays_are_printed():
+    """Of a shortened text the 624 words of two states may look alike."""
+    before = np.random.get_state()
+    found = np.random.RandomState(4).get_state()
+    other = (found[0], np.where(np.arange(624) == 300, 1, found[1]), *found[2:])
+    (piece,) = (piece for piece in global_state.GENERATORS if "NumPy" in piece.name)
+    with np.printoptions(threshold=10):
+        assert repr(found) == repr(other)
+        assert not piece.same(found, other)
+        assert piece.same(found, np.random.RandomState(4).get_state())
+    assert piece.same(before, piece.read())
+    modern = np.random.PCG64(3).state
+    assert piece.same(modern, np.random.PCG64(3).state)
+    assert not piece.same(modern, np.random.PCG64(4).state)
+    assert not piece.same(modern, found)
