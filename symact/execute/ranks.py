@@ -14,6 +14,7 @@ import json
 import os
 import selectors
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -24,9 +25,10 @@ from typing import Any
 from symact.errors import SymactError
 from symact.execute import global_state, processes, warm_up
 from symact.execute import task_loading as tasks
-from symact.execute.channel import Reader
+from symact.execute.channel import ChannelLostError, GuardedPipe, Reader
 from symact.execute.job import Job, failure, perform
 from symact.execute.reporting import Tell
+from symact.execute.supervisor import CHANNEL_LOST, CLOSED
 from symact.execute.watched_worker import command
 from symact.records import Outcome, Status
 from symact.store import TaskSettings, outcomes
@@ -47,19 +49,31 @@ def evaluate(settings: Mapping[str, Any], count: int, job: Job, tell: Tell | Non
         job: what to do.
         tell: called with what the first process reports; what it raises ends them all.
     """
-    from torch import distributed
-
-    store = distributed.TCPStore(ADDRESS, 0, is_master=True, wait_for_workers=False)  # type: ignore[attr-defined]
+    store = _store()
     message = json.dumps({"settings": dict(settings), "job": asdict(job)})
     ranks: list[_Rank] = []
     try:
-        ranks += [_Rank(number, count, store.port) for number in range(count)]
+        for number in range(count):
+            ranks.append(_Rank(number, count, store.port))
         for rank in ranks:
             rank.begin(message)
         return _listen(ranks, tell)
     finally:
         for rank in ranks:
             rank.end()
+
+
+def _store() -> Any:
+    """Where the processes find one another, for this machine alone: by itself it would listen to the network."""
+    from torch import distributed
+
+    with socket.socket() as listening:
+        listening.bind((ADDRESS, 0))
+        listening.listen()
+        port = listening.getsockname()[1]
+        return distributed.TCPStore(  # type: ignore[attr-defined]
+            ADDRESS, port, is_master=True, wait_for_workers=False, master_listen_fd=listening.detach()
+        )
 
 
 def _listen(ranks: list[_Rank], tell: Tell | None) -> Outcome:
@@ -127,9 +141,9 @@ class _Rank:
             self._process = subprocess.Popen(
                 command("ranks", writing),
                 stdin=subprocess.PIPE,
-                stdout=subprocess.DEVNULL,
                 pass_fds=(writing,),
                 env={"GLOO_SOCKET_IFNAME": "lo", **os.environ, **own},
+                start_new_session=True,
                 preexec_fn=prepare,
             )
         except BaseException:
@@ -161,8 +175,8 @@ class _Rank:
 
     @property
     def died(self) -> bool:
-        """Whether it has ended without an outcome."""
-        return self.outcome is None and self.lines.ended and self._process.poll() is not None
+        """Whether it has ended without an outcome; what it forked may live on and hold its pipe."""
+        return self.outcome is None and self._process.poll() is not None and not self.lines.has_more()
 
     @property
     def failed(self) -> bool:
@@ -173,13 +187,18 @@ class _Rank:
     def how_it_ended(self) -> str:
         """In words."""
         code = self._process.poll() or 0
+        if code == CHANNEL_LOST:
+            return f"ended: {CLOSED}"
         return f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
 
     def end(self) -> None:
-        """Kill it, if it is still there, and what it has started."""
+        """Kill it, its descendants if it is still there, and whatever is in its session."""
+        pid, family = self._process.pid, []
         if self._process.poll() is None:
+            family = processes.descendants(pid)
             self._process.kill()
         self._process.wait()
+        processes.end_all(family + [p for p in processes.everybody() if p.session == pid and p.is_alive])
         os.close(self.lines.descriptor)
 
 
@@ -187,27 +206,29 @@ def main(arguments: list[str]) -> None:
     """Do one job, as one of several processes. `arguments`: the descriptor to write to."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     faulthandler.enable()
-    descriptor, is_first = int(arguments[0]), os.environ["RANK"] == "0"
-    os.set_inheritable(descriptor, False)
+    pipe, is_first = GuardedPipe(int(arguments[0])), os.environ["RANK"] == "0"
     message = outcomes.load(sys.stdin.readline())
     job, started = Job(**message["job"]), time.perf_counter()
 
     def send(found: dict[str, Any]) -> None:
-        line = outcomes.dump(found).encode() + b"\n"
-        while line:
-            line = line[os.write(descriptor, line) :]
+        pipe.write(outcomes.dump(found))
 
     def tell(step: int, score: float) -> None:
         send({"report": [step, score]})
 
     try:
-        task, grammar = _loaded(message["settings"], job)
-        global_state.seed(job.seed)
-        outcome = perform(task, grammar, job, tell=tell if is_first else None)
-    except SymactError as error:
-        outcome = outcomes.storable(failure(error, started))
-    send({"result": outcomes.to_document(outcome)})
-    sys.stderr.flush()
+        try:
+            task, grammar = _loaded(message["settings"], job)
+            global_state.seed(job.seed)
+            outcome = perform(task, grammar, job, tell=tell if is_first else None)
+        except SymactError as error:
+            outcome = outcomes.storable(failure(error, started))
+        send({"result": outcomes.to_document(outcome)})
+    except ChannelLostError:  # or this is a child that the task forked and let return
+        os._exit(CHANNEL_LOST)
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(OSError, ValueError):  # the task has closed it
+            stream.flush()
     os._exit(0)  # nothing of what the task has left is waited for
 
 

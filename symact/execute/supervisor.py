@@ -31,6 +31,7 @@ START_SECONDS = 300.0
 GRACE_SECONDS = 0.05  # for what a candidate has started to end with it
 LOST_STARTS = 10  # of workers that are killed from outside before they are ready
 CHANNEL_LOST = 86  # exit code of a worker whose pipes were closed by its task
+CLOSED = "the task closed descriptors of its process that are not its own"
 LOST_SIGNALS = (signal.SIGKILL, signal.SIGTERM, signal.SIGHUP, signal.SIGINT, signal.SIGQUIT)
 THREADS = ("OMP", "MKL", "OPENBLAS", "NUMEXPR")
 ONE_THREAD = {f"{library}_NUM_THREADS": "1" for library in THREADS}
@@ -206,7 +207,7 @@ class Supervisor:
         name = signal.Signals(-code).name if code < 0 else ""
         reason = f"the process was killed by {name}" if name else f"the process ended with exit code {code}"
         if code == CHANNEL_LOST:
-            reason = "the task closed descriptors of its process that are not its own"
+            reason = CLOSED
         words = worker.last_words()
         reason += f"; {words}" if words else ""
         if not self._ready:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 from symact.execute import ranks
@@ -29,6 +31,24 @@ class Dying(DigitsDeep):
         if torch.initial_seed() == {DEADLY} and os.environ["RANK"] == "1":
             os.kill(os.getpid(), 9)
         return super().network(make_activation)
+"""
+
+# The child keeps whatever its parent had open, and so does what the parent has started.
+FORKING = """import os, signal, subprocess, sys, time
+from symact.records import Outcome
+class Forking:
+    processes = 2
+    def evaluate(self, make_activation, seed):
+        if os.environ["RANK"] == "0":
+            print("the first is here", flush=True)
+            time.sleep(60)
+        subprocess.Popen(["sleep", "61"], close_fds=False)
+        if os.fork() == 0:
+            return Outcome.finished(1.0)  # which is not this child's to tell
+        if os.fork() == 0:
+            time.sleep(60)
+        time.sleep(1)
+        os.kill(os.getpid(), signal.SIGKILL)
 """
 
 
@@ -89,3 +109,47 @@ def test_a_process_that_dies_is_a_failed_evaluation_and_the_worker_goes_on(tmp_p
         workers.close()
     assert found[0].status is Status.finished, found[0].reason
     assert (found[1].status, found[1].reason) == (Status.crashed, "process 2 of 2 was killed by SIGKILL")
+
+
+@pytest.mark.slow
+def test_a_process_that_dies_is_noticed_and_ends_with_its_family_whoever_holds_its_pipe(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "task.py").write_text(FORKING)
+    monkeypatch.setenv("SYMACT_TEST", str(tmp_path))
+    found = ranks.evaluate(settings(f"{tmp_path / 'task.py'}:Forking"), 2, JOB, None)
+    assert (found.status, found.reason) == (Status.crashed, "process 2 of 2 was killed by SIGKILL")
+    assert "the first is here" in capfd.readouterr().out
+    assert [p for p in psutil.process_iter() if p.pid != os.getpid() and marked(p, str(tmp_path))] == []
+
+
+def marked(process: psutil.Process, mark: str) -> bool:
+    try:
+        return process.status() != psutil.STATUS_ZOMBIE and process.environ().get("SYMACT_TEST") == mark
+    except psutil.Error:
+        return False
+
+
+def test_the_processes_meet_where_no_other_machine_reaches() -> None:
+    store = ranks._store()
+    listening = [c.laddr.ip for c in psutil.Process().net_connections("tcp") if c.laddr.port == store.port]
+    assert listening
+    assert set(listening) == {"127.0.0.1"}
+
+
+def test_the_first_is_ended_where_the_second_cannot_be_started(monkeypatch: pytest.MonkeyPatch) -> None:
+    begun: list[Any] = []
+
+    class Only:
+        def __init__(self, number: int, count: int, port: int):
+            if number:
+                raise OSError("no more processes")
+            begun.append(self)
+
+        def end(self) -> None:
+            begun.remove(self)
+
+    monkeypatch.setattr(ranks, "_Rank", Only)
+    with pytest.raises(OSError, match="no more processes"):
+        ranks.evaluate({}, 2, JOB, None)
+    assert begun == []
