@@ -19,7 +19,7 @@ from typing import Any
 
 from symact.backends.cpu import building, library
 from symact.errors import InputError, SymactError
-from symact.execute import devices, global_state, marks, processes, warm_up
+from symact.execute import devices, global_state, marks, processes, ranks, warm_up
 from symact.execute.channel import Reader, Writer
 from symact.execute.heard import Heard, unheard
 from symact.execute.interrupts import noticed, uninterrupted
@@ -137,7 +137,7 @@ class _Slot:
         replies, replies_write = os.pipe()
         self.nonce = secrets.token_hex(8)
         self.mark = f"{marks.mark()}:{self.nonce}"
-        environment = {**os.environ, **ONE_THREAD, marks.MARK: self.mark, "PYTHONHASHSEED": "0"}
+        environment = {**ranks.without_launcher(os.environ), **ONE_THREAD, marks.MARK: self.mark, "PYTHONHASHSEED": "0"}
         if device is not None:
             environment["CUDA_VISIBLE_DEVICES"] = device
         self._errors = tempfile.TemporaryFile()  # noqa: SIM115 lives as long as the supervisor

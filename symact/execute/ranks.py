@@ -37,6 +37,9 @@ ADDRESS = "127.0.0.1"
 LOOK_SECONDS = 0.1
 # For the others to end by themselves, where one has failed: the first to fail is not always the first to be heard.
 GRACE_SECONDS = 3.0
+# What torchrun sets, and other launchers likewise.
+SIZES = ("WORLD_SIZE", "LOCAL_WORLD_SIZE", "GROUP_WORLD_SIZE", "ROLE_WORLD_SIZE")
+GIVEN = {"RANK", "LOCAL_RANK", "GROUP_RANK", "ROLE_RANK", "ROLE_NAME", "MASTER_ADDR", "MASTER_PORT", *SIZES}
 FAILED = (Status.crashed, Status.out_of_memory)
 
 
@@ -61,6 +64,11 @@ def evaluate(settings: Mapping[str, Any], count: int, job: Job, tell: Tell | Non
     finally:
         for rank in ranks:
             rank.end()
+
+
+def without_launcher(environment: Mapping[str, str]) -> dict[str, str]:
+    """An environment for a worker, whose trainings would wait for the processes that a launcher's variables tell of."""
+    return {k: v for k, v in environment.items() if k not in GIVEN and not k.startswith("TORCHELASTIC_")}
 
 
 def _store() -> Any:

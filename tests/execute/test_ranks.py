@@ -51,6 +51,15 @@ class Forking:
         os.kill(os.getpid(), signal.SIGKILL)
 """
 
+LAUNCHED = """import os
+from symact.records import Outcome
+class Launched:
+    def evaluate(self, make_activation, seed):
+        names = "RANK", "WORLD", "MASTER", "TORCHELASTIC"
+        return Outcome.finished(0.0, seen={k: v for k, v in os.environ.items() if any(name in k for name in names)})
+"""
+LAUNCHER = dict.fromkeys(("RANK", "WORLD_SIZE", "MASTER_ADDR", "GROUP_RANK", "TORCHELASTIC_RUN_ID"), "2")
+
 
 def settings(task: str, **train: Any) -> dict[str, Any]:
     described, file = describe(task, train)
@@ -153,3 +162,19 @@ def test_the_first_is_ended_where_the_second_cannot_be_started(monkeypatch: pyte
     with pytest.raises(OSError, match="no more processes"):
         ranks.evaluate({}, 2, JOB, None)
     assert begun == []
+
+
+def test_a_worker_is_told_nothing_of_the_processes_that_a_launcher_has_started(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "task.py").write_text(LAUNCHED)
+    for name, value in LAUNCHER.items():
+        monkeypatch.setenv(name, value)
+    workers = WorkerProcesses(WorkerSettings(**settings(f"{tmp_path / 'task.py'}:Launched")), 1)
+    try:
+        workers.submit(JOB)
+        result = workers.next()
+    finally:
+        workers.close()
+    assert result is not None
+    assert result.outcome.metrics["seen"] == {}
