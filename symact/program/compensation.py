@@ -149,7 +149,9 @@ class _Compensation:
         if rest is None:
             return self.values[number]
         self.used = True
-        return self.values[number] + rest
+        # Beyond the range of float32 a rest is a difference of infinities.
+        bounded = call("lt", call("abs", rest), math.inf)
+        return self.values[number] + call("where", bounded, rest, 0.0)
 
     def _has_sum(self, number: int) -> bool:
         name = self._name(number)

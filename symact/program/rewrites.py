@@ -522,21 +522,48 @@ def _series(first: int, last: int) -> str:
     return text
 
 
+def _fraction(u: str, first: int) -> str:
+    """k + u*u/(k + 2 + u*u/(k + 4 + ...)) for k = first, to float64 for |u| < 1, its second derivative too."""
+    text = "19"
+    for k in range(17, first - 2, -2):
+        text = f"({k} + {u}*{u}/{text})"
+    return text
+
+
+def _tanh_ratio(u: str) -> str:
+    """tanh(u)/u, whose series ends at pi/2, by its continued fraction (DLMF 4.39.1)."""
+    return f"(1/{_fraction(u, 1)})"
+
+
+def _saturated_tanh(u: str) -> str:
+    """tanh(u) with a slope of 0, not times infinity, where that is less than any float64."""
+    return f"tanh(max(min({u}, 400), -400))"
+
+
 # Removable singularities: near 0 by a form whose derivative does not cancel, elsewhere by products
 # that these rows do not match again.
-_LANGEVIN = "u/(3 + u*u/(5 + u*u/(7 + u*u/(9 + u*u/(11 + u*u/13)))))"
+_LANGEVIN = f"u/{_fraction('u', 3)}"
 _MISH = "exp(min(u, 20))*(exp(min(u, 20)) + 2)"
 # sinh(u/2)/(u/2) for |u| < 1, its Taylor series in u*u.
-_SINHC = "(1 + u*u*{}*(1 + u*u*{}*(1 + u*u*{}*(1 + u*u*{}*(1 + u*u*{})))))".format(
-    *[0.25 / k for k in (6, 20, 42, 72, 110)]
+_SINHC = "(1 + u*u*{}*(1 + u*u*{}*(1 + u*u*{}*(1 + u*u*{}*(1 + u*u*{}*(1 + u*u*{}*(1 + u*u*{})))))))".format(
+    *[0.25 / k for k in (6, 20, 42, 72, 110, 156, 210)]
 )
-# tanh(u)/u, whose series ends at pi/2, by its continued fraction (DLMF 4.39.1).
-_TANHC = "1/(1 + u*u/(3 + u*u/(5 + u*u/(7 + u*u/(9 + u*u/(11 + u*u/13))))))"
 _QUOTIENTS = (
-    # What a parameter scales and divides: its slope in that is a derivative of a quotient, and no difference.
-    *(_row(f"{name}(u*w)/w -> u*({name}(u*w)/(u*w))", of_parameters("w")) for name in ("tanh", "log1p")),
-    _row("tanh(c*(u*w))/w -> c*(u*(tanh(c*(u*w))/(c*(u*w))))", of_parameters("w")),
-    _row(f"tanh(u)/u -> where(abs(u) < 1, {_TANHC}, tanh(u)*(1/u))"),
+    # What a parameter scales and divides: near 0 its slope in that is a derivative of a quotient, and no difference.
+    _row(
+        f"tanh(u*w)/w -> where(abs(u*w) < 1, u*{_tanh_ratio('(u*w)')}, {_saturated_tanh('(u*w)')}*(1/w))",
+        of_parameters("w"),
+    ),
+    _row(
+        f"tanh(c*(u*w))/w -> where(abs(c*(u*w)) < 1, (c*u)*{_tanh_ratio('(c*(u*w))')},"
+        f" {_saturated_tanh('(c*(u*w))')}*(1/w))",
+        of_parameters("w"),
+    ),
+    _row(
+        "log1p(u*w)/w -> where(abs(u*w) < 1, u*(log1p(u*w)/expm1(log1p(u*w))), log1p(u*w)*(1/w))",
+        of_parameters("w"),
+    ),
+    _row(f"tanh(u)/u -> where(abs(u) < 1, {_tanh_ratio('u')}, tanh(u)*(1/u))"),
     _row(f"expm1(u)/u -> where(abs(u) < 1, exp(0.5*u)*{_SINHC}, expm1(u)*(1/u))"),
     _row(f"u/expm1(u) -> where(abs(u) < 1, exp(-0.5*u)/{_SINHC}, u*(1/expm1(u)))"),
     _row("log1p(u)/u -> where(abs(u) < 0.5, log1p(u)/expm1(log1p(u)), log1p(u)*(1/u))"),

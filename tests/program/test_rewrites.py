@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+import re
 
 import mpmath
 import pytest
@@ -87,6 +88,33 @@ def test_both_sides_are_equal(row: Rewrite) -> None:
             # Constants in the table are float64, series have 15 digits.
             assert abs(left - right) <= 2e-13 * max(abs(left), mpf("1e-3")), (values, left, right)
     assert compared
+
+
+# Rows with a series or a fraction near a removable singularity, and up to which |u| they take it.
+SERIES = [
+    (row, float(e[1])) for row in REWRITES if (e := re.search(r"/.*->.*where\(abs\(u\) < (\d[.\d]*), ", row.text))
+]
+
+
+@pytest.mark.parametrize(("row", "edge"), SERIES, ids=lambda p: p.text if isinstance(p, Rewrite) else None)
+def test_a_form_near_0_is_float64_up_to_where_it_ends(row: Rewrite, edge: float) -> None:
+    """In value and slope; its constants are rounded to float64, and a slope has a digit less."""
+    with mp.workdps(60):
+        for u in (0.999 * edge, -0.999 * edge):
+
+            def side(term: Term, u: mpf) -> mpf:
+                return value(term, {"u": mpf(u), "v": mpf("0.7"), "w": mpf(1), "z": mpf("0.9")})
+
+            for order, bound in ((0, 1e-15), (1, 1e-14)):
+                exact, found = (
+                    mpmath.diff(lambda u, term=term: side(term, u), mpf(u), order)
+                    for term in (row.pattern, row.replacement)
+                )
+                assert abs(found - exact) <= bound * abs(exact), (u, order)
+
+
+def test_there_are_such_forms() -> None:
+    assert len(SERIES) >= 5
 
 
 @pytest.mark.parametrize("row", REWRITES, ids=lambda row: row.text)
