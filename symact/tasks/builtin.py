@@ -23,7 +23,7 @@ from typing import Any, ClassVar, TypeAlias
 
 import numpy as np
 import torch
-from torch import nn
+from torch import distributed, nn
 from torch.nn.parameter import is_lazy
 
 from symact.records import Outcome, Status
@@ -223,11 +223,12 @@ class ImageTask:
 
         checkpoint = self._checkpoint(make_activation, seed, budget, schedule, ranks)
         try:
-            if checkpoint is not None and report is not None:
-                for row in (checkpoint.load(torch.device("cpu")) or {"curve": []})["curve"]:
+            kept = checkpoint.load(shown.y.device) if checkpoint is not None else None
+            if kept is not None and report is not None:
+                for row in kept["curve"]:
                     report(next(epochs), row["accuracy"])
-            training = train(model, phases, config, seed, budget, measure, checkpoint, ranks)
-        except KeyboardInterrupt:
+            training = train(model, phases, config, seed, budget, measure, checkpoint, ranks, kept)
+        except (KeyboardInterrupt, distributed.DistError):  # of which the second means that another process is gone
             raise
         except BaseException:  # it failed, or was stopped for good
             if checkpoint is not None:
@@ -267,7 +268,7 @@ class ImageTask:
         config = replace(self.config, checkpoints="")
         of_task = (source_of(self), plain, config, self.dataset.name)
         identity = (*of_task, *formula_of(candidate), seed, budget, schedule, *setting(self.device))
-        return Checkpoint(self.config.checkpoints, identity, writes=ranks.number == 0)
+        return Checkpoint(self.config.checkpoints, identity, ranks)
 
     def features(self, make_activation: MakeActivation, labels: str = "data") -> dict[str, np.ndarray]:
         """What can be known of a function before training.

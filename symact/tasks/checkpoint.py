@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import io
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -23,6 +24,7 @@ from symact import __version__
 from symact.errors import InputError
 from symact.expr.tree import Candidate, candidate_text, sites
 from symact.files import write_file
+from symact.tasks.ranks import ALONE, Ranks
 
 State: TypeAlias = dict[str, Any]
 
@@ -33,39 +35,49 @@ class Checkpoint:
     Args:
         folder: where such files are, made if it is not there.
         identity: everything that decides the training.
-        writes: whether this process keeps it; of several that train together, one does.
+        ranks: the processes that train together; the first alone uses the file, and tells the others what it holds.
 
     Raises:
         InputError: the folder cannot be made.
     """
 
-    def __init__(self, folder: Path | str, identity: Sequence[object], writes: bool = True):
-        self.writes = writes
+    def __init__(self, folder: Path | str, identity: Sequence[object], ranks: Ranks = ALONE):
+        self._ranks, self._is_first = ranks, ranks.number == 0
         self.identity = "\n".join(map(str, identity))
         try:
-            Path(folder).mkdir(parents=True, exist_ok=True)
+            if self._is_first:
+                Path(folder).mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise InputError(f"checkpoints: the folder {folder} cannot be made ({error.strerror})") from None
         self.path = Path(folder) / f"{hashlib.sha256(self.identity.encode()).hexdigest()[:32]}.pt"
 
     def load(self, device: torch.device) -> State | None:
-        """What was saved last, None where nothing was, or where it cannot be read."""
-        try:
-            state = torch.load(self.path, map_location=device, weights_only=True)
-        except Exception:  # no file, or a damaged one: the training begins again
-            return None
-        return state if isinstance(state, dict) and state.get("identity") == self.identity else None
+        """What was saved last, None where nothing was, or where it cannot be read; all processes call it."""
+        data, state = b"", None
+        if self._is_first:
+            with contextlib.suppress(Exception):  # no file, or a damaged one: the training begins again
+                data = self.path.read_bytes()
+                state = _state(data, device)
+            if state is None or state.get("identity") != self.identity:
+                data, state = b"", None
+        data = self._ranks.told(data, device)
+        return state if self._is_first or not data else _state(data, device)
 
     def save(self, state: State) -> None:
         """Keep a state in place of the one before."""
-        if self.writes:
+        if self._is_first:
             write_file(self.path, lambda path: torch.save({"identity": self.identity, **state}, path))
 
     def remove(self) -> None:
         """The training has ended."""
         with contextlib.suppress(OSError):
-            if self.writes:
+            if self._is_first:
                 self.path.unlink()
+
+
+def _state(data: bytes, device: torch.device) -> State | None:
+    state = torch.load(io.BytesIO(data), map_location=device, weights_only=True)
+    return state if isinstance(state, dict) else None
 
 
 def formula_of(candidate: Candidate) -> tuple[str, ...]:

@@ -10,7 +10,7 @@ running statistics are averaged after every epoch. Dropout draws numbers of its 
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -40,7 +40,7 @@ class Ranks:
     def sum(self, tensor: torch.Tensor) -> torch.Tensor:
         """A tensor, added up over all processes in place."""
         if self.count > 1:
-            distributed.all_reduce(tensor)
+            _together(distributed.all_reduce, tensor)
         return tensor
 
     def mean(self, loss: torch.Tensor, gradient: torch.Tensor, share: float) -> tuple[torch.Tensor, torch.Tensor]:
@@ -62,8 +62,20 @@ class Ranks:
         if self.count > 1:
             for tensor in tensors:
                 value = tensor.contiguous()
-                distributed.broadcast(value, 0)
+                _together(distributed.broadcast, value, 0)
                 tensor.copy_(value)
+
+    def told(self, data: bytes, device: torch.device) -> bytes:
+        """What the first process gives, in all of them; `device` is where tensors meet."""
+        if self.count == 1:
+            return data
+        size = torch.tensor(len(data), device=device)
+        self.agree([size])
+        sent = torch.zeros(int(size), dtype=torch.uint8, device=device)
+        if self.number == 0 and data:
+            sent.copy_(torch.frombuffer(bytearray(data), dtype=torch.uint8))
+        self.agree([sent])
+        return sent.cpu().numpy().tobytes()
 
     def seed(self, seed: int, epoch: int) -> None:
         """Seed torch's generators for an epoch, otherwise in each process; a single process draws on."""
@@ -72,6 +84,16 @@ class Ranks:
 
 
 ALONE = Ranks()
+
+
+def _together(collective: Callable[..., object], *arguments: object) -> None:
+    """Call something of `torch.distributed`; that another process is gone is a `DistError`, also with Gloo."""
+    try:
+        collective(*arguments)
+    except (distributed.DistError, torch.cuda.OutOfMemoryError):
+        raise
+    except RuntimeError as error:
+        raise distributed.DistError(str(error)) from error
 
 
 def started_for(processes: int) -> bool:

@@ -76,6 +76,7 @@ def train(
     measure: Callable[[nn.Module], dict[str, Any]] | None = None,
     checkpoint: Checkpoint | None = None,
     ranks: Ranks = ALONE,
+    kept: State | None = None,
 ) -> Training:
     """Train `model` in place; stop at the first non-finite loss.
 
@@ -87,8 +88,9 @@ def train(
         seed: of the order of the data (and of augmentation); the same for every function.
         budget: fraction of the steps to take, in (0, 1]; at least one step per phase.
         measure: called on the model after every epoch; its numbers go into the curve.
-        checkpoint: keeps the state after every epoch; the training goes on from what it holds.
+        checkpoint: keeps the state after every epoch.
         ranks: the processes that train together.
+        kept: what the checkpoint held, to go on from.
 
     Raises:
         ValueError: `budget` is not in (0, 1].
@@ -102,7 +104,6 @@ def train(
         model.to(memory_format=torch.channels_last)
     ranks.agree([tensor.detach() for tensor in (*model.parameters(), *model.buffers())])
     average = Average(model, config.ema) if config.ema else None
-    kept = checkpoint.load(device) if checkpoint is not None else None
     for number, phase in enumerate(phases):
         steps = _Steps(model, phase, config, budget, average, ranks)
         begin = 0

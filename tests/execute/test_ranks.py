@@ -60,6 +60,17 @@ class Launched:
 """
 LAUNCHER = dict.fromkeys(("RANK", "WORLD_SIZE", "MASTER_ADDR", "GROUP_RANK", "TORCHELASTIC_RUN_ID"), "2")
 
+# The second process is told of another folder, as on a machine that does not share the first one's.
+APART = """import os
+from dataclasses import replace
+from symact.tasks.builtin import DigitsDeep
+class Apart(DigitsDeep):
+    def configure(self, settings):
+        super().configure(settings)
+        if self.config.checkpoints and os.environ.get("RANK") == "1":
+            self.config = replace(self.config, checkpoints=self.config.checkpoints + "-of-another")
+"""
+
 
 def settings(task: str, **train: Any) -> dict[str, Any]:
     described, file = describe(task, train)
@@ -87,22 +98,26 @@ def test_two_processes_make_the_steps_of_one_and_the_first_reports(tmp_path: Pat
 
 
 @pytest.mark.slow
-def test_a_training_that_is_killed_goes_on_and_one_that_is_pruned_leaves_nothing(tmp_path: Path) -> None:
-    known = settings("digits-deep", processes=2, checkpoints=str(tmp_path), **TRAINING)
+def test_a_training_goes_on_from_what_the_first_has_kept_and_one_that_is_pruned_leaves_nothing(tmp_path: Path) -> None:
+    (tmp_path / "task.py").write_text(APART)
+    kept = tmp_path / "kept"
+    known = settings(f"{tmp_path / 'task.py'}:Apart", processes=2, checkpoints=str(kept), **TRAINING)
 
     def kill(step: int, score: float) -> None:
         if step == 2:
-            raise KeyboardInterrupt
+            (second,) = (p for p in psutil.Process().children() if p.environ().get("RANK") == "1")
+            second.kill()
 
     whole = ranks.evaluate(settings("digits-deep", processes=2, **TRAINING), 2, JOB, None)
-    with pytest.raises(KeyboardInterrupt):
-        ranks.evaluate(known, 2, JOB, kill)
-    assert len(list(tmp_path.iterdir())) == 1
+    killed = ranks.evaluate(known, 2, JOB, kill)
+    assert (killed.status, killed.reason) == (Status.crashed, "process 2 of 2 was killed by SIGKILL")
+    assert len(list(kept.iterdir())) == 1
     assert ranks.evaluate(known, 2, JOB, None).metrics["curve"] == whole.metrics["curve"]
     pruned = ranks.evaluate(known, 2, replace(JOB, bars=((2, 2.0),)), None)
     assert pruned.status is Status.pruned
     assert len(pruned.metrics[REPORTED]) == 2
-    assert list(tmp_path.iterdir()) == []
+    assert list(kept.iterdir()) == []
+    assert sorted(path.name for path in tmp_path.iterdir() if path.name.startswith("kept")) == ["kept"]
 
 
 @pytest.mark.slow

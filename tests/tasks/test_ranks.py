@@ -6,6 +6,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from torch import distributed
 
 from symact.errors import InputError
 from symact.tasks import TASKS
@@ -45,3 +46,23 @@ def test_a_process_that_was_started_alone_is_told_how_to_start_several() -> None
     assert processes_of(task) == 2
     with pytest.raises(InputError, match=r"processes=2.*--workers 1 or more.*torchrun --nproc-per-node=2"):
         task.evaluate(torch.nn.ReLU, 0)
+
+
+@pytest.mark.parametrize(
+    ("raised", "expected"),
+    [
+        (RuntimeError("Connection closed by peer"), distributed.DistError),
+        (torch.cuda.OutOfMemoryError("no memory"), torch.cuda.OutOfMemoryError),
+    ],
+)
+def test_that_another_process_is_gone_is_told_from_what_fails_here(
+    monkeypatch: pytest.MonkeyPatch, raised: Exception, expected: type[Exception]
+) -> None:
+    def fail(*_: object) -> None:
+        raise raised
+
+    monkeypatch.setattr(distributed, "all_reduce", fail)
+    monkeypatch.setattr(distributed, "broadcast", fail)
+    for call in (Ranks(0, 2).sum, lambda tensor: Ranks(0, 2).agree([tensor])):
+        with pytest.raises(expected, match=str(raised)):
+            call(torch.zeros(1))
