@@ -482,7 +482,11 @@ _POWERS = (
     *_power_differences("sign(u)*pow(abs(u), v)", "sign(u + c)*pow(abs(u + c), v)"),
     _row("pow(u*u, v) -> pow(abs(u), 2*v)"),
     _row("pow(1/u, v) -> pow(u, -v)"),
-    _row("pow(u + 1, -(1/w)) -> where(0 < u + 1, exp(-(log1p(u)/w)), pow(min(u + 1, 0), -(1/w)))", of_parameters("w")),
+    # What is no number stays that, as it would not in the min of it and 0.
+    _row(
+        "pow(u + 1, -(1/w)) -> where(0 < u + 1, exp(-(log1p(u)/w)), pow(where(0 < u + 1, 0, u + 1), -(1/w)))",
+        of_parameters("w"),
+    ),
     _row(
         "pow(u + 1, v) - 1 -> where(abs(u) < 0.5, expm1(v*log1p(u)), where(abs(u) < 0.5, 1, pow(u + 1, v)) - 1)",
     ),

@@ -143,3 +143,23 @@ def test_values_and_slopes_are_right_near_0_far_out_and_at_infinity(case: Case, 
                 if expected is not None:
                     close = abs(value - expected) <= relative * abs(expected) + absolute * largest
                     assert value == expected or close, (draw, number, point, value, expected)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=["float32", "float64"])
+@pytest.mark.parametrize(
+    ("text", "limits"),
+    [
+        ("(1 + beta*exp(-x))**(-1/beta)", (0.0, 1.0)),
+        ("(1 + beta*exp(x))**(-1/beta)", (1.0, 0.0)),
+        ("x/(beta + abs(x))", (-1.0, 1.0)),
+    ],
+)
+def test_what_is_no_number_at_infinity_is_not_taken_for_another(
+    text: str, limits: tuple[float, float], dtype: torch.dtype
+) -> None:
+    program = lower(parse(text, LEARNED))
+    x = torch.tensor([[-math.inf, math.inf]], dtype=dtype)
+    for beta in (1.0, 20.0, 0.05):
+        values = shared_runner(program)(x, (torch.full((2,), beta, dtype=dtype),), 1)[0].tolist()
+        for value, limit in zip(values, limits, strict=True):
+            assert math.isnan(value) or value == pytest.approx(limit), (beta, values)
