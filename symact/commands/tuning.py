@@ -11,8 +11,6 @@ from symact.commands.watching import fresh_folder
 from symact.errors import InputError
 from symact.report import console
 
-HEADINGS = ("function", "from", "tuned", "untuned", "its best settings")
-
 
 def start(
     optimizer: str,
@@ -95,6 +93,8 @@ def _print(document: Mapping[str, Any], run: Path, as_json: bool) -> None:
     if as_json:
         console.document({"run": str(run), **document})
         return
+    from symact.integrations.tune_result import HEADINGS
+
     console.say(f"{len(document['functions'])} functions on {document['task']}, {document['fresh']} fresh seeds")
     console.listing([tuple(map(str, row)) for row in document["table"]], HEADINGS)
     for name, lead in document["leads"].items():

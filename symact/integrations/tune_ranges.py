@@ -81,7 +81,7 @@ def _range(name: str, value: str, text: str) -> TuneRange:
     if ":" not in value:
         choices = tuple(_value(part) for part in value.split(",") if part)
         if len(choices) < 2 or len(set(choices)) < len(choices):
-            raise InputError(f"--tune {text}: at least two values that differ; {HOW}")
+            raise InputError(f"--tune {text}: give at least two values that differ; {HOW}")
         return TuneRange(name, choices=choices)
     ends, log = value.removesuffix(":log").split(":"), value.endswith(":log")
     numbers = [_value(end) for end in ends]

@@ -11,6 +11,8 @@ from symact.records import Metric, Outcome
 from symact.report.leaderboard import Difference, paired_difference
 
 Place = TypeVar("Place")
+# Of the table, a row a function.
+HEADINGS = ("function", "from", "tuned", "untuned", "its best settings")
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from symact.errors import SymactError
 from symact.expr.grammar import Grammar
 from symact.expr.tree import parse
 from symact.integrations.tune_log import TuneLog
-from symact.integrations.tune_result import settings_text
+from symact.integrations.tune_result import HEADINGS, settings_text
 from symact.program.loading import parse_grammar
 from symact.records import Direction, Metric, Outcome, Status, Trial
 from symact.report.leaderboard import Row, leaderboard, winner
@@ -23,7 +23,6 @@ from symact.report.panel import Chart, Panel, lines, table
 from symact.report.view import StudyView, grammar_file
 
 MOST_TRAININGS = 500  # in the table of all
-HEADINGS = ("from", "tuned", "untuned", "its best settings", "function")
 
 
 def tuning_view(run: Path) -> StudyView:
@@ -130,7 +129,7 @@ def _panels(
     )
     if result is None:
         return [Panel("Does the lead survive tuning?", "The search has not ended: the fresh seeds will tell.", []), how]
-    lead = [[*row[1:5], row[0]] for row in result["table"]]
+    lead = [list(row[:5]) for row in result["table"]]
     said = "".join(_lead(name, found, metric) for name, found in result["leads"].items())
     text = f"{result['verdict']}{said} The table has means of {result['fresh']} fresh seeds, which chose nobody."
     return [Panel("Does the lead survive tuning?", text, [table(HEADINGS, lead)]), how]

@@ -66,11 +66,20 @@ def check(data: Split, config: TrainConfig) -> None:
     """
     is_tensor = isinstance(data.x, torch.Tensor)
     if (config.augment or config.randaugment) and is_tensor and data.x.dim() != 4:
-        raise InputError("augment and randaugment are for images, (n, channels, height, width), which this data is not")
+        name = "augment" if config.augment else "randaugment"
+        raise InputError(
+            f"--train {name}: for images, (n, channels, height, width); this task has rows of {tuple(data.x.shape[1:])}; "
+            "leave it out"
+        )
     if config.randaugment and data.pixels is None:
-        raise InputError("randaugment needs Split.pixels, mean and deviation of the pixels before they were scaled")
+        raise InputError(
+            "--train randaugment: the task must tell mean and deviation of its pixels before they were scaled, "
+            "Split(x, y, pixels=(mean, deviation))"
+        )
     if config.mixup and not (data.y.dim() == 1 and (not is_tensor or data.x.is_floating_point())):
-        raise InputError("mixup is for inputs that can be averaged and one label each, which this data has not")
+        raise InputError(
+            "--train mixup: for inputs of floating point and one label each, which this task has not; leave it out"
+        )
 
 
 def augmented(x: torch.Tensor, draws: Draws, config: TrainConfig, data: Split) -> torch.Tensor:
