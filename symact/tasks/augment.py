@@ -68,13 +68,13 @@ def check(data: Split, config: TrainConfig) -> None:
     if (config.augment or config.randaugment) and is_tensor and data.x.dim() != 4:
         name = "augment" if config.augment else "randaugment"
         raise InputError(
-            f"--train {name}: for images, (n, channels, height, width); this task has rows of {tuple(data.x.shape[1:])}; "
-            "leave it out"
+            f"--train {name}: for images, (n, channels, height, width); inputs of this task have the shape "
+            f"{tuple(data.x.shape[1:])}; leave it out"
         )
     if config.randaugment and data.pixels is None:
         raise InputError(
-            "--train randaugment: the task must tell mean and deviation of its pixels before they were scaled, "
-            "Split(x, y, pixels=(mean, deviation))"
+            "--train randaugment: the task must tell mean and deviation of its pixels before they were scaled, as "
+            "Split.pixels, Split(x, y, pixels=(mean, deviation))"
         )
     if config.mixup and not (data.y.dim() == 1 and (not is_tensor or data.x.is_floating_point())):
         raise InputError(
