@@ -162,7 +162,7 @@ class ImageNetMobileViT(LargeImageTask):
     """
 
     name, sites = "imagenet-mobilevitv2", 34
-    tunable = {**LargeImageTask.tunable, "rate": "1e-4:0.1:log"}  # of AdamW
+    tunable = {**LargeImageTask.tunable, "rate": "1e-4:0.1:log", "batch": "128:4096:log"}  # of AdamW
     config = TrainConfig(
         epochs=300,
         batch=1024,

@@ -261,7 +261,7 @@ def test_panels_have_the_verdict_the_climb_and_every_training(whole):
     ][0]
     lead, how = shown["panels"][:2]
     assert whole[1]["verdict"] in lead["text"]
-    assert [row[-1] for row in lead["charts"][0]["rows"]] == [row["expression"] for row in whole[1]["functions"]]
+    assert [row[0] for row in lead["charts"][0]["rows"]] == [row["expression"] for row in whole[1]["functions"]]
     climb, each, table = how["charts"]
     best = [value for series in climb["series"] for value in series["y"] if value is not None]
     assert len(best) == len(climb["x"]) == len(table["rows"])

@@ -96,7 +96,7 @@ def test_a_training_with_everything_learns_also_a_perceptron_with_mixup() -> Non
     [
         ({"augment": True}, Split(torch.randn(4, 9), torch.zeros(4).long()), "for images"),
         ({"randaugment": 1}, Split(torch.randn(4, 3, 2, 2), torch.zeros(4).long()), "Split.pixels"),
-        ({"mixup": 1.0}, Split(torch.zeros(4, 9).long(), torch.zeros(4, 9).long()), "averaged"),
+        ({"mixup": 1.0}, Split(torch.zeros(4, 9).long(), torch.zeros(4, 9).long()), "floating point"),
     ],
 )
 def test_data_that_cannot_be_changed_so_is_told(settings: dict, data: Split, message: str) -> None:
