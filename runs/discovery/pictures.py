@@ -175,18 +175,18 @@ def gates(name: str) -> Any:
 
 
 def curves(name: str) -> Any:
-    """GELU, the best baseline and the best function found, as they begin; the difference that each seed gave."""
+    """Squared ReLU, the best baseline and the best function found, as they begin; the difference of each seed."""
     grammar, x = load_grammar(GRAMMARS[name]), torch.linspace(-4, 4, 801)
     search, scores, found = _finals(name)
-    gelu = min((text for text in scores if text.startswith("gelu(")), key=lambda text: float(np.mean(scores[text])))
+    usual = next(text for text in scores if text.startswith("relu(") and text.endswith("**2"))
     figure, axes = pyplot.subplots(1, 2, figsize=(11, 3.9), layout="constrained")
-    for text, called in {gelu: "GELU", search["rival"]: "the best baseline", found: "the best found"}.items():
+    for text, called in {usual: "squared ReLU", search["rival"]: "the best baseline", found: "the best found"}.items():
         with torch.no_grad():
             y = Activation(parse(text, grammar), grammar)(x)
         axes[0].plot(x, y, label=f"{called}: {text}\n{np.mean(scores[text]):.3f} bits per character")
     axes[0].set_ylim(-2, 4)
     axes[0].legend(fontsize=8)
-    differences(axes[1], scores[found], {"GELU": scores[gelu], "the best\nbaseline": scores[search["rival"]]})
+    differences(axes[1], scores[found], {"squared ReLU": scores[usual], "the best\nbaseline": scores[search["rival"]]})
     return figure
 
 

@@ -6,7 +6,6 @@ from symact.catalog.matches import name_of
 from symact.equivalence.shorter import shorter
 from symact.expr.per_site import grouped_text
 from symact.expr.tree import Candidate, Expr, is_mixture
-from symact.optimize.mixture_formula import mixed
 
 MOST_MIXED = 8  # functions of a mixture that are named
 
@@ -33,7 +32,10 @@ def shown(candidate: Candidate) -> str:
 
     Of a mixture the functions are named, since its formula says each weight twice.
     """
-    if isinstance(candidate, Expr) and is_mixture(candidate) and (parts := mixed(str(candidate))):
-        more = f" and {len(parts) - MOST_MIXED} more" if len(parts) > MOST_MIXED else ""
-        return f"mixture of {', '.join(parts[:MOST_MIXED])}{more}"
+    if isinstance(candidate, Expr) and is_mixture(candidate):
+        from symact.optimize.mixture_formula import mixed  # it brings SciPy, which `identify` does without
+
+        if parts := mixed(str(candidate)):
+            more = f" and {len(parts) - MOST_MIXED} more" if len(parts) > MOST_MIXED else ""
+            return f"mixture of {', '.join(parts[:MOST_MIXED])}{more}"
     return grouped_text(shorter(candidate) if isinstance(candidate, Expr) else tuple(map(shorter, candidate)))
