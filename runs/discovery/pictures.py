@@ -94,7 +94,8 @@ def equation(name: str, networks: Trained) -> Any:
         with torch.no_grad():
             error = own.value(model, every_x, every_t, own.constants[1]).reshape(u.shape) - u
         shown = axis.imshow(error.abs().T, origin="lower", aspect="auto", extent=extent, cmap="magma", vmin=0, vmax=0.5)
-        axis.set_title(f"error of {title}\nrelative {10**score:.3f}", fontsize=8)
+        called, text = title.split(": ", 1)
+        axis.set_title(f"error of {called}:\n{text}\nrelative {10**score:.3f}", fontsize=8)
     figure.colorbar(shown, ax=axes[-1])
     return figure
 
