@@ -451,7 +451,7 @@ class ParameterValues:
     draws: int
 
     def drawn(self, count: int) -> tuple[tuple[float, ...], ...]:
-        """ParameterValues of so many parameters, as samples."""
+        """Values of so many parameters, as samples."""
         return _drawn(self, count)
 
 
