@@ -47,8 +47,7 @@ search: $(VENV)/installed
 	$(BIN)/symact report $(RUN) --output $(RUN)/report.html
 
 test: $(VENV)/installed-test
-	$(BIN)/python -m pytest -n $(JOBS) --dist worksteal --timeout $(TIMEOUT) -m "not slow"
-	$(BIN)/python -m pytest -n $(JOBS) --dist worksteal --timeout $(TIMEOUT) -m slow
+	$(BIN)/python -m pytest -n $(JOBS) --dist worksteal --timeout $(TIMEOUT)
 
 docs: $(VENV)/torch setup.cfg mkdocs.yml
 	$(PIP) -e '.[docs]'

@@ -1,7 +1,8 @@
-"""What several rooms' tests share: the command line in this process, and threads that are set back."""
+"""What several rooms' tests share: their order, the command line in this process, and threads that are set back."""
 
 from __future__ import annotations
 
+import gc
 import signal
 import sys
 
@@ -12,8 +13,23 @@ from symact import cli
 USUAL_TIMEOUT = 600.0  # seconds, as in setup.cfg
 
 
+@pytest.hookimpl(wrapper=True)
+def pytest_collection(session):
+    """Thousands of tests live as long as the process: the garbage collector need not walk them, now or later."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.enable()
+        gc.freeze()
+
+
 def pytest_collection_modifyitems(config, items):
-    """Limits that tests set themselves grow with `--timeout`, which a slow or busy machine is given."""
+    """Slow tests come first, so that no worker ends minutes after the other.
+
+    Limits that tests set themselves grow with `--timeout`, which a slow or busy machine is given.
+    """
+    items.sort(key=lambda item: item.get_closest_marker("slow") is None)
     given = config.getoption("timeout", None)
     scale = max(1.0, float(given) / USUAL_TIMEOUT) if given else 1.0
     for item in items if scale > 1.0 else ():

@@ -15,6 +15,7 @@ import ast
 import itertools
 import json
 from collections.abc import Iterable, Iterator, Mapping
+from functools import cache
 from html import escape
 from pathlib import Path
 from typing import Any
@@ -76,6 +77,7 @@ def imported(path: Path) -> Iterator[str]:
             yield from (f"{node.module}.{alias.name}" for alias in node.names)
 
 
+@cache
 def imports(package: Path) -> networkx.DiGraph:
     """The files of a package, with an edge from each to every one that it imports."""
     files = modules(package)

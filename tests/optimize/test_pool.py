@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from itertools import islice
 
+import pytest
+
 from symact.equivalence import enumerate_classes
 from symact.expr.tree import parse
 from symact.optimize import OPTIMIZERS
@@ -12,7 +14,11 @@ from symact.program.loading import load_grammar, parse_grammar
 from symact.study import Study
 
 GRAMMAR = load_grammar("aquasurf")
-BENCH = Pool.of(GRAMMAR.space("bench"))
+
+
+@pytest.fixture(scope="module")
+def bench():
+    return Pool.of(GRAMMAR.space("bench"))
 
 
 def test_functions_are_listed_once_per_process():
@@ -21,10 +27,10 @@ def test_functions_are_listed_once_per_process():
     assert Pool.of(GRAMMAR.space("large")) is not first
 
 
-def test_members_are_usable_and_one_per_function():
-    assert BENCH.members is not None
-    assert len({BENCH.index.add(member) for member in BENCH.members}) == len(BENCH.members)
-    assert all(map(BENCH.usable, BENCH.members))
+def test_members_are_usable_and_one_per_function(bench):
+    assert bench.members is not None
+    assert len({bench.index.add(member) for member in bench.members}) == len(bench.members)
+    assert all(map(bench.usable, bench.members))
 
 
 def test_a_large_space_is_not_listed():
@@ -33,18 +39,18 @@ def test_a_large_space_is_not_listed():
     assert Pool.of(large).members is None
 
 
-def test_an_expression_in_other_words_has_the_number_of_the_member_that_it_equals():
+def test_an_expression_in_other_words_has_the_number_of_the_member_that_it_equals(bench):
     member = parse("add(relu(x),tanh(x))", GRAMMAR)
     for text in ("tanh(x) + relu(x)", "add(tanh(x),relu(x))", "(sinh(x)/cosh(x)) + max(x, 0)"):
-        assert BENCH.index.add(parse(text, GRAMMAR)) == BENCH.index.add(member)
+        assert bench.index.add(parse(text, GRAMMAR)) == bench.index.add(member)
     foreign = parse("tanh(x) + 3*relu(x)", GRAMMAR)
-    assert BENCH.index.add(foreign) == BENCH.index.add(parse("3*relu(x) + tanh(x)", GRAMMAR))
-    assert BENCH.index.add(foreign) not in {BENCH.index.add(other) for other in BENCH.members or ()}
+    assert bench.index.add(foreign) == bench.index.add(parse("3*relu(x) + tanh(x)", GRAMMAR))
+    assert bench.index.add(foreign) not in {bench.index.add(other) for other in bench.members or ()}
 
 
-def test_the_key_of_several_sites_is_site_by_site():
+def test_the_key_of_several_sites_is_site_by_site(bench):
     one, two = parse("relu(x)", GRAMMAR), parse("tanh(x)", GRAMMAR)
-    assert BENCH.index.key((one, two)) == (BENCH.index.add(one), BENCH.index.add(two)) != BENCH.index.key((two, one))
+    assert bench.index.key((one, two)) == (bench.index.add(one), bench.index.add(two)) != bench.index.key((two, one))
 
 
 def test_draws_are_a_permutation_fixed_by_the_seed_and_may_begin_later():
@@ -74,25 +80,25 @@ def test_what_is_constant_or_not_finite_near_the_origin_is_not_usable():
     assert functions.usable(parse("tanh(x)", GRAMMAR))
 
 
-def test_the_numbers_of_a_listed_space_are_the_classes_of_its_table():
-    index = Pool(BENCH.space).index
-    labels = enumerate_classes(GRAMMAR, BENCH.space)["class_id"].to_pylist()
-    assert [index.add(expression) for expression in BENCH.space] == labels
+def test_the_numbers_of_a_listed_space_are_the_classes_of_its_table(bench):
+    index = Pool(bench.space).index
+    labels = enumerate_classes(GRAMMAR, bench.space)["class_id"].to_pylist()
+    assert [index.add(expression) for expression in bench.space] == labels
     assert len(index) == max(labels) + 1
 
 
-def test_a_formula_is_the_member_that_it_equals():
-    functions = Pool(BENCH.space)
+def test_a_formula_is_the_member_that_it_equals(bench):
+    functions = Pool(bench.space)
     for text in ("relu(x)", "tanh(x)", "x*sigmoid(x)", "x**2 + exp(x)", "1/(1 + exp(-x))", "abs(x)*x"):
         member = functions.member(functions.index.add(parse(text)))
         assert member is not None
-        assert member in BENCH.space
+        assert member in bench.space
         assert functions.index.find(member) == functions.index.find(parse(text))
     assert functions.member(functions.index.add(parse("tanh(x)*atan(x)*erf(x)*sin(x)"))) is None
 
 
-def test_what_is_not_usable_in_a_space_is_not_usable_written_otherwise():
-    functions = Pool(BENCH.space)
+def test_what_is_not_usable_in_a_space_is_not_usable_written_otherwise(bench):
+    functions = Pool(bench.space)
     assert not functions.usable(parse("add(zero(x),one(x))", GRAMMAR))
     assert not functions.usable(parse("0*x + 1"))
     assert functions.usable(parse("tanh(x)*atan(x)*erf(x)*sin(x)"))
