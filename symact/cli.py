@@ -82,7 +82,9 @@ OutputOption = Annotated[Path | None, typer.Option("--output", help="File to wri
 RunArgument = Annotated[Path, typer.Argument(metavar="DIR", help="A run folder.")]
 WorkersOption = Annotated[int, typer.Option("--workers", min=0, max=1024, help="Worker processes; 0: in this process.")]
 ExecutorOption = Annotated[ExecutorName, typer.Option("--executor", help="Where candidates are evaluated.")]
-TimeoutOption = Annotated[float | None, typer.Option("--timeout", min=0.01, help="Seconds per training.")]
+TimeoutOption = Annotated[
+    float | None, typer.Option("--timeout", min=0.01, help="Seconds per training, without the start of processes.")
+]
 MemoryOption = Annotated[float | None, typer.Option("--memory", min=0.01, help="GiB per worker process tree.")]
 RayOption = Annotated[
     str | None, typer.Option("--ray-address", help="Ray cluster to join; by default one of its own is started here.")

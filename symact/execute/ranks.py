@@ -3,7 +3,8 @@
 A task says by its attribute `processes` how many evaluate a candidate. They are started for each job, with the job and
 the settings as JSON text, and meet by the variables that torchrun sets (`RANK`, `WORLD_SIZE`, `LOCAL_RANK`,
 `MASTER_ADDR`, `MASTER_PORT`). The process that starts them trains nothing: it listens, and where one dies or fails it
-ends the others, since they would wait for it. What the first of them says is the outcome.
+ends the others, since they would wait for it. What the first of them says is the outcome. Each
+says when it has loaded and prepared the task: a limit of time counts the training alone.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, replace
 from typing import Any
 
@@ -43,7 +44,9 @@ GIVEN = {"RANK", "LOCAL_RANK", "GROUP_RANK", "ROLE_RANK", "ROLE_NAME", "MASTER_A
 FAILED = (Status.crashed, Status.out_of_memory)
 
 
-def evaluate(settings: Mapping[str, Any], count: int, job: Job, tell: Tell | None) -> Outcome:
+def evaluate(
+    settings: Mapping[str, Any], count: int, job: Job, tell: Tell | None, begun: Callable[[], object] = tuple
+) -> Outcome:
     """The outcome of a job that `count` processes do together.
 
     Args:
@@ -51,6 +54,7 @@ def evaluate(settings: Mapping[str, Any], count: int, job: Job, tell: Tell | Non
         count: how many.
         job: what to do.
         tell: called with what the first process reports; what it raises ends them all.
+        begun: called once, when the last of them has prepared the task.
     """
     store = _store()
     message = json.dumps({"settings": dict(settings), "job": asdict(job)})
@@ -60,7 +64,7 @@ def evaluate(settings: Mapping[str, Any], count: int, job: Job, tell: Tell | Non
             ranks.append(_Rank(number, count, store.port))
         for rank in ranks:
             rank.begin(message)
-        return _listen(ranks, tell)
+        return _listen(ranks, tell, begun)
     finally:
         for rank in ranks:
             rank.end()
@@ -84,9 +88,10 @@ def _store() -> Any:
         )
 
 
-def _listen(ranks: list[_Rank], tell: Tell | None) -> Outcome:
+def _listen(ranks: list[_Rank], tell: Tell | None, begun: Callable[[], object]) -> Outcome:
     """Wait for the first process's outcome, or for the failure of any."""
     failed_since: float | None = None
+    waiting = True
     with selectors.DefaultSelector() as selector:
         for rank in ranks:
             selector.register(rank.lines.descriptor, selectors.EVENT_READ, rank)
@@ -97,6 +102,9 @@ def _listen(ranks: list[_Rank], tell: Tell | None) -> Outcome:
                         tell(step, score)
                 if key.data.lines.ended:
                     selector.unregister(key.fileobj)
+            if waiting and all(rank.ready for rank in ranks):
+                waiting = False
+                begun()
             first = ranks[0].outcome
             if first is not None and first.status not in FAILED:
                 return first
@@ -128,6 +136,7 @@ class _Rank:
         number: which.
         name: for messages.
         lines: what it sends.
+        ready: whether it has prepared the task.
         outcome: once it has told it.
         heard: when that was.
     """
@@ -159,7 +168,7 @@ class _Rank:
             raise
         finally:
             os.close(writing)
-        self.lines, self.heard = Reader(reading), 0.0
+        self.lines, self.heard, self.ready = Reader(reading), 0.0, False
         self.outcome: Outcome | None = None
 
     def begin(self, message: str) -> None:
@@ -174,7 +183,9 @@ class _Rank:
         for line in self.lines.read():
             with contextlib.suppress(ValueError, TypeError, KeyError, OverflowError, RecursionError):
                 message = outcomes.load(line)
-                if "report" in message:
+                if "ready" in message:
+                    self.ready = True
+                elif "report" in message:
                     step, score = message["report"]
                     reports.append((int(step), float(score)))
                 else:
@@ -226,7 +237,8 @@ def main(arguments: list[str]) -> None:
 
     try:
         try:
-            task, grammar = _loaded(message["settings"], job)
+            task, grammar = _loaded(message["settings"])
+            send({"ready": True})
             global_state.seed(job.seed)
             outcome = perform(task, grammar, job, tell=tell if is_first else None)
         except SymactError as error:
@@ -240,7 +252,7 @@ def main(arguments: list[str]) -> None:
     os._exit(0)  # nothing of what the task has left is waited for
 
 
-def _loaded(settings: Mapping[str, Any], job: Job) -> tuple[Any, Any]:
+def _loaded(settings: Mapping[str, Any]) -> tuple[Any, Any]:
     from symact.program.loading import parse_grammar
 
     grammar, described = parse_grammar(settings["grammar"]), TaskSettings(**settings["task"])

@@ -8,11 +8,13 @@ process in which that fails says so and is replaced.
 
 from __future__ import annotations
 
+import contextlib
 import faulthandler
 import os
 import signal
 import sys
 import time
+from collections.abc import Iterator
 from typing import Any
 
 from symact.errors import InputError, SymactError
@@ -90,11 +92,13 @@ class Worker:
         return not self._lost and outcome.status is not Status.out_of_memory
 
     def _spread(self, count: int, job: Job, tell: Tell | None) -> Outcome:
-        """Do a job in several processes; what they need of PyTorch here is no part of the training."""
+        """Do a job in several processes; until all of them have prepared the task, the clock stands still."""
         self._before_activation()
         from symact.execute import ranks
 
-        return ranks.evaluate(self._known, count, job, tell)
+        with contextlib.ExitStack() as start:
+            start.enter_context(self._clock_stopped())
+            return ranks.evaluate(self._known, count, job, tell, start.close)
 
     def _after(self) -> None:
         if os.getpid() != self._pid:
@@ -118,12 +122,20 @@ class Worker:
         """PyTorch is imported before it is first needed, and the clock stands still meanwhile."""
         if self._state.knows_torch or os.getpid() != self._pid:
             return
+        with self._clock_stopped():
+            self._state.absorb(warm_up.first_training)
+            global_state.seed_torch(self._seed)
+
+    @contextlib.contextmanager
+    def _clock_stopped(self) -> Iterator[None]:
+        """What is done meanwhile is symact's own, and no part of what the candidate takes."""
         began = time.perf_counter()
         self._send({"hold": True})
-        self._state.absorb(warm_up.first_training)
-        global_state.seed_torch(self._seed)
-        self._send({"hold": False})
-        self._held += time.perf_counter() - began
+        try:
+            yield
+        finally:
+            self._send({"hold": False})
+            self._held += time.perf_counter() - began
 
     def _send(self, message: dict[str, Any]) -> None:
         warm = "torch" in sys.modules

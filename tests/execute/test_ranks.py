@@ -60,6 +60,17 @@ class Launched:
 """
 LAUNCHER = dict.fromkeys(("RANK", "WORLD_SIZE", "MASTER_ADDR", "GROUP_RANK", "TORCHELASTIC_RUN_ID"), "2")
 
+# To prepare takes longer than the limit, and so does the training.
+SLOW = """import os, time
+class Slow:
+    processes = 2
+    def prepare(self):
+        time.sleep(2 if "RANK" in os.environ else 0)
+    def evaluate(self, make_activation, seed):
+        open(__file__ + os.environ["RANK"], "w").close()
+        time.sleep(60)
+"""
+
 # The second process is told of another folder, as on a machine that does not share the first one's.
 APART = """import os
 from dataclasses import replace
@@ -152,6 +163,19 @@ def marked(process: psutil.Process, mark: str) -> bool:
         return process.status() != psutil.STATUS_ZOMBIE and process.environ().get("SYMACT_TEST") == mark
     except psutil.Error:
         return False
+
+
+def test_a_limit_of_time_begins_when_all_processes_have_prepared_the_task(tmp_path: Path) -> None:
+    (tmp_path / "task.py").write_text(SLOW)
+    workers = WorkerProcesses(WorkerSettings(**settings(f"{tmp_path / 'task.py'}:Slow") | {"timeout": 2.0}), 1)
+    try:
+        workers.submit(JOB)
+        result = workers.next(60)
+    finally:
+        workers.close()
+    assert result is not None
+    assert (result.outcome.status, result.outcome.reason) == (Status.timed_out, "not finished within 2 s")
+    assert {path.name for path in tmp_path.glob("task.py?")} == {"task.py0", "task.py1"}
 
 
 def test_the_processes_meet_where_no_other_machine_reaches() -> None:
