@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import logging
 import math
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 from symact.errors import InputError
-from symact.execute.devices import assign, devices
+from symact.execute.devices import assign, crowding, devices
 from symact.execute.heard import Heard
 from symact.execute.job import Job, Result, WorkerSettings
+from symact.tasks.declaration import processes_of
 
 EXECUTORS = ("local", "ray")
+LOG = logging.getLogger("symact")
 
 
 @dataclass(frozen=True)
@@ -91,7 +94,7 @@ def start(where: ExecutorSettings, settings: WorkerSettings, task: Any, grammar:
         grammar: likewise.
 
     Raises:
-        InputError: Ray is not installed or cannot be reached.
+        InputError: Ray is not installed or cannot be reached, or there are not so many devices.
     """
     if where.executor == "ray":
         from symact.execute.ray import RayWorkers
@@ -102,4 +105,8 @@ def start(where: ExecutorSettings, settings: WorkerSettings, task: Any, grammar:
 
     if where.is_here:
         return InProcess(task, grammar)
-    return WorkerProcesses(settings, where.workers, assign(devices(), where.workers, where.gpus))
+    seen = assign(devices(), where.workers, where.gpus)
+    crowded = crowding(processes_of(task), seen, getattr(getattr(task, "device", None), "type", "") == "cuda")
+    if crowded:
+        LOG.warning(crowded)
+    return WorkerProcesses(settings, where.workers, seen)

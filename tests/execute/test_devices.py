@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
+from types import SimpleNamespace
 
 import pytest
 from hypothesis import given
@@ -10,7 +12,9 @@ from hypothesis import strategies as st
 
 from symact.errors import InputError
 from symact.execute import ExecutorSettings
-from symact.execute.devices import assign, devices
+from symact.execute.devices import assign, crowding, devices
+from symact.execute.executor import start
+from symact.execute.job import WorkerSettings
 
 GPUS = st.one_of(st.sampled_from([0.1, 0.25, 0.3, 0.5, 0.75, 1.0, 2.0, 3.0]), st.none(), st.just(0.0))
 
@@ -80,3 +84,42 @@ def test_no_device_holds_more_than_one_whole(count, workers, gpus):
 def test_what_does_not_go_together_is_refused(settings, message):
     with pytest.raises(InputError, match=message):
         ExecutorSettings(**settings)
+
+
+@pytest.mark.parametrize(
+    ("processes", "seen", "on_cuda", "expected"),
+    [
+        (1, [None] * 9, False, ""),
+        (2, [None], False, ""),
+        (2, ["0"], False, ""),  # a task that trains on CPUs
+        (4, ["0,1,2,3", "4,5,6,7"], True, ""),
+        (100, [None], True, "processes=100: 100 processes are to share 2 cores, .* give processes=2$"),
+        (100, [""], True, "processes=100: 100 processes are to share 2 cores"),  # --gpus 0
+        (
+            2,
+            [None] * 3,
+            False,
+            "processes=2 with 3 workers: 6 processes .* give a smaller processes or fewer --workers$",
+        ),
+    ],
+)
+def test_processes_that_share_cores_are_told_what_there_is_and_what_to_give(
+    monkeypatch, processes, seen, on_cuda, expected
+):
+    monkeypatch.setattr("symact.execute.devices.cores", lambda: 2)
+    found = crowding(processes, seen, on_cuda)
+    assert re.match(expected, found) if expected else found == ""
+    assert "\n" not in found
+
+
+@pytest.mark.parametrize("seen", [["0"], ["0,1", "2,3"]])
+def test_more_processes_than_a_worker_sees_devices_are_refused(seen):
+    with pytest.raises(InputError, match=r"processes=3 needs as many GPUs .* sees [12]: give --gpus 3 .*--gpus 0"):
+        crowding(3, seen, True)
+
+
+def test_whatever_trains_in_workers_says_so_before_it_begins(monkeypatch, caplog):
+    task = SimpleNamespace(processes=100)
+    monkeypatch.setattr("symact.execute.local.WorkerProcesses", lambda *_: "workers")
+    assert start(ExecutorSettings(workers=1), WorkerSettings(""), task, None) == "workers"
+    assert [message.partition(":")[0] for message in caplog.messages] == ["processes=100"]
