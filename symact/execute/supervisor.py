@@ -6,7 +6,8 @@ descendants, and ends them when a limit is passed, when the worker dies, or when
 so nothing that a candidate started outlives it. The study sees one answer per job, whatever happened.
 
 A worker that has served others may carry their faults: what it fills its memory with, or dies of, is believed only in a
-fresh one, where the job is done again. So a failure does not depend on who was evaluated before.
+fresh one, where the job is done again. So a failure does not depend on who was evaluated before. A job that was done
+apart, in processes of its own, is believed at once.
 """
 
 from __future__ import annotations
@@ -160,7 +161,7 @@ class Supervisor:
         assert self._worker is not None
         result = message["result"]
         memory = isinstance(result, dict) and result.get("status") == "out_of_memory"
-        if memory and self._worker.served:
+        if memory and self._worker.served and not message.get("apart"):
             self._start()
             return
         self._answer({"result": result, "seconds": message.get("seconds")})

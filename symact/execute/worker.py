@@ -41,7 +41,7 @@ class Worker:
     def __init__(self, reading: GuardedPipe, writing: GuardedPipe):
         self._reading, self._writing, self._pid = reading, writing, os.getpid()
         self._state = global_state.GlobalState(global_state.WORKER_PIECES)
-        self._nonce, self._held, self._seed = "", 0.0, 0
+        self._nonce, self._held, self._seed, self._apart = "", 0.0, 0, False
         self._lost: list[str] = []
         self._known: dict[str, Any] = {}
         self._task: Any = None
@@ -77,7 +77,7 @@ class Worker:
     def _do(self, message: dict[str, Any]) -> bool:
         """Do one job; False when this process has to be replaced."""
         job = Job(**message["task"])
-        self._held, self._seed, self._lost = 0.0, job.seed, []
+        self._held, self._seed, self._lost, self._apart = 0.0, job.seed, [], False
         global_state.seed(job.seed)
         started = time.perf_counter()
         try:
@@ -88,12 +88,14 @@ class Worker:
             outcome = outcomes.storable(failure(error, started))
         seconds = time.perf_counter() - started - self._held
         document = outcomes.to_document(outcome)
-        self._send({"job": message["job"], "result": document, "seconds": seconds, "lost": self._lost})
+        found = {"result": document, "seconds": seconds, "lost": self._lost, "apart": self._apart}
+        self._send({"job": message["job"], **found})
         return not self._lost and outcome.status is not Status.out_of_memory
 
     def _spread(self, count: int, job: Job, tell: Tell | None) -> Outcome:
         """Do a job in several processes; until all of them have prepared the task, the clock stands still."""
         self._before_activation()
+        self._apart = True
         from symact.execute import ranks
 
         with contextlib.ExitStack() as start:

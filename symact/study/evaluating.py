@@ -109,7 +109,7 @@ class Evaluator:
     def preflight(self) -> None:
         """Train a baseline before anything is stored, so that a task that cannot work leaves nothing behind.
 
-        What it finds is not thrown away: the study takes it over when its turn comes.
+        What it finds is not thrown away, failures included: the study takes it over when its turn comes.
 
         Raises:
             InputError: the task says that it cannot work (its data is missing).
@@ -119,7 +119,7 @@ class Evaluator:
         for text in self._tried_first:
             result = self._try(text)
             if result.outcome.status not in (Status.crashed, Status.rejected):
-                self._tried = [result]
+                self._tried = [*failed, result]
                 return
             failed.append(result)
         outcome = failed[0].outcome

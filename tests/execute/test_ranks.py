@@ -71,6 +71,20 @@ class Slow:
         time.sleep(60)
 """
 
+FILLING = """import os
+from symact.records import Outcome
+class Filling:
+    processes = 1
+    def configure(self, settings):
+        self.processes = settings["processes"]
+    def evaluate(self, make_activation, seed):
+        if self.processes == 1:
+            return Outcome.finished(0.0)
+        with open(__file__ + os.environ["RANK"], "a") as file:
+            file.write("once ")
+        raise MemoryError
+"""
+
 # The second process is told of another folder, as on a machine that does not share the first one's.
 APART = """import os
 from dataclasses import replace
@@ -176,6 +190,19 @@ def test_a_limit_of_time_begins_when_all_processes_have_prepared_the_task(tmp_pa
     assert result is not None
     assert (result.outcome.status, result.outcome.reason) == (Status.timed_out, "not finished within 2 s")
     assert {path.name for path in tmp_path.glob("task.py?")} == {"task.py0", "task.py1"}
+
+
+def test_processes_that_run_out_of_memory_are_believed_whomever_their_worker_has_served(tmp_path: Path) -> None:
+    (tmp_path / "task.py").write_text(FILLING)
+    workers = WorkerProcesses(WorkerSettings(**settings(f"{tmp_path / 'task.py'}:Filling")), 1)
+    try:
+        for job in (JOB, replace(JOB, number=1, train={"processes": 2})):
+            workers.submit(job)
+        found = [result.outcome.status for result in (workers.next(), workers.next()) if result]
+    finally:
+        workers.close()
+    assert found == [Status.finished, Status.out_of_memory]
+    assert (tmp_path / "task.py0").read_text() == "once "
 
 
 def test_the_processes_meet_where_no_other_machine_reaches() -> None:

@@ -43,6 +43,14 @@ class NoData(Counted):
         raise InputError("the data is not there")
 
 
+class FailsFirst(Counted):
+    def evaluate(self, make_activation, seed, budget=1.0):
+        outcome = super().evaluate(make_activation, seed)
+        if len(self.trained) == 1:
+            raise KeyError("a process of it was killed")
+        return outcome
+
+
 BROKEN = [
     (Raises, SymactError, "the task '.*' does not work: .* crashed: KeyError: 'loader'"),
     (Signature, SymactError, "the task '.*' does not work: .* crashed: TypeError: .*unexpected keyword argument"),
@@ -102,3 +110,14 @@ def test_a_folder_that_was_taken_meanwhile_is_refused_and_left_alone(space, tmp_
     first.close()
     with Study.resume(tmp_path / "run", task=Counted()) as again:
         assert [t.candidate for t in again.trials] == [t.candidate for t in found]
+
+
+def test_a_failure_of_the_baseline_that_the_task_is_tried_with_is_recorded_and_not_tried_again(space):
+    task = FailsFirst()
+    with Study(space, task, "random", confirm=0) as study:
+        study.run(8)
+        found = {str(trial.candidate): trial for trial in study.trials}
+    (first, _), *others = task.trained
+    assert found[first].status == "crashed"
+    assert "a process of it was killed" in found[first].reason
+    assert first not in [candidate for candidate, _ in others]
