@@ -23,20 +23,11 @@ pytestmark = pytest.mark.usefixtures("family")
 SLOW_NEIGHBOUR = "import time\ntime.sleep({seconds})\n"
 
 
+# What the functions of a task do that imports something: a neighbour of its file, PyTorch, symact's own modules.
 LAZY = {
     "symact alone": "act = make_activation()",
-    "torch": "import torch\nact = make_activation()",
     "torch first": "import torch\nlayer = torch.nn.Linear(2, 2)\nmake_activation()",
-    "part of torch": "from torch import nn\nmake_activation()",
-    "renamed": "import torch.nn.functional as F\nF.relu",
-    "by name": "import importlib\nimportlib.import_module('slow_neighbour')\nmake_activation()",
-    "by its own name": "from importlib import import_module\nimport_module('slow_neighbour')",
-    "by the built-in": "__import__('slow_neighbour')",
-    "a neighbour": "import slow_neighbour",
-    "from a neighbour": "from slow_neighbour import time",
-    "nested": "def inner():\n    import slow_neighbour\ninner()",
     "conditional": "if budget:\n    import slow_neighbour",
-    "tried": "try:\n    import no_such_module\nexcept ImportError:\n    import slow_neighbour",
 }
 
 
@@ -121,22 +112,33 @@ def test_the_native_library_is_built_once_before_any_clock_starts(tmp_path, monk
 
 
 @pytest.mark.parametrize(
-    "text",
+    "body",
     [
-        "def f():\n    import warm_neighbour",
-        "def f():\n    from warm_neighbour import x",
-        "async def f():\n    if 0:\n        import warm_neighbour",
-        "def f():\n    __import__('warm_neighbour')",
-        "def f():\n    import no_such_module, warm_neighbour",
+        "import warm_neighbour",
+        "from warm_neighbour import x",
+        "import warm_neighbour.inner as F\nF.relu",
+        "import torch\nimport warm_neighbour\nmake_activation()",
+        "from torch import nn\nfrom warm_neighbour import inner",
+        "import importlib\nimportlib.import_module('warm_neighbour')\nmake_activation()",
+        "from importlib import import_module\nimport_module('warm_neighbour')",
+        "__import__('warm_neighbour')",
+        "import no_such_module, warm_neighbour",
+        "def inner():\n    import warm_neighbour\ninner()",
+        "if budget:\n    import warm_neighbour",
+        "if 0:\n    import warm_neighbour",
+        "try:\n    import no_such_module\nexcept ImportError:\n    import warm_neighbour",
     ],
 )
-def test_what_functions_import_is_imported(tmp_path, monkeypatch, text):
-    (tmp_path / "warm_neighbour.py").write_text("x = 1")
+@pytest.mark.parametrize("head", ["def f(budget=1.0):", "async def f():", "class Task:\n  def evaluate(self):"])
+def test_what_functions_import_is_imported(tmp_path, monkeypatch, head, body):
+    (tmp_path / "warm_neighbour").mkdir()
+    (tmp_path / "warm_neighbour" / "__init__.py").write_text("x = 1")
+    (tmp_path / "warm_neighbour" / "inner.py").write_text("relu = abs")
     monkeypatch.syspath_prepend(tmp_path)
-    monkeypatch.delitem(sys.modules, "warm_neighbour", raising=False)
-    import_what_is_named(text)
+    for module in ("warm_neighbour", "warm_neighbour.inner"):
+        monkeypatch.delitem(sys.modules, module, raising=False)
+    import_what_is_named(f"{head}\n{textwrap.indent(body, ' ' * 8)}\n")
     assert "warm_neighbour" in sys.modules
-    monkeypatch.delitem(sys.modules, "warm_neighbour")
 
 
 @pytest.mark.parametrize("text", ["def f(:", "\0", "(" * 300, "def f():\n    from . import x"])
