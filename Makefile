@@ -46,8 +46,9 @@ search: $(VENV)/installed
 	$(BIN)/symact search evolution --evaluations 60 --workers $(JOBS) --run $(RUN)
 	$(BIN)/symact report $(RUN) --output $(RUN)/report.html
 
+# One worker more than jobs: many tests wait for processes that they have started.
 test: $(VENV)/installed-test
-	$(BIN)/python -m pytest -n $(JOBS) --dist worksteal --timeout $(TIMEOUT)
+	$(BIN)/python -m pytest -n $$(($(JOBS) + 1)) --dist worksteal --timeout $(TIMEOUT)
 
 docs: $(VENV)/torch setup.cfg mkdocs.yml
 	$(PIP) -e '.[docs]'

@@ -79,12 +79,16 @@ def test_a_trial_that_no_node_has_room_for_is_refused(cluster, tmp_path):
     study.close()
 
 
-@pytest.fixture
-def one_gpu():
-    """A node with four CPUs and one GPU; Ray keeps account of GPUs whether there are any or not."""
-    ray.init(num_cpus=4, num_gpus=1, include_dashboard=False, log_to_driver=False)
+@pytest.fixture(scope="module")
+def node(request):
+    """A node with four CPUs and as many GPUs; Ray keeps account of GPUs whether there are any or not."""
+    ray.init(num_cpus=4, num_gpus=request.param, include_dashboard=False, log_to_driver=False)
     yield
     ray.shutdown()
+
+
+one_gpu = pytest.mark.parametrize("node", [1], indirect=True)
+two_gpus = pytest.mark.parametrize("node", [2], indirect=True)
 
 
 def most_at_a_time(trials):
@@ -93,7 +97,8 @@ def most_at_a_time(trials):
 
 
 @pytest.mark.slow
-def test_half_a_gpu_lets_two_candidates_run_at_once_and_a_whole_one_does_not(one_gpu):
+@one_gpu
+def test_half_a_gpu_lets_two_candidates_run_at_once_and_a_whole_one_does_not(node):
     space = parse_grammar(stubs.grammar_text()).space("wide")
     found = {}
     for gpus in (0.5, 1.0):
@@ -106,7 +111,8 @@ def test_half_a_gpu_lets_two_candidates_run_at_once_and_a_whole_one_does_not(one
 
 
 @pytest.mark.slow
-def test_more_gpus_than_the_cluster_has_is_one_clear_line_and_a_wait_for_others_is_told(one_gpu, caplog, monkeypatch):
+@one_gpu
+def test_more_gpus_than_the_cluster_has_is_one_clear_line_and_a_wait_for_others_is_told(node, caplog, monkeypatch):
     from symact.execute import ray as room
 
     space = parse_grammar(stubs.grammar_text()).space("wide")
@@ -134,16 +140,9 @@ def test_a_cluster_that_is_not_there_is_one_clear_line():
         RayWorkers(WorkerSettings(""), 1, "127.0.0.1:1", 1.0, 0.0)
 
 
-@pytest.fixture
-def two_gpus():
-    """A node that declares two GPUs, whether it has any or not."""
-    ray.init(num_cpus=4, num_gpus=2, include_dashboard=False, log_to_driver=False)
-    yield
-    ray.shutdown()
-
-
 @pytest.mark.slow
-def test_each_trial_has_a_gpu_of_its_own_and_none_where_none_is_asked_for(two_gpus):
+@two_gpus
+def test_each_trial_has_a_gpu_of_its_own_and_none_where_none_is_asked_for(node):
     space = parse_grammar(stubs.grammar_text()).space("wide")
     for workers, gpus, devices, at_a_time in ((2, None, {"0", "1"}, 2), (0, None, {"0", "1"}, 2), (2, 0.0, {""}, 2)):
         options = {"executor": "ray", "workers": workers, "gpus": gpus, "confirm": 0}
@@ -228,8 +227,9 @@ def test_without_an_address_a_cluster_of_ones_own_is_started_that_only_this_proc
 
 
 @pytest.mark.slow
+@two_gpus
 @pytest.mark.filterwarnings("ignore")
-def test_a_task_that_changes_all_it_can_makes_the_same_rows_on_ray(two_gpus, monkeypatch):
+def test_a_task_that_changes_all_it_can_makes_the_same_rows_on_ray(node, monkeypatch):
     from tests.execute import meddling_tasks as meddling
 
     monkeypatch.setenv("MEDDLING_FOLDER", os.getcwd())
