@@ -334,9 +334,18 @@ def resume(
 )
 def compare(
     functions: Annotated[list[str] | None, typer.Argument(metavar="EXPRESSION...", help="What to compare.")] = None,
-    task: Annotated[str, typer.Option("--task", help="A task's name, or FILE.py:Class.")] = "digits-shifted",
+    task: Annotated[
+        str | None,
+        typer.Option("--task", help="A task's name, or FILE.py:Class; that of RUN by default, else digits-shifted."),
+    ] = None,
     sources: Annotated[
-        list[str] | None, typer.Option("--from", metavar="FILE|RUN", help="Expressions, one a line; or a run's best.")
+        list[str] | None,
+        typer.Option(
+            "--from",
+            metavar="FILE|RUN",
+            help="Expressions, one a line; or the best that a run found (without baselines, by their fresh seeds), "
+            "trained as there unless --train says otherwise.",
+        ),
     ] = None,
     best: BestOption = 10,
     atlas: Annotated[

@@ -102,3 +102,8 @@ def caret(text: str, column: int | None, end: int | None = None, width: int = 72
     shown = "".join(c if c.isprintable() else " " for c in line[start : start + width])
     marks = "^" * max(1, min(end, start + width) - column)
     return f"\n    {shown}\n    {' ' * (column - start)}{marks}"
+
+
+def counted(count: int, one: str, many: str = "") -> str:
+    """So many of something in words: `1 function`, `2,000 functions`, `1 class` (`many="classes"`)."""
+    return f"{count:,} {one if count == 1 else many or one + 's'}"

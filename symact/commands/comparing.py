@@ -4,20 +4,43 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from symact.commands.watching import fresh_folder, run_to_its_end
-from symact.errors import FormulaError, InputError, SymactError
+from symact.errors import FormulaError, InputError, SymactError, counted
 from symact.expr.grammar import Grammar
 from symact.expr.per_site import parse_candidate
 from symact.records import Status
 from symact.report import console
 from symact.report.comparison import Comparison
 from symact.report.leaderboard import leaderboard
-from symact.store import Store, holds_study
+from symact.store import Store, TaskSettings, holds_study
 
+TASK = "digits-shifted"  # of a comparison where nobody names one
 MAXIMUM_BYTES = 10_000_000  # of a file of expressions
+
+
+@dataclass(frozen=True)
+class _Run:
+    """What a comparison takes from a run folder.
+
+    Attributes:
+        folder: as it was given.
+        grammar: of its functions.
+        found: the best functions that it found, without baselines; those with fresh seeds first, by these.
+        task: with the settings of its training.
+        data: root folder of its data sets, or None.
+        baselines: that its task declares.
+    """
+
+    folder: str
+    grammar: Grammar
+    found: list[Any]
+    task: TaskSettings
+    data: str | None
+    baselines: tuple[str, ...]
 
 
 def start(
@@ -27,7 +50,7 @@ def start(
     atlas: str | None,
     grammar: str | None,
     space: str | None,
-    task: str,
+    task: str | None,
     run: Path | None,
     options: Mapping[str, Any],
     as_json: bool,
@@ -42,9 +65,9 @@ def start(
         atlas: a list of published functions (`symact.catalog.lists`), or one of their families.
         grammar: whose operators the expressions name.
         space: of the grammar, all of whose distinct functions are compared.
-        task: a task's name, or `FILE.py:Class`.
+        task: a task's name, or `FILE.py:Class`; None takes that of the run folders.
         run: the run folder; None makes one under `out/`.
-        options: the other arguments of `symact.compare`.
+        options: the other arguments of `symact.compare`; what they leave open is that of the run folders.
         as_json: print the table as JSON.
         quiet: tell nothing before the table.
 
@@ -52,7 +75,8 @@ def start(
         InputError: an argument or a file is wrong, or `run` holds a study.
         SymactError: the task does not work, or nothing finished.
     """
-    chosen, found = _gathered(sources, best, grammar, space)
+    chosen, found, runs = _gathered(sources, best, grammar, space)
+    task, options = _as_there(runs, task, options, quiet)
     if atlas is not None:
         from symact.catalog.lists import listed
 
@@ -70,17 +94,12 @@ def transfer(
     quiet: bool,
 ) -> None:
     """Compare the best functions of a run folder with all baselines on another task."""
-    from symact.integrations.tune_log import TuneLog, holds_tuning
     from symact.study.baselines import BASELINES, SHOWN_BASELINES
 
-    grammar, found = _winners(str(source), best)
-    if holds_tuning(source):
-        own = tuple(TuneLog(source, writing=False).header["baselines"])
-    else:
-        with Store.open(source) as store:
-            own = tuple(store.settings.baselines)
-    others = own if len(grammar.inputs) > 1 else (*(own or BASELINES), *SHOWN_BASELINES)
-    _begin([*found, *others], grammar, task, run, options, as_json, quiet, "transfer")
+    of = _read(str(source), best)
+    task, options = _as_there([of], task, options, quiet)
+    others = of.baselines if len(of.grammar.inputs) > 1 else (*(of.baselines or BASELINES), *SHOWN_BASELINES)
+    _begin([*of.found, *others], of.grammar, task, run, options, as_json, quiet, "transfer")
 
 
 def finish(study: Any, folder: Path, as_json: bool, quiet: bool) -> None:
@@ -138,49 +157,104 @@ def _begin(
 
 def _gathered(
     sources: Sequence[str], best: int, grammar: str | None, space: str | None
-) -> tuple[Grammar | None, list[Any]]:
-    """The grammar of a comparison, and the functions of its files, run folders and space."""
+) -> tuple[Grammar | None, list[Any], list[_Run]]:
+    """The grammar of a comparison, the functions of its files, run folders and space, and what these folders are."""
     from symact.equivalence import distinct
     from symact.program.loading import load_grammar
 
     chosen = load_grammar(grammar) if grammar is not None else None
     found: list[Any] = []
+    runs: list[_Run] = []
     for source in sorted(sources, key=lambda source: not Path(source).is_dir()):
         if Path(source).is_dir():
-            own, winners = _winners(source, best)
-            if chosen is not None and chosen.text != own.text:
+            own = _read(source, best)
+            if chosen is not None and chosen.text != own.grammar.text:
                 raise InputError(f"--from {source}: its grammar is another than that of what is compared with it")
-            chosen = own
-            found += winners
+            chosen = own.grammar
+            runs.append(own)
+            found += own.found
         else:
             found += _lines(source, chosen)
     if space is not None:
         if chosen is None:
             raise InputError(f"--space {space}: name its grammar with --grammar")
         found += distinct(chosen.space(space))
-    return chosen, found
+    return chosen, found, runs
 
 
-def _winners(source: str, best: int) -> tuple[Grammar, list[Any]]:
-    """The grammar of a run folder, and the best of its functions, without baselines."""
+def _read(source: str, best: int) -> _Run:
+    """What a run folder holds.
+
+    Raises:
+        InputError: there is no study, or no function has finished.
+    """
     from symact.integrations.tune_log import TuneLog, holds_tuning
     from symact.integrations.tune_view import tuning_view
     from symact.program.loading import parse_grammar
 
     if holds_tuning(source):
-        view = tuning_view(Path(source))
+        view, plan = tuning_view(Path(source)), TuneLog(source, writing=False).header
         rows = leaderboard(view.trials, view.confirmations)
-        grammar = parse_grammar(TuneLog(source, writing=False).header["grammar"])
+        grammar, task, data, baselines = plan["grammar"], TaskSettings(**plan["task"]), plan["data"], plan["baselines"]
     elif holds_study(source):
         with Store.open(source) as store:
-            rows = leaderboard(store.trials(), store.confirmations())
-            grammar = parse_grammar(store.settings.grammar)
+            rows, of = leaderboard(store.trials(), store.confirmations()), store.settings
+        grammar, task, data, baselines = of.grammar, of.task, of.data, of.baselines
     else:
         raise InputError(f"{source}: there is no study here; give a run folder of `symact search`")
     done = [row.trial for row in rows if row.trial.status is Status.finished and row.trial.origin != "baseline"]
     if not done:
         raise InputError(f"{source}: no function has finished yet")
-    return grammar, [trial.candidate for trial in done[:best]]
+    found = [trial.candidate for trial in done[:best]]
+    return _Run(source, parse_grammar(grammar), found, task, data, tuple(baselines))
+
+
+def _as_there(
+    runs: Sequence[_Run], task: str | None, options: Mapping[str, Any], quiet: bool
+) -> tuple[str, dict[str, Any]]:
+    """The task of a comparison, and its options: trained as in the run folders, where the task is theirs.
+
+    Raises:
+        InputError: the task has to be named, or the folders have trained it in different ways.
+    """
+    from symact.execute.task_loading import describe
+
+    task = _task_of(runs) if task is None else task
+    named, given = describe(task)[0], dict(options["train"])
+    same = [run for run in runs if (run.task.kind, run.task.name) == (named.kind, named.name)]
+    train: dict[str, Any] = {}
+    for number, run in enumerate(same):
+        own = {name: value for name, value in run.task.train.items() if name not in given}
+        if number and own != train:
+            raise InputError(
+                f"--from {same[0].folder} and --from {run.folder} were trained in different ways ("
+                f"{_text(train)}; {_text(own)}): say by --train which settings are to hold"
+            )
+        train = own
+    if not quiet:
+        for run in runs:
+            how = f", trained as there ({_text(train)})" if run in same and train else ""
+            best = counted(len(run.found), "best function")
+            console.note(f"{run.folder}: its {best}, without baselines, on {named.name}{how}")
+    data = options["data"] or next((run.data for run in same if run.data), None)
+    return task, {**options, "train": {**train, **given}, "data": data}
+
+
+def _task_of(runs: Sequence[_Run]) -> str:
+    """The task that all run folders share, by its name."""
+    tasks = {(run.task.kind, run.task.name): run for run in runs}
+    if len(tasks) > 1:
+        raise InputError(f"the run folders have different tasks ({', '.join(name for _, name in tasks)}): give --task")
+    for (kind, name), run in tasks.items():
+        if kind != "name":
+            how = f"--task FILE.py:{name}" if kind == "file" else "--task"
+            raise InputError(f"--from {run.folder}: its task is the {kind} task {name!r}; name it with {how}")
+        return name
+    return TASK
+
+
+def _text(train: Mapping[str, Any]) -> str:
+    return ", ".join(f"{name}={value}" for name, value in train.items()) or "the task's own settings"
 
 
 def _lines(source: str, grammar: Grammar | None) -> list[Any]:

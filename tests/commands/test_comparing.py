@@ -6,7 +6,10 @@ import json
 
 import pytest
 
-from symact.store import Store
+from symact.commands import comparing
+from symact.errors import InputError
+from symact.program.loading import load_grammar
+from symact.store import Store, TaskSettings
 
 LOSS = """
 import hashlib
@@ -20,6 +23,11 @@ class Regression:
         if text == "exp(x)":
             return Outcome.finished(float("inf"))
         return Outcome.finished(len(text) + hashlib.sha256(f"{text}{seed}".encode()).digest()[0] / 1000)
+
+class Set(Regression):
+    def configure(self, settings):
+        unknown = set(settings) - {"epochs", "rate"}
+        assert not unknown, unknown
 """
 
 HERE = ("--workers", "0")  # a worker takes two seconds to start; one test has one
@@ -147,3 +155,51 @@ def test_where_nothing_finished_the_exit_code_says_so(symact, loss):
     code, _, err = symact("compare", "exp(x)", "--against", "exp(x)", "--task", loss, "--run", "run", *HERE)
     assert code == 1
     assert "no function finished" in err
+
+
+def test_what_a_run_found_is_trained_as_in_the_run_unless_settings_are_given(symact, loss, tiny, tmp_path):
+    one = ("--task", "mine.py:Set", *HERE)
+    search = ("search", "random", "--grammar", tiny, "--evaluations", "12", *one)
+    assert symact(*search, "--train", "epochs=3", "--train", "rate=0.5", "--run", "run")[0] == 0
+    top = json.loads(symact("top", "run", "--json")[1])["trials"]
+    assert top[0]["confirmed"]
+    (best, *_) = [row["expression"] for row in top if row["origin"] != "baseline"]
+
+    def compare(*arguments):
+        code, out, err = symact("compare", "--from", "run", "--best", "1", *arguments, "--seeds", "1", "--json", *HERE)
+        assert code == 0, err
+        with Store.open(json.loads(out)["run"]) as store:
+            return {row["expression"] for row in json.loads(out)["functions"]}, store.settings.task.train, err
+
+    found, train, err = compare("--task", "mine.py:Set")
+    assert found == {best, "relu(x)"}
+    assert train == {"epochs": 3, "rate": 0.5}
+    assert "run: its 1 best function, without baselines, on Set, trained as there (epochs=3, rate=0.5)" in err
+    assert compare("--task", "mine.py:Set", "--train", "epochs=7")[1] == {"epochs": 7, "rate": 0.5}
+    _, train, err = compare("--task", loss)
+    assert train == {}
+    assert "trained as there" not in err
+    assert symact(*search, "--run", "other")[0] == 0
+    both = ("compare", "--from", "run", "--from", "other", *one)
+    code, _, err = symact(*both)
+    assert code == 2
+    assert "--from run and --from other were trained in different ways (epochs=3, rate=0.5; the task's own" in err
+    code, _, err = symact("compare", "--from", "run", *HERE)
+    assert code == 2
+    assert "--from run: its task is the file task 'Set'; name it with --task FILE.py:Set" in err
+
+
+def a_run(task: str) -> comparing._Run:
+    return comparing._Run(task, load_grammar("aquasurf"), [], TaskSettings(kind="name", name=task), "DIR", ())
+
+
+def test_the_task_and_the_data_of_the_run_hold_where_none_are_named():
+    nothing = {"train": {}, "data": None}
+    assert comparing._as_there([a_run("digits-deep")], None, nothing, True) == (
+        "digits-deep",
+        nothing | {"data": "DIR"},
+    )
+    assert comparing._as_there([a_run("digits-deep")], "fashion-cnn", nothing, True) == ("fashion-cnn", nothing)
+    assert comparing._as_there([], None, nothing, True)[0] == "digits-shifted"
+    with pytest.raises(InputError, match=r"different tasks \(digits-deep, fashion-cnn\): give --task"):
+        comparing._as_there([a_run("digits-deep"), a_run("fashion-cnn")], None, nothing, True)
