@@ -168,10 +168,14 @@ def test_in_this_process_what_cannot_be_undone_stops_the_run_with_a_way_on(monke
         executor.next()
 
 
-def test_fresh_workers_give_each_candidate_a_process_of_its_own(environment):
-    executor = WorkerProcesses(settings(fresh=True), 2)
+def test_fresh_workers_give_each_candidate_a_process_of_its_own():
+    """Of a task without PyTorch, which each of them would import."""
+    described, file = describe(stubs.named("Quick"))
+    executor = WorkerProcesses(WorkerSettings(TEXT, described.model_dump(), file, fresh=True), 2)
     try:
-        outcomes = run(executor, *["nothing"] * 6)
+        for number in range(6):
+            executor.submit(Job(number, 0, 5, {"expressions": ["sine(x)"], "parameters": []}))
+        outcomes = [executor.next(60).outcome for _ in range(6)]
     finally:
         executor.close()
     assert len({outcome.metrics["process"] for outcome in outcomes}) == 6

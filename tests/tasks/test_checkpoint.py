@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import subprocess
 import sys
 from pathlib import Path
@@ -62,22 +61,18 @@ def test_an_interrupted_training_goes_on_to_the_same_numbers(tmp_path: Path, opt
     assert list(tmp_path.iterdir()) == []
 
 
-def in_a_process(folder: Path | str, kill: bool = False) -> subprocess.CompletedProcess[str]:
-    """A training in a process of its own, which prints its curve or kills itself after the second epoch."""
-    report = "lambda step, score: os.kill(os.getpid(), 9) if step == 3 else None" if kill else "None"
+def test_a_training_that_was_killed_goes_on_in_another_process(tmp_path: Path) -> None:
     code = (
-        "import json, os\nfrom tests.tasks.test_checkpoint import evaluated\n"
-        f"print(json.dumps(evaluated({str(folder)!r}, report={report}).metrics['curve']))"
+        "import os\nfrom tests.tasks.test_checkpoint import evaluated\n"
+        f"evaluated({str(tmp_path)!r}, report=lambda step, score: os.kill(os.getpid(), 9) if step == 3 else None)"
     )
-    return subprocess.run([sys.executable, "-c", code], check=False, capture_output=True, text=True)
-
-
-def test_a_training_that_was_killed_goes_on(tmp_path: Path) -> None:
-    assert in_a_process(tmp_path, kill=True).returncode == -9
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == -9
     (file,) = tmp_path.glob("*.pt")
     assert len(torch.load(file, weights_only=True)["curve"]) == 2
-    again, whole = in_a_process(tmp_path), in_a_process("")
-    assert json.loads(again.stdout) == json.loads(whole.stdout)
+    steps: list[int] = []
+    again = evaluated(tmp_path, report=lambda step, score: steps.append(step))
+    assert steps == [1, 2, 3, 4]
+    assert again.metrics["curve"] == evaluated("").metrics["curve"]
 
 
 def test_a_damaged_file_begins_again_and_what_was_stopped_for_good_leaves_none(tmp_path: Path) -> None:
