@@ -6,7 +6,7 @@
 The stages, each of which goes on where it was stopped:
 
 1. `tune`: every member of every family of champions, a formula with a frequency or slope, is trained on `TUNING`
-   seeds.
+   seeds. Where the best value lies at the edge of what was tried, the next one beyond is tried, up to `WIDER` times.
 2. `search`: each optimizer, with each of the seeds of the searches, as many evaluations; the baselines of the task
    count.
 3. `select`: the best of each optimizer are trained on `SELECTION` further seeds, then the best of those with other
@@ -51,13 +51,9 @@ from symact.tasks.declaration import is_gated, metric_of
 
 HERE = Path(__file__).parent
 OPTIMIZERS = ("random", "evolution", "surrogate")
-TUNING, SELECTION, SCALES = 3, 3, ("0.5", "1.5", "2", "3")
-SELECTED, SCALED, FINALISTS, RIVALS = (
-    4,
-    3,
-    3,
-    6,
-)  # per optimizer; with other frequencies; in the finals, ours and theirs
+TUNING, WIDER, SELECTION, SCALES = 3, 4, 3, ("0.5", "1.5", "2", "3")
+SELECTED, SCALED = 4, 3  # of each optimizer, trained on further seeds; of those, with other frequencies
+FINALISTS, RIVALS = 3, 6  # in the finals: ours and theirs
 SELECTION_STUDY, FINAL_STUDY, REGRET_STUDY = 1000, 2000, 3000  # the seeds of studies that no search has
 
 
@@ -81,8 +77,23 @@ def compared(
     }
 
 
+def widened(tried: list[list[float]], best: tuple[float, ...]) -> bool:
+    """Add the next value beyond the edge to every list in which the best one lies at it; whether there was one."""
+    wider = False
+    for values, value in zip(tried, best, strict=True):
+        if len(values) > 1 and value in (values[0], values[-1]):
+            first = value == values[0]
+            values.sort(reverse=first)
+            values.append(float(f"{values[-1] ** 2 / values[-2]:.2g}"))
+            values.sort()
+            wider = True
+    return wider
+
+
 class Family:
     """One task: its trainings, each a file, and what they say."""
+
+    scaled = SCALED  # so many of what was found are tried with other frequencies
 
     def __init__(self, name: str, folder: Path, evaluations: int = 50):
         self.evaluations = evaluations
@@ -123,12 +134,19 @@ class Family:
         """Family -> its best member, best family first."""
         best = {}
         for family, (formula, gaps) in self.champions.items():
-            members = [formula.format(*(f"{value:g}" for value in values)) for values in product(*gaps)]
-            merits = {text: sum(self.merit(text, seed, 1) for seed in range(TUNING)) / TUNING for text in members}
-            text = max(members, key=merits.__getitem__)
-            if merits[text] > -float("inf"):
-                best[family] = (merits[text], text)
-            print("tuned", family, text, f"{self.metric.merit(merits[text]):.4f}", flush=True)
+            tried = [[float(value) for value in gap] for gap in gaps]
+            merits: dict[tuple[float, ...], tuple[float, str]] = {}
+            for _ in range(WIDER + 1):
+                for values in product(*tried):
+                    text = formula.format(*(f"{value:g}" for value in values))
+                    merits[values] = sum(self.merit(text, seed, 1) for seed in range(TUNING)) / TUNING, text
+                values = max(merits, key=lambda values: merits[values][0])
+                merit, text = merits[values]
+                if merit == -float("inf") or not widened(tried, values):
+                    break
+            if merit > -float("inf"):
+                best[family] = merit, text
+            print("tuned", family, text, f"{self.metric.merit(merit):.4f}", flush=True)
         return {family: text for family, (_, text) in sorted(best.items(), key=lambda item: -item[1][0])}
 
     def search(self, seeds: int) -> None:
@@ -168,7 +186,7 @@ class Family:
             for text in texts:
                 origin[text] = f"{origin[text]}, {optimizer}" if text in origin else optimizer
         merits = {text: self.merit(text, SELECTION_STUDY, SELECTION) for text in origin}
-        for text in sorted(merits, key=lambda text: -merits[text])[:SCALED]:
+        for text in sorted(merits, key=lambda text: -merits[text])[: self.scaled]:
             for scale in SCALES:
                 scaled = re.sub(r"\bx\b", f"({scale}*x)", text)
                 merits[scaled] = self.merit(scaled, SELECTION_STUDY, SELECTION)

@@ -10,7 +10,7 @@ from __future__ import annotations
 GRAMMARS = {"pinn": "pinn", "image": "inr", "ood": "modern", "char-lm": "modern", "char-lm-gated": "gates"}
 
 # Rivals that this experiment gave itself: no champions of the field.
-OWN = ("line and square",)
+OWN = ("line and square", "slope of a Gauss bump")
 
 # How a task's name begins -> family -> (formula, one list of values per gap of the formula).
 FAMILIES: dict[str, dict[str, tuple[str, list[list[float]]]]] = {
@@ -26,6 +26,7 @@ FAMILIES: dict[str, dict[str, tuple[str, list[list[float]]]]] = {
         "sinc": ("sinc({}*x)", [[6, 8, 10, 12]]),
         "WIRE, real": ("cos({}*x)*exp(-({}*x)**2)", [[4, 6, 8], [1, 2, 3, 4, 5]]),
         "WIRE, real, learned": ("cos({}*omega*x)*exp(-({}*sigma*x)**2)", [[1, 1.5, 2], [0.5, 0.75, 1]]),
+        "slope of a Gauss bump": ("{}*x*exp(-({}*sigma*x)**2)", [[3, 4.5, 6, 9], [1, 1.5, 2]]),
     },
     # Of transformers' MLPs, and the waves that fields are represented with.
     "char-lm": {
