@@ -231,7 +231,11 @@ def search(
     train: TrainOption = None,
     tune: Annotated[
         list[str] | None,
-        typer.Option("--tune", metavar="KEY[=RANGE]", help="Tune a setting of the training with the function."),
+        typer.Option(
+            "--tune",
+            metavar="KEY[=RANGE]",
+            help="Tune a setting of the training with the function; --evaluations is then 41 at least.",
+        ),
     ] = None,
     fresh: Annotated[
         int | None, typer.Option("--fresh", min=1, max=1000, help="With --tune: seeds of the last stage (10).")

@@ -53,12 +53,15 @@ class TuneRange:
         return trial.suggest_float(self.name, self.low, self.high, log=self.log)
 
 
-def read_ranges(texts: Sequence[str], declared: Mapping[str, str]) -> tuple[TuneRange, ...]:
+def read_ranges(
+    texts: Sequence[str], declared: Mapping[str, str], untunable: Sequence[str] = ()
+) -> tuple[TuneRange, ...]:
     """The ranges of `--tune`, each setting once.
 
     Args:
         texts: as given.
         declared: name -> the range that the task declares for it, written likewise (`1e-4:0.1:log`).
+        untunable: settings that the task does not let be tuned.
 
     Raises:
         InputError: naming the text that is wrong.
@@ -66,6 +69,11 @@ def read_ranges(texts: Sequence[str], declared: Mapping[str, str]) -> tuple[Tune
     found: dict[str, TuneRange] = {}
     for text in texts:
         name, equals, value = text.partition("=")
+        if name in untunable:
+            raise InputError(
+                f"--tune {text}: {name} says how a training is run or judged, not how a network learns: give it by "
+                f"--train; tuned can be {', '.join(declared) or 'what the task takes'}"
+            )
         if not equals and name in declared:
             value = declared[name]
         elif not equals:

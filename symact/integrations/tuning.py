@@ -41,10 +41,12 @@ from symact.study import setup
 from symact.study.baselines import BASELINES, MemberSearch
 from symact.study.evaluating import training_seed
 from symact.study.proposer import REFERENCE
-from symact.tasks.declaration import metric_of, tunable_of
+from symact.tasks.declaration import metric_of, tunable_of, untunable_of
 
 Follower: TypeAlias = Callable[[int, int, str], object]
 LEAST = 3  # trainings of each function in the second stage
+FINALISTS = 3
+FEWEST = 41  # evaluations, of a task with the usual number of baselines
 STARTUP = 5  # of a TPE sampler: as many settings are drawn at random first
 
 
@@ -294,7 +296,7 @@ def begin(
     evaluations: int,
     seed: int = 0,
     batch: int = 8,
-    finalists: int = 3,
+    finalists: int = FINALISTS,
     fresh: int = 5,
     train: Mapping[str, Any] | None = None,
     data: str | Path | None = None,
@@ -331,7 +333,7 @@ def begin(
     if optimizer == "mixture":
         raise InputError("--tune looks for single functions, and mixture proposes weighted sums; use another optimizer")
     setup.optimizer_class(optimizer)
-    read = read_ranges(ranges, tunable_of(opened.task))
+    read = read_ranges(ranges, tunable_of(opened.task), untunable_of(opened.task))
     own = _own(opened.task)
     for range_ in read:
         _check(opened.task, range_)

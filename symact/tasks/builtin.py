@@ -29,7 +29,7 @@ from torch.nn.parameter import is_lazy
 from symact.records import Outcome, Status
 from symact.tasks import networks
 from symact.tasks.checkpoint import Checkpoint, formula_of, setting, source_of
-from symact.tasks.config import CHOICES, TrainConfig
+from symact.tasks.config import CHOICES, UNTUNABLE, TrainConfig
 from symact.tasks.data import Dataset, data_root, digits, images, images14, shifted_digits
 from symact.tasks.declaration import NO_DECAY_OR, checked_training
 from symact.tasks.fisher import FisherFeatures, FisherProbe
@@ -55,6 +55,7 @@ class ImageTask:
         sites: how often `network` calls `make_activation`.
         config: the training.
         tunable: ranges of settings that can be tuned, for `symact search --tune`; the task's own lie in them.
+        untunable: settings that cannot, since they say how a training is run or judged.
         has_width: `network` obeys `config.width`.
     """
 
@@ -69,6 +70,7 @@ class ImageTask:
         "initial_scale": "0.3:3.0:log",
         "batch": "16:512:log",
     }
+    untunable: ClassVar[tuple[str, ...]] = UNTUNABLE
     has_width: ClassVar[bool] = False
 
     def __init__(self, data: str | os.PathLike[str] | None = None, screen: bool = False):

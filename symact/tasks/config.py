@@ -91,6 +91,8 @@ DECAYS: dict[str, Callable[[float], float]] = {
 }
 # What the settings that are names may be.
 CHOICES = {"optimizer": tuple(UPDATE_RULES), "decay": tuple(DECAYS)}
+# Those that say how a training is run or judged, not how a network learns.
+UNTUNABLE = ("processes", "workers", "checkpoints", "compile", "channels_last", "evaluation_batch", "subset")
 WARMUP_FROM = 0.2
 
 

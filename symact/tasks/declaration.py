@@ -73,6 +73,18 @@ def tunable_of(task: Any) -> dict[str, str]:
     return dict(given)
 
 
+def untunable_of(task: Any) -> tuple[str, ...]:
+    """The settings that a task says are not to be tuned, since they say how a training is run or judged.
+
+    Raises:
+        InputError: they are no list of names.
+    """
+    given = getattr(task, "untunable", ())
+    if not isinstance(given, list | tuple) or not all(isinstance(name, str) for name in given):
+        raise InputError(f"{_name(task)}: untunable is a list of names of settings, such as ['processes']")
+    return tuple(given)
+
+
 def site_names_of(task: Any) -> list[str] | None:
     """The names of the activation sites of a task, in their order: its attribute `site_names`; None if it has none.
 

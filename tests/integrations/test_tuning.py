@@ -11,7 +11,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from symact.commands.comparing import _winners
+from symact.commands.comparing import _read
 from symact.commands.studies import export, view
 from symact.errors import InputError, SymactError
 from symact.program.loading import parse_grammar
@@ -29,7 +29,7 @@ from symact.integrations.tune_log import FILE_NAME, TuneLog
 from symact.integrations.tune_ranges import TuneRange, read_ranges
 from symact.integrations.tune_result import Tuned, TuneResult, settings_text
 from symact.integrations.tune_view import tuning_view
-from symact.integrations.tuning import _own, begin, reopen
+from symact.integrations.tuning import FEWEST, _own, begin, reopen
 from symact.tasks import TASKS
 
 SPACE = parse_grammar(stub_tasks.grammar_text()).space("wide")
@@ -136,6 +136,27 @@ def test_a_wrong_range_is_refused_before_anything_is_made(tmp_path, ranges, mess
     with pytest.raises(InputError, match=message):
         begin(SPACE, stub_tasks.Tunable(), "random", tmp_path / "run", ranges, evaluations=100)
     assert not (tmp_path / "run").exists()
+
+
+FIXED = "processes=1,2", "workers=1:4", "checkpoints=a,b", "evaluation_batch=10:20", "subset=100:200", "compile=1,2"
+
+
+@pytest.mark.parametrize("text", FIXED)
+def test_what_says_how_a_training_is_run_or_judged_is_not_tuned(symact, tmp_path, text):
+    arguments = ("search", "random", "--task", "digits-deep", "--tune", text, "--evaluations", "100", "--run", "run")
+    code, _, err = symact(*arguments)
+    said = err.splitlines()
+    assert code == 2
+    assert len(said) == 1
+    assert said[0].startswith(f"symact: --tune {text}: ")
+    assert said[0].endswith(f"give it by --train; tuned can be {', '.join(TASKS['digits-deep'].tunable)}")
+    assert not (tmp_path / "run").exists()
+
+
+def test_the_fewest_evaluations_are_told_in_the_help_and_in_the_refusal(symact, tmp_path):
+    with pytest.raises(InputError, match=f"--evaluations {FEWEST - 1}: a tuned search takes at least {FEWEST}"):
+        begin(SPACE, stub_tasks.Tunable(), "random", tmp_path / "run", ["rate"], evaluations=FEWEST - 1)
+    assert f"{FEWEST} at least" in " ".join(symact("search", "--help")[1].split())
 
 
 NUMBERS = st.integers() | st.floats(allow_nan=False, allow_infinity=False)
@@ -294,9 +315,10 @@ def test_the_winner_is_exported_with_its_settings_and_only_when_there_is_one(who
 
 
 def test_a_comparison_takes_the_best_that_a_tuned_search_found(whole):
-    grammar, found = _winners(str(whole[0]), 1)
-    assert grammar.text == SPACE.grammar.text
-    assert str(found[0]) == next(r["expression"] for r in whole[1]["functions"] if r["origin"] != "baseline")
+    run = _read(str(whole[0]), 1)
+    assert run.grammar.text == SPACE.grammar.text
+    assert run.task.name == TuneLog(whole[0], writing=False).header["task"]["name"]
+    assert str(run.found[0]) == next(r["expression"] for r in whole[1]["functions"] if r["origin"] != "baseline")
 
 
 def test_what_reads_studies_alone_says_that_this_is_a_tuned_search(whole):
