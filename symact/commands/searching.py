@@ -67,9 +67,10 @@ def start(
             raise InputError("--warm-start and --set warm_start: choose one of them")
         settings = {**settings, "warm_start": scored(warm_start, chosen.grammar)}
     folder = run if run is not None else fresh_folder(optimizer, task)
-    with console.bar("trying the task once"):
+    with console.bar("trying the task once") as update:
         study = Study(chosen, task, optimizer, run=folder, **options, **settings)
-        study.prepare()
+        text = study.settings.metric.text
+        study.prepare(lambda now: update(now.step or 0, now.end, f"{now.expression}: {text(now.score)}"))
     if not as_json and not quiet:
         console.say(
             f"{optimizer} on {task}: {evaluations} functions of {chosen.grammar.name}/{chosen.name} -> {folder}"

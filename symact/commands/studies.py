@@ -16,7 +16,9 @@ from symact.records import Trial
 from symact.report import console
 from symact.report.frames import csv_text
 from symact.report.leaderboard import Row, leaderboard, winner
+from symact.report.running import running_documents, training_text
 from symact.store import Settings, Store, holds_study
+from symact.store.running import Running, read_running
 
 if TYPE_CHECKING:
     from symact.report.view import StudyView
@@ -28,24 +30,35 @@ def show_top(run: Path, shown: int, as_json: bool, as_csv: bool = False) -> None
     """Print the leaderboard of a run folder; `shown` 0 means all of it."""
     if as_json and as_csv:
         raise InputError("--json and --csv: choose one of them")
+    running = read_running(run)
     with Store.open(run) as store:
         rows = leaderboard(store.trials(), store.confirmations())
     if as_csv:
         print(csv_text([row.flat() for row in (rows if shown == 0 else rows[:shown])]), end="")
     else:
-        show_rows(rows, shown, store.settings, run, as_json)
+        show_rows(rows, shown, store.settings, run, as_json, running)
 
 
-def show_rows(rows: Sequence[Row], shown: int, settings: Settings, run: Path, as_json: bool) -> None:
-    """Print a leaderboard, as a table or as JSON."""
+def show_rows(
+    rows: Sequence[Row],
+    shown: int,
+    settings: Settings,
+    run: Path,
+    as_json: bool,
+    running: Sequence[Running] | None = None,
+) -> None:
+    """Print a leaderboard, as a table or as JSON, with what is in training; `running` None is a search at rest."""
     if as_json:
         limited = rows if shown == 0 else rows[:shown]
         metric = asdict(settings.metric)
         head = {"run": str(run), "task": settings.task.name, "metric": metric.pop("name"), **metric}
-        console.document({**head, "trials": [row.document() for row in limited]})
+        trials = [row.document() for row in limited]
+        console.document({**head, "running": running_documents(running), "trials": trials})
     else:
         title = f"{settings.optimizer} on {settings.task.shown}: {len(rows)} functions"
         console.top(rows, shown, title, settings.metric)
+        for training in running or ():
+            console.say(f"in training: {training.expression}: {training_text(training, settings.metric)}")
 
 
 def write_report(runs: Sequence[Path], output: Path | None, figures: Path | None = None) -> None:

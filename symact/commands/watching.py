@@ -15,6 +15,8 @@ from symact.errors import lasting
 from symact.expr.per_site import grouped_text
 from symact.records import Metric, Status
 from symact.report import console
+from symact.report.running import training_text
+from symact.store.running import Running
 
 SECONDS_BETWEEN_LINES = 15.0
 MOST_KINDS = 8  # of failures that are told while a search runs
@@ -70,13 +72,13 @@ def watched(metric: Metric) -> Iterator[Callable[[Any], None]]:
         yield report
 
 
-def running_text(running: Mapping[int, tuple[int, float]], metric: Metric) -> str:
+def running_text(running: Mapping[int, Running], metric: Metric) -> str:
     """How the trainings that report are going, the first of them by name."""
     if not running:
         return ""
-    number, (step, score) = next(iter(running.items()))
+    number, training = next(iter(running.items()))
     others = f" (+{len(running) - 1})" if len(running) > 1 else ""
-    return f"#{number} at step {step}: {metric.text(score)}{others}"
+    return f"#{number} at {training_text(training, metric)}{others}"
 
 
 def standing(progress: Any, metric: Metric) -> str:

@@ -9,7 +9,7 @@ from typing import Any, Protocol
 
 from symact.errors import InputError
 from symact.execute.devices import assign, crowding, devices
-from symact.execute.heard import Heard
+from symact.execute.heard import Hearer
 from symact.execute.job import Job, Result, WorkerSettings
 from symact.tasks.declaration import processes_of
 
@@ -67,12 +67,12 @@ class Executor(Protocol):
 
     Attributes:
         capacity: jobs that it works on at a time.
-        heard: called with a job, a step and a score when its training reports; Ray calls it for none. What it gives
-            calls listeners, and is called where they can do the training no harm and their errors end the run.
+        hearer: told when somebody begins with a job and when its training reports. What it gives for a report calls
+            listeners, and is called where they can do the training no harm and their errors end the run.
     """
 
     capacity: int
-    heard: Heard
+    hearer: Hearer
 
     def submit(self, job: Job) -> None:
         """Take a job in, without waiting."""

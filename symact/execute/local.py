@@ -21,7 +21,7 @@ from symact.backends.cpu import building, library
 from symact.errors import InputError, SymactError
 from symact.execute import devices, global_state, marks, processes, ranks, warm_up
 from symact.execute.channel import Reader, Writer
-from symact.execute.heard import Heard, unheard
+from symact.execute.heard import Hearer, Nobody
 from symact.execute.interrupts import noticed, uninterrupted
 from symact.execute.job import Job, Result, WorkerSettings, failure, perform
 from symact.execute.supervisor import LOST_STARTS, ONE_THREAD, START_SECONDS
@@ -48,7 +48,7 @@ class InProcess:
 
     def __init__(self, task: Any, grammar: Vocabulary):
         self._task, self._grammar = task, grammar
-        self.heard: Heard = unheard
+        self.hearer: Hearer = Nobody()
         self._jobs: deque[Job] = deque()
         self._threads = contextlib.ExitStack()
         self._begun, self._lost = False, ""
@@ -78,6 +78,7 @@ class InProcess:
 
         from symact.execute.aside import Aside
 
+        self.hearer.begun(job)
         # One thread and seeded generators, as in a worker.
         state = global_state.GlobalState(global_state.PIECES)
         pid, started = os.getpid(), time.perf_counter()
@@ -88,8 +89,8 @@ class InProcess:
             self._lost = ", ".join(state.restore())
             aside.leave()
 
-        def tell(step: int, score: float) -> None:
-            telling = self.heard(job, step, score)
+        def tell(step: int, score: float, of: int | None) -> None:
+            telling = self.hearer.heard(job, [(step, score, of)])
             if telling is not None:
                 aside.call(telling)
 
@@ -222,7 +223,7 @@ class WorkerProcesses:
         if workers < 1:
             raise InputError("workers: at least one")
         self.capacity = workers
-        self.heard: Heard = unheard
+        self.hearer: Hearer = Nobody()
         self._telling: Callable[[], object] | None = None
         memory = settings.memory or processes.memory_limit(workers)
         self._settings = {**asdict(settings), "memory": memory}
@@ -305,6 +306,7 @@ class WorkerProcesses:
                 self._given += 1
                 slot.number = self._given
                 slot.send({"job": slot.number, "task": asdict(slot.job)})
+                self.hearer.begun(slot.job)
 
     def _listen(self, slot: _Slot) -> None:
         if slot not in self._slots:
@@ -336,10 +338,10 @@ class WorkerProcesses:
             raise (InputError if message["input"] else SymactError)(message["failed"])
         elif slot.job is None or message.get("job") != slot.number:
             return
-        elif "report" in message:
+        elif "reports" in message:
             with contextlib.suppress(ValueError, TypeError, OverflowError):
-                step, score = message["report"]
-                self._telling = self.heard(slot.job, int(step), float(score)) or self._telling
+                reports = [(int(s), float(score), of if of is None else int(of)) for s, score, of in message["reports"]]
+                self._telling = self.hearer.heard(slot.job, reports) or self._telling
         elif "lost" in message:
             self._again(slot, message["lost"])
         elif "result" in message:

@@ -28,7 +28,7 @@ from symact.execute import global_state, processes, warm_up
 from symact.execute import task_loading as tasks
 from symact.execute.channel import ChannelLostError, GuardedPipe, Reader
 from symact.execute.job import Job, failure, perform
-from symact.execute.reporting import Tell
+from symact.execute.reporting import Report, Tell
 from symact.execute.supervisor import CHANNEL_LOST, CLOSED
 from symact.execute.watched_worker import command
 from symact.records import Outcome, Status
@@ -97,9 +97,9 @@ def _listen(ranks: list[_Rank], tell: Tell | None, begun: Callable[[], object]) 
             selector.register(rank.lines.descriptor, selectors.EVENT_READ, rank)
         while True:
             for key, _ in selector.select(LOOK_SECONDS):
-                for step, score in key.data.read():
+                for report in key.data.read():
                     if tell is not None and key.data.number == 0:
-                        tell(step, score)
+                        tell(*report)
                 if key.data.lines.ended:
                     selector.unregister(key.fileobj)
             if waiting and all(rank.ready for rank in ranks):
@@ -177,17 +177,17 @@ class _Rank:
         with contextlib.suppress(OSError), self._process.stdin as pipe:
             pipe.write(message.encode() + b"\n")
 
-    def read(self) -> list[tuple[int, float]]:
+    def read(self) -> list[Report]:
         """What it reports; its outcome is kept."""
-        reports = []
+        reports: list[Report] = []
         for line in self.lines.read():
             with contextlib.suppress(ValueError, TypeError, KeyError, OverflowError, RecursionError):
                 message = outcomes.load(line)
                 if "ready" in message:
                     self.ready = True
                 elif "report" in message:
-                    step, score = message["report"]
-                    reports.append((int(step), float(score)))
+                    step, score, of = message["report"]
+                    reports.append((int(step), float(score), of if of is None else int(of)))
                 else:
                     self.outcome, self.heard = outcomes.from_document(message["result"]), time.monotonic()
         return reports
@@ -232,8 +232,8 @@ def main(arguments: list[str]) -> None:
     def send(found: dict[str, Any]) -> None:
         pipe.write(outcomes.dump(found))
 
-    def tell(step: int, score: float) -> None:
-        send({"report": [step, score]})
+    def tell(step: int, score: float, of: int | None) -> None:
+        send({"report": [step, score, of]})
 
     try:
         try:

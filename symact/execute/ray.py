@@ -12,12 +12,13 @@ import json
 import logging
 import math
 import os
+import time
 from collections import deque
 from dataclasses import asdict, replace
 from typing import Any
 
 from symact.errors import InputError, SymactError
-from symact.execute.heard import Heard, unheard
+from symact.execute.heard import Hearer, Nobody
 from symact.execute.job import Job, Result, WorkerSettings
 from symact.execute.ray_cluster import RayCluster, first_line
 from symact.records import Outcome, Status
@@ -76,7 +77,7 @@ class RayWorkers:
     def __init__(
         self, settings: WorkerSettings, workers: int, address: str | None, cpus: float, gpus: float | None = None
     ):
-        self.heard: Heard = unheard
+        self.hearer: Hearer = Nobody()
         self._cluster = RayCluster(address)
         self._ray = self._cluster.ray
         rooms, gpus = self._rooms(cpus, workers, gpus)
@@ -96,7 +97,7 @@ class RayWorkers:
         # An actor gets jobs only when it has found a place: one that waits for a node that never
         # comes back would keep its job for ever.
         self._starting: dict[Any, Any] = {}
-        self._failed_starts = 0
+        self._failed_starts, self._waiting_since = 0, time.monotonic()
         self._lost: dict[tuple[str, int, int], int] = {}
         for _ in range(self.capacity):
             self._start()
@@ -122,6 +123,8 @@ class RayWorkers:
 
     def submit(self, job: Job) -> None:
         """Take a job in."""
+        if not self._waiting:
+            self._waiting_since = time.monotonic()
         self._waiting.append(job)
         self._distribute()
 
@@ -137,13 +140,21 @@ class RayWorkers:
                 return None
             patience = seconds if seconds is not None or self._busy else WAITING_SECONDS
             done, _ = self._ray.wait([*self._busy, *self._starting], num_returns=1, timeout=patience)
-            if not done and seconds is None:
-                LOG.warning("still waiting for the Ray cluster: others hold what a trial needs (%s)", self._needs)
+            self._warn(bool(done))
             for reference in done:
                 self._collect(reference)
             if seconds is not None and not self._results:
                 return None
         return self._results.popleft()
+
+    def _warn(self, anything: bool) -> None:
+        """Tell now and then that no trial has a place."""
+        now = time.monotonic()
+        if anything or self._busy:
+            self._waiting_since = now
+        elif now - self._waiting_since >= WAITING_SECONDS:
+            self._waiting_since = now
+            LOG.warning("still waiting for the Ray cluster: others hold what a trial needs (%s)", self._needs)
 
     def close(self) -> None:
         """End the actors, and the cluster if it was started here."""
@@ -161,6 +172,7 @@ class RayWorkers:
         while self._waiting and self._idle:
             actor, job = self._idle.pop(), self._waiting.popleft()
             self._busy[actor.do.remote(outcomes.dump(asdict(job)))] = (actor, job)
+            self.hearer.begun(job)
 
     def _collect(self, reference: Any) -> None:
         if reference in self._starting:

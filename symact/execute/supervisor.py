@@ -141,8 +141,8 @@ class Supervisor:
             self._send({"failed": str(message["failed"]), "input": bool(message.get("input"))})
         elif "hold" in message:
             self._hold(bool(message["hold"]))
-        elif "report" in message and self._job is not None and message.get("job") == self._job.number:
-            self._send({"job": self._job.number, "report": message["report"]})
+        elif "reports" in message and self._job is not None and message.get("job") == self._job.number:
+            self._send({"job": self._job.number, "reports": message["reports"]})
         elif "result" in message and self._ready and self._job is not None and message.get("job") == self._job.number:
             self._take(message)
         else:

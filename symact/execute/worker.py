@@ -22,7 +22,7 @@ from symact.execute import global_state, warm_up
 from symact.execute import task_loading as tasks
 from symact.execute.channel import ChannelLostError, GuardedPipe
 from symact.execute.job import Job, failure, perform
-from symact.execute.reporting import Tell
+from symact.execute.reporting import Report, Tell
 from symact.execute.supervisor import CHANNEL_LOST
 from symact.records import Outcome, Status
 from symact.store import TaskSettings, outcomes
@@ -109,14 +109,16 @@ class Worker:
 
     def _teller(self, number: int) -> Tell:
         """Sends what a training reports, a few times a second: it is for people, the outcome has all of it."""
-        last = 0.0
+        last, waiting = 0.0, list[Report]()
 
-        def tell(step: int, score: float) -> None:
+        def tell(step: int, score: float, of: int | None) -> None:
             nonlocal last
+            waiting.append((step, score, of))
             now = time.monotonic()
             if os.getpid() == self._pid and now - last > SECONDS_BETWEEN_REPORTS:
                 last = now
-                self._send({"job": number, "report": [step, score]})
+                self._send({"job": number, "reports": waiting})
+                waiting.clear()
 
         return tell
 

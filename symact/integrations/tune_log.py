@@ -34,6 +34,7 @@ class TuneLog:
     Attributes:
         header: what it was begun with.
         kept: key of a training -> what came of it.
+        run: the folder.
 
     Args:
         run: the folder.
@@ -45,7 +46,7 @@ class TuneLog:
     """
 
     def __init__(self, run: Path | str, header: Mapping[str, Any] | None = None, writing: bool = True):
-        self._path, self._lock = Path(run) / FILE_NAME, None
+        self.run, self._path, self._lock = Path(run).absolute(), Path(run) / FILE_NAME, None
         if header is not None:
             check_name(Path(run))
             make_folder(Path(run))

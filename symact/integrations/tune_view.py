@@ -21,6 +21,7 @@ from symact.records import Direction, Metric, Outcome, Status, Trial
 from symact.report.leaderboard import Row, leaderboard, winner
 from symact.report.panel import Chart, Panel, lines, table
 from symact.report.view import StudyView, grammar_file
+from symact.store.running import read_running
 
 MOST_TRAININGS = 500  # in the table of all
 
@@ -63,6 +64,7 @@ def tuning_view(run: Path) -> StudyView:
         notes={number: {"settings": settings_text(settings[text])} for number, text in enumerate(best)},
         metric=metric,
         panels=_panels(plan, rows, result, metric),
+        running=read_running(run),
     )
 
 

@@ -26,21 +26,24 @@ from symact.errors import InputError, SymactError
 from symact.execute import task_loading as tasks
 from symact.execute.executor import Executor, ExecutorSettings, start
 from symact.execute.job import Job, WorkerSettings, unable
+from symact.execute.reporting import Report
 from symact.expr.shape import parse_shape
 from symact.expr.space import Space
 from symact.expr.tree import Expr, candidate_text, parse, to_document
 from symact.integrations.logged import imported
 from symact.integrations.tune_log import TuneLog
 from symact.integrations.tune_ranges import TuneRange, read_ranges
-from symact.integrations.tune_result import Tuned, TuneResult, leading
+from symact.integrations.tune_result import Tuned, TuneResult, leading, settings_text
 from symact.optimize.pool import Pool
 from symact.program.loading import parse_grammar
 from symact.records import Direction, Metric, Outcome, Status, Trial
 from symact.store import TaskSettings
+from symact.store.running import Running
 from symact.study import setup
 from symact.study.baselines import BASELINES, MemberSearch
-from symact.study.evaluating import training_seed
+from symact.study.evaluating import WAIT_SECONDS, training_seed
 from symact.study.proposer import REFERENCE
+from symact.study.running import Trainings
 from symact.tasks.declaration import metric_of, tunable_of, untunable_of
 
 Follower: TypeAlias = Callable[[int, int, str], object]
@@ -90,6 +93,8 @@ class Tuning:
         self._work = WorkerSettings(plan["grammar"], plan["task"], file, data, plan["timeout"])
         self._executor: Executor | None = None
         self._tell: Follower | None = None
+        self._points: Mapping[int, Point] = {}
+        self._trainings = Trainings(log.run, self._described)
         self._optuna = _optuna()
         self._optuna.logging.set_verbosity(self._optuna.logging.ERROR)
 
@@ -256,6 +261,7 @@ class Tuning:
                     f"training {point.key} of the log is of {kept['expression']} with {kept['train']}, and would now "
                     "be another: the search was begun with other versions of symact or Optuna; begin a new one"
                 )
+        self._points = left
         for number, point in left.items():
             seed = training_seed(self.plan["seed"], point.repeat, point.stage == "fresh")
             document = to_document(point.candidate, self.grammar)
@@ -263,7 +269,9 @@ class Tuning:
         for _ in range(len(left)):
             result = None
             while result is None:
-                result = self._here().next()
+                result = self._here().next(WAIT_SECONDS)
+                self._trainings.flush()
+            self._trainings.ended(result.job)
             point, outcome = left[result.job.number], result.outcome
             if unable(outcome):
                 raise InputError(unable(outcome))
@@ -279,7 +287,22 @@ class Tuning:
     def _here(self) -> Executor:
         if self._executor is None:
             self._executor = start(self._where, self._work, self.task, self.grammar)
+            self._executor.hearer = self
         return self._executor
+
+    def begun(self, job: Job) -> None:
+        """A worker has begun with a training."""
+        self._trainings.begun(job)
+
+    def heard(self, job: Job, reports: Sequence[Report]) -> None:
+        """A training has reported how it goes."""
+        self._trainings.heard(job, reports)
+
+    def _described(self, job: Job) -> Running:
+        """What is known of a training when it begins."""
+        point = self._points[job.number]
+        text, settings = candidate_text(point.candidate), settings_text(point.train)
+        return Running(text, point.stage, point.number, point.repeat, settings=settings)
 
 
 def _optuna() -> Any:

@@ -127,14 +127,15 @@ def training_curves(trial: Trial) -> list[list[float | None]]:
     Where the task returned no curve (and of a training that was stopped early) it is what was reported.
     """
     kept = [
-        o.metrics.get("curve") or [pair[-1] for pair in _reported(o)]
+        o.metrics.get("curve") or [pair[-1] for pair in reported(o)]
         for o in trial.outcomes
         if o.status in (Status.finished, Status.pruned)
     ]
     return [numbers(map(_point, curve), 4) for curve in kept if isinstance(curve, list) and curve]
 
 
-def _reported(outcome: Outcome) -> list[list[Any]]:
+def reported(outcome: Outcome) -> list[list[Any]]:
+    """The pairs of a step and a score that a training has reported."""
     pairs = outcome.metrics.get("reported")
     return [pair for pair in pairs if isinstance(pair, list) and len(pair) == 2] if isinstance(pairs, list) else []
 

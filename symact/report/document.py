@@ -6,6 +6,7 @@ training curves per seed.
 
 from __future__ import annotations
 
+import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
@@ -28,6 +29,7 @@ from symact.report.function_map import places
 from symact.report.leaderboard import Difference, Row, is_relu, leaderboard, winner
 from symact.report.learned import panels
 from symact.report.paired import SIGNIFICANCE
+from symact.report.running import courses, running_documents
 from symact.report.snippet import snippet
 from symact.report.view import StudyView
 
@@ -102,6 +104,9 @@ def study(
         "rows": listed,
         "panels": [asdict(panel) for panel in panels(view, None if best is None else best.trial)],
         "facts": [list(pair) for pair in view.facts],
+        "running": running_documents(view.running),
+        "made": None if view.running is None else time.time(),
+        "courses": courses([*view.trials, *view.confirmations]),
     }
 
 

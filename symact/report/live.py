@@ -7,6 +7,7 @@ browser (DNS rebinding).
 
 from __future__ import annotations
 
+import json
 import threading
 from collections.abc import Callable, Sequence
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -21,7 +22,9 @@ from symact.expr.tree import Expr
 from symact.report.document import document
 from symact.report.function_map import places
 from symact.report.page import data, page
+from symact.report.running import running_documents
 from symact.report.view import StudyView, read_view
+from symact.store.running import read_running
 
 ADDRESS = "127.0.0.1"
 FILES = ("study.db", "study.db-wal", "tuning.jsonl")  # of a run folder, that change when there is news
@@ -68,6 +71,10 @@ class Live:
                     parts.append("none")
         return "_".join(parts)
 
+    def running(self) -> list[list[dict[str, Any]] | None]:
+        """What is in training now, in each of the folders."""
+        return [running_documents(read_running(run)) for run in self.runs]
+
     def document(self) -> dict[str, Any]:
         """What the page shows now.
 
@@ -79,7 +86,9 @@ class Live:
             if self._made is None or self._made[0] != stamp:
                 shown = document([self._read(run) for run in self.runs], self._maps)
                 self._made = stamp, shown | {"stamp": stamp, "live": True}
-            return self._made[1]
+            shown = self._made[1]
+        studies = zip(shown["studies"], self.running(), strict=True)
+        return shown | {"studies": [study | {"running": running} for study, running in studies]}
 
 
 def server(runs: Sequence[Path], port: int = 0, read: Callable[[Path], StudyView] = read_view) -> ThreadingHTTPServer:
@@ -100,7 +109,7 @@ def server(runs: Sequence[Path], port: int = 0, read: Callable[[Path], StudyView
         server_version, sys_version = "symact", ""
 
         def do_GET(self) -> None:
-            """Answer with the page, or with its data if there is news."""
+            """Answer with the page, with its data if anything was stored since, or with what is in training."""
             own = {f"{name}:{serving.server_port}" for name in (ADDRESS, "localhost")}
             asked = urlsplit(self.path)
             if self.headers.get("Host") not in own:
@@ -108,7 +117,7 @@ def server(runs: Sequence[Path], port: int = 0, read: Callable[[Path], StudyView
             elif asked.path not in ("/", "/data.json"):
                 self._answer(404, "text/plain", "there is nothing here")
             elif asked.path == "/data.json" and parse_qs(asked.query).get("since") == [live.stamp()]:
-                self._answer(204, "text/plain", "")
+                self._answer(200, "application/json", json.dumps({"running": live.running()}))
             else:
                 self._answer_with(asked.path)
 

@@ -24,7 +24,7 @@ from symact.files import write_text
 from symact.report.document import Told, document
 from symact.report.view import StudyView
 
-SCRIPTS = ("charts.js", "curves.js", "table.js", "map.js", "panels.js", "page.js")
+SCRIPTS = ("charts.js", "curves.js", "running.js", "table.js", "map.js", "panels.js", "page.js")
 
 
 def write_page(studies: Sequence[StudyView], output: Path, told: Told = lambda done, total, note: None) -> None:

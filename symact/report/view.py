@@ -11,6 +11,7 @@ from symact.program.loading import shipped
 from symact.records import Metric, Trial
 from symact.report.panel import Panel
 from symact.store import Settings, Store
+from symact.store.running import Running, read_running
 
 
 @dataclass(frozen=True)
@@ -31,6 +32,7 @@ class StudyView:
         metric: what its scores are.
         goal: how many functions it is to evaluate; 0 where unknown.
         panels: what is to be shown beside what its optimizer learned.
+        running: what is in training now; None where no search is running.
     """
 
     label: str
@@ -46,6 +48,7 @@ class StudyView:
     metric: Metric = field(default_factory=Metric)
     goal: int = 0
     panels: Sequence[Panel] = ()
+    running: Sequence[Running] | None = None
 
 
 def read_view(run: Path) -> StudyView:
@@ -54,6 +57,7 @@ def read_view(run: Path) -> StudyView:
     Raises:
         InputError: there is none, or its file is damaged.
     """
+    running = read_running(run)  # first: what ends meanwhile is then among the trials
     with Store.open(run) as store:
         settings, trials = store.settings, store.trials()
         grammar = str(getattr(store.grammar, "name", ""))
@@ -75,6 +79,7 @@ def read_view(run: Path) -> StudyView:
             metric=settings.metric,
             notes=store.notes(),
             goal=store.goal(),
+            running=running,
         )
 
 

@@ -13,12 +13,15 @@ import errno
 import fcntl
 import os
 import stat
+import time
 import weakref
 from pathlib import Path
 
 from symact.errors import InputError
 
 FILE_NAME = "lock"
+RUNNING = "running.json"  # what the writer says of its trainings, see `running.py`; it goes with the right to write
+TRIES, PAUSE_SECONDS = 5, 0.02  # who only asks whether a folder is in use holds its lock for an instant
 WITHOUT_LOCKS = "SYMACT_WITHOUT_LOCKS"
 _HELD_ELSEWHERE = (errno.EWOULDBLOCK, errno.EAGAIN, errno.EACCES)
 
@@ -59,6 +62,7 @@ class RunLock:
             self.holds_folder = self._take(self._folder, needed=False)
             os.ftruncate(self._file, 0)
             os.pwrite(self._file, f"{os.getpid()}\n".encode(), 0)
+            self._remove_running()  # of one that was killed
         except OSError as error:
             self._forget()
             raise InputError(f"{run}: cannot be locked ({error.strerror})") from None
@@ -82,7 +86,7 @@ class RunLock:
 
     def _take(self, descriptor: int, needed: bool = True) -> bool:
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            _lock_now(descriptor)
             return True
         except OSError as error:
             if error.errno in _HELD_ELSEWHERE:
@@ -92,18 +96,14 @@ class RunLock:
             if not without_locks():
                 raise no_locks(self._run, error.strerror or "no reason given") from None
             self.by_kernel = False
-            if _is_alive(self._holder()) or any(
+            if _is_alive(_holder(self._file)) or any(
                 lock.held and is_same(lock._file, self._path / FILE_NAME) for lock in _HELD
             ):
                 raise self._in_use(f"; if that is another program, remove {self._run / FILE_NAME}") from None
         return False
 
-    def _holder(self) -> int:
-        text = os.pread(self._file, 32, 0).decode("ascii", "replace").strip()
-        return int(text) if text.isdigit() else 0
-
     def _in_use(self, more: str = "") -> InputError:
-        holder = self._holder()
+        holder = _holder(self._file)
         owner = f"process {holder}" if holder else "another process"
         return InputError(
             f"{self._run}: {owner} is running this study; stop it first, or only read (`symact top`){more}"
@@ -130,6 +130,7 @@ class RunLock:
     def release(self) -> None:
         """Give the lock back; harmless when it was given back before."""
         if self._file >= 0:
+            self._remove_running()
             with contextlib.suppress(OSError):
                 os.ftruncate(self._file, 0)
             for descriptor in (self._folder, self._file):
@@ -137,11 +138,48 @@ class RunLock:
                     fcntl.flock(descriptor, fcntl.LOCK_UN)
             self._forget()
 
+    def _remove_running(self) -> None:
+        with contextlib.suppress(OSError):
+            if self.is_in_place:
+                os.unlink(self._path / RUNNING)
+
     def _forget(self) -> None:
         for descriptor in (self._folder, self._file):
             if descriptor >= 0:
                 os.close(descriptor)
         self._folder = self._file = -1
+
+
+def is_in_use(run: Path) -> bool:
+    """Whether a process has the right to write into a run folder; who asks keeps nobody out, and writes nothing."""
+    try:
+        file = os.open(run / FILE_NAME, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        fcntl.flock(file, fcntl.LOCK_UN)  # a child that was forked meanwhile has a copy of the descriptor
+        return False
+    except OSError as error:
+        return error.errno in _HELD_ELSEWHERE or _is_alive(_holder(file), own=True)
+    finally:
+        os.close(file)
+
+
+def _lock_now(descriptor: int) -> None:
+    """Lock it for this process alone.
+
+    Raises:
+        OSError: another holds it, and goes on to hold it; or there are no locks.
+    """
+    for left in reversed(range(TRIES)):
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return
+        except OSError as error:
+            if error.errno not in _HELD_ELSEWHERE or not left:
+                raise
+        time.sleep(PAUSE_SECONDS)
 
 
 def is_same(descriptor: int, path: Path, follow: bool = True) -> bool:
@@ -152,9 +190,14 @@ def is_same(descriptor: int, path: Path, follow: bool = True) -> bool:
         return False
 
 
-def _is_alive(process: int) -> bool:
+def _holder(file: int) -> int:
+    text = os.pread(file, 32, 0).decode("ascii", "replace").strip()
+    return int(text) if text.isdigit() else 0
+
+
+def _is_alive(process: int, own: bool = False) -> bool:
     if process in (0, os.getpid()):
-        return False
+        return own and process > 0
     try:
         os.kill(process, 0)
     except ProcessLookupError:

@@ -6,6 +6,7 @@ import contextlib
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,15 +15,21 @@ from symact.errors import FormulaError, InputError, SymactError
 from symact.execute.executor import Executor
 from symact.execute.interrupts import uninterrupted
 from symact.execute.job import Job, Result, unable
-from symact.expr.tree import Candidate, is_mixture, parse, to_document, to_sympy
+from symact.execute.reporting import Report
+from symact.expr.per_site import grouped_text
+from symact.expr.tree import Candidate, from_document, is_mixture, parse, to_document, to_sympy
 from symact.records import Outcome, Status
 from symact.store import Evaluation, Settings
 from symact.store.ledger import Ledger
+from symact.store.running import Running
 from symact.study.halving import rungs
 from symact.study.progress import Watch
 from symact.study.proposer import REFERENCE
 from symact.study.pruning import Pruner
+from symact.study.running import Trainings
 
+STAGES = {"evaluate": "search", "confirm": "confirmation"}  # of the trainings that are stored
+WAIT_SECONDS = 1.0  # for a result, before those who watch are told what has begun since
 TRIED_FIRST = (REFERENCE, "tanh(x)")  # before a study is made, until one does not crash
 
 
@@ -52,10 +59,15 @@ class Evaluator:
         self._ledger: Ledger
         self._pruner: Pruner
         self._watch: Watch | None = None
+        self._tried_so_far: Callable[[Running], object] | None = None
+        self.trainings = Trainings(None, self._described)
 
-    def attach(self, ledger: Ledger, schedule: str, labels: str, pruner: Pruner) -> None:
-        """Record into `ledger`; mixture weights are trained by `schedule`, features measured with `labels`."""
-        self._pruner = pruner
+    def attach(self, ledger: Ledger, schedule: str, labels: str, pruner: Pruner, run: Path | None) -> None:
+        """Record into `ledger`; mixture weights are trained by `schedule`, features measured with `labels`.
+
+        What is in training is told in the folder `run`.
+        """
+        self._pruner, self.trainings = pruner, Trainings(run, self._described)
         self._ledger, self._schedule, self._labels = ledger, "" if schedule == "joint" else schedule, labels
 
     @property
@@ -63,21 +75,38 @@ class Evaluator:
         """The executor, started when it is first needed."""
         if self._executor is None:
             self._executor = self._start()
-            self._executor.heard = self._heard
+            self._executor.hearer = self
         return self._executor
 
     def close(self) -> None:
         """End the executor with all that it started."""
         executor, self._executor = self._executor, None
         self._early.clear()
+        self.trainings.clear()
         if executor is not None:
             executor.close()
 
-    def _heard(self, job: Job, step: int, score: float) -> Callable[[], object] | None:
+    def begun(self, job: Job) -> None:
+        """A worker has begun with a job."""
+        if job.kind != "features":
+            self.trainings.begun(job)
+
+    def heard(self, job: Job, reports: Sequence[Report]) -> Callable[[], object] | None:
         """A training has reported how it goes; what tells the listeners, if it is time to."""
-        if self._watch is None or job.kind not in ("evaluate", "confirm"):
+        training, tell = self.trainings.heard(job, reports), self._tried_so_far
+        if training is None:
             return None
-        return self._watch.heard(job.number, step, score)
+        if job.kind in STAGES:
+            return self._watch.heard() if self._watch is not None else None
+        return None if tell is None else lambda: tell(training)
+
+    def _described(self, job: Job) -> Running:
+        """What is known of a training when it begins."""
+        known = job.kind in STAGES
+        candidate = self._ledger.candidate(job.number) if known else from_document(dict(job.candidate), self._grammar)
+        bars = tuple((int(step), self._settings.metric.direction.merit(merit)) for step, merit in job.bars)
+        stage = STAGES.get(job.kind, job.kind)
+        return Running(grouped_text(candidate), stage, job.number, job.repeat, job.budget, bars=bars)
 
     def submit(self, number: int) -> None:
         """Have the next training of a trial done."""
@@ -106,15 +135,19 @@ class Evaluator:
             if self._ledger.is_complete(number):
                 left.discard(number)
 
-    def preflight(self) -> None:
+    def preflight(self, tell: Callable[[Running], object] | None = None) -> None:
         """Train a baseline before anything is stored, so that a task that cannot work leaves nothing behind.
 
         What it finds is not thrown away, failures included: the study takes it over when its turn comes.
+
+        Args:
+            tell: called when the training reports.
 
         Raises:
             InputError: the task says that it cannot work (its data is missing).
             SymactError: baselines crash.
         """
+        self._tried_so_far = tell
         failed: list[Result] = []
         for text in self._tried_first:
             result = self._try(text)
@@ -142,6 +175,7 @@ class Evaluator:
         while True:
             result = self.executor.next()
             if result is not None and result.job.kind == "preflight":
+                self.trainings.ended(result.job)
                 return result
             if result is not None:
                 self._early.append(result)
@@ -220,8 +254,7 @@ class Evaluator:
 
     def _record(self, result: Result, watch: Watch | None) -> int:
         job, complete = result.job, False
-        if watch is not None:
-            watch.ended(job.number)
+        self.trainings.ended(job)
         evaluation = Evaluation(job.number, job.repeat, job.seed, result.outcome, result.seconds)
         with uninterrupted():
             if job.kind == "confirm":
@@ -240,7 +273,8 @@ class Evaluator:
 
     def _next(self) -> Result:
         while True:
-            result = self._early.popleft() if self._early else self.executor.next()
+            result = self._early.popleft() if self._early else self.executor.next(WAIT_SECONDS)
+            self.trainings.flush()
             if result is not None:
                 self._believe(result.outcome)
                 return result

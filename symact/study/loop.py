@@ -26,6 +26,7 @@ from symact.report.leaderboard import Row, leaderboard
 from symact.store import Evaluation, Settings, Store, check_new
 from symact.store.ledger import Ledger
 from symact.store.outcomes import plain
+from symact.store.running import Running
 from symact.store.settings import machine, versions
 from symact.study import setup
 from symact.study.baselines import MemberSearch
@@ -261,18 +262,21 @@ class Study:
         self._ledger, self._torn = Ledger(self.store, functions.index), False
         schedule, labels = (str(getattr(self.optimizer, *of)) for of in (("schedule", "joint"), ("labels", "")))
         pruner = Pruner(settings.prune, settings.metric.direction)
-        self._evaluator.attach(self._ledger, schedule, labels, pruner)
+        self._evaluator.attach(self._ledger, schedule, labels, pruner, self.store.run)
         members: Callable[[Expr], Expr | None] = MemberSearch(functions)
         random: Callable[[], Any] = lambda: OPTIMIZERS["random"](space, settings.seed)
         if settings.given:  # nothing else is tried
             members, random = lambda _: None, lambda: GivenCandidates((), functions.index.key)
         self._proposer = Proposer(space, settings, self._ledger, self.optimizer, random, members, pruner)
 
-    def prepare(self) -> None:
+    def prepare(self, progress: Callable[[Running], object] | None = None) -> None:
         """Try the task with a baseline, then make the run folder; the first `run` does so where it was not done.
 
         So a task that cannot work is told at once and leaves nothing behind. The baseline is not trained again.
         A study that has begun, also by `ask`, is left as it is.
+
+        Args:
+            progress: called when that training reports.
 
         Raises:
             InputError: the task says that it cannot work, or `run` holds a study by now.
@@ -281,7 +285,7 @@ class Study:
         if self._begun:
             return
         try:
-            self._evaluator.preflight()
+            self._evaluator.preflight(progress)
             self._make_folder()
         except BaseException:
             self._evaluator.close()
@@ -321,7 +325,7 @@ class Study:
         setup.check_goal(evaluations)
         self.prepare()
         with self._writing(), listening(self, callbacks, progress) as report:
-            watch = self._watch = Watch(self._ledger, evaluations, report)
+            watch = self._watch = Watch(self._ledger, evaluations, report, self._evaluator.trainings)
             try:
                 if self.store.goal() != evaluations:
                     self.store.record_goal(evaluations)

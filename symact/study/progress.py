@@ -9,6 +9,8 @@ from typing import TypeAlias
 
 from symact.records import Trial
 from symact.store.ledger import Ledger
+from symact.store.running import Running
+from symact.study.running import Trainings
 
 LARGE = 200  # functions whose description is told
 PER_SECOND = 5  # reports of trainings that are told further
@@ -28,7 +30,7 @@ class Progress:
         seconds: since this run began.
         per_minute: steps per minute in this run and phase, or None before anything has finished.
         remaining: seconds left at the present pace, or None before anything has finished.
-        running: number of a trial in training -> the last step and score that its task has reported.
+        running: number of a trial in training -> what its task has reported, of those that have.
     """
 
     phase: str
@@ -40,28 +42,26 @@ class Progress:
     seconds: float
     per_minute: float | None
     remaining: float | None
-    running: Mapping[int, tuple[int, float]] = field(default_factory=dict)
+    running: Mapping[int, Running] = field(default_factory=dict)
 
 
 Listener: TypeAlias = Callable[[Progress], object]
 
 
 class Watch:
-    """Makes the reports: the clock, and how far each phase is."""
+    """Makes the reports: the clock, how far each phase is, and what is in training."""
 
-    def __init__(self, ledger: Ledger, total: int, tell: Listener | None):
-        self._ledger, self._tell = ledger, tell
+    def __init__(self, ledger: Ledger, total: int, tell: Listener | None, trainings: Trainings | None = None):
+        self._ledger, self._tell, self._trainings = ledger, tell, trainings
         self._started = time.monotonic()
         self._phase, self._total, self._done = "search", total, 0
         self._phase_started, self._before = self._started, ledger.counted
-        self._running: dict[int, tuple[int, float]] = {}
         self._heard_last = 0.0
 
     def begin(self, phase: str, total: int) -> None:
         """A new phase of `total` steps."""
         self._phase, self._total, self._done, self._before = phase, total, 0, 0
         self._phase_started = time.monotonic()
-        self._running.clear()
 
     def report(self, trial: Trial | None = None) -> None:
         """Tell how things stand; `trial` has just finished."""
@@ -74,7 +74,7 @@ class Watch:
         pace = 60 * new / passed if new > 0 else None
         counts, best = dict(self._ledger.counts), self._ledger.champion
         since = now - self._started
-        running = dict(self._running)
+        running = {} if self._trainings is None else self._trainings.reporting
         self._tell(Progress(self._phase, done, self._total, best, counts, trial, since, pace, remaining, running))
 
     def describing(self, done: int, total: int) -> None:
@@ -83,17 +83,12 @@ class Watch:
             since, counts, best = time.monotonic() - self._started, dict(self._ledger.counts), self._ledger.champion
             self._tell(Progress("describing functions", done, total, best, counts, None, since, None, None))
 
-    def heard(self, number: int, step: int, score: float) -> Callable[[], object] | None:
+    def heard(self) -> Callable[[], object] | None:
         """A training has reported; gives what tells it further, at most `PER_SECOND` times a second."""
-        self._running[number] = step, score
         if self._tell is None or time.monotonic() - self._heard_last <= 1 / PER_SECOND:
             return None
         self._heard_last = time.monotonic()
         return self.report
-
-    def ended(self, number: int) -> None:
-        """A training of that trial has ended."""
-        self._running.pop(number, None)
 
     def step(self) -> None:
         """One step of a phase that is not the search."""

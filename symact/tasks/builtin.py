@@ -14,12 +14,12 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, fields, replace
 from functools import cached_property, lru_cache
 from itertools import count
-from typing import Any, ClassVar, TypeAlias
+from typing import Any, ClassVar, Protocol
 
 import numpy as np
 import torch
@@ -36,9 +36,15 @@ from symact.tasks.fisher import FisherFeatures, FisherProbe
 from symact.tasks.networks import MakeActivation
 from symact.tasks.ranks import ALONE, Ranks, join, started_for
 from symact.tasks.schedules import plan
-from symact.tasks.train import Training, measure_accuracy, train
+from symact.tasks.train import Training, epochs_in_all, measure_accuracy, train
 
-Report: TypeAlias = Callable[[int, float], object]  # of a step and the score after it; may end the training
+
+class Report(Protocol):
+    """What is told of a training while it goes on; it may end the training."""
+
+    def __call__(self, step: int, score: float, of: int | None = None) -> object:
+        """The score after a step, `of` so many."""
+
 
 # Initial weights and points of the features: the same for every function and every study.
 FEATURE_SEED = 0
@@ -190,12 +196,17 @@ class ImageTask:
             return self._outcome(make_activation, seed, budget, schedule, ranks, report=report)
 
     def final_test(
-        self, make_activation: MakeActivation, seed: int, budget: float = 1.0, schedule: str = "joint"
+        self,
+        make_activation: MakeActivation,
+        seed: int,
+        budget: float = 1.0,
+        schedule: str = "joint",
+        report: Report | None = None,
     ) -> Outcome:
         """As `evaluate`, with `test_score`, `test_accuracy` and `test_loss` among the metrics. For finalists only."""
         ranks = self._join()
         with isolated(self.device):
-            return self._outcome(make_activation, seed, budget, schedule, ranks, with_test=True)
+            return self._outcome(make_activation, seed, budget, schedule, ranks, with_test=True, report=report)
 
     def _outcome(
         self,
@@ -215,12 +226,12 @@ class ImageTask:
             return Outcome.failed(Status.rejected, "the Fisher matrix is not finite at initialization")
         model, activations = self.build(make_activation, seed)
         phases = plan(schedule, model, activations, shown, config)
-        epochs = count(1)
+        epochs, in_all = count(1), epochs_in_all(phases, config, budget)
 
         def measure(model: nn.Module) -> dict[str, Any]:
             loss, accuracy = measure_accuracy(model, judged, config, ranks)
             if report is not None:
-                report(next(epochs), accuracy)
+                report(next(epochs), accuracy, in_all)
             return {"loss": loss, "accuracy": accuracy}
 
         checkpoint = self._checkpoint(make_activation, seed, budget, schedule, ranks)
@@ -228,7 +239,7 @@ class ImageTask:
             kept = checkpoint.load(shown.y.device) if checkpoint is not None else None
             if kept is not None and report is not None:
                 for row in kept["curve"]:
-                    report(next(epochs), row["accuracy"])
+                    report(next(epochs), row["accuracy"], in_all)
             training = train(model, phases, config, seed, budget, measure, checkpoint, ranks, kept)
         except (KeyboardInterrupt, distributed.DistError):  # of which the second means that another process is gone
             raise

@@ -96,7 +96,7 @@ def fit(
             row = {"step": step + 1, "train_loss": value}
             if report is not None:
                 row["score"] = problem.measure(model)["score"]
-                report(step + 1, row["score"])
+                report(step + 1, row["score"], steps)
             result.curve.append(row)
     return result
 
@@ -205,7 +205,9 @@ class FitTask:
                 return Outcome.failed(Status.rejected, reason)
             return self._trained(make_activation, seed, budget, report=report)[0]
 
-    def final_test(self, make_activation: MakeActivation, seed: int, budget: float = 1.0) -> Outcome:
+    def final_test(
+        self, make_activation: MakeActivation, seed: int, budget: float = 1.0, report: Report | None = None
+    ) -> Outcome:
         """As `evaluate`, with the numbers of the test problem among the metrics, as `test_score` and so on.
 
         Where `test_is_trained` and that training fails, `test_failure` says how instead.
@@ -214,7 +216,7 @@ class FitTask:
             reason = self.unfit(make_activation)
             if reason:
                 return Outcome.failed(Status.rejected, reason)
-            outcome, model = self._trained(make_activation, seed, budget)
+            outcome, model = self._trained(make_activation, seed, budget, report=report)
             if outcome.status is not Status.finished:
                 return outcome
             found: dict[str, Any] = {}

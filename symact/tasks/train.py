@@ -138,6 +138,18 @@ def train(
     return result
 
 
+def epochs_in_all(phases: Sequence[Phase], config: TrainConfig, budget: float) -> int:
+    """How many epochs a training has, the last of a phase perhaps a shorter one."""
+    lengths = [_lengths(phase, config, budget) for phase in phases]
+    return sum(math.ceil(total / per_epoch) for per_epoch, total in lengths)
+
+
+def _lengths(phase: Phase, config: TrainConfig, budget: float) -> tuple[int, int]:
+    """How many steps make an epoch, and how many there are."""
+    per_epoch = max(math.ceil(len(turn.data) / config.batch) for turn in phase.turns)
+    return per_epoch, max(1, round(phase.epochs * per_epoch * budget))
+
+
 class _Steps:
     """The steps of one phase.
 
@@ -162,8 +174,7 @@ class _Steps:
         self._computes = [gradient_function(model, flat, config) for flat in self._flats]
         self._updates = [UPDATE_RULES[config.optimizer](flat, config) for flat in self._flats]
         self._older = [flat.buffer.clone() for flat in self._flats] if config.lookahead else []
-        self.per_epoch = max(math.ceil(len(turn.data) / config.batch) for turn in phase.turns)
-        self.total = max(1, round(phase.epochs * self.per_epoch * budget))
+        self.per_epoch, self.total = _lengths(phase, config, budget)
         self.moving = [flat.buffer for flat in self._flats] + self._older
         self.moving += [tensor for update in self._updates for tensor in update.tensors]
         self.counts = [update.counts for update in self._updates]

@@ -7,6 +7,7 @@ import pytest
 from symact.commands.watching import fresh_folder, standing
 from symact.expr.tree import parse
 from symact.records import Direction, Metric, Outcome, Trial
+from symact.store.running import Running
 from symact.study.progress import Progress
 
 LOSS = Metric("RMSE", Direction.minimize, "", ".2f")
@@ -20,9 +21,9 @@ def test_time_left_pace_best_and_failures_by_kind_are_told_in_this_order():
 
 
 def test_trainings_that_report_are_told_by_number():
-    running = {11: (3, 0.456), 12: (1, 0.9)}
+    running = {11: Running("sin(x)", end=20, curve=((1, 0.2), (3, 0.456))), 12: Running("x", curve=((1, 0.9),))}
     progress = Progress("search", 10, 40, None, {}, None, 60.0, None, None, running)
-    assert standing(progress, LOSS) == "#11 at step 3: 0.46 (+1)"
+    assert standing(progress, LOSS) == "#11 at step 3 of 20: 0.46 (+1)"
 
 
 def test_before_anything_has_finished_nothing_is_made_up():

@@ -105,16 +105,16 @@ def settings(task: str, **train: Any) -> dict[str, Any]:
 def test_two_processes_make_the_steps_of_one_and_the_first_reports(tmp_path: Path) -> None:
     described, file = describe("digits-deep", TRAINING)
     alone = perform(load(described, file, None), Vocabulary(), JOB)
-    seen: list[int] = []
+    seen: list[tuple[int, int | None]] = []
     kept = str(tmp_path / "kept")
     both = ranks.evaluate(
         settings("digits-deep", processes=2, checkpoints=kept, **TRAINING),
         2,
         JOB,
-        lambda step, score: seen.append(step),
+        lambda step, score, of: seen.append((step, of)),
     )
     assert both.status is Status.finished, both.reason
-    assert seen == [1, 2, 3]
+    assert seen == [(1, 3), (2, 3), (3, 3)]
     assert both.metrics["steps"] == alone.metrics["steps"] == 15
     for name in ("train_loss", "loss", "accuracy"):
         rows = [[row[name] for row in found.metrics["curve"]] for found in (both, alone)]
@@ -128,7 +128,7 @@ def test_a_training_goes_on_from_what_the_first_has_kept_and_one_that_is_pruned_
     kept = tmp_path / "kept"
     known = settings(f"{tmp_path / 'task.py'}:Apart", processes=2, checkpoints=str(kept), **TRAINING)
 
-    def kill(step: int, score: float) -> None:
+    def kill(step: int, score: float, of: int | None) -> None:
         if step == 2:
             (second,) = (p for p in psutil.Process().children() if p.environ().get("RANK") == "1")
             second.kill()

@@ -4,7 +4,12 @@ from __future__ import annotations
 
 import http.client
 import json
+import re
+import subprocess
+import sys
 import threading
+import time
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -12,6 +17,7 @@ import pytest
 from symact.errors import InputError
 from symact.program.loading import parse_grammar
 from symact.report.live import LiveMap, server
+from symact.store.running import read_running
 from symact.study import Study
 from tests.execute import stub_tasks
 from tests.report.browser import Visit, chromium
@@ -26,14 +32,21 @@ def study(tmp_path: Path):
         yield made
 
 
+@contextmanager
+def serving(runs):
+    """The port at which the live page of some run folders is served."""
+    with server(runs) as found:
+        thread = threading.Thread(target=found.serve_forever, args=(0.01,), daemon=True)
+        thread.start()
+        yield found.server_address[1]
+        found.shutdown()
+        thread.join()
+
+
 @pytest.fixture
 def served(study):
-    with server([study.store.run]) as serving:
-        thread = threading.Thread(target=serving.serve_forever, args=(0.01,), daemon=True)
-        thread.start()
-        yield serving.server_address[1]
-        serving.shutdown()
-        thread.join()
+    with serving([study.store.run]) as port:
+        yield port
 
 
 def answer(port: int, path: str, host: str = "", method: str = "GET") -> tuple[int, str]:
@@ -57,7 +70,8 @@ def test_it_is_served_to_this_machine_alone_and_nothing_else_is(served):
 
 def test_data_comes_when_the_study_has_grown(served, study):
     first = json.loads(answer(served, "/data.json")[1])
-    assert answer(served, f"/data.json?since={first['stamp']}")[0] == 204
+    assert first["studies"][0]["running"] is None
+    assert answer(served, f"/data.json?since={first['stamp']}") == (200, '{"running": [null]}')
     study.run(13)
     status, text = answer(served, f"/data.json?since={first['stamp']}")
     assert status == 200
@@ -76,6 +90,55 @@ def test_an_open_page_renews_itself_and_keeps_what_was_chosen(served, study):
         assert visit.complaints == []
         assert all(url.startswith(f"http://127.0.0.1:{served}/data.json") for url in visit.foreign())
         visit.close()
+
+
+TASK = """
+import time
+from symact import Outcome
+
+class Long:
+    def evaluate(self, make_activation, seed, budget=1.0, report=None):
+        steps, shown = 200, make_activation.candidate
+        for step in range(1, (4 if "relu(x)" == str(shown) else steps) + 1):
+            time.sleep(0.05)
+            report(step, step / 200, of=steps)
+        return Outcome.finished(0.5)
+"""
+
+
+def test_a_page_shows_what_is_in_training_as_it_goes_on_until_the_search_is_killed(tmp_path):
+    (tmp_path / "task.py").write_text(TASK)
+    arguments = ["search", "random", "--task", "task.py:Long", "--evaluations", "10", "--workers", "2", "--run", "run"]
+    search = subprocess.Popen([sys.executable, "-m", "symact", *arguments, "--quiet"], cwd=tmp_path)
+    try:
+        end = time.monotonic() + 120
+        while not any(training.curve for training in read_running(tmp_path / "run") or []):
+            assert time.monotonic() < end
+            time.sleep(0.1)
+        with chromium() as browser, serving([tmp_path / "run"]) as port:
+            visits = [Visit(browser, f"http://127.0.0.1:{port}/", width) for width in (1280, 400)]
+            for visit in visits:
+                far = visit.page.locator(".training tbody tr td:nth-child(2) > div:first-child").first
+                before = far.inner_text()
+                assert re.fullmatch(r"step \d+ of 200", before)
+                visit.page.evaluate("window.unchanged = document.querySelector('.hero, section')")
+                visit.page.wait_for_function(
+                    "before => !document.querySelector('.training').innerText.includes(before)", arg=before
+                )
+                assert visit.page.locator(".training canvas").count() == 1
+                assert visit.page.evaluate("window.unchanged.isConnected"), "the rest of the page stays as it is"
+                assert "running" in visit.page.locator("#news").inner_text()
+                assert visit.page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+            search.kill()
+            search.wait()
+            for visit in visits:
+                visit.page.locator("#news", has_text="the search is not running").wait_for()
+                assert visit.page.locator(".training section").count() == 0
+                assert visit.complaints == []
+                visit.close()
+    finally:
+        search.kill()
+        search.wait()
 
 
 def test_a_port_that_is_taken_is_named(served, study):

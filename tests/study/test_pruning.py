@@ -97,7 +97,7 @@ def test_watchers_hear_of_trainings_in_this_process_and_in_workers(tmp_path, spa
         heard = []
         with Study(space, task, "random", workers=workers, confirm=0) as study:
             study.run(12, lambda progress, heard=heard: heard.append(dict(progress.running)))
-        steps = [step for running in heard for step, score in running.values()]
+        steps = [step for running in heard for training in running.values() for step in [training.step]]
         assert steps, f"{workers} workers: nothing was heard"
         assert set(steps) <= {1, 2, 3, 4}
         assert all(len(running) <= 1 for running in heard)

@@ -52,7 +52,7 @@ def test_weights_and_running_statistics_are_averaged_by_the_rule_in_two_phases()
 
 
 def test_a_training_that_was_stopped_goes_on_to_the_same_average(tmp_path: Path) -> None:
-    def stop(step: int, score: float) -> None:
+    def stop(step: int, score: float, of: int | None) -> None:
         if step == 3:
             raise KeyboardInterrupt
 

@@ -68,9 +68,16 @@ def test_same_seed_same_curve_and_nothing_leaks(task: ImageTask) -> None:
     torch.manual_seed(123)
     state = torch.get_rng_state()
     reported: list[float] = []
+    steps: list[tuple[int, int | None]] = []
+
+    def report(step: int, score: float, of: int | None) -> None:
+        reported.append(score)
+        steps.append((step, of))
+
     first = task.evaluate(swish, 7, 0.02)
-    second = task.evaluate(swish, 7, 0.02, report=lambda step, score: reported.append(score))
+    second = task.evaluate(swish, 7, 0.02, report=report)
     assert reported == [row["accuracy"] for row in first.metrics["curve"]]
+    assert steps == [(step, len(reported)) for step in range(1, len(reported) + 1)]
     other = task.evaluate(swish, 8, 0.02)
     assert torch.equal(state, torch.get_rng_state())
     assert first.status is Status.finished

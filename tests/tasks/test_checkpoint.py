@@ -46,7 +46,7 @@ def test_an_interrupted_training_goes_on_to_the_same_numbers(tmp_path: Path, opt
     expected = evaluated("", optimizer)
     seen: list[int] = []
 
-    def stop(step: int, score: float) -> None:
+    def stop(step: int, score: float, of: int | None) -> None:
         seen.append(step)
         if step == 3:
             raise KeyboardInterrupt
@@ -55,7 +55,7 @@ def test_an_interrupted_training_goes_on_to_the_same_numbers(tmp_path: Path, opt
         evaluated(tmp_path, optimizer, report=stop)
     assert len(list(tmp_path.glob("*.pt"))) == 1
     again: list[int] = []
-    outcome = evaluated(tmp_path, optimizer, report=lambda step, score: again.append(step))
+    outcome = evaluated(tmp_path, optimizer, report=lambda step, score, of: again.append(step))
     assert (outcome.score, outcome.metrics["curve"]) == (expected.score, expected.metrics["curve"])
     assert again == [1, 2, 3, 4], "what was reported before the stop is reported again"
     assert list(tmp_path.iterdir()) == []
@@ -64,26 +64,28 @@ def test_an_interrupted_training_goes_on_to_the_same_numbers(tmp_path: Path, opt
 def test_a_training_that_was_killed_goes_on_in_another_process(tmp_path: Path) -> None:
     code = (
         "import os\nfrom tests.tasks.test_checkpoint import evaluated\n"
-        f"evaluated({str(tmp_path)!r}, report=lambda step, score: os.kill(os.getpid(), 9) if step == 3 else None)"
+        f"evaluated({str(tmp_path)!r}, report=lambda step, score, of: os.kill(os.getpid(), 9) if step == 3 else None)"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == -9
     (file,) = tmp_path.glob("*.pt")
     assert len(torch.load(file, weights_only=True)["curve"]) == 2
     steps: list[int] = []
-    again = evaluated(tmp_path, report=lambda step, score: steps.append(step))
+    again = evaluated(tmp_path, report=lambda step, score, of: steps.append(step))
     assert steps == [1, 2, 3, 4]
     assert again.metrics["curve"] == evaluated("").metrics["curve"]
 
 
 def test_a_damaged_file_begins_again_and_what_was_stopped_for_good_leaves_none(tmp_path: Path) -> None:
-    def stop(step: int, score: float) -> None:
+    def stop(step: int, score: float, of: int | None) -> None:
         raise Pruned("too far behind")
 
     with pytest.raises(Pruned):
         evaluated(tmp_path, report=stop)
     assert list(tmp_path.iterdir()) == []
     with pytest.raises(KeyboardInterrupt):
-        evaluated(tmp_path, report=lambda step, score: (_ for _ in ()).throw(KeyboardInterrupt) if step == 2 else None)
+        evaluated(
+            tmp_path, report=lambda step, score, of: (_ for _ in ()).throw(KeyboardInterrupt) if step == 2 else None
+        )
     (file,) = tmp_path.glob("*.pt")
     file.write_bytes(file.read_bytes()[:500])
     assert evaluated(tmp_path).metrics["curve"] == evaluated("").metrics["curve"]
@@ -97,7 +99,7 @@ def test_a_folder_that_cannot_be_made_is_told(tmp_path: Path) -> None:
 
 def test_a_stop_while_earlier_reports_are_repeated_leaves_no_file_either(tmp_path: Path) -> None:
     def stop(error: type[BaseException], step: int) -> object:
-        return lambda at, score: (_ for _ in ()).throw(error) if at == step else None
+        return lambda at, score, of: (_ for _ in ()).throw(error) if at == step else None
 
     with pytest.raises(KeyboardInterrupt):
         evaluated(tmp_path, report=stop(KeyboardInterrupt, 3))

@@ -61,9 +61,9 @@ def test_same_seed_same_outcome_and_nothing_leaks(task: FitTask) -> None:
     torch.manual_seed(123)
     state = torch.get_rng_state()
     first, second, other = (task.evaluate(swish(task), seed, BRIEF / task.steps) for seed in (7, 7, 8))
-    reported: list[tuple[int, float]] = []
-    told = task.evaluate(swish(task), 7, BRIEF / task.steps, report=lambda *pair: reported.append(pair))
-    assert (told.score, reported[-1]) == (first.score, (BRIEF, first.score)), "a report changed the training"
+    reported: list[tuple[int, float, int]] = []
+    told = task.evaluate(swish(task), 7, BRIEF / task.steps, report=lambda *told: reported.append(told))
+    assert (told.score, reported[-1]) == (first.score, (BRIEF, first.score, BRIEF)), "a report changed the training"
     assert torch.equal(state, torch.get_rng_state())
     assert first.status is Status.finished
     assert first.metrics["steps"] == BRIEF

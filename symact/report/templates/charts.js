@@ -101,7 +101,7 @@ function lineChart(chart) {
       const points = { show: Boolean(one.dots) || chart.x.length < 3, size: 5 };
       data.push(one.y);
       const at = data.length - 1;
-      series.push({ label: one.name, stroke, width: one.soft ? 1.2 : 2, pxAlign: 0, dash: one.dash, paths: one.dots === 'only' ? () => null : paths, points: { ...points, fill: stroke, stroke }, show: shown[index] });
+      series.push({ label: one.name, stroke, width: one.soft ? 1.2 : 2, pxAlign: 0, dash: one.dash, paths: one.dots === 'only' ? () => null : paths, points: { ...points, fill: stroke, stroke }, show: shown[index], spanGaps: Boolean(chart.spans) });
       if (one.low) {
         for (const edge of [one.high, one.low]) {
           data.push(edge);

@@ -9,7 +9,8 @@ function figure(value, text, css) {
 
 function hero(study) {
   const best = study.best;
-  if (!best) return el('section', {}, el('h2', {}, 'No function finished'), el('p', {}, 'Every candidate failed; the leaderboard has the reasons.'));
+  if (!study.rows.length) return study.running && study.running.length ? null : el('section', {}, el('h2', {}, 'Nothing has been trained to its end yet'), el('p', { class: 'soft' }, study.running ? 'The search has begun.' : 'No search is running in this folder; symact resume goes on with it.'));
+  if (!best) return el('section', {}, el('h2', {}, 'No function finished'), el('p', {}, `${study.rows.length === 1 ? 'The only candidate' : `All ${study.rows.length} candidates`} so far failed; the leaderboard has the reasons.`));
   const row = study.rows[0], words = el('div', {});
   const size = best.expression.length > 42 ? ' long' : '';
   words.append(el('h2', {}, best.isBaseline ? 'Best: a known function' : study.optimizer === 'given' ? 'The best of these functions' : 'The best function found'), el('div', { class: `formula${size}` }, formula(best.mathml, best.expression)));
@@ -56,7 +57,7 @@ function studyPage(study, grid) {
   const state = states.get(study.label);
   const facts = el('dl', {}, ...study.facts.flatMap(([name, value]) => [el('dt', {}, name), el('dd', {}, value)]));
   const folded = el('section', {}, el('details', {}, el('summary', {}, 'How this was made'), facts));
-  return [hero(study), leaderboard(study, grid, state.table), search(study), functionMap(study, grid, state.map), ...panelSections(study, grid), folded].filter(Boolean);
+  return [hero(study), inTraining(study), leaderboard(study, grid, state.table), search(study), functionMap(study, grid, state.map), ...panelSections(study, grid), folded].filter(Boolean);
 }
 
 function overview(all, open) {
@@ -71,11 +72,11 @@ function overview(all, open) {
       el('td', {}, best ? expression(best.shown) : 'nothing finished'),
       el('td', { class: 'number' }, best ? number(fresh(best) ?? best.score) : ''),
       ...(toRelu ? [el('td', { class: 'number far' }, best ? versusCell(best.versus_relu) : '')] : []),
-      el('td', { class: 'number far' }, String(study.evaluated)));
+      el('td', { class: 'number far' }, String(study.evaluated)), countInTraining(study));
     made.addEventListener('click', () => open(`s${index}`));
     return made;
   });
-  const heads = [['study', ''], ['', ''], ['best function', ''], ['score', 'number'], ...(toRelu ? [['versus ReLU', 'number far']] : []), ['functions', 'number far']];
+  const heads = [['study', ''], ['', ''], ['best function', ''], ['score', 'number'], ...(toRelu ? [['versus ReLU', 'number far']] : []), ['functions', 'number far'], [all.studies.some((study) => study.running) || all.live ? 'in training' : '', 'number far']];
   const table = el('div', { class: 'wide' }, el('table', {}, el('thead', {}, el('tr', {}, ...heads.map(([text, css]) => el('th', { class: css, scope: 'col' }, text)))), el('tbody', {}, ...rows)));
   const made = [el('section', {}, el('h2', {}, 'The studies'), table)];
   const tasks = [...new Set(all.race.map((one) => one.task))];
@@ -95,7 +96,7 @@ function overview(all, open) {
 
 // What was written as columns, as rows.
 function unfolded(all) {
-  return { ...all, studies: all.studies.map((study) => ({ ...study, rows: rowsOf(study.rows) })) };
+  return { ...all, studies: all.studies.map((study) => ({ ...study, live: all.live, rows: rowsOf(study.rows) })) };
 }
 
 function render(all) {
@@ -111,6 +112,7 @@ function render(all) {
     chosen = found[0];
     [...tabs.children].forEach((tab) => { tab.setAttribute('aria-selected', String(tab.dataset.view === chosen)); tab.tabIndex = tab.dataset.view === chosen ? 0 : -1; });
     document.getElementById('tip').hidden = true;
+    trainingHosts.clear();
     body.replaceChildren(...found[2]());
   }
   if (several) {
@@ -151,22 +153,30 @@ function printing() {
 
 function progress(all) {
   const done = all.studies.reduce((sum, study) => sum + study.evaluated, 0), goal = all.studies.reduce((sum, study) => sum + study.goal, 0);
-  return `live: ${done}${goal ? ` of ${goal}` : ''} functions, ${new Date().toLocaleTimeString()}`;
+  const active = all.studies.filter((study) => study.running).length, several = all.studies.length > 1;
+  const state = active ? (several ? `, ${active} of ${all.studies.length} searches running` : ', running') : goal && done >= goal ? '' : several ? ', no search is running' : ', the search is not running';
+  return `live: ${done}${goal ? ` of ${goal}` : ''} functions${state}, ${new Date().toLocaleTimeString()}`;
 }
 
-// A live page asks the server that it came from whether its studies have grown.
+// A live page asks the server that it came from whether its studies have grown, and what is in training.
 async function listen(all) {
-  let seen = all.stamp;
+  let seen = all.stamp, shown = all;
   for (;;) {
     await new Promise((go) => setTimeout(go, 2000));
     try {
       const answer = await fetch(`data.json?since=${encodeURIComponent(seen)}`);
-      if (answer.status === 204) continue;
       if (!answer.ok) throw new Error(String(answer.status));
-      const next = unfolded(await answer.json());
-      seen = next.stamp;
+      const news = await answer.json();
+      if (!news.studies) {
+        shown.studies.forEach((study, index) => { study.running = news.running[index]; });
+        document.getElementById('news').textContent = progress(shown);
+        renewTraining();
+        continue;
+      }
+      shown = unfolded(news);
+      seen = shown.stamp;
       const [x, y] = [scrollX, scrollY];
-      render(next);
+      render(shown);
       requestAnimationFrame(() => scrollTo(x, y));
     } catch {
       document.getElementById('news').textContent = 'live: the server does not answer';
