@@ -18,7 +18,7 @@ from symact.execute.job import Job
 from symact.program.loading import parse_grammar
 from symact.store.lock import RUNNING
 from symact.store.running import Running, read_running
-from symact.study import Study, running
+from symact.study import Study, progress, running
 from symact.study.running import AT_ONCE, Trainings
 from tests.execute import stub_tasks
 
@@ -87,7 +87,11 @@ def symact(*arguments: str) -> str:
 
 
 @pytest.mark.parametrize("workers", [0, 1])
-def test_search_and_confirmation_are_told_and_nothing_is_left_at_the_end(tmp_path: Path, workers: int) -> None:
+def test_search_and_confirmation_are_told_and_nothing_is_left_at_the_end(
+    tmp_path: Path, workers: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(running, "AT_ONCE", 10**6)
+    monkeypatch.setattr(progress, "PER_SECOND", 1e12)
     space, run, seen = parse_grammar(stub_tasks.PAIRS).space(), tmp_path / "run", set()
     task = stub_tasks.named("SlowReporting")
 
