@@ -63,6 +63,7 @@ def tuning_view(run: Path) -> StudyView:
         seed=plan["seed"],
         notes={number: {"settings": settings_text(settings[text])} for number, text in enumerate(best)},
         metric=metric,
+        goal=len(trials) if result else 0,
         panels=_panels(plan, rows, result, metric),
         running=read_running(run),
     )

@@ -37,6 +37,7 @@ Document: TypeAlias = dict[str, Any]
 Locate: TypeAlias = Callable[[Sequence[Expr], int], np.ndarray]
 Told: TypeAlias = Callable[[int, int, str], None]
 
+ONLY_KNOWN = "Only known functions have been trained so far."
 MOST_SITES = 12  # formulas of a candidate with one function per site
 
 
@@ -159,7 +160,7 @@ def _best(row: Row, relu: Row | None, rows: Sequence[Row]) -> Document:
         "mathml": None if is_mixture(expr) else mathml(expr),
         "sites": len(sites(candidate)),
         "functions": len(set(sites(candidate))),
-        "confident": confidence(row),
+        "confident": confidence(row) if any(other.trial.origin != "baseline" for other in rows) else ONLY_KNOWN,
         "reference": None if baseline is None else baseline.shown,
         "referenceScore": None if baseline is None else _score(baseline),
         "relu": None if relu is None else _score(relu),

@@ -34,7 +34,8 @@ def panels(view: StudyView, winner: Trial | None) -> list[Panel]:
     """What the optimizer learned, and what successive halving decided, as far as the store holds it."""
     made = [*view.panels]
     made += [] if winner is None or isinstance(winner.candidate, Expr) else [_sites(winner)]
-    made += _OPTIMIZERS.get(view.optimizer, _nothing)(view, winner)
+    if any(trial.origin != "baseline" for trial in view.trials):  # else it has proposed nothing yet
+        made += _OPTIMIZERS.get(view.optimizer, _nothing)(view, winner)
     if len({trial.budget for trial in view.trials}) > 1:
         made.append(_rungs(view))
     return made

@@ -10,7 +10,7 @@ import contextlib
 import math
 import os
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -66,7 +66,7 @@ class Running:
 
     def document(self) -> dict[str, Any]:
         """All of it, for JSON."""
-        return asdict(self) | {"curve": _thinned(self.curve), "bars": _thinned(self.bars)}
+        return vars(self) | {"curve": _thinned(self.curve), "bars": _thinned(self.bars)}
 
 
 def write_running(run: Path, trainings: Sequence[Running]) -> None:

@@ -6,15 +6,18 @@ import copy
 import csv
 import io
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from symact.expr.tree import parse
 from symact.report import page
 from symact.report.document import document
+from symact.report.view import StudyView
 from tests.report.browser import Visit, address, chromium, stored
-from tests.report.studies import EVIL, view
+from tests.report.studies import EVIL, FUNCTIONS, failure, finished, view
 
 
 @pytest.fixture(scope="module")
@@ -29,9 +32,30 @@ def files(tmp_path_factory):
     one = document([view(EVIL)])
     several = document([view("first", optimizer="random", task="t"), view("second", optimizer="rl", task="t")])
     pages = {"one": one, "several": several, "many": many(one, 10_000), "verdicts": verdicts(one)}
+    pages |= {name: document([StudyView("s", trials, [], [], "evolution")]) for name, trials in BARE.items()}
+    pages["deep"] = document([deep(30)])
     for name, shown in pages.items():
         (folder / f"{name}.html").write_text(page.page(shown))
     return folder
+
+
+# Studies that have hardly begun, or went wrong.
+BARE = {
+    "empty": [],
+    "first": [finished("relu(x)", 0.8, origin="baseline")],
+    "failed": [failure(text, number) for number, text in enumerate((*FUNCTIONS, "1/x", "cos(x)"))],
+}
+
+
+def deep(count: int) -> StudyView:
+    """A study whose winner has a long line of ancestors."""
+    texts = [f"sin({number}*x)+relu(x)" for number in range(2, count + 2)]
+    trials = [
+        replace(finished("relu(x)", 0.1 + number / 100, number=number), candidate=parse(text))
+        for number, text in enumerate(texts)
+    ]
+    notes = {number: {"parents": [number - 1], "operation": "crossover, change"} for number in range(1, count)}
+    return StudyView("s", trials, [], [], "evolution", notes=notes)
 
 
 def verdicts(shown: dict) -> dict:
@@ -240,3 +264,28 @@ def test_ten_thousand_trials_are_paged_and_their_names_stay_text(visit):
     page.get_by_role("searchbox").fill("f9999<")
     assert page.locator("tr.row").count() == 1
     assert page.evaluate("document.scripts.length") == 2
+
+
+@pytest.mark.parametrize(
+    ("name", "said", "headings"),
+    [
+        ("empty", "No search is running in this folder", ["Nothing has been trained to its end yet"]),
+        (
+            "first",
+            "Only known functions have been trained so far.",
+            ["Best: a known function", "Leaderboard", "The search"],
+        ),
+        ("failed", "All 7 candidates so far failed.", ["No function finished", "Leaderboard"]),
+        ("deep", "sin(31*x)", None),
+    ],
+)
+def test_a_study_that_has_hardly_begun_or_went_wrong_shows_what_there_is_and_no_more(
+    browser, files, name, said, headings
+):
+    visit = Visit(browser, address(files / f"{name}.html"), 400)
+    assert said in visit.page.locator("section").first.inner_text()
+    if headings is not None:
+        assert visit.page.locator("h2").all_inner_texts() == headings
+    assert visit.page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    assert visit.complaints == []
+    visit.close()

@@ -40,7 +40,7 @@ function showTip(row, grid, box, left, top) {
 function functionMap(study, grid, state) {
   // The chart wants its points in the order of x.
   const rows = study.rows.filter((row) => row.at).sort((a, b) => a.at[0] - b.at[0]);
-  if (rows.length < 5) return null;
+  if (rows.length < 5 || !rows.some(finished)) return null;
   state.pinned ??= [];
   const box = el('section', { class: 'map' }, el('h2', {}, 'The map of all functions tried'));
   const left = study.rows.length - rows.length;
@@ -54,7 +54,7 @@ function functionMap(study, grid, state) {
   };
   // The best are drawn last, on top.
   const order = rows.map((_, i) => i).sort((a, b) => (share[a] ?? -1) - (share[b] ?? -1));
-  const points = { x: rows.map((row) => row.at[0]), y: rows.map((row) => row.at[1]), order, get fill() { return (this.kept ??= fills()); }, ring: (i) => state.pinned.includes(rows[i].number) || rows[i].rank === 1 };
+  const points = { x: rows.map((row) => row.at[0]), y: rows.map((row) => row.at[1]), order, get fill() { return (this.kept ??= fills()); }, ring: (i) => state.pinned.includes(rows[i].number) || (rows[i].rank === 1 && finished(rows[i])) };
   matchMedia('(prefers-color-scheme: dark)').addEventListener('change', () => { points.kept = null; });
   const show = () => {
     pins.replaceChildren(...state.pinned.map((wanted) => rows.find((row) => row.number === wanted)).filter(Boolean).map((row) => {

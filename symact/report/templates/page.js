@@ -10,7 +10,7 @@ function figure(value, text, css) {
 function hero(study) {
   const best = study.best;
   if (!study.rows.length) return study.running && study.running.length ? null : el('section', {}, el('h2', {}, 'Nothing has been trained to its end yet'), el('p', { class: 'soft' }, study.running ? 'The search has begun.' : 'No search is running in this folder; symact resume goes on with it.'));
-  if (!best) return el('section', {}, el('h2', {}, 'No function finished'), el('p', {}, `${study.rows.length === 1 ? 'The only candidate' : `All ${study.rows.length} candidates`} so far failed; the leaderboard has the reasons.`));
+  if (!best) return failures(study);
   const row = study.rows[0], words = el('div', {});
   const size = best.expression.length > 42 ? ' long' : '';
   words.append(el('h2', {}, best.isBaseline ? 'Best: a known function' : study.optimizer === 'given' ? 'The best of these functions' : 'The best function found'), el('div', { class: `formula${size}` }, formula(best.mathml, best.expression)));
@@ -32,10 +32,22 @@ function hero(study) {
   return el('section', { class: 'hero' }, words, picture);
 }
 
+function failures(study) {
+  const reasons = new Map();
+  for (const row of study.rows) {
+    const reason = `${row.status.replaceAll('_', ' ')}: ${row.reason}`;
+    reasons.set(reason, (reasons.get(reason) || 0) + 1);
+  }
+  const most = [...reasons].sort((a, b) => b[1] - a[1]).slice(0, 3);
+  const said = study.rows.length === 1 ? 'The only candidate so far failed.' : `All ${study.rows.length} candidates so far failed.`;
+  return el('section', {}, el('h2', {}, 'No function finished'), el('p', {}, `${said}${reasons.size > most.length ? ` The most frequent of ${reasons.size} reasons:` : ''}`), el('ul', { class: 'reasons' }, ...most.map(([reason, count]) => el('li', {}, el('b', {}, `${count} `), reason))));
+}
+
 function search(study) {
   const tried = study.rows.slice().sort((a, b) => a.number - b.number).filter((row) => row.budget === 1);
   if (!tried.length || study.optimizer === 'given') return null;
   const scores = tried.map((row) => (finished(row) ? row.score : null));
+  if (scores.every((score) => score === null)) return null;
   let best = null;
   const line = scores.map((score) => (best = score !== null && (best === null || (lower() ? score < best : score > best)) ? score : best));
   const range = scoreRange(scores, 0.25, 0.8);
@@ -44,7 +56,7 @@ function search(study) {
     { name: 'best so far', y: line, colour: 0 },
     { name: 'candidates', y: of((row) => row.origin !== 'baseline'), colour: 6, dots: 'only' },
     { name: 'known functions', y: of((row) => row.origin === 'baseline'), colour: 1, dots: 'only' },
-  ];
+  ].filter((one) => one.y.some((score) => score !== null));
   const below = scores.filter((score) => score !== null && (score < range[0] || score > range[1])).length;
   const box = el('section', {}, el('h2', {}, 'The search'), lineChart({ x: tried.map((_, i) => i + 1), series, step: true, across: 'functions evaluated', up: metric.heading, height: 270, range: () => range }));
   if (below) box.append(el('p', { class: 'soft small' }, `${below} function${below === 1 ? ' lies' : 's lie'} beyond the range of this chart.`));

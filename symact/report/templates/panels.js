@@ -33,7 +33,7 @@ const CHARTS = {
       if (!again && node.parents.length) item.append(el('ul', { class: 'tree' }, ...node.parents.map(branch)));
       return item;
     };
-    return el('div', { class: 'whole' }, el('ul', { class: 'tree' }, branch(0)));
+    return el('div', { class: 'wide whole' }, el('ul', { class: 'tree' }, branch(0)));
   },
 };
 

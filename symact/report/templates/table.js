@@ -52,11 +52,12 @@ function compared(a, b, up) {
 }
 
 function leaderboard(study, grid, state) {
+  if (!study.rows.length) return null;
   Object.assign(state, { sort: 'rank', up: true, text: '', status: '', origin: '', page: 0, open: new Set(), ...state });
   const columns = COLUMNS.filter((column) => !column.worth || column.worth(study.rows));
   const box = el('section', { class: 'leaderboard' }, el('h2', {}, 'Leaderboard'));
   const tally = Object.entries(study.counts).map(([status, count]) => `${count} ${status.replaceAll('_', ' ')}`).join(', ');
-  box.append(el('p', { class: 'soft small' }, `${tally}. Whoever was trained on fresh seeds ranks first, by that mean.${study.rows.some((row) => row.test) ? ' Their test scores (mean ± standard deviation) are on data that no search and no ranking uses.' : ''} ${lower() ? 'Lower is better. ' : ''}A row opens its details.`));
+  box.append(el('p', { class: 'soft small' }, `${tally}.${study.rows.some((row) => row.confirmed) ? ' Whoever was trained on fresh seeds ranks first, by that mean.' : ''}${study.rows.some((row) => row.test) ? ' Their test scores (mean ± standard deviation) are on data that no search and no ranking uses.' : ''} ${lower() ? 'Lower is better. ' : ''}A row opens its details.`));
   const search = el('input', { type: 'search', placeholder: 'filter by function', value: state.text, 'aria-label': 'filter by function' });
   const choice = (name, every, values) => {
     const made = el('select', { 'aria-label': every }, el('option', { value: '' }, every), ...values.map((value) => el('option', { value }, value.replaceAll('_', ' '))));
@@ -117,7 +118,7 @@ function leaderboard(study, grid, state) {
     });
     back.disabled = state.page === 0;
     on.disabled = state.page >= pages - 1;
-    where.textContent = found.length ? `${state.page * PAGE + 1} to ${state.page * PAGE + part.length} of ${found.length}` : 'nothing matches';
+    where.textContent = !found.length ? 'nothing matches' : pages > 1 || found.length < study.rows.length ? `${state.page * PAGE + 1} to ${state.page * PAGE + part.length} of ${found.length}` : '';
     back.hidden = on.hidden = pages === 1;
   }
 
