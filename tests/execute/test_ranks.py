@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import psutil
 import pytest
@@ -17,7 +17,7 @@ from symact.execute.reporting import REPORTED
 from symact.execute.task_loading import describe, load
 from symact.expr.operators import Vocabulary
 from symact.expr.tree import parse, to_document
-from symact.records import Status
+from symact.records import Outcome, Status
 
 JOB = Job(0, 0, 3, to_document(parse("x*sigmoid(x)"), Vocabulary()))
 # The last batch of an epoch is smaller, and of an odd number of rows.
@@ -102,28 +102,45 @@ def settings(task: str, **train: Any) -> dict[str, Any]:
     return asdict(WorkerSettings('[unary]\nrelu = "max(x, 0)"\n', described.model_dump(), file))
 
 
-def test_two_processes_make_the_steps_of_one_and_the_first_reports(tmp_path: Path) -> None:
-    described, file = describe("digits-deep", TRAINING)
-    alone = perform(load(described, file, None), Vocabulary(), JOB)
+class Both(NamedTuple):
+    """A training in two processes, what it has reported, and where it keeps checkpoints."""
+
+    outcome: Outcome
+    seen: list[tuple[int, int | None]]
+    kept: Path
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Both:
     seen: list[tuple[int, int | None]] = []
-    kept = str(tmp_path / "kept")
-    both = ranks.evaluate(
-        settings("digits-deep", processes=2, checkpoints=kept, **TRAINING),
+    kept = tmp_path_factory.mktemp("both") / "kept"
+    outcome = ranks.evaluate(
+        settings("digits-deep", processes=2, checkpoints=str(kept), **TRAINING),
         2,
         JOB,
         lambda step, score, of: seen.append((step, of)),
     )
+    return Both(outcome, seen, kept)
+
+
+@pytest.mark.slow
+def test_two_processes_make_the_steps_of_one_and_the_first_reports(trained: Both) -> None:
+    described, file = describe("digits-deep", TRAINING)
+    alone = perform(load(described, file, None), Vocabulary(), JOB)
+    both = trained.outcome
     assert both.status is Status.finished, both.reason
-    assert seen == [(1, 3), (2, 3), (3, 3)]
+    assert trained.seen == [(1, 3), (2, 3), (3, 3)]
     assert both.metrics["steps"] == alone.metrics["steps"] == 15
     for name in ("train_loss", "loss", "accuracy"):
         rows = [[row[name] for row in found.metrics["curve"]] for found in (both, alone)]
         assert rows[0] == pytest.approx(rows[1], rel=1e-4)
-    assert list(Path(kept).iterdir()) == []
+    assert list(trained.kept.iterdir()) == []
 
 
 @pytest.mark.slow
-def test_a_training_goes_on_from_what_the_first_has_kept_and_one_that_is_pruned_leaves_nothing(tmp_path: Path) -> None:
+def test_a_training_goes_on_from_what_the_first_has_kept_and_one_that_is_pruned_leaves_nothing(
+    trained: Both, tmp_path: Path
+) -> None:
     (tmp_path / "task.py").write_text(APART)
     kept = tmp_path / "kept"
     known = settings(f"{tmp_path / 'task.py'}:Apart", processes=2, checkpoints=str(kept), **TRAINING)
@@ -133,11 +150,10 @@ def test_a_training_goes_on_from_what_the_first_has_kept_and_one_that_is_pruned_
             (second,) = (p for p in psutil.Process().children() if p.environ().get("RANK") == "1")
             second.kill()
 
-    whole = ranks.evaluate(settings("digits-deep", processes=2, **TRAINING), 2, JOB, None)
     killed = ranks.evaluate(known, 2, JOB, kill)
     assert (killed.status, killed.reason) == (Status.crashed, "process 2 of 2 was killed by SIGKILL")
     assert len(list(kept.iterdir())) == 1
-    assert ranks.evaluate(known, 2, JOB, None).metrics["curve"] == whole.metrics["curve"]
+    assert ranks.evaluate(known, 2, JOB, None).metrics["curve"] == trained.outcome.metrics["curve"]
     pruned = ranks.evaluate(known, 2, replace(JOB, bars=((2, 2.0),)), None)
     assert pruned.status is Status.pruned
     assert len(pruned.metrics[REPORTED]) == 2
