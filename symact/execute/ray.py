@@ -14,6 +14,7 @@ import math
 import os
 import time
 from collections import deque
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
 from typing import Any
 
@@ -21,11 +22,13 @@ from symact.errors import InputError, SymactError
 from symact.execute.heard import Hearer, Nobody
 from symact.execute.job import Job, Result, WorkerSettings
 from symact.execute.ray_cluster import RayCluster, first_line
+from symact.execute.reporting import Report
 from symact.records import Outcome, Status
 from symact.store import outcomes
 
 LOST_TRIES = 10  # a job is given up as crashed after so many nodes or actors were lost under it
 WAITING_SECONDS = 30.0  # without a place for any trial, after which this is told
+REPORT_SECONDS = 1.0  # after which a node tells what its training has reported
 LOG = logging.getLogger("symact")
 
 
@@ -43,20 +46,36 @@ class _Host:
         # The devices that Ray has chosen; it leaves all to be seen by whom it has given none.
         seen = ",".join(map(str, ray.get_gpu_ids())) if gpus else ""
         self._pool = WorkerProcesses(known, 1, [seen])
+        self._pool.hearer = self
+        self._reports: list[Report] = []
 
     def ready(self) -> bool:
         """Answers once the actor has found a place."""
         return True
 
     def do(self, text: str) -> str:
-        """Evaluate a job, given and answered as JSON text."""
+        """Begin with a job, given as JSON text; the answer is that of `go_on`."""
+        self._reports = []
+        self._pool.submit(Job(**outcomes.load(text)))
+        return self.go_on()
+
+    def go_on(self) -> str:
+        """The result, or after a while what the training has reported meanwhile, as JSON text."""
         try:
-            self._pool.submit(Job(**outcomes.load(text)))
-            result = self._pool.next()
+            result = self._pool.next(REPORT_SECONDS)
         except SymactError as error:
             return outcomes.dump({"failed": str(error), "input": isinstance(error, InputError)})
-        assert result is not None
+        if result is None:
+            reports, self._reports = self._reports, []
+            return outcomes.dump({"reports": reports})
         return outcomes.dump({"result": outcomes.to_document(result.outcome), "seconds": result.seconds})
+
+    def begun(self, job: Job) -> None:
+        """The worker has begun with the job, which whoever gave it knows."""
+
+    def heard(self, job: Job, reports: Sequence[Report]) -> None:
+        """The training has reported."""
+        self._reports += reports
 
 
 class RayWorkers:
@@ -78,6 +97,7 @@ class RayWorkers:
         self, settings: WorkerSettings, workers: int, address: str | None, cpus: float, gpus: float | None = None
     ):
         self.hearer: Hearer = Nobody()
+        self._telling: Callable[[], object] | None = None
         self._cluster = RayCluster(address)
         self._ray = self._cluster.ray
         rooms, gpus = self._rooms(cpus, workers, gpus)
@@ -143,6 +163,9 @@ class RayWorkers:
             self._warn(bool(done))
             for reference in done:
                 self._collect(reference)
+            telling, self._telling = self._telling, None
+            if telling is not None:
+                telling()
             if seconds is not None and not self._results:
                 return None
         return self._results.popleft()
@@ -186,6 +209,11 @@ class RayWorkers:
             return
         if "failed" in message:
             raise (InputError if message["input"] else SymactError)(message["failed"])
+        if "reports" in message:
+            self._busy[actor.go_on.remote()] = (actor, job)
+            reports = [(step, score, of) for step, score, of in message["reports"]]
+            self._telling = (self.hearer.heard(job, reports) if reports else None) or self._telling
+            return
         self._idle.append(actor)
         self._lost.pop(job.key, None)
         outcome = outcomes.from_document(message["result"])

@@ -16,6 +16,7 @@ import pytest
 from symact.errors import InputError
 from symact.expr.tree import candidate_text
 from symact.program.loading import parse_grammar
+from symact.store.running import read_running
 from symact.study import Study
 from tests.execute import stub_tasks as stubs
 
@@ -132,6 +133,30 @@ def test_more_gpus_than_the_cluster_has_is_one_clear_line_and_a_wait_for_others_
     assert "still waiting for the Ray cluster" in caplog.text
 
 
+LONG = """
+import time
+from symact import Outcome
+
+class Long:
+    def evaluate(self, make_activation, seed, budget=1.0, report=None):
+        for step in range(1, 61):
+            time.sleep(0.05)
+            report(step, step / 100, of=60)
+        return Outcome.finished(0.6)
+"""
+
+
+@pytest.mark.slow
+def test_what_a_training_on_a_node_reports_is_told_while_it_goes_on(cluster, tmp_path):
+    (tmp_path / "task.py").write_text(LONG)
+    space, run, seen = parse_grammar(stubs.grammar_text()).space("wide"), tmp_path / "run", []
+    options = {"executor": "ray", "ray_address": cluster.address, "confirm": 0}
+    with Study(space, f"{tmp_path / 'task.py'}:Long", "random", run, **options) as study:
+        trials = study.run(2, lambda now: seen.extend(read_running(run) or []))
+    assert [trial.score for trial in trials] == [0.6, 0.6]
+    assert any(len(training.curve) > 5 and training.step < 60 == training.end for training in seen)
+
+
 def test_a_cluster_that_is_not_there_is_one_clear_line():
     from symact.execute.job import WorkerSettings
     from symact.execute.ray import RayWorkers
@@ -176,6 +201,7 @@ import json, os, subprocess, sys
 from pathlib import Path
 import psutil
 from symact.program.loading import parse_grammar
+from symact.store.running import read_running
 from symact.study import Study
 from tests.execute import stub_tasks as stubs
 
