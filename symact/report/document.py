@@ -62,7 +62,6 @@ def document(
         "grid": {
             "low": curves.LOW,
             "high": curves.HIGH,
-            "points": curves.POINTS,
             "largest": curves.LARGEST,
             "steps": curves.STEPS,
         },
@@ -115,12 +114,13 @@ def _details(row: Row, view: StudyView) -> Document:
     """What a row shows when it is opened; what there is not is left out."""
     candidate, confirmed = row.trial.candidate, row.confirmation
     constants = curves.learned(row.trial) if row.trial.status is Status.finished else {}
-    curve, slope = curves.small_curves(curves.first_site(candidate), constants)
+    small = curves.small_curves(curves.first_site(candidate), constants)
     training, epochs = curves.thinned(curves.training_curves(row.trial))
     fresh, fresh_epochs = curves.thinned(curves.training_curves(confirmed) if confirmed is not None else [])
     kept: Document = {
-        "curve": curve,
-        "slope": slope,
+        "curve": small.curve,
+        "slope": small.slope,
+        "jumps": [list(jump) for jump in small.jumps],
         "latex": "" if is_mixture(candidate) else "\n".join(map(_latex, sites(candidate)[:MOST_SITES])),
         "gate": len(curves.first_site(candidate).inputs) > 1,
         "code": snippet(candidate, view.grammar),
@@ -167,7 +167,7 @@ def _best(row: Row, relu: Row | None, rows: Sequence[Row]) -> Document:
         "isBaseline": row.trial.origin == "baseline",
     }
     try:
-        x, y, slope = curves.samples(expr, curves.LOW, curves.HIGH, curves.learned(row.trial), curves.FINE)
+        x, y, slope = curves.lines(expr, curves.LOW, curves.HIGH, curves.learned(row.trial), curves.FINE)
         found |= {"x": curves.numbers(x), "y": curves.numbers(y), "slope": curves.numbers(slope)}
     except (SymactError, ArithmeticError, ValueError, TypeError, RuntimeError):
         found["x"] = []

@@ -19,7 +19,8 @@ from symact.errors import printable
 from symact.expr.operators import INPUTS
 from symact.expr.tree import Expr, candidate_text
 from symact.records import Direction, Trial
-from symact.report.curves import samples, training_curves
+from symact.report import curves as drawing
+from symact.report.curves import training_curves
 from symact.report.leaderboard import Row
 
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
@@ -118,10 +119,10 @@ def curves(
         figure = Figure(figsize=(9.6, 3.6), layout="constrained")
         axes = figure.subplots(1, 2)
         for index, ((label, expr, constants), colour) in enumerate(zip(expressions, _cycle(), strict=False)):
-            x, y, slope = samples(expr, *interval, constants)
+            x, y, slope = drawing.lines(expr, *interval, constants)
             width = 2.4 if index == 0 else 1.3
             for axis, values in zip(axes, (y, slope), strict=True):
-                axis.plot(x, _without_jumps(values), color=colour, linewidth=width, label=shortened(label))
+                axis.plot(x, values, color=colour, linewidth=width, label=shortened(label))
         for axis, title in zip(axes, ("function", "derivative"), strict=True):
             axis.set(title=title, xlabel="x", xlim=interval)
             low, high = axis.get_ylim()
@@ -129,15 +130,6 @@ def curves(
         handles, labels = axes[0].get_legend_handles_labels()
         figure.legend(handles, labels, loc="outside lower center", ncols=2, frameon=False, fontsize=9)
     return figure
-
-
-def _without_jumps(values: np.ndarray) -> np.ndarray:
-    """`values` with a gap at each jump, so that no line is drawn across it."""
-    steps = np.abs(np.diff(values))
-    usual = np.nanmedian(steps) if np.isfinite(steps).any() else 0.0
-    shown = values.copy()
-    shown[1:][steps > 40 * usual + 0.2] = np.nan
-    return shown
 
 
 def differences(rows: Sequence[Row], heading: str = "score") -> Figure:

@@ -13,11 +13,15 @@ import numpy as np
 import pytest
 
 from symact.expr.tree import parse
+from symact.records import Outcome, Trial
 from symact.report import page
 from symact.report.document import document
 from symact.report.view import StudyView
 from tests.report.browser import Visit, address, chromium, stored
 from tests.report.studies import EVIL, FUNCTIONS, failure, finished, view
+
+# Functions, the best first, and of how many pieces their curves are.
+JUMPS = {"exp(-(6*x)**2)": 1, "tanh(12*x)": 1, "relu(x)": 1, "sign(x)": 2, "1/(x - 0.31)": 2}
 
 
 @pytest.fixture(scope="module")
@@ -34,6 +38,9 @@ def files(tmp_path_factory):
     pages = {"one": one, "several": several, "many": many(one, 10_000), "verdicts": verdicts(one)}
     pages |= {name: document([StudyView("s", trials, [], [], "evolution")]) for name, trials in BARE.items()}
     pages["deep"] = document([deep(30)])
+    scores = (Outcome.finished(1.0 - 0.1 * place) for place in range(len(JUMPS)))
+    jumps = [Trial(parse(text), (next(scores),), number=place) for place, text in enumerate(JUMPS)]
+    pages["jumps"] = document([StudyView("jumps", jumps, [], [])])
     for name, shown in pages.items():
         (folder / f"{name}.html").write_text(page.page(shown))
     return folder
@@ -180,6 +187,14 @@ def test_a_row_opens_its_curve_training_latex_and_code(visit):
     assert 'activation = symact.Activation("x*(1/(1 + exp(-x)))")' in detail.inner_text()
     page.keyboard.press("Enter")
     assert page.locator("tr.detail").count() == 0
+
+
+def test_a_small_curve_has_a_gap_at_a_jump_and_none_where_it_is_steep(visit):
+    page = visit("jumps").page
+    page.locator("td.function button", has_text="sign(x)").click()
+    paths = page.locator("tr.row svg.curve path").evaluate_all("(all) => all.map((path) => path.getAttribute('d'))")
+    assert {text: path.count("M") for text, path in zip(JUMPS, paths, strict=True)} == JUMPS
+    assert page.locator("tr.detail canvas").count() == 1
 
 
 def test_the_reason_of_a_failure_stays_text(visit):

@@ -3,34 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
-import pytest
 
 from symact.expr.tree import parse
 from symact.program.loading import load_grammar
 from symact.records import Outcome, Status, Trial
 from symact.report import pictures
-
-
-def test_samples_are_values_and_slopes():
-    x, y, slope = pictures.samples(parse("x**3"), -2, 2)
-    np.testing.assert_allclose(y, x**3, atol=1e-12)
-    np.testing.assert_allclose(slope, 3 * x**2, atol=1e-12)
-
-
-def test_undefined_values_are_left_out_and_constants_have_no_slope():
-    x, y, _ = pictures.samples(parse("log(x)"), -2, 2)
-    assert np.isnan(y[x < 0]).all()
-    assert (pictures.samples(parse("1"), -2, 2)[2] == 0).all()
-
-
-def test_learned_constants_enter_the_curve():
-    expr = parse("beta(x)", load_grammar("ramachandran"))
-    assert pictures.samples(expr, -1, 1, {"beta": 2.5})[1] == pytest.approx(2.5)
-
-
-def test_no_line_is_drawn_across_a_jump():
-    _, y, _ = pictures.samples(parse("heaviside(x) + 0.01*x"), -1, 1)
-    assert np.isnan(pictures._without_jumps(y)).sum() == 1
 
 
 def test_the_progress_curve_never_falls_and_skips_failures():

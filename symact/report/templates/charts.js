@@ -85,7 +85,7 @@ function axes(across, up, counted) {
   ];
 }
 
-// Lines over common x. Each series: {name, y, low?, high?, soft?, dots?, step?}. The legend tells values under the cursor.
+// Lines over common x, as steps or along `paths`. Each series: {name, y, low?, high?, soft?, dots?}. The legend tells values under the cursor.
 function lineChart(chart) {
   const box = el('div', {});
   if (chart.title) box.append(el('h3', {}, chart.title));
@@ -95,7 +95,7 @@ function lineChart(chart) {
   const values = [];
   keptUp(host, (width) => {
     const data = [chart.x], series = [{}], bands = [], ends = [];
-    const paths = chart.step ? uPlot.paths.stepped({ align: 1 }) : undefined;
+    const paths = chart.step ? uPlot.paths.stepped({ align: 1 }) : chart.paths;
     chart.series.forEach((one, index) => {
       const stroke = one.soft ? colour('--c6') : seriesColour(one.colour ?? index);
       const points = { show: Boolean(one.dots) || chart.x.length < 3, size: 5 };

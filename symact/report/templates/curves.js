@@ -24,19 +24,28 @@ function unpacked(text, grid) {
   return found;
 }
 
-const gridX = (grid) => Array.from({ length: grid.points }, (_, i) => grid.low + ((grid.high - grid.low) * i) / (grid.points - 1));
+// The small curves of a row as points to be joined by lines: {x, y, slope}, null where there is none. Each jump that
+// Python found stands among them with both its ends, and a gap between.
+function smallCurves(row, grid) {
+  const values = unpacked(row.curve, grid), slopes = unpacked(row.slope, grid), made = { x: [], y: [], slope: [] };
+  if (!values) return null;
+  const add = (x, y, slope) => { made.x.push(x); made.y.push(y); made.slope.push(slope); };
+  const left = (row.jumps || []).slice();
+  values.forEach((value, i) => {
+    const x = grid.low + ((grid.high - grid.low) * i) / (values.length - 1);
+    while (left.length && left[0][0] < x - 1e-5) {
+      const [at, before, behind, slopeBefore, slopeBehind] = left.shift();
+      add(at, before, slopeBefore);
+      add(at, before === behind ? before : null, slopeBefore === slopeBehind ? slopeBefore : null);
+      add(at, behind, slopeBehind);
+    }
+    add(x, value, slopes[i]);
+  });
+  return made;
+}
 
 // An expression as code that may be broken after a bracket, a comma or an operator, and nowhere else if that will do.
 const expression = (text) => el('code', {}, text.split(/(?<=[(,+*/])/).flatMap((part, place) => (place ? [document.createElement('wbr'), part] : [part])));
-
-// Values with a gap at each jump, so that no line is drawn across it.
-function broken(values) {
-  const steps = [];
-  for (let i = 1; i < values.length; i++) if (values[i] !== null && values[i - 1] !== null) steps.push(Math.abs(values[i] - values[i - 1]));
-  steps.sort((a, b) => a - b);
-  const usual = steps.length ? steps[steps.length >> 1] : 0;
-  return values.map((value, i) => (i && value !== null && values[i - 1] !== null && Math.abs(value - values[i - 1]) > 40 * usual + 0.4 ? null : value));
-}
 
 function smallCurve(row, grid, withSlope) {
   const svg = document.createElementNS(SVG, 'svg');
@@ -44,14 +53,14 @@ function smallCurve(row, grid, withSlope) {
   svg.setAttribute('viewBox', '0 0 100 56');
   svg.setAttribute('preserveAspectRatio', 'none');
   svg.setAttribute('aria-hidden', 'true');
-  const values = unpacked(row.curve, grid);
-  if (!values) return svg;
-  const inside = values.filter((value) => value !== null && Math.abs(value) <= 5);
+  const drawn = smallCurves(row, grid);
+  if (!drawn) return svg;
+  const inside = drawn.y.filter((value) => value !== null && Math.abs(value) <= 5);
   if (!inside.length) return svg;
   let low = Math.min(...inside, 0), high = Math.max(...inside, 0.2);
   const margin = 0.06 * (high - low);
   low -= margin; high += margin;
-  const x = (i) => (100 * i) / (grid.points - 1), y = (value) => 56 * (1 - (value - low) / (high - low));
+  const x = (at) => (100 * (at - grid.low)) / (grid.high - grid.low), y = (value) => 56 * (1 - (value - low) / (high - low));
   const line = (x1, y1, x2, y2) => {
     const made = document.createElementNS(SVG, 'line');
     Object.entries({ x1, y1, x2, y2 }).forEach(([name, value]) => made.setAttribute(name, value.toFixed(1)));
@@ -61,9 +70,9 @@ function smallCurve(row, grid, withSlope) {
   line(50, 0, 50, 56);
   const path = (list, kind) => {
     let text = '', pen = false;
-    broken(list).forEach((value, i) => {
+    list.forEach((value, i) => {
       if (value === null || value < low - 2 * (high - low) || value > high + 2 * (high - low)) { pen = false; return; }
-      text += `${pen ? 'L' : 'M'}${x(i).toFixed(1)} ${y(value).toFixed(1)}`;
+      text += `${pen ? 'L' : 'M'}${x(drawn.x[i]).toFixed(1)} ${y(value).toFixed(1)}`;
       pen = true;
     });
     const made = document.createElementNS(SVG, 'path');
@@ -71,8 +80,8 @@ function smallCurve(row, grid, withSlope) {
     if (kind) made.setAttribute('class', kind);
     svg.append(made);
   };
-  if (withSlope) path(unpacked(row.slope, grid), 'slope');
-  path(values, '');
+  if (withSlope) path(drawn.slope, 'slope');
+  path(drawn.y, '');
   return svg;
 }
 
@@ -93,16 +102,31 @@ function formula(tree, text) {
   return math;
 }
 
-// The function and its slope, large.
-function curveChart(x, y, slope, others, height) {
+// A path that ends at a null and begins again behind it. uPlot's own hides what it draws across a gap by its width, and
+// the gap of a jump has none.
+function joinedLines(u, at, first, last) {
+  const stroke = new Path2D();
+  let pen = false;
+  for (let i = first; i <= last; i++) {
+    const value = u.data[at][i];
+    if (value === null || value === undefined) { pen = false; continue; }
+    stroke[pen ? 'lineTo' : 'moveTo'](u.valToPos(u.data[0][i], 'x', true), u.valToPos(value, 'y', true));
+    pen = true;
+  }
+  return { stroke, fill: null, clip: null, band: null, gaps: null, flags: 1 };
+}
+
+// The function and its slope, large; null in their gaps.
+function curveChart({ x, y, slope }, others, height) {
   const middle = y.filter((value) => value !== null && Math.abs(value) <= 6);
-  const steep = slope.filter((value) => value !== null && Math.abs(value) <= 4);
+  const steepest = Math.max(...slope.map((value) => Math.abs(value ?? 0)));
+  const steep = slope.filter((value) => value !== null && (steepest <= 8 || Math.abs(value) <= 4));
   const low = Math.min(-0.5, ...middle, ...steep), high = Math.max(1, ...middle, ...steep);
   const margin = 0.05 * (high - low);
   const series = [
-    { name: 'function', y: broken(y), colour: 0 },
-    { name: 'derivative', y: broken(slope), colour: 1 },
+    { name: 'function', y, colour: 0 },
+    { name: 'derivative', y: slope, colour: 1 },
     ...others.map((other) => ({ ...other, soft: true, dash: [4, 4] })),
   ];
-  return lineChart({ x, series, across: 'x', up: '', height: height || 270, range: () => [low - margin, high + margin] });
+  return lineChart({ x, series, paths: joinedLines, across: 'x', up: '', height: height || 270, range: () => [low - margin, high + margin] });
 }

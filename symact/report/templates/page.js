@@ -28,7 +28,7 @@ function hero(study) {
   words.append(numbers, el('p', { class: 'sure' }, best.confident));
   if (best.cost.length) words.append(el('p', { class: 'soft small' }, best.cost.join(' ')));
   const picture = el('div', {});
-  if (best.x.length) picture.append(curveChart(best.x, best.y, best.slope, [{ name: 'ReLU', y: best.x.map((x) => Math.max(x, 0)) }], 310));
+  if (best.x.length) picture.append(curveChart(best, [{ name: 'ReLU', y: best.x.map((x) => Math.max(x, 0)) }], 310));
   return el('section', { class: 'hero' }, words, picture);
 }
 

@@ -163,9 +163,9 @@ const epochsOf = (total, kept) => Array.from({ length: kept }, (_, i) => (total 
 
 function details(row, study, grid) {
   const left = el('div', {}), right = el('div', {});
-  const values = unpacked(row.curve, grid);
+  const curves = smallCurves(row, grid);
   const title = row.gate ? 'Function and derivative in x, where g is 1' : 'Function and derivative';
-  if (values && values.some((value) => value !== null)) left.append(el('h3', {}, title), curveChart(gridX(grid), values, unpacked(row.slope, grid), [], 220));
+  if (curves && curves.y.some((value) => value !== null)) left.append(el('h3', {}, title), curveChart(curves, [], 220));
   else left.append(el('h3', {}, title), el('p', { class: 'soft small' }, `Nothing to draw: between ${short(grid.low)} and ${short(grid.high)} it is not finite, or beyond \u00b1${grid.largest}.`));
   for (const [name, total, title] of [['training', 'epochs', 'Training, per seed'], ['freshTraining', 'freshEpochs', 'Training on the fresh seeds']]) {
     if (!row[name]) continue;
@@ -224,7 +224,7 @@ function csv(rows) {
 }
 
 function json(study, rows) {
-  const dropped = new Set(['curve', 'slope', 'at']);
+  const dropped = new Set(['curve', 'slope', 'jumps', 'at']);
   const trials = rows.map((row) => Object.fromEntries(Object.entries(row).filter(([name]) => !dropped.has(name))));
   return JSON.stringify({ study: study.label, facts: Object.fromEntries(study.facts), trials }, null, 2);
 }
