@@ -54,7 +54,7 @@ def _entries(name: str) -> set[str]:
     listed = (package / "backends/cpu/src/operations.h").read_text()
     function = re.search(rf"X\({name}, (\w+)\)", listed)[1]
     of_python = re.compile(rf'"{name}":|_native\("{name}"|\*\(.*"{name}"')
-    of_cpp = re.compile(rf"X\({name}, |(F|double) {function}\(")
+    of_cpp = re.compile(rf"X\({name}, |(F|D) {function}\(")
     texts = {path: path.read_text() for path in package.rglob("*.*") if path.suffix in (".py", ".h", ".cpp")}
     found = (path for path, text in texts.items() if (of_python if path.suffix == ".py" else of_cpp).search(text))
     return {path.relative_to(package).as_posix() for path in found}

@@ -52,6 +52,8 @@ _SAMPLES = (0.9, 0.07, 11.0)
 Sample: TypeAlias = float | tuple[float, ...]
 # In float64, where nothing else takes over, also for other signs and sizes of parameters.
 _FAR = (-0.8, 1e-5, 1e5, -1e9)
+# The same where float64 stands for float32.
+_OF_MENDING, _FAR_MENDED = 1e-9, (-0.8, 1e-5, 77.0)
 
 
 _ODD = 0.98765432  # makes a round number one of 24 bits
@@ -212,9 +214,19 @@ def _narrow_forms(program: Program, long_angles: bool) -> Iterator[tuple[Program
 @lru_cache(maxsize=65536)
 def double_form(program: Program) -> Program:
     """The cheapest form of a Program that plain operations compute right in float64, by the yardstick of `wide`."""
+    return _right_in_double(program, _OF_DOUBLE, _FAR)
+
+
+@lru_cache(maxsize=4096)
+def mending_form(program: Program) -> Program:
+    """The same for elements of float32, which has fewer digits, and whose parameters are at most 100 there."""
+    return _right_in_double(program, _OF_MENDING, _FAR_MENDED)
+
+
+def _right_in_double(program: Program, relative: float, far: tuple[float, ...]) -> Program:
     for plain in (program, expanded(program, True), extended(program, DOUBLE)):
         candidate = compensated(plain, True)
-        if not _bad_double(program, candidate).any():
+        if not _bad_double(program, candidate, relative, far).any():
             return candidate
     return wide(program)
 
@@ -533,19 +545,19 @@ def _bad(
     return bad
 
 
-def _bad_double(program: Program, candidate: Program) -> np.ndarray:
+def _bad_double(program: Program, candidate: Program, relative: float, far: tuple[float, ...]) -> np.ndarray:
     """At which magnitudes of the grid a form of a Program is wrong in float64.
 
     What a function is at 0 where it has no value does not count.
     """
     where = points(program.variables)
     bad = np.zeros(len(where.sizes), bool)
-    for sample in (*samples(program), *(_FAR if len(samples(program)) > 1 else ())):
+    for sample in (*samples(program), *(far if len(samples(program)) > 1 else ())):
         # Double words have not the range of `wide`: what they call wrong may be right.
         pairs = zip(_wide_outputs(program, sample), _outputs(candidate, torch.float64, sample), strict=True)
         for exact, found in pairs:
             huge = (exact.abs() > 1e290) & (found.abs() > 1e290) & (exact.sign() == found.sign())
-            close = (exact - found).abs() <= _OF_DOUBLE * exact.abs().clamp(min=1.0)
+            close = (exact - found).abs() <= relative * exact.abs().clamp(min=1.0)
             pole = (exact.abs() > 1e290) & where.zero
             wrong = ~(close | huge | pole | (exact == found) | exact.isnan())
             bad |= wrong.numpy()[where.places].any(0)

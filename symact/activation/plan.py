@@ -26,6 +26,7 @@ from symact.activation.float32_range import (
     double_form,
     form,
     grid,
+    mending_form,
     reach,
     reach_alone,
     reach_of_cancellations,
@@ -195,7 +196,9 @@ def _as_native(kernel: Kernel | None) -> NativeKernel | None:
 
 def _exact(program: Program, forms: Pair) -> NativeKernel:
     """What computes in float64; the narrow forms, where the others are too long."""
-    found = cpu_kernel.kernel(wide(program), wide(backward(program))) or cpu_kernel.kernel(*forms)
+    with undisturbed():
+        right = mending_form(program), mending_form(backward(program))
+    found = cpu_kernel.kernel(*right) or cpu_kernel.kernel(*forms)
     assert found is not None
     return found
 

@@ -27,7 +27,12 @@ _WIDE = "-mprefer-vector-width=512"
 _FUSION = ("superinstructions", "fuse_gates", "factors", "angles", "patterns")
 _PLAIN = ("library", "run", "lookup", "compare", "bytecode", *_FUSION, "doubles")
 # Compiled once per instruction set; sums of products may be contracted in matrix products.
-_PER_ISA: dict[str, tuple[str, ...]] = {"kernels": (), "bfloat16": (), "mlp_step": ("-ffp-contract=fast",)}
+_PER_ISA: dict[str, tuple[str, ...]] = {
+    "kernels": (),
+    "double_kernels": (),
+    "bfloat16": (),
+    "mlp_step": ("-ffp-contract=fast",),
+}
 
 
 class BuildError(Exception):

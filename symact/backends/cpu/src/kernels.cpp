@@ -218,14 +218,29 @@ double sum(const float* from, int64_t n) {
     return result;
 }
 
+INLINE M is_outside(F x, float low, float high, bool zero) {
+    F a = absolute(x);
+    M below_low = zero ? less(F{}, a) & less(a, splat(low)) : less(a, splat(low)) | equal(a, F{});
+    return below_low | less(splat(high), a);
+}
 bool outside(const float* x, int64_t n, float low, float high, bool zero) {
     M found = less(F{}, F{});
-    for (int64_t i = 0; i < n; i += WIDTH) {
-        F a = absolute(load(x + i));
-        M below_low = zero ? less(F{}, a) & less(a, splat(low)) : less(a, splat(low)) | equal(a, F{});
-        found = found | below_low | less(splat(high), a);
-    }
+    for (int64_t i = 0; i < n; i += WIDTH) found = found | is_outside(load(x + i), low, high, zero);
     return any(found);
+}
+void mark(const float* x, int64_t n, float low, float high, bool zero, int32_t* marks) {
+    float* at = reinterpret_cast<float*>(marks);
+    const F all = real(I{} - 1);
+    for (int64_t i = 0; i < n; i += WIDTH)
+        store(at + i, select(is_outside(load(x + i), low, high, zero), all, load(at + i)));
+}
+void replace(float* to, const double* from, int64_t n, const int32_t* marks) {
+    typedef double Wide __attribute__((vector_size(8 * WIDTH), aligned(8), may_alias));
+    for (int64_t i = 0; i < n; i += WIDTH) {
+        const F exact = __builtin_convertvector(*reinterpret_cast<const Wide*>(from + i), F);
+        const I marked = bits(load(reinterpret_cast<const float*>(marks + i)));
+        store(to + i, real((bits(exact) & marked) | (bits(load(to + i)) & ~marked)));
+    }
 }
 
 void accumulate(double* to, const float* from, int64_t n) {
@@ -256,6 +271,7 @@ using namespace SYMACT_ISA;
 #define SCALED(name, function) ternary<SYMACT_ISA::function>,
 
 extern const KernelTable BFLOAT16_KERNELS;
+extern const DoubleTable JOIN(SYMACT_ISA, _double_kernels);
 
 extern const Machine JOIN(SYMACT_ISA, _machine) = {
     TEXT(SYMACT_ISA),
@@ -268,12 +284,15 @@ extern const Machine JOIN(SYMACT_ISA, _machine) = {
      CHAIN2(0), CHAIN2(1), CHAIN2(2), TREE(0), TREE(1), TREE(2), CHAIN3(0), CHAIN3(1),
      CHAIN3(2)},
     &BFLOAT16_KERNELS,
+    &JOIN(SYMACT_ISA, _double_kernels),
     SYMACT_ISA::read_bfloat16,
     SYMACT_ISA::write_bfloat16,
     SYMACT_ISA::read_float16,
     SYMACT_ISA::write_float16,
     SYMACT_ISA::sum,
     SYMACT_ISA::outside,
+    SYMACT_ISA::mark,
+    SYMACT_ISA::replace,
     SYMACT_ISA::accumulate,
 };
 

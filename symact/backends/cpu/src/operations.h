@@ -111,6 +111,7 @@ enum Operation : int16_t {
     OP_input,
     OP_second,
 };
+// Of these alone are there kernels for float64, and of `copy`, which is the next.
 constexpr int OP_public = OP_where + 1;
 
 // One step of a compiled program: y = op(a, b, c, d, e, ...), all numbers of slots; a pair gives z too.
@@ -133,6 +134,11 @@ using Kernel = void (*)(const Step&, const Frame<T>&);
 struct KernelTable {
     Kernel<float> at[OP_count];
 };
+struct DoubleTable {
+    Kernel<double> at[OP_public + 1];
+    // Of n numbers, a multiple of 16.
+    void (*widen)(double* to, const float* from, int64_t n);
+};
 
 // How many of the operands of a step that exists in bfloat16 are elements, the first ones; others are constants.
 constexpr int tensors_of(int op) {
@@ -145,6 +151,7 @@ struct Machine {
     Kernel<float> kernels[OP_count];
     // The same for inputs and outputs in bfloat16; null where there is none.
     const KernelTable* bfloat16;
+    const DoubleTable* doubles;
     void (*read_bfloat16)(float* to, const uint16_t* from, int64_t n);
     void (*write_bfloat16)(uint16_t* to, const float* from, int64_t n);
     void (*read_float16)(float* to, const uint16_t* from, int64_t n);
@@ -152,6 +159,10 @@ struct Machine {
     double (*sum)(const float* from, int64_t n);
     // Whether any |x| is below `low` or above `high`; 0 counts as below only if not `zero`.
     bool (*outside)(const float* x, int64_t n, float low, float high, bool zero);
+    // The same one by one: sets all bits of the marks of those that are.
+    void (*mark)(const float* x, int64_t n, float low, float high, bool zero, int32_t* marks);
+    // Of numbers that are marked, takes those of float64.
+    void (*replace)(float* to, const double* from, int64_t n, const int32_t* marks);
     void (*accumulate)(double* to, const float* from, int64_t n);
 };
 
@@ -159,7 +170,5 @@ extern const Machine portable_machine;
 #if defined(__x86_64__)
 extern const Machine avx2_machine, avx512_machine;
 #endif
-// The operations of program.py, then `copy`.
-extern const Kernel<double> double_kernels[OP_public + 1];
 
 }  // namespace symact

@@ -5,6 +5,7 @@
 #include <cmath>
 #include <cstdlib>
 #include <cstring>
+#include <memory>
 #if defined(__linux__)
 #include <sys/mman.h>
 #endif
@@ -49,7 +50,7 @@ Arena& arena() {
 template <class T>
 const Kernel<T>* kernels(const Machine& machine) {
     if constexpr (sizeof(T) == 8)
-        return double_kernels;
+        return machine.doubles->at;
     else
         return machine.kernels;
 }
@@ -149,6 +150,32 @@ private:
     T** at_ = nullptr;
     T** own_ = nullptr;
     int64_t* mask_ = nullptr;
+
+    // What computes elements again in float64, with blocks for all inputs, then for all outputs. Parameters are tensors
+    // here, since elements are gathered; so are their gradients, which are summed afterwards.
+    template <class E>
+    struct Again {
+        // Not a multiple of the size of a page, which would put all blocks at the same place of a cache.
+        static constexpr int64_t APART = LARGEST + LINE;
+        std::vector<E> numbers;
+        std::vector<View> views;
+        Job job;
+        Worker<E> worker;
+
+        Again(const Machine& machine, const Bytecode& exact, int inputs, int outputs)
+            : numbers(static_cast<std::size_t>(APART * (inputs + outputs))), views(all(inputs + outputs)),
+              job{FLOAT64, LARGEST, LARGEST, views.data(), inputs, inputs, nullptr, 0, views.data() + inputs, outputs,
+                  nullptr, 1},
+              worker(machine, exact, job) {}
+
+        E* at(int slot) { return numbers.data() + APART * slot; }
+        std::vector<View> all(int slots) {
+            std::vector<View> made;
+            for (int s = 0; s < slots; s++) made.push_back({at(s), 0, 1});
+            return made;
+        }
+    };
+    std::unique_ptr<Again<double>> again_;
 
     // Reads tensors alone and writes results, no parameters, and in float32 what it computes is right everywhere.
     Kernel<float> in_bfloat16() const {
@@ -294,58 +321,50 @@ private:
         });
     }
 
-    bool outside(const Mending& how, int64_t i) const {
-        for (std::size_t k = 0; k < how.windows.size(); k++) {
-            const Window& window = how.windows[k];
-            const T size = std::fabs(at_[k][i]);
-            if ((size < window.low || size > window.high) && !(size == 0 && window.zero)) return true;
-            if (size == 0 && !window.zero) return true;
-        }
-        return false;
-    }
-
     // Computes again, in float64, the elements of a block for which float32 is not enough; mostly there are none.
     Outcome mend(const Mending& how, int64_t count, int64_t padded) {
         bool some = false;
         for (std::size_t k = 0; k < how.windows.size() && !some; k++)
             some = machine_.outside(at_[k], padded, how.windows[k].low, how.windows[k].high, how.windows[k].zero);
         if (!some) return DONE;
-        int64_t places[LARGEST], n = 0;
-        for (int64_t i = 0; i < count; i++)
-            if (outside(how, i)) places[n++] = i;
-        if (n == 0) return DONE;
+        int32_t marks[LARGEST] = {};
+        for (std::size_t k = 0; k < how.windows.size(); k++)
+            machine_.mark(at_[k], padded, how.windows[k].low, how.windows[k].high, how.windows[k].zero, marks);
+        int64_t places[LARGEST + 1], n = 0;
+        for (int64_t i = 0; i < count; i++) {
+            places[n] = i;
+            n += marks[i] & 1;
+        }
         const Bytecode* exact = how.exact.load(std::memory_order_acquire);
         if (!exact) return NEEDS_EXACT;
-        // A parameter has one value per element here, and so have its gradients, which are summed afterwards: one element
-        // is one channel, whose value a worker would take for one of the whole tensor, which is the same.
-        const auto size = static_cast<std::size_t>(n);
-        std::vector<double> numbers(size * static_cast<std::size_t>(code_.inputs + code_.outputs), 0.0);
-        std::vector<View> tensors, results;
-        std::vector<Parameter> parameters;
-        std::vector<double*> sums;
-        double* next = numbers.data();
-        for (int s = 0; s < code_.inputs; s++, next += n) {
-            const int parameter = s - job_.variables;
-            const bool is_parameter = parameter >= 0 && parameter < job_.parameter_count;
-            for (int64_t i = 0; i < n; i++) next[i] = at_[s][places[i] & mask_[s]];
-            if (is_parameter)
-                parameters.push_back({next, n, 1});
-            else
-                tensors.push_back({next, 0, 1});
+        if (!again_) {
+            again_ = std::make_unique<Again<double>>(machine_, *exact, code_.inputs, code_.outputs);
+            if (!again_->worker.prepare()) return NO_MEMORY;
+            for (int s = 0; s < code_.inputs; s++)
+                if (!mask_[s]) std::fill_n(again_->at(s), LARGEST, static_cast<double>(at_[s][0]));
         }
-        double* const found = next;
-        for (int k = 0; k < code_.outputs; k++, next += n)
-            if (k < job_.result_count)
-                results.push_back({next, 0, 1});
+        // Of most of a block all is computed, which spares gathering.
+        const bool all = 2 * n > count;
+        const int64_t size = all ? padded : (n + LINE - 1) / LINE * LINE;
+        for (int s = 0; s < code_.inputs; s++) {
+            if (!mask_[s]) continue;
+            double* to = again_->at(s);
+            if (all) {
+                machine_.doubles->widen(to, at_[s], size);
+            } else {
+                for (int64_t i = 0; i < n; i++) to[i] = at_[s][places[i]];
+                std::fill(to + n, to + size, to[n - 1]);
+            }
+        }
+        if (again_->worker(0, size, nullptr) != DONE) return NO_MEMORY;
+        for (int k = 0; k < code_.outputs; k++) {
+            const double* from = again_->at(code_.inputs + k);
+            T* to = at_[code_.inputs + k];
+            if (all)
+                machine_.replace(to, from, size, marks);
             else
-                sums.push_back(next);
-        const Job job{FLOAT64, n, n, tensors.data(), job_.tensor_count, job_.variables, parameters.data(),
-                      job_.parameter_count, results.data(), job_.result_count, sums.data(), 1};
-        Worker<double> worker(machine_, *exact, job);
-        if (!worker.prepare() || worker(0, n, sums.data()) != DONE) return NO_MEMORY;
-        for (int k = 0; k < code_.outputs; k++)
-            for (int64_t i = 0; i < n; i++)
-                at_[code_.inputs + k][places[i]] = static_cast<T>(found[n * k + i]);
+                for (int64_t i = 0; i < n; i++) to[places[i]] = static_cast<T>(from[i]);
+        }
         return DONE;
     }
 
