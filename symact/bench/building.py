@@ -22,7 +22,7 @@ import numpy as np
 
 from symact import __version__, equivalence
 from symact.bench.table import Table
-from symact.errors import InputError
+from symact.errors import InputError, counted
 from symact.execute import ExecutorSettings, start
 from symact.execute.job import Job, Result, WorkerSettings, decode_arrays, unable
 from symact.execute.task_loading import describe, load
@@ -127,7 +127,9 @@ def partial(output: str | os.PathLike[str]) -> Table:
     while all(("evaluate", number, seeds) in journal.done for number in range(count)):
         seeds += 1
     if not seeds:
-        raise InputError(f"{path}: not one seed is whole yet ({len(journal.done):,} jobs of {count:,} functions)")
+        raise InputError(
+            f"{path}: not one seed is whole yet ({counted(len(journal.done), 'job')} of {counted(count, 'function')})"
+        )
     return journal.table(about, seeds)
 
 
@@ -232,7 +234,7 @@ class _Journal:
             "made": datetime.now(UTC).isoformat(timespec="seconds"),
             "symact": __version__,
             "python": platform.python_version(),
-            "machine": f"{platform.machine()}, {os.cpu_count()} cores",
+            "machine": f"{platform.machine()}, {counted(os.cpu_count() or 1, 'core')}",
         }
         return Table(about["expressions"], scores, statuses, metrics, fisher, finite, provenance)
 

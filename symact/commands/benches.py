@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from symact.errors import InputError
+from symact.errors import InputError, counted
 from symact.files import check_output
 from symact.report import console
 
@@ -41,7 +41,7 @@ def build(
             data=None if data is None else str(data),
             progress=lambda done, total: update(done, total, ""),
         )
-    console.say(f"wrote {output}: {len(table)} functions, {table.seeds} seeds each")
+    console.say(f"wrote {output}: {counted(len(table), 'function')}, {counted(table.seeds, 'seed')} each")
 
 
 def import_table(source: Path, layer_weights: str | None, output: Path) -> None:
@@ -57,7 +57,7 @@ def import_table(source: Path, layer_weights: str | None, output: Path) -> None:
     table.write(output)
     odd = table.about["odd_fisher"]
     note = f"; {odd} with a Fisher CDF of another length count as not finite" if odd else ""
-    console.say(f"wrote {output}: {len(table)} functions{note}")
+    console.say(f"wrote {output}: {counted(len(table), 'function')}{note}")
 
 
 def replay(
@@ -96,7 +96,8 @@ def replay(
     rows = [(f"median regret after {count}", *_shown(row)) for count, row in summary["regret"].items()]
     rows.append(("evaluations to the top 1 %", *_shown(summary["evaluations_to_top"])))
     rows.append(("winner on unseen seeds", *_shown(summary["winner_unseen"])))
-    console.say(f"{optimizer} on {table}: {repeats} searches of {evaluations} evaluations, from {start}")
+    searches, each = counted(repeats, "search", "searches"), counted(evaluations, "evaluation")
+    console.say(f"{optimizer} on {table}: {searches} of {each}, from {start}")
     console.listing(rows, ("", "median", "95 % interval"))
     best = max(
         (pair for search in document["repeats"] for pair in zip(search["scores"], search["expressions"], strict=True)),

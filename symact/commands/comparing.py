@@ -125,7 +125,7 @@ def show(table: Comparison) -> None:
     """Print a comparison as a table of at most 80 columns; what failed stands below with its reason."""
     finished = [row for row in table.rows if row.trial is not None and row.trial.score is not None]
     failed = [row for row in table.rows if row.trial is None or row.trial.score is None]
-    console.compared([table.cells(row) for row in finished], f"{len(table.rows)} functions on {table.task}")
+    console.compared([table.cells(row) for row in finished], f"{counted(len(table.rows), 'function')} on {table.task}")
     for line in table.notes():
         console.say(line)
     for row in failed:
@@ -151,7 +151,8 @@ def _begin(
         study = begin(functions, task, grammar=grammar, run=folder, **options)
         study.prepare()
     if not as_json and not quiet:
-        console.say(f"{len(study.settings.given)} functions on {task}, {study.settings.repeats} seeds each -> {folder}")
+        given, each = counted(len(study.settings.given), "function"), counted(study.settings.repeats, "seed")
+        console.say(f"{given} on {task}, {each} each -> {folder}")
     finish(study, folder, as_json, quiet)
 
 

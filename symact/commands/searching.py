@@ -11,7 +11,7 @@ from typing import Any
 from symact.commands import comparing
 from symact.commands.studies import show_rows
 from symact.commands.watching import fresh_folder, run_to_its_end
-from symact.errors import InputError, SymactError
+from symact.errors import InputError, SymactError, counted
 from symact.report import console
 from symact.report.leaderboard import leaderboard, winner
 
@@ -73,7 +73,8 @@ def start(
         study.prepare(lambda now: update(now.step or 0, now.end, f"{now.expression}: {text(now.score)}"))
     if not as_json and not quiet:
         console.say(
-            f"{optimizer} on {task}: {evaluations} functions of {chosen.grammar.name}/{chosen.name} -> {folder}"
+            f"{optimizer} on {task}: {counted(evaluations, 'function')} of {chosen.grammar.name}/{chosen.name} "
+            f"-> {folder}"
         )
     _finish(study, evaluations, folder, as_json, quiet)
 
@@ -97,7 +98,7 @@ def go_on(
         return
     goal, done = evaluations or study.store.goal(), study.evaluations
     if done >= goal:
-        console.note(f"{run}: {done} functions are evaluated already; --evaluations is the new total")
+        console.note(f"{run}: {counted(done, 'function')} evaluated already; --evaluations is the new total")
     _finish(study, goal, run, as_json, quiet)
 
 
@@ -108,10 +109,13 @@ def _finish(study: Any, evaluations: int, folder: Path, as_json: bool, quiet: bo
         trials, confirmations = study.trials, study.confirmations
     if study.exhausted:
         console.note(
-            f"the space is used up: {study.evaluations} of {evaluations} functions were evaluated, and it has no other"
+            f"the space is used up: {study.evaluations} of {counted(evaluations, 'function')} evaluated, "
+            "and it has no other"
         )
     if trials and all(trial.origin == "baseline" for trial in trials):
-        console.note(f"all {len(trials)} evaluations went to the baselines, with which a search begins: give more")
+        console.note(
+            f"the baselines, with which a search begins, took all: {counted(len(trials), 'evaluation')}; give more"
+        )
     rows = leaderboard(trials, confirmations)
     show_rows(rows, SHOWN, study.settings, folder, as_json)
     if winner(rows) is None:

@@ -8,7 +8,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from symact.errors import FormulaError, InputError, SymactError
+from symact.errors import FormulaError, InputError, SymactError, counted
 from symact.expr.per_site import same_sites
 from symact.expr.tree import Expr, site_numbers
 from symact.files import check_output
@@ -55,7 +55,7 @@ def show_rows(
         trials = [row.document() for row in limited]
         console.document({**head, "running": running_documents(running), "trials": trials})
     else:
-        title = f"{settings.optimizer} on {settings.task.shown}: {len(rows)} functions"
+        title = f"{settings.optimizer} on {settings.task.shown}: {counted(len(rows), 'function')}"
         console.top(rows, shown, title, settings.metric)
         for training in running or ():
             console.say(f"in training: {training.expression}: {training_text(training, settings.metric)}")
@@ -71,7 +71,7 @@ def write_report(runs: Sequence[Path], output: Path | None, figures: Path | None
 
         with console.bar("drawing the figures"):
             written = write_figures(views, figures)
-        console.say(f"wrote {len(written)} files into {figures}")
+        console.say(f"wrote {counted(len(written), 'file')} into {figures}")
         if output is None:
             return
     target = output if output is not None else Path(runs[0]) / "report.html"

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from symact.commands.watching import fresh_folder
-from symact.errors import InputError
+from symact.errors import InputError, counted
 from symact.report import console
 
 
@@ -53,7 +53,9 @@ def start(
     tuning = begin(chosen, task, optimizer, folder, ranges, where=ExecutorSettings(**where), **options)
     if not as_json and not quiet:
         evaluations = tuning.plan["evaluations"]
-        console.say(f"{optimizer} on {task}, {', '.join(tuning.plan['ranges'])}: {evaluations} trainings -> {folder}")
+        console.say(
+            f"{optimizer} on {task}, {', '.join(tuning.plan['ranges'])}: {counted(evaluations, 'training')} -> {folder}"
+        )
     _finish(tuning, folder, as_json, quiet)
 
 
@@ -72,7 +74,7 @@ def show(run: Path, as_json: bool) -> None:
     log = TuneLog(run, writing=False)
     if "result" not in log.kept:
         name = shlex.quote(str(run))
-        raise InputError(f"{run}: {len(log.kept)} trainings are done, the rest is not: symact resume {name}")
+        raise InputError(f"{run}: {counted(len(log.kept), 'training')} done, the rest is not: symact resume {name}")
     _print(log.kept["result"]["document"], run, as_json)
 
 
@@ -95,7 +97,8 @@ def _print(document: Mapping[str, Any], run: Path, as_json: bool) -> None:
         return
     from symact.integrations.tune_result import HEADINGS
 
-    console.say(f"{len(document['functions'])} functions on {document['task']}, {document['fresh']} fresh seeds")
+    functions, seeds = counted(len(document["functions"]), "function"), counted(document["fresh"], "fresh seed")
+    console.say(f"{functions} on {document['task']}, {seeds}")
     console.listing([tuple(map(str, row)) for row in document["table"]], HEADINGS)
     for name, lead in document["leads"].items():
         if "low" in lead:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import os
 
-from symact.errors import InputError
+from symact.errors import InputError, counted
 
 
 def devices() -> list[str]:
@@ -40,8 +40,8 @@ def assign(available: list[str], workers: int, gpus: float | None) -> list[str |
     room = len(available) // each * share
     if workers > room:
         raise InputError(
-            f"{workers} workers with {gpus:g} GPUs each do not fit: this machine has {len(available)} "
-            f"CUDA devices, enough for {room}; give less --gpus or fewer --workers"
+            f"{counted(workers, 'worker')} with {gpus:g} GPUs each do not fit: this machine has "
+            f"{counted(len(available), 'CUDA device')}, enough for {room}; give less --gpus or fewer --workers"
         )
     groups = [",".join(available[first : first + each]) for first in range(0, len(available) - each + 1, each)]
     return [groups[index % len(groups)] for index in range(workers)]

@@ -15,7 +15,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from symact.errors import FormulaError, InputError, SymactError
+from symact.errors import FormulaError, InputError, SymactError, counted
 from symact.execute.reporting import REPORTED, Pruned, Reporter, Tell
 from symact.execute.task_loading import configured, takes, takes_report
 from symact.expr.operators import Vocabulary
@@ -134,10 +134,12 @@ class MakeActivation:
 
         expressions = (self.candidate,) if isinstance(self.candidate, Expr) else self.candidate
         if len(expressions) > 1 and self._sites not in (None, len(expressions)):
-            raise CandidateError(f"it has {len(expressions)} expressions, and the task has {self._sites} sites")
+            raise CandidateError(
+                f"it has {counted(len(expressions), 'expression')}, and the task has {counted(self._sites, 'site')}"
+            )
         site, self._site = self._site, (self._site + 1) % (self._sites or 2**63)
         if len(expressions) > 1 and site >= len(expressions):
-            raise CandidateError(f"it has {len(expressions)} expressions, and the task has more sites")
+            raise CandidateError(f"it has {counted(len(expressions), 'expression')}, and the task has more sites")
         expression = expressions[site if len(expressions) > 1 else 0]
         try:
             if self._gated:

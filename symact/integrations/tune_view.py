@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from symact.errors import SymactError
+from symact.errors import SymactError, counted
 from symact.expr.grammar import Grammar
 from symact.expr.tree import parse
 from symact.integrations.tune_log import TuneLog
@@ -194,6 +194,8 @@ def _every(rows: Sequence[Mapping[str, Any]], metric: Metric) -> Chart:
         for row in order
     ]
     what = (
-        f"All {len(rows)} trainings" if len(rows) == len(shown) else f"The best {len(shown)} of {len(rows)} trainings"
+        f"All {counted(len(rows), 'training')}"
+        if len(rows) == len(shown)
+        else f"The best {len(shown)} of {counted(len(rows), 'training')}"
     )
     return table(("training", "score", "settings", "function"), shown, f"{what}, with their settings")

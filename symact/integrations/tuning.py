@@ -22,7 +22,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from symact.errors import InputError, SymactError
+from symact.errors import InputError, SymactError, counted
 from symact.execute import task_loading as tasks
 from symact.execute.executor import Executor, ExecutorSettings, start
 from symact.execute.job import Job, WorkerSettings, unable
@@ -366,7 +366,7 @@ def begin(
     if evaluations < enough:
         raise InputError(
             f"--evaluations {evaluations}: a tuned search takes at least {enough}: half of them for more than the "
-            f"{len(baselines)} baselines, half to tune {functions} functions {LEAST} times each"
+            f"{counted(len(baselines), 'baseline')}, half to tune {functions} functions {LEAST} times each"
         )
     header: dict[str, Any] = {
         "grammar": space.grammar.text,

@@ -14,6 +14,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from symact.equivalence.index.function_index import FunctionIndex
+from symact.errors import counted
 from symact.expr.tree import Candidate, Expr, candidate_text, from_document, sites
 from symact.records import Direction, Metric, Status, Trial
 from symact.report.frames import frame, table_html
@@ -212,7 +213,9 @@ class Comparison:
 
     def _repr_html_(self) -> str:
         return table_html(
-            [self.cells(row) for row in self.rows], f"{len(self.rows)} functions on {self.task}", self.notes()
+            [self.cells(row) for row in self.rows],
+            f"{counted(len(self.rows), 'function')} on {self.task}",
+            self.notes(),
         )
 
     def cells(self, row: ComparedFunction) -> dict[str, str]:
@@ -240,14 +243,14 @@ class Comparison:
         if row.trial is None or row.trial.score is None:
             return row.status
         if row.place is None:
-            return f"stopped at {row.trial.budget:.2g}" if row.trial.budget < 1 else f"{len(row.scores)} seeds"
+            return f"stopped at {row.trial.budget:.2g}" if row.trial.budget < 1 else counted(len(row.scores), "seed")
         return row.verdict
 
     def notes(self) -> list[str]:
         """What the columns mean, and who shares the first place."""
         metric, tests = self.metric, sum(row.p is not None and row.same_as is None for row in self.rows)
         what = metric.heading if metric.direction is Direction.maximize else f"{metric.heading}, lower is better"
-        notes = [f"{what}; mean and sd over {self.seeds} common seed{'s' if self.seeds > 1 else ''}"]
+        notes = [f"{what}; mean and sd over {counted(self.seeds, 'common seed')}"]
         if tests:
             notes.append(f"difference to {self.against}: paired, with its 95 % interval")
             notes.append(f"p: paired t tests, Holm's correction for {tests}; tie: p is 0.05 or more")

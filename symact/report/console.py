@@ -19,7 +19,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Column, Table
 
-from symact.errors import printable
+from symact.errors import counted, printable
 from symact.records import Direction, Metric, Status
 from symact.report.naming import titled
 
@@ -159,7 +159,7 @@ def _print_ranked(rows: Sequence[Row], metric: Metric) -> None:
     OUT.print(table)
     seeds = max((len(row.confirmation.scores) for row in rows if row.confirmation is not None), default=0)
     notes = {
-        "fresh": f"mean of {seeds} trainings on seeds that the search never saw; what has them ranks first",
+        "fresh": f"mean of {counted(seeds, 'training')} on seeds that the search never saw; what has them ranks first",
         "test": "mean (sd) on test data that no search sees, on the fresh seeds; nothing is ranked by it",
         "search": "mean on the seeds of the search",
         "versus ReLU": "paired difference with its 95 % interval",

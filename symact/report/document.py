@@ -17,7 +17,7 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from symact import __version__
-from symact.errors import SymactError
+from symact.errors import SymactError, counted
 from symact.expr.display import latex
 from symact.expr.mathml import mathml
 from symact.expr.tree import Expr, is_mixture, sites
@@ -215,7 +215,7 @@ def confidence(row: Row) -> str:
     seeds = "common seeds" if row.trial.origin == "given" else seeds
     if relu is None and best is None:
         count = len(row.trial.scores)
-        return f"Trained on {count} seed{'s' * (count != 1)} only, so nothing can be said about luck."
+        return f"Trained on {counted(count, 'seed')} only, so nothing can be said about luck."
     named = [
         (name, versus) for name, versus in (("ReLU", relu), ("the best known function", best)) if versus is not None
     ]
@@ -227,7 +227,7 @@ def confidence(row: Row) -> str:
 
 
 def _verdict(versus: Difference) -> str:
-    tested = f"Holm's correction for {versus.tests} difference{'s' * (versus.tests > 1)} tested"
+    tested = f"Holm's correction for {counted(versus.tests, 'difference')} tested"
     if versus.better or versus.worse:
         did = "beats" if versus.better else "is worse than"
         return f"{did} {{}} by more than chance explains (p below {SIGNIFICANCE} after {tested})"

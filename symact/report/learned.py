@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from symact.equivalence.shorter import shorter
+from symact.errors import counted
 from symact.expr.per_site import same_sites
 from symact.expr.tree import Expr, candidate_text, is_mixture, site_numbers
 from symact.optimize.base import rank_values
@@ -156,8 +157,9 @@ def _surrogate(view: StudyView, winner: Trial | None) -> list[Panel]:
         "up": "measured rank",
         "diagonal": True,
     }
+    count = counted(len(found), "function")
     text = (
-        f"Ranks among all that was trained before, from -1 (worst) to 1 (best), for {len(found)} functions. Rank "
+        f"Ranks among all that was trained before, from -1 (worst) to 1 (best), for {count}. Rank "
         f"correlation {order:.2f}. Only functions that were predicted to be good are trained, so a weak correlation "
         "among them is no proof of a weak predictor."
     )
@@ -192,7 +194,7 @@ def _mixture(view: StudyView, winner: Trial | None) -> list[Panel]:
         series = {f"layer {number}": curves.numbers(y) for number, y in enumerate(drawn[:MOST_LINES], 1)}
         charts.append(lines(curves.numbers(x), series, "x", "", f"Learned function on [-{scale}, {scale}]"))
     score = view.metric.text(best.score)
-    text = f"The best mixture (score {score}) has weights of its own in each of {len(layers)} layers. "
+    text = f"The best mixture (score {score}) has weights of its own in each of {counted(len(layers), 'layer')}. "
     count = len(learned)
     text += f"Means of {count} trainings, with the deviation in the table." if count > 1 else "One training tells."
     return [Panel("What the mixture learned", text, charts)]

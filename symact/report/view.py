@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from symact.errors import counted
 from symact.program.loading import shipped
 from symact.records import Metric, Trial
 from symact.report.panel import Panel
@@ -93,7 +94,7 @@ def grammar_file(grammar: Any) -> str:
 def _short(value: Any) -> str:
     """A setting as it may stand in a line; of a long list how long it is."""
     text = str(value)
-    return text if len(text) <= 200 or not isinstance(value, list | tuple) else f"{len(value)} values"
+    return text if len(text) <= 200 or not isinstance(value, list | tuple) else counted(len(value), "value")
 
 
 def _facts(settings: Settings, grammar: str) -> list[tuple[str, str]]:

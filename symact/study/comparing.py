@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from symact.errors import FormulaError, InputError
+from symact.errors import FormulaError, InputError, counted
 from symact.execute import task_loading as tasks
 from symact.expr.grammar import Grammar
 from symact.expr.operators import KINDS
@@ -152,7 +152,7 @@ def _check_sites(given: Sequence[Candidate], opened: Any) -> None:
     for candidate in given:
         if not isinstance(candidate, Expr) and count not in (None, len(candidate)):
             raise InputError(
-                f"{grouped_text(candidate)}: it has functions for {len(candidate)} sites, and the task "
+                f"{grouped_text(candidate)}: it has functions for {counted(len(candidate), 'site')}, and the task "
                 f"{opened.settings.name} has {count}"
             )
 

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from symact.errors import InputError, SymactError
+from symact.errors import InputError, SymactError, counted
 from symact.execute import task_loading as tasks
 from symact.execute.executor import ExecutorSettings, start
 from symact.execute.job import WorkerSettings
@@ -500,7 +500,7 @@ class Study:
 
     def _repr_html_(self) -> str:
         settings = self.settings
-        title = f"{settings.optimizer} on {settings.task.name}: {self.evaluations} functions"
+        title = f"{settings.optimizer} on {settings.task.name}: {counted(self.evaluations, 'function')}"
         return leaderboard_html(self.leaderboard(), title, settings.metric)
 
     def close(self) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 from typing import Any
 
-from symact.errors import FormulaError, InputError, SymactError
+from symact.errors import FormulaError, InputError, SymactError, counted
 from symact.execute import task_loading as tasks
 from symact.execute.devices import assign, devices
 from symact.execute.executor import ExecutorSettings
@@ -141,8 +141,8 @@ def check_baselines(ledger: Ledger, settings: Settings) -> None:
     if trials and len(trials) == len(numbers) and all(trial.score is None for trial in trials):
         first = trials[0]
         raise SymactError(
-            f"all {len(trials)} baselines failed, so the search was stopped; {candidate_text(first.candidate)} "
-            f"{first.status.value}: {first.reason}"
+            f"all {counted(len(trials), 'baseline')} failed, so the search was stopped; "
+            f"{candidate_text(first.candidate)} {first.status.value}: {first.reason}"
         )
 
 

@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from torch import distributed
 
-from symact.errors import InputError
+from symact.errors import InputError, counted
 
 
 @dataclass(frozen=True)
@@ -124,7 +124,9 @@ def join(processes: int, device: torch.device) -> tuple[Ranks, torch.device]:
     if device.type == "cuda":
         local, seen = int(os.environ.get("LOCAL_RANK", "0")), torch.cuda.device_count()
         if local >= seen:
-            raise InputError(f"processes={processes}: only {seen} CUDA devices are seen; give --gpus {processes}")
+            raise InputError(
+                f"processes={processes}: it sees only {counted(seen, 'CUDA device')}; give --gpus {processes}"
+            )
         device = torch.device("cuda", local)
         torch.cuda.set_device(device)
     if not distributed.is_initialized():

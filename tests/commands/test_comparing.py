@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 
 import pytest
 
@@ -203,3 +204,48 @@ def test_the_task_and_the_data_of_the_run_hold_where_none_are_named():
     assert comparing._as_there([], None, nothing, True)[0] == "digits-shifted"
     with pytest.raises(InputError, match=r"different tasks \(digits-deep, fashion-cnn\): give --task"):
         comparing._as_there([a_run("digits-deep"), a_run("fashion-cnn")], None, nothing, True)
+
+
+ONE_OF_MANY = re.compile(r"(?<![\d.,])1 (?!files? )[a-z]*(?: [a-z]+)?(?:ns|ds|gs|es|ls|rs|ts)\b")
+
+
+def test_one_of_anything_is_told_in_the_singular(symact, loss, tiny):
+    one = ("--task", loss, "--seeds", "1", *HERE)
+    search = ("search", "random", "--grammar", tiny, "--evaluations", "1", "--run", "run", *one)
+    table = (
+        "bench",
+        "build",
+        "--grammar",
+        tiny,
+        "--task",
+        loss,
+        "--seeds",
+        "1",
+        "--workers",
+        "0",
+        "--output",
+        "t.parquet",
+    )
+    commands = [
+        search,
+        ("resume", "run", "--evaluations", "1", "--task", loss, *HERE),
+        ("top", "run"),
+        ("compare", "relu(x)", *one),
+        table,
+        ("bench", "replay", "random", "--table", "t.parquet", "--evaluations", "1", "--repeats", "1"),
+        ("search", "random", "--workers", "1", "--gpus", "8", "--task", loss),
+    ]
+    said = []
+    for command in commands:
+        _, out, err = symact(*command)
+        said += (out + err).splitlines()
+    text = "\n".join(said)
+    for wanted in (
+        "1 function of tiny/all",
+        "1 function on",
+        "1 seed each",
+        "1 search of 1 evaluation",
+        "1 worker with",
+    ):
+        assert wanted in text
+    assert not ONE_OF_MANY.findall(text), [line for line in said if ONE_OF_MANY.search(line)]

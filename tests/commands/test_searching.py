@@ -19,7 +19,7 @@ def test_a_space_that_is_used_up_is_told_in_one_line(symact, tiny, task):
         "search", "random", "--grammar", tiny, "--task", task, "--evaluations", "30", "--run", "run", "--json"
     )
     assert code == 0
-    assert "the space is used up: 12 of 30 functions were evaluated" in err
+    assert "the space is used up: 12 of 30 functions evaluated" in err
     assert len(json.loads(out)["trials"]) == 10
     code, _, err = symact("resume", "run", "--task", task, "--evaluations", "11", "--json")
     assert code == 0
