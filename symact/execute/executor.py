@@ -94,7 +94,8 @@ def start(where: ExecutorSettings, settings: WorkerSettings, task: Any, grammar:
         grammar: likewise.
 
     Raises:
-        InputError: Ray is not installed or cannot be reached, or there are not so many devices.
+        InputError: Ray is not installed or cannot be reached, there are not so many devices, or several
+            processes are wanted and no worker to start them.
     """
     if where.executor == "ray":
         from symact.execute.ray import RayWorkers
@@ -104,6 +105,11 @@ def start(where: ExecutorSettings, settings: WorkerSettings, task: Any, grammar:
     from symact.execute.local import InProcess, WorkerProcesses
 
     if where.is_here:
+        if (count := processes_of(task)) > 1:  # a launcher's variables may be left over, and nobody else would come
+            raise InputError(
+                f"processes={count} needs worker processes, which start as many for each training: give --workers 1 "
+                "(workers=1) or more"
+            )
         return InProcess(task, grammar)
     seen = assign(devices(), where.workers, where.gpus)
     crowded = crowding(processes_of(task), seen, getattr(getattr(task, "device", None), "type", "") == "cuda")

@@ -97,8 +97,9 @@ def _together(collective: Callable[..., object], *arguments: object) -> None:
 
 
 def started_for(processes: int) -> bool:
-    """Whether this process is one of so many that were started together."""
-    return os.environ.get("WORLD_SIZE") == str(processes)
+    """Whether this process is one of so many that were started together: the launcher's variables are all there."""
+    complete = all(os.environ.get(name) for name in ("RANK", "MASTER_ADDR", "MASTER_PORT"))
+    return complete and os.environ.get("WORLD_SIZE") == str(processes)
 
 
 def join(processes: int, device: torch.device) -> tuple[Ranks, torch.device]:

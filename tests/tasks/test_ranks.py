@@ -9,11 +9,15 @@ from hypothesis import strategies as st
 from torch import distributed
 
 from symact.errors import InputError
+from symact.execute.executor import ExecutorSettings, start
+from symact.execute.job import Job, WorkerSettings
+from symact.expr.operators import Vocabulary
+from symact.records import Status
 from symact.tasks import TASKS
 from symact.tasks.batches import batches
 from symact.tasks.config import TrainConfig
 from symact.tasks.declaration import processes_of
-from symact.tasks.ranks import ALONE, Ranks
+from symact.tasks.ranks import ALONE, Ranks, started_for
 from tests.tasks.test_augment import images
 
 
@@ -46,6 +50,37 @@ def test_a_process_that_was_started_alone_is_told_how_to_start_several() -> None
     assert processes_of(task) == 2
     with pytest.raises(InputError, match=r"processes=2.*--workers 1 or more.*torchrun --nproc-per-node=2"):
         task.evaluate(torch.nn.ReLU, 0)
+
+
+LAUNCHER = {"RANK": "0", "WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": "29500"}
+
+
+@pytest.mark.parametrize("missing", ["", *LAUNCHER])
+def test_a_launcher_has_set_all_its_variables(monkeypatch: pytest.MonkeyPatch, missing: str) -> None:
+    for name, value in LAUNCHER.items():
+        monkeypatch.delenv(name, raising=False)
+        if name != missing:
+            monkeypatch.setenv(name, value)
+    assert started_for(2) == (missing == "")
+    assert not started_for(3)
+
+
+@pytest.mark.parametrize("left", [{}, LAUNCHER])
+def test_the_process_of_a_study_is_none_of_several_whatever_a_launcher_has_left(
+    monkeypatch: pytest.MonkeyPatch, left: dict[str, str]
+) -> None:
+    for name, value in left.items():
+        monkeypatch.setenv(name, value)
+    task = TASKS["digits-deep"]()
+    task.configure({"processes": 2})
+    with pytest.raises(InputError, match=r"processes=2 needs worker processes.*: give --workers 1"):
+        start(ExecutorSettings(workers=0), WorkerSettings(""), task, None)
+    task.configure({"processes": 1, "epochs": 0.1, "subset": 50})
+    executor = start(ExecutorSettings(workers=0), WorkerSettings(""), task, Vocabulary())
+    executor.submit(Job(0, 0, 3, {"expressions": ["tanh(x)"], "parameters": [], "grammar": False}))
+    result = executor.next()
+    assert result is not None
+    assert result.outcome.status is Status.finished, result.outcome.reason
 
 
 @pytest.mark.parametrize(
