@@ -2,8 +2,8 @@
 
 All numbers are drawn on the CPU by the generator of the training, one row per image, before any image is touched:
 every function meets the same changes, whatever the device. Random-resized crops follow Szegedy et al. 2015
-(arXiv:1409.4842), RandAugment arXiv:1909.13719 with the operations of `torchvision.transforms.v2`, mixup
-arXiv:1710.09412.
+(arXiv:1409.4842), RandAugment arXiv:1909.13719 with the operations of `torchvision.transforms.v2`, random erasing
+arXiv:1708.04896, mixup arXiv:1710.09412, CutMix arXiv:1905.04899.
 """
 
 from __future__ import annotations
@@ -26,6 +26,9 @@ PIECE = 4096  # images at a time, where the changes take room
 STRONGEST = 30  # RandAugment's magnitudes are 0 to 30
 GRAY = 128.0  # fills what an operation leaves empty
 LEAST_RATIO = 3 / 4  # of width to height of a random part
+# Of what is erased, as fractions of the image's area, and the least ratio of width to height (arXiv:1708.04896, 4.2).
+ERASED, LEAST_ERASED_RATIO = (0.02, 0.33), 0.3
+MIXING = ("share", "cuts", "center")  # draws for pairs of images, not for each alone
 
 
 def draw(count: int, config: TrainConfig, generator: torch.Generator) -> Draws:
@@ -43,10 +46,23 @@ def draw(count: int, config: TrainConfig, generator: torch.Generator) -> Draws:
         found["operation"] = torch.randint(len(OPERATIONS), (count, config.randaugment), generator=generator)
         found["sign"] = torch.randint(2, (count, config.randaugment), generator=generator) * 2 - 1
     if config.mixup:
-        # torch draws no beta distribution from a generator of one's own.
-        own = np.random.default_rng(int(torch.randint(2**62, (), generator=generator)))
-        found["share"] = torch.from_numpy(own.beta(config.mixup, config.mixup, count)).float()
+        found["share"] = _beta(config.mixup, count, generator)
+    if config.cutmix:
+        share, found["center"] = _beta(config.cutmix, count, generator), torch.rand(count, 2, generator=generator)
+        found["cuts"] = torch.ones(count, dtype=torch.bool)
+        if config.mixup:  # each image has one of the two
+            found["cuts"] = torch.rand(count, generator=generator) < 0.5
+            share = torch.where(found["cuts"], share, found["share"])
+        found["share"] = share
+    if config.random_erase:
+        found["erase"] = torch.rand(count, 5, generator=generator)
     return found
+
+
+def _beta(alpha: float, count: int, generator: torch.Generator) -> torch.Tensor:
+    """Shares of a symmetric beta distribution; torch draws none from a generator of one's own."""
+    own = np.random.default_rng(int(torch.randint(2**62, (), generator=generator)))
+    return torch.from_numpy(own.beta(alpha, alpha, count)).float()
 
 
 def cut(draws: Draws, sizes: Sequence[int]) -> list[Draws]:
@@ -65,8 +81,9 @@ def check(data: Split, config: TrainConfig) -> None:
         InputError: it is not.
     """
     is_tensor = isinstance(data.x, torch.Tensor)
-    if (config.augment or config.randaugment) and is_tensor and data.x.dim() != 4:
-        name = "augment" if config.augment else "randaugment"
+    wanted = [name for name in ("augment", "randaugment", "cutmix", "random_erase") if getattr(config, name)]
+    if wanted and is_tensor and data.x.dim() != 4:
+        name = wanted[0]
         raise InputError(
             f"--train {name}: for images, (n, channels, height, width); inputs of this task have the shape "
             f"{tuple(data.x.shape[1:])}; leave it out"
@@ -76,14 +93,16 @@ def check(data: Split, config: TrainConfig) -> None:
             "--train randaugment: the task must tell mean and deviation of its pixels before they were scaled, as "
             "Split.pixels, Split(x, y, pixels=(mean, deviation))"
         )
-    if config.mixup and not (data.y.dim() == 1 and (not is_tensor or data.x.is_floating_point())):
+    mixes = [name for name in ("mixup", "cutmix") if getattr(config, name)]
+    if mixes and not (data.y.dim() == 1 and (not is_tensor or data.x.is_floating_point())):
         raise InputError(
-            "--train mixup: for inputs of floating point and one label each, which this task has not; leave it out"
+            f"--train {mixes[0]}: for inputs of floating point and one label each, which this task has not; "
+            "leave it out"
         )
 
 
 def augmented(x: torch.Tensor, draws: Draws, config: TrainConfig, data: Split) -> torch.Tensor:
-    """Images ``(n, channels, height, width)``, changed as drawn, except for mixup."""
+    """Images ``(n, channels, height, width)``, changed as drawn, except for what mixes them."""
     if "shift" in draws:
         x = shifted(x, draws["shift"], draws["flip"], config.shift)
     elif "box" in draws:
@@ -97,6 +116,9 @@ def augmented(x: torch.Tensor, draws: Draws, config: TrainConfig, data: Split) -
         x = torch.cat(
             [randaugment(part, operation, sign, config.magnitude, data.pixels) for part, operation, sign in pieces]
         )
+    if "erase" in draws:
+        pieces = zip(x.split(PIECE), draws["erase"].split(PIECE), strict=True)
+        x = torch.cat([erased(part, numbers, config.random_erase) for part, numbers in pieces])
     return x
 
 
@@ -161,6 +183,37 @@ def randaugment(
     return (images.to(x.dtype) - mean) / deviation
 
 
+def erased(x: torch.Tensor, numbers: torch.Tensor, probability: float) -> torch.Tensor:
+    """Random erasing: a rectangle of some images is 0, the mean of scaled images.
+
+    Args:
+        x: ``(n, channels, height, width)``.
+        numbers: ``(n, 5)`` in [0, 1): below `probability` the image is changed; then the rectangle's area in `ERASED`,
+            its ratio (evenly by its logarithm), and where it lies between left and right, top and bottom. What would
+            not fit is cut.
+        probability: of a change.
+    """
+    height, width = x.shape[2:]
+    chosen, area, ratio, left, top = numbers.to(x.device).unbind(1)
+    area = (ERASED[0] + (ERASED[1] - ERASED[0]) * area) * height * width
+    ratio = LEAST_ERASED_RATIO ** (1 - 2 * ratio)
+    wide = (area * ratio).sqrt().round().clamp(1, width)
+    high = (area / ratio).sqrt().round().clamp(1, height)
+    first = (left * (width - wide + 1)).floor(), (top * (height - high + 1)).floor()
+    inside = _inside(x, first[0], first[0] + wide, first[1], first[1] + high)
+    return x.masked_fill(inside & (chosen < probability)[:, None, None, None], 0.0)
+
+
+def _inside(
+    x: torch.Tensor, left: torch.Tensor, right: torch.Tensor, top: torch.Tensor, bottom: torch.Tensor
+) -> torch.Tensor:
+    """Which pixels ``(n, 1, height, width)`` lie in the rectangles of images, the last row and column excluded."""
+    rows, columns = (torch.arange(size, device=x.device) for size in x.shape[2:])
+    down = (rows >= top[:, None]) & (rows < bottom[:, None])
+    across = (columns >= left[:, None]) & (columns < right[:, None])
+    return (down[:, :, None] & across[:, None, :])[:, None]
+
+
 class MixedLabels(NamedTuple):
     """Labels of averaged inputs: `share` ``(n,)`` of the first, the rest of the second."""
 
@@ -172,12 +225,32 @@ class MixedLabels(NamedTuple):
 Labels: TypeAlias = torch.Tensor | MixedLabels
 
 
-def mixed(x: torch.Tensor, y: torch.Tensor, share: torch.Tensor) -> tuple[torch.Tensor, MixedLabels]:
-    """Every input averaged with its neighbour in the (random) order of the batch; the last of an odd number stays."""
+def mixed(x: torch.Tensor, y: torch.Tensor, draws: Draws) -> tuple[torch.Tensor, MixedLabels]:
+    """Every input with its neighbour in the (random) order of the batch; the last of an odd number stays.
+
+    Args:
+        x: inputs of a batch.
+        y: their labels.
+        draws: `share` ``(n,)``, how much of an input is its own. With mixup the two are averaged. Where `cuts` ``(n,)``
+            says so (CutMix), a rectangle of the image with the rest of its area is the other's: about `center`
+            ``(n, 2)`` of column and row in [0, 1), and cut off at the border, so that the share grows.
+    """
     partner = (torch.arange(len(y), device=x.device) ^ 1).clamp(max=len(y) - 1)
-    share = share.to(x.device)
+    share = draws["share"].to(x.device)
     weight = share.to(x.dtype).view(-1, *(1,) * (x.dim() - 1))
-    return torch.lerp(x[partner], x, weight), MixedLabels(y, y[partner], share)
+    if "cuts" not in draws:
+        return torch.lerp(x[partner], x, weight), MixedLabels(y, y[partner], share)
+    cuts, center = draws["cuts"].to(x.device), draws["center"].to(x.device)
+    side, ends = (1 - share).sqrt() / 2, []
+    for at, size in zip(center.unbind(1), (x.shape[3], x.shape[2]), strict=True):
+        middle, half = (at * size).floor(), (side * size).floor()
+        ends += [(middle - half).clamp(min=0), (middle + half).clamp(max=size)]
+    inside = _inside(x, *ends)
+    found = torch.where(inside, x[partner], x)
+    own = 1 - inside.float().mean((1, 2, 3)).to(share.dtype)
+    if not cuts.all():
+        found = torch.where(cuts[:, None, None, None], found, torch.lerp(x[partner], x, weight))
+    return found, MixedLabels(y, y[partner], torch.where(cuts, own, share))
 
 
 def _affine(

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import torch
 
-from symact.tasks.augment import Labels, augmented, check, cut, draw, mixed
+from symact.tasks.augment import MIXING, Labels, augmented, check, cut, draw, mixed
 from symact.tasks.config import TrainConfig
 from symact.tasks.data import Split
 from symact.tasks.ranks import ALONE, Ranks
@@ -55,7 +55,7 @@ def batches(
         sizes, chosen = [len(part) for part in own], torch.cat(own)
         rows, draws = rows[chosen], {name: tensor[chosen] for name, tensor in draws.items()}
     fractions = [size / of for size, of in zip(sizes, whole, strict=True)]
-    shares = draws.pop("share").split(sizes) if "share" in draws else None
+    mixing = {name: draws.pop(name) for name in MIXING if name in draws}
     labels = data.y[rows.to(data.y.device)].split(sizes)
     if isinstance(data.x, torch.Tensor):
         x = data.x[rows.to(data.x.device)]
@@ -69,9 +69,9 @@ def batches(
             for x, part in zip(images, cut(draws, sizes), strict=True)
         )
         pairs = zip(changed, labels, strict=True)
-    if shares is None:
+    if not mixing:
         return (Batch(x, y, part) for (x, y), part in zip(pairs, fractions, strict=True))
-    mixes = (mixed(x, y, share) for (x, y), share in zip(pairs, shares, strict=True))
+    mixes = (mixed(x, y, drawn) for (x, y), drawn in zip(pairs, cut(mixing, sizes), strict=True))
     return (Batch(x, y, part) for (x, y), part in zip(mixes, fractions, strict=True))
 
 

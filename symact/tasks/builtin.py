@@ -257,7 +257,7 @@ class ImageTask:
         if not torch.isfinite(torch.tensor(last["loss"])):
             return Outcome.failed(Status.nonfinite, f"the validation loss is {last['loss']}", **metrics)
         metrics["train_loss"] = last["train_loss"]
-        changed = config.augment or config.randaugment or config.mixup
+        changed = any((config.augment, config.randaugment, config.mixup, config.cutmix, config.random_erase))
         if isinstance(shown.x, torch.Tensor) and not changed:  # else it would be a pass over other images
             metrics["train_loss"], metrics["train_accuracy"] = measure_accuracy(model, shown, config, ranks)
         metrics["seconds"] = time.perf_counter() - start

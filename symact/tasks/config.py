@@ -37,6 +37,9 @@ class TrainConfig:
         randaugment: random operations on each image (RandAugment's N); 0 for none.
         magnitude: of those operations, from 0 to 30 (RandAugment's M).
         mixup: alpha of the beta distribution by which inputs and their labels are averaged in pairs; 0 for none.
+        cutmix: alpha of the beta distribution by which a part of each image is another's, and of their labels; 0 for
+            none. With `mixup` as well each image has one of the two, by chance.
+        random_erase: probability with which a random rectangle of an image is erased.
         workers: threads that read images from files, ahead of the training; 0 for as many as there are cores.
         lookahead: every so many steps the weights are averaged with older ones, ever more slowly towards the end; 0 for
             never.
@@ -72,6 +75,8 @@ class TrainConfig:
     randaugment: int = 0
     magnitude: float = 9.0
     mixup: float = 0.0
+    cutmix: float = 0.0
+    random_erase: float = 0.0
     workers: int = 0
     lookahead: int = 0
     ema: float = 0.0

@@ -110,11 +110,23 @@ _LIMITS: dict[str, tuple[Callable[[Any], bool], str]] = {
         ("epochs", "steps", "batch", "evaluation_batch", "processes", "rate", "width", "initial_scale"), _POSITIVE
     ),
     **dict.fromkeys(
-        ("weight_decay", "clip", "subset", "shift", "lookahead", "rate_batch", "randaugment", "mixup", "workers"),
+        (
+            "weight_decay",
+            "clip",
+            "subset",
+            "shift",
+            "lookahead",
+            "rate_batch",
+            "randaugment",
+            "mixup",
+            "cutmix",
+            "workers",
+        ),
         _FROM_ZERO,
     ),
     **dict.fromkeys(("momentum", "label_smoothing", "warmup", "ema", "crop"), _FRACTION),
 }
+_LIMITS["random_erase"] = (lambda value: 0 <= value <= 1), "from 0 to 1"
 _LIMITS["magnitude"] = (lambda value: 0 <= value <= 30), "from 0 to 30"
 _KINDS = {int: "a whole number", float: "a number", bool: "true or false", str: "a name"}
 

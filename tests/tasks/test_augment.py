@@ -6,20 +6,23 @@ from dataclasses import replace
 
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 from torch import nn
 from torch.nn import functional
 
 from symact.errors import InputError
 from symact.tasks import TASKS
-from symact.tasks.augment import OPERATIONS, MixedLabels, cropped, mixed, randaugment
+from symact.tasks.augment import OPERATIONS, MixedLabels, cropped, draw, erased, mixed, randaugment
 from symact.tasks.batches import batches
+from symact.tasks.checkpoint import Checkpoint
 from symact.tasks.config import TrainConfig
 from symact.tasks.data import Split
 from symact.tasks.mlp_step import mean_loss
 from symact.tasks.train import Phase, Turn, train
 
 PIXELS = torch.tensor([120.0, 110.0, 100.0]), torch.tensor([60.0, 62.0, 64.0])
-EVERYTHING = TrainConfig(batch=16, augment=True, crop=0.3, randaugment=2, mixup=0.2)
+EVERYTHING = TrainConfig(batch=16, augment=True, crop=0.3, randaugment=2, mixup=0.2, cutmix=1.0, random_erase=0.5)
 
 
 def images(count: int = 40, size: int = 8, colours: int = 256) -> Split:
@@ -71,13 +74,89 @@ def test_an_operation_changes_each_image_as_it_would_alone(number: int) -> None:
 
 def test_mixed_inputs_have_the_loss_of_both_labels() -> None:
     x, y, share = torch.randn(5, 4), torch.tensor([0, 1, 2, 1, 0]), torch.tensor([0.9, 0.3, 0.5, 1.0, 0.2])
-    found, labels = mixed(x, y, share)
+    found, labels = mixed(x, y, {"share": share})
     torch.testing.assert_close(found[1], 0.3 * x[1] + 0.7 * x[0])
     torch.testing.assert_close(found[4], x[4])
     output = torch.randn(5, 3)
     soft = functional.one_hot(y, 3) * share[:, None] + functional.one_hot(y[[1, 0, 3, 2, 4]], 3) * (1 - share[:, None])
     expected = functional.cross_entropy(output, soft, label_smoothing=0.1)
     torch.testing.assert_close(mean_loss(output, labels, 0.1), expected)
+
+
+@given(st.floats(0, 1), st.floats(0, 0.999), st.floats(0, 0.999))
+def test_a_cut_is_the_others_part_and_the_labels_have_their_areas(share: float, column: float, row: float) -> None:
+    x = torch.stack([torch.zeros(3, 12, 10), torch.ones(3, 12, 10)])
+    drawn = {"share": torch.tensor([share, 1.0]), "cuts": torch.tensor([True, True])}
+    found, labels = mixed(x, torch.tensor([4, 7]), drawn | {"center": torch.tensor([[column, row]] * 2)})
+    # As the paper's code: half a side is a root of the rest, rounded down, about a pixel, and cut at the border.
+    side = (1 - torch.tensor(share)).sqrt() / 2
+    across, down = ((int(at * size), int(side * size), size) for at, size in ((column, 10), (row, 12)))
+    expected = torch.zeros(12, 10)
+    (top, bottom), (left, right) = ((max(0, m - h), min(size, m + h)) for m, h, size in (down, across))
+    expected[top:bottom, left:right] = 1
+    assert torch.equal(found[0], expected.expand(3, 12, 10))
+    assert torch.equal(found[1], x[1])  # all of its own
+    assert labels.share.tolist() == pytest.approx([1 - expected.mean().item(), 1.0])
+    assert (labels.first.tolist(), labels.second.tolist()) == ([4, 7], [7, 4])
+
+
+def test_with_mixup_and_cutmix_each_image_has_one_of_them() -> None:
+    config = TrainConfig(mixup=0.2, cutmix=1.0)
+    draws = draw(400, config, torch.Generator().manual_seed(0))
+    assert 150 < int(draws["cuts"].sum()) < 250
+    alone = draw(400, replace(config, cutmix=0.0), torch.Generator().manual_seed(0))["share"]
+    assert torch.equal(draws["share"][~draws["cuts"]], alone[~draws["cuts"]])
+    x, y = torch.randn(400, 1, 6, 6), torch.zeros(400).long()
+    found, labels = mixed(x, y, draws)
+    averaged, shares = mixed(x, y, {"share": alone})
+    assert torch.equal(found[~draws["cuts"]], averaged[~draws["cuts"]])
+    assert torch.equal(labels.share[~draws["cuts"]], shares.share[~draws["cuts"]])
+    own = (found == x) | (found == x[torch.arange(400) ^ 1])
+    assert own[draws["cuts"]].all()
+
+
+def test_what_is_erased_is_a_rectangle_of_the_paper_in_so_many_images() -> None:
+    numbers = torch.rand(3000, 5, generator=torch.Generator().manual_seed(0))
+    gone = erased(torch.ones(3000, 2, 40, 30), numbers, 0.25) == 0
+    assert torch.equal(gone[:, 0], gone[:, 1])
+    changed = gone[:, 0].any(1).any(1)
+    assert torch.equal(changed, numbers[:, 0] < 0.25)
+    high, wide = gone[changed, 0].any(2).sum(1), gone[changed, 0].any(1).sum(1)
+    area = gone[changed, 0].sum((1, 2))
+    assert torch.equal(area, high * wide)  # rectangles
+    assert 0.015 < area.min() / 1200 < 0.03
+    assert 0.3 < area.max() / 1200 < 0.36
+    inner = (high < 40) & (wide < 30) & (area > 100)
+    ratio = (wide / high)[inner]
+    assert 0.25 < ratio.min() < 0.4
+    assert 2.6 < ratio.max() < 3.7
+    for places in (gone[changed, 0].any(1), gone[changed, 0].any(2)):
+        assert places.any(0).all()  # everywhere
+    assert not torch.equal(erased(torch.ones(1, 1, 8, 8), torch.zeros(1, 5), 1.0), torch.ones(1, 1, 8, 8))
+
+
+def test_a_training_with_all_changes_goes_on_to_the_same_numbers(tmp_path) -> None:
+    data = images()
+    config = replace(EVERYTHING, rate=1e-2)
+
+    def run(epochs: int, checkpoint: Checkpoint | None, stop: int = 0) -> list[dict]:
+        torch.manual_seed(1)
+        model = nn.Sequential(nn.Conv2d(3, 4, 8), nn.Flatten(), nn.Linear(4, 2))
+        done = iter(range(1, epochs + 1))
+
+        def measure(_: nn.Module) -> dict:
+            if next(done) == stop:
+                raise KeyboardInterrupt
+            return {}
+
+        phases = [Phase("joint", epochs, (Turn(list(model.parameters()), data, 0.01),))]
+        kept = checkpoint.load(torch.device("cpu")) if checkpoint is not None else None
+        return train(model, phases, config, 0, measure=measure, checkpoint=checkpoint, kept=kept).curve
+
+    whole, kept = run(3, None), Checkpoint(tmp_path, ["one"])
+    with pytest.raises(KeyboardInterrupt):
+        run(3, kept, stop=2)
+    assert run(3, kept) == whole
 
 
 def test_a_training_with_everything_learns_also_a_perceptron_with_mixup() -> None:
@@ -96,6 +175,8 @@ def test_a_training_with_everything_learns_also_a_perceptron_with_mixup() -> Non
     [
         ({"augment": True}, Split(torch.randn(4, 9), torch.zeros(4).long()), "for images"),
         ({"randaugment": 1}, Split(torch.randn(4, 3, 2, 2), torch.zeros(4).long()), "Split.pixels"),
+        ({"cutmix": 1.0}, Split(torch.randn(4, 9), torch.zeros(4).long()), "--train cutmix: for images"),
+        ({"random_erase": 0.5}, Split(torch.randn(4, 9), torch.zeros(4).long()), "--train random_erase: for images"),
         ({"mixup": 1.0}, Split(torch.zeros(4, 9).long(), torch.zeros(4, 9).long()), "floating point"),
     ],
 )

@@ -31,7 +31,7 @@ def test_parts_follow_one_another_and_begin_with_a_pair(rows: int, count: int) -
 
 
 def test_the_processes_meet_the_images_of_one_changed_alike() -> None:
-    config = TrainConfig(batch=14, augment=True, crop=0.3, randaugment=1, mixup=0.5)
+    config = TrainConfig(batch=14, augment=True, crop=0.3, randaugment=1, mixup=0.5, cutmix=1.0, random_erase=0.5)
 
     def stream(ranks: Ranks) -> list:
         return list(batches(images(), config, 3, torch.Generator().manual_seed(0), ranks=ranks))
