@@ -11,6 +11,7 @@ import importlib
 import importlib.util
 import sys
 from collections.abc import Callable, Iterator, Mapping
+from functools import lru_cache
 from typing import Any
 
 from symact.errors import InputError
@@ -95,9 +96,15 @@ def _defined(module: str, name: str) -> tuple[ast.Module, ast.ClassDef] | None:
     spec = importlib.util.find_spec(module)
     if spec is None or spec.loader is None:
         return None
-    source = ast.parse(spec.loader.get_source(module) or "")  # type: ignore[attr-defined]
+    source = _parsed(spec.loader.get_source(module) or "")  # type: ignore[attr-defined]
     classes = (node for node in source.body if isinstance(node, ast.ClassDef) and node.name == name)
     return next(((source, node) for node in classes), None)
+
+
+@lru_cache(maxsize=32)
+def _parsed(text: str) -> ast.Module:
+    """Modules define many names, of which each is asked for several things."""
+    return ast.parse(text)
 
 
 def _literal(module: str, name: str, attribute: str) -> Any:
