@@ -98,6 +98,10 @@ QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="Print the resu
 BestOption = Annotated[int, typer.Option("--best", min=1, max=MOST, help="How many functions of a run folder.")]
 SeedsOption = Annotated[int, typer.Option("--seeds", min=1, max=MOST, help="Trainings per function.")]
 SeedOption = Annotated[int, typer.Option("--seed", min=0, max=LAST_SEED, help="Seed of the study.")]
+OtherSeedOption = Annotated[
+    int | None,
+    typer.Option("--seed", min=0, max=LAST_SEED, help="Seed of the study; without, 0, or one by which no run chose."),
+]
 AgainstOption = Annotated[
     str | None,
     typer.Option("--against", metavar="EXPRESSION", help="The reference; without, relu(x), or SwiGLU among gates."),
@@ -360,7 +364,7 @@ def compare(
     against: AgainstOption = None,
     each_site: EachSiteOption = False,
     seeds: SeedsOption = 5,
-    seed: SeedOption = 0,
+    seed: OtherSeedOption = None,
     workers: WorkersOption = 1,
     executor: ExecutorOption = ExecutorName.local,
     ray_address: RayOption = None,
@@ -399,7 +403,7 @@ def transfer(
     against: AgainstOption = None,
     each_site: EachSiteOption = False,
     seeds: SeedsOption = 5,
-    seed: SeedOption = 0,
+    seed: OtherSeedOption = None,
     workers: WorkersOption = 1,
     executor: ExecutorOption = ExecutorName.local,
     ray_address: RayOption = None,

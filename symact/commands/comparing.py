@@ -31,6 +31,7 @@ class _Run:
         grammar: of its functions.
         found: the best functions that it found, without baselines; those with fresh seeds first, by these.
         task: with the settings of its training.
+        seed: of the study, by whose trainings the functions were chosen.
         data: root folder of its data sets, or None.
         baselines: that its task declares.
     """
@@ -39,6 +40,7 @@ class _Run:
     grammar: Grammar
     found: list[Any]
     task: TaskSettings
+    seed: int
     data: str | None
     baselines: tuple[str, ...]
 
@@ -196,24 +198,27 @@ def _read(source: str, best: int) -> _Run:
     if holds_tuning(source):
         view, plan = tuning_view(Path(source)), TuneLog(source, writing=False).header
         rows = leaderboard(view.trials, view.confirmations)
-        grammar, task, data, baselines = plan["grammar"], TaskSettings(**plan["task"]), plan["data"], plan["baselines"]
+        grammar, task, seed = plan["grammar"], TaskSettings(**plan["task"]), plan["seed"]
+        data, baselines = plan["data"], plan["baselines"]
     elif holds_study(source):
         with Store.open(source) as store:
             rows, of = leaderboard(store.trials(), store.confirmations()), store.settings
-        grammar, task, data, baselines = of.grammar, of.task, of.data, of.baselines
+        grammar, task, seed, data, baselines = of.grammar, of.task, of.seed, of.data, of.baselines
     else:
         raise InputError(f"{source}: there is no study here; give a run folder of `symact search`")
     done = [row.trial for row in rows if row.trial.status is Status.finished and row.trial.origin != "baseline"]
     if not done:
         raise InputError(f"{source}: no function has finished yet")
     found = [trial.candidate for trial in done[:best]]
-    return _Run(source, parse_grammar(grammar), found, task, data, tuple(baselines))
+    return _Run(source, parse_grammar(grammar), found, task, seed, data, tuple(baselines))
 
 
 def _as_there(
     runs: Sequence[_Run], task: str | None, options: Mapping[str, Any], quiet: bool
 ) -> tuple[str, dict[str, Any]]:
     """The task of a comparison, and its options: trained as in the run folders, where the task is theirs.
+
+    The seed is one by which no run chose its functions: on the trainings that chose it, a function has had luck.
 
     Raises:
         InputError: the task has to be named, or the folders have trained it in different ways.
@@ -238,7 +243,12 @@ def _as_there(
             best = counted(len(run.found), "best function")
             console.note(f"{run.folder}: its {best}, without baselines, on {named.name}{how}")
     data = options["data"] or next((run.data for run in same if run.data), None)
-    return task, {**options, "train": {**train, **given}, "data": data}
+    taken, seed = {run.seed for run in same}, options["seed"]
+    if seed is None:
+        seed = next(free for free in range(len(taken) + 1) if free not in taken)
+    elif seed in taken and not quiet:
+        console.note(f"--seed {seed} is that of the search: functions that had luck on it look better than they are")
+    return task, {**options, "train": {**train, **given}, "data": data, "seed": seed}
 
 
 def _task_of(runs: Sequence[_Run]) -> str:

@@ -191,16 +191,15 @@ def test_what_a_run_found_is_trained_as_in_the_run_unless_settings_are_given(sym
 
 
 def a_run(task: str) -> comparing._Run:
-    return comparing._Run(task, load_grammar("aquasurf"), [], TaskSettings(kind="name", name=task), "DIR", ())
+    return comparing._Run(task, load_grammar("aquasurf"), [], TaskSettings(kind="name", name=task), 0, "DIR", ())
 
 
 def test_the_task_and_the_data_of_the_run_hold_where_none_are_named():
-    nothing = {"train": {}, "data": None}
-    assert comparing._as_there([a_run("digits-deep")], None, nothing, True) == (
-        "digits-deep",
-        nothing | {"data": "DIR"},
-    )
-    assert comparing._as_there([a_run("digits-deep")], "fashion-cnn", nothing, True) == ("fashion-cnn", nothing)
+    nothing = {"train": {}, "data": None, "seed": None}
+    task, options = comparing._as_there([a_run("digits-deep")], None, nothing, True)
+    assert (task, options["data"]) == ("digits-deep", "DIR")
+    task, options = comparing._as_there([a_run("digits-deep")], "fashion-cnn", nothing, True)
+    assert (task, options["data"], options["seed"]) == ("fashion-cnn", None, 0)
     assert comparing._as_there([], None, nothing, True)[0] == "digits-shifted"
     with pytest.raises(InputError, match=r"different tasks \(digits-deep, fashion-cnn\): give --task"):
         comparing._as_there([a_run("digits-deep"), a_run("fashion-cnn")], None, nothing, True)
@@ -249,3 +248,24 @@ def test_one_of_anything_is_told_in_the_singular(symact, loss, tiny):
     ):
         assert wanted in text
     assert not ONE_OF_MANY.findall(text), [line for line in said if ONE_OF_MANY.search(line)]
+
+
+def test_functions_of_runs_are_compared_on_seeds_by_which_no_run_chose_them(symact, loss, tiny, tmp_path):
+    for seed, run in (("0", "first"), ("2", "second")):
+        common = ("--grammar", tiny, "--evaluations", "10", "--task", "mine.py:Set", "--seed", seed, *HERE)
+        assert symact("search", "random", *common, "--run", run)[0] == 0
+
+    def compare(*arguments):
+        given = ("--best", "1", "--task", "mine.py:Set", "--seeds", "1", "--json", *HERE)
+        code, out, err = symact("compare", *arguments, *given)
+        assert code == 0, err
+        with Store.open(json.loads(out)["run"]) as store:
+            return store.settings.seed, err
+
+    assert compare("--from", "first")[0] == 1
+    assert compare("--from", "second")[0] == 0
+    assert compare("--from", "first", "--from", "second")[0] == 1
+    assert compare("exp(x)")[0] == 0
+    seed, err = compare("--from", "second", "--seed", "2")
+    assert seed == 2
+    assert "--seed 2 is that of the search" in err
