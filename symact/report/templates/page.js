@@ -15,7 +15,7 @@ function hero(study) {
   const size = best.expression.length > 42 ? ' long' : '';
   words.append(el('h2', {}, best.isBaseline ? 'Best: a known function' : study.optimizer === 'given' ? 'The best of these functions' : 'The best function found'), el('div', { class: `formula${size}` }, formula(best.mathml, best.expression)));
   words.append(el('div', { class: 'soft small' }, expression(row.name ? `${row.name}: ${row.shown}` : row.shown)));
-  if (row.settings) words.append(el('p', { class: 'soft small' }, `trained at ${row.settings}`));
+  if (row.settings) words.append(el('p', { class: 'soft small' }, `trained at ${settingsText(row.settings)}`));
   if (best.sites > 1) words.append(el('p', { class: 'soft small' }, `${best.functions} function${best.functions > 1 ? "s" : ""} for ${best.sites} sites; that of the first site is drawn here, all of them below.`));
   const numbers = el('div', { class: 'numbers' });
   if (row.confirmed && row.confirmed.score !== null) numbers.append(figure(number(row.confirmed.score), `${metric.heading}, mean of ${row.confirmed.scores.length} fresh seeds`));

@@ -55,7 +55,7 @@ function trainingNow(study, host) {
     const usual = course && step !== null ? courseAt(course, 'median', step) : null;
     const dot = el('span', { class: 'dot' });
     dot.style.cssText = `opacity:1;background:var(--c${TRAINING_COLOURS[place % TRAINING_COLOURS.length]})`;
-    const what = [`#${one.number}`, one.stage === 'search' ? '' : one.stage, repeats || one.stage === 'fresh' ? `seed ${one.repeat + 1}` : '', one.budget < 1 ? `budget ${short(one.budget)}` : '', one.settings].filter(Boolean).join(', ');
+    const what = [`#${one.number}`, one.stage === 'search' ? '' : one.stage, repeats || one.stage === 'fresh' ? `seed ${one.repeat + 1}` : '', one.budget < 1 ? `budget ${short(one.budget)}` : '', settingsText(one.settings)].filter(Boolean).join(', ');
     const meter = step === null ? '' : end ? el('meter', { min: 0, max: 1, value: share, 'aria-label': 'done' }) : '';
     const far = step === null ? 'no report yet' : `step ${step}${end ? ` of ${end}` : ''}`;
     const times = `${lasting(now - one.began)}${left === null || left < 1 ? '' : `, about ${lasting(left)} left`}`;
@@ -85,7 +85,7 @@ function trainingCharts(study, running, host) {
   host.charts = [...new Set(reported.map((one) => one.budget))].map((budget) => {
     const own = reported.filter((one) => one.budget === budget), course = study.courses.find((one) => one.budget === budget);
     const bars = own.find((one) => one.bars.length);
-    const x = [...new Set([...(course ? course.step : []), ...own.flatMap((one) => one.curve.map(([step]) => step)), ...(bars ? bars.bars.map(([step]) => step) : [])])].sort((a, b) => a - b);
+    const x = [...new Set([...(course ? course.step : []), ...own.flatMap((one) => one.curve.map(([step]) => step)), ...(bars ? bars.bars.map(([step]) => step) : []), ...own.flatMap((one) => one.end ?? [])])].sort((a, b) => a - b);
     const along = (pairs) => { const known = new Map(pairs); return x.map((step) => known.get(step) ?? null); };
     const series = own.map((one) => ({ name: one.expression.length > 60 ? `${one.expression.slice(0, 57)}...` : one.expression, y: along(one.curve), colour: TRAINING_COLOURS[running.indexOf(one) % TRAINING_COLOURS.length], dots: one.curve.length < 30 }));
     if (course) {
@@ -110,8 +110,9 @@ function courseRange(values) {
   return [low - room, high + room];
 }
 
-// What came of the last few.
+// What came of the last few functions that the search has tried.
 function ended(study) {
+  if (study.running.every((one) => one.stage !== 'search')) return null;
   const last = study.rows.slice().sort((a, b) => b.number - a.number).slice(0, 3);
   if (!last.length || study.optimizer === 'given') return null;
   return el('div', {}, el('h3', {}, 'The last that ended'), ...last.map((row) => {

@@ -26,6 +26,9 @@ const finished = (row) => row.status === 'finished';
 const tested = (row) => (row.test ? row.test.score : null);
 const fresh = (row) => (row.confirmed && row.confirmed.score !== null ? row.confirmed.score : null);
 
+// Settings in words: `rate=0.1`, or the task's own.
+const settingsText = (settings) => (settings && !settings.includes('=') ? `${settings} settings` : settings);
+
 // Heading, what is sorted by, what is shown, classes, and whether it is worth a column. Smaller ranks are better.
 const COLUMNS = [
   { key: 'rank', label: '#', value: (row) => row.rank, cell: (row) => (finished(row) ? String(row.rank) : ''), css: 'number', up: true },
