@@ -23,7 +23,12 @@ from symact.report.naming import known_name, shown, titled
 from symact.report.panel import Chart, Panel, lines, table
 from symact.report.view import StudyView
 
-NOT_RECORDED = "This study was made before symact recorded what its optimizer knew when it asked; a new study has it."
+# Why there are no notes: a search begins with known and with random functions. (Very old studies have none at all.)
+NO_NOTES = {
+    "evolution": "No breeding is recorded: the functions so far were known ones, or drawn at random.",
+    "rl": "Nothing is recorded of the policy: the functions so far were known ones, or not drawn from it.",
+    "surrogate": "No prediction is recorded: the functions so far were known ones, or tried before the model was fitted.",
+}
 MOST_LINES = 8
 MOST_SITES = 12
 MOST_COLUMNS = 8  # of a table of shares
@@ -60,7 +65,7 @@ def _evolution(view: StudyView, winner: Trial | None) -> list[Panel]:
     if winner is None:
         return []
     if not view.notes:
-        return [Panel(title, NOT_RECORDED, [])]
+        return [Panel(title, NO_NOTES["evolution"], [])]
     by_number = {trial.number: trial for trial in view.trials}
     if not _parents(view, winner.number):
         return [Panel(title, "The winner has no parents: it was a baseline, or drawn at random.", [])]
@@ -103,7 +108,7 @@ def _reinforcement(view: StudyView, winner: Trial | None) -> list[Panel]:
     charts = [lines(ends, reward, "functions evaluated", "score", "Reward")]
     notes = [[view.notes.get(trial.number, {}) for trial in trials] for _, trials in batches]
     if not any(any(batch) for batch in notes):
-        return [Panel("What the controller learned", NOT_RECORDED, charts)]
+        return [Panel("What the controller learned", NO_NOTES["rl"], charts)]
     entropy = [_mean([note.get("entropy") for note in batch]) for batch in notes]
     charts.append(lines(ends, {"entropy": entropy}, "functions evaluated", "nats per choice", "Entropy of the policy"))
     shares: list[Mapping[str, float]] = [
@@ -132,7 +137,7 @@ def _mean(values: Sequence[Any]) -> float | None:
 def _surrogate(view: StudyView, winner: Trial | None) -> list[Panel]:
     title = "Predicted and measured"
     if not view.notes:
-        return [Panel(title, NOT_RECORDED, [])]
+        return [Panel(title, NO_NOTES["surrogate"], [])]
     found: list[tuple[float, float, int]] = []
     for trial in view.trials:
         note = view.notes.get(trial.number, {})

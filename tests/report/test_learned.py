@@ -1,4 +1,4 @@
-"""What optimizers learned, from what a study holds; studies from before notes were kept say so."""
+"""What optimizers learned, from what a study holds; where there are no notes that is said."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from symact.expr.tree import parse
 from symact.optimize.mixture_formula import weighted_sum
 from symact.program.loading import load_grammar
 from symact.records import Outcome, Trial
-from symact.report.learned import NOT_RECORDED, panels
+from symact.report.learned import NO_NOTES, panels
 from symact.report.view import StudyView
 from tests.report.studies import finished
 
@@ -26,9 +26,9 @@ def study(optimizer: str, notes: dict | None = None) -> StudyView:
 
 
 @pytest.mark.parametrize("optimizer", ["evolution", "rl", "surrogate"])
-def test_a_study_from_before_says_that_nothing_was_recorded(optimizer: str):
+def test_a_study_without_notes_is_not_called_old_but_said_to_have_none(optimizer: str):
     view = study(optimizer)
-    assert [panel.text for panel in panels(view, view.trials[-1])] == [NOT_RECORDED]
+    assert [panel.text for panel in panels(view, view.trials[-1])] == [NO_NOTES[optimizer]]
 
 
 def test_the_family_tree_goes_back_to_those_without_parents_and_each_stands_there_once():
