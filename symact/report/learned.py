@@ -27,7 +27,7 @@ from symact.report.view import StudyView
 NO_NOTES = {
     "evolution": "No breeding is recorded: the functions so far were known ones, or drawn at random.",
     "rl": "Nothing is recorded of the policy: the functions so far were known ones, or not drawn from it.",
-    "surrogate": "No prediction is recorded: the functions so far were known ones, or tried before the model was fitted.",
+    "surrogate": "No prediction is recorded: the functions so far were known ones, or came before the first model.",
 }
 MOST_LINES = 8
 MOST_SITES = 12

@@ -10,6 +10,7 @@ from typing import Any
 from symact.errors import counted
 from symact.program.loading import shipped
 from symact.records import Metric, Trial
+from symact.report.leaderboard import is_relu
 from symact.report.panel import Panel
 from symact.store import Settings, Store
 from symact.store.running import Running, read_running
@@ -22,7 +23,7 @@ class StudyView:
     Attributes:
         label: its name, from optimizer, task and folder.
         trials: in ask order.
-        confirmations: the best few and ReLU on fresh seeds.
+        confirmations: the best few, the best found ones and the baselines beside them on fresh seeds.
         facts: (name, value) pairs: task, optimizer, grammar, seeds, versions, ...
         optimizer: its name; `""` where unknown.
         task: its name.
@@ -60,17 +61,17 @@ def read_view(run: Path) -> StudyView:
     """
     running = read_running(run)  # first: what ends meanwhile is then among the trials
     with Store.open(run) as store:
-        settings, trials = store.settings, store.trials()
+        settings, trials, confirmations = store.settings, store.trials(), store.confirmations()
         grammar = str(getattr(store.grammar, "name", ""))
         facts = [
-            *_facts(settings, grammar),
+            *_facts(settings, grammar, confirmation_text(confirmations, settings.confirm)),
             ("time in training", f"{sum(t.seconds for t in trials):.0f} s of one worker"),
         ]
         mixed = settings.optimizer_settings.get("functions")
         return StudyView(
             label=f"{settings.optimizer} on {settings.task.shown} ({Path(run).resolve().name})",
             trials=trials,
-            confirmations=store.confirmations(),
+            confirmations=confirmations,
             facts=facts,
             optimizer=settings.optimizer,
             task=settings.task.shown,
@@ -91,13 +92,25 @@ def grammar_file(grammar: Any) -> str:
     return name if own is not None and own.read_text(encoding="utf-8") == text else f"{name or 'grammar'}.toml"
 
 
+def confirmation_text(confirmations: Sequence[Trial], seeds: int) -> str:
+    """What was trained on fresh seeds, in words; it was asked for so many `seeds`."""
+    if not confirmations:
+        return f"none so far; {seeds} further common seeds at the end" if seeds else "none was asked for"
+    known = sum(trial.origin == "baseline" for trial in confirmations)
+    relu = " (ReLU among them)" if any(map(is_relu, confirmations)) else ""
+    parts = [f"{len(confirmations) - known} found or given", f"{known} known{relu}"]
+    done = sorted({len(trial.outcomes) for trial in confirmations})
+    on = f"{done[0]} to {done[-1]}" if len(done) > 1 else str(done[0])
+    return f"{' and '.join(parts)} functions on {on} further common seed{'s' * (on != '1')}"
+
+
 def _short(value: Any) -> str:
     """A setting as it may stand in a line; of a long list how long it is."""
     text = str(value)
     return text if len(text) <= 200 or not isinstance(value, list | tuple) else counted(len(value), "value")
 
 
-def _facts(settings: Settings, grammar: str) -> list[tuple[str, str]]:
+def _facts(settings: Settings, grammar: str, confirmed: str) -> list[tuple[str, str]]:
     task = settings.task.shown + (f" (file, SHA-256 {settings.task.sha256})" if settings.task.sha256 else "")
     chosen = ", ".join(f"{key} = {_short(value)}" for key, value in settings.optimizer_settings.items()) or "defaults"
     halving = ", ".join(f"{budget:.2g}" for budget in settings.budgets)
@@ -109,7 +122,7 @@ def _facts(settings: Settings, grammar: str) -> list[tuple[str, str]]:
         ("grammar, space", f"{grammar}, {settings.space}"),
         ("study seed", str(settings.seed)),
         ("trainings per function", f"{settings.repeats} (seeds shared by all functions)"),
-        ("confirmation", f"best {settings.confirm_best} and ReLU on {settings.confirm} further common seeds"),
+        ("confirmation", confirmed),
         *([("budgets of the rungs", halving)] if halving else []),
         ("batch", "asynchronous" if settings.asynchronous else str(settings.batch)),
         ("machine", ", ".join(f"{key} {value}" for key, value in settings.machine.items())),

@@ -87,8 +87,8 @@ class Settings(Document):
         prune: percent of earlier trainings that one must be among at each step that it reports; None stops none.
         schedule: handed to the task, `""` for its own default.
         asynchronous: no batches; not reproducible.
-        confirm: further seeds on which the best functions and ReLU are trained at the end.
-        confirm_best: how many functions are confirmed, besides ReLU.
+        confirm: further seeds on which the best functions, found ones among them, and ReLU are trained at the end.
+        confirm_best: how many of the best functions are confirmed, besides ReLU, and at most how many found ones.
         timeout: seconds per training, or None.
         memory: bytes of resident memory per training, or None.
         data: root folder of the data sets, or None.

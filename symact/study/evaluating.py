@@ -190,7 +190,10 @@ class Evaluator:
             raise InputError(unable(outcome))
 
     def confirm(self, watch: Watch) -> None:
-        """Train the best functions, the best baseline and ReLU on fresh common seeds; a stored score never changes."""
+        """Train the best of all, of the found functions and of the baselines on fresh common seeds.
+
+        A stored score never changes.
+        """
         jobs = [
             self._job(number, repeat, "confirm")
             for repeat in range(self._settings.confirm)
@@ -234,13 +237,22 @@ class Evaluator:
         return measured
 
     def _chosen(self) -> list[int]:
-        """The best functions at full measure, the best baseline, and ReLU."""
-        if not self._settings.confirm_best:
+        """The best functions at full measure, the best baseline and ReLU, and as many found functions as baselines."""
+        most = self._settings.confirm_best
+        if not most:
             return []
         ranked = self._ledger.best()
-        baseline = next((number for number in ranked if self._ledger.rows[number].origin == "baseline"), None)
-        wanted = [*ranked[: self._settings.confirm_best], baseline, self._ledger.reference(REFERENCE)]
-        return list(dict.fromkeys(number for number in wanted if number is not None))
+        known = set(filter(self._is_baseline, ranked))
+        baseline = next((number for number in ranked if number in known), None)
+        first = [*ranked[:most], baseline, self._ledger.reference(REFERENCE)]
+        wanted = dict.fromkeys(number for number in first if number is not None)
+        baselines = sum(map(self._is_baseline, wanted))
+        # Where baselines are the best there is, a found function would get neither fresh seeds nor a test score.
+        found = [number for number in ranked if number not in known][: min(most, max(baselines, 1))]
+        return list(wanted | dict.fromkeys(found))
+
+    def _is_baseline(self, number: int) -> bool:
+        return self._ledger.rows[number].origin == "baseline"
 
     def _job(self, number: int, repeat: int, kind: str = "evaluate") -> Job:
         row = self._ledger.rows[number]

@@ -74,7 +74,7 @@ class Study:
             task reports; 50 is the median, None stops none.
         asynchronous: do not wait for batches; then the same seed does not give the same trials.
         confirm: fresh seeds on which the best functions and ReLU are trained at the end.
-        confirm_best: how many functions, besides ReLU.
+        confirm_best: how many functions, besides ReLU and the best found ones, of which there are as many as baselines.
         given: candidates to compare, instead of a search; see `symact.compare`. `optimizer` is then `given`.
         against: the reference of a comparison.
         per_site: the optimizer looks for a function of its own at each activation site of the task.

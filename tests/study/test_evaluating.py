@@ -14,6 +14,7 @@ from symact.expr.tree import is_mixture, parse, to_document
 from symact.optimize.mixture import Mixture
 from symact.program.loading import load_grammar
 from symact.records import Outcome, Status
+from symact.report.view import read_view
 from symact.study import Study
 from symact.study.evaluating import training_seed
 
@@ -89,6 +90,25 @@ def test_finalists_are_tested_once_and_nothing_is_ranked_by_it(space, tmp_path):
     assert [row.fresh_score for row in rows] == sorted((row.fresh_score for row in rows), reverse=True)
     with Study.resume(tmp_path / "run", task=Tested()) as again:
         assert [row.tested for row in again.leaderboard()] == [row.tested for row in board]
+
+
+@pytest.mark.parametrize("relu", [True, False])
+def test_found_functions_are_confirmed_also_where_baselines_are_better(space, tmp_path, relu):
+    class Conservative(Tested):
+        baselines = ["relu(x)"] * relu + ["tanh(x)", "sigmoid(x)", "x*sigmoid(x)"]
+
+        def evaluate(self, make_activation, seed, budget=1.0):
+            text = str(make_activation.candidate)
+            return Outcome.finished(0.5 if text == "relu(x)" else (text in self.baselines) + seed % 7 / 1000)
+
+    with Study(space, Conservative(), "random", run=tmp_path / "run", confirm=3, confirm_best=2) as study:
+        study.run(12)
+        fresh = [trial.origin == "baseline" for trial in study.confirmations]
+    assert fresh.count(False) == 2, "as many as the best that are confirmed, where baselines are as many"
+    assert fresh.count(True) == 2 + relu
+    facts = dict(read_view(tmp_path / "run").facts)
+    known = "3 known (ReLU among them)" if relu else "2 known"
+    assert facts["confirmation"] == f"2 found or given and {known} functions on 3 further common seeds"
 
 
 def test_a_task_without_a_test_and_one_that_fails_there_have_no_test_score(space):
