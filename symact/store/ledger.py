@@ -257,6 +257,11 @@ class Ledger:
                 return row.number
         return None
 
+    @property
+    def confirmed(self) -> int:
+        """How many trainings on fresh seeds are done."""
+        return sum(map(len, self._confirmed.values()))
+
     def unconfirmed(self, number: int, repeats: int) -> list[int]:
         """The fresh seeds on which a trial has not been trained yet."""
         done = self._confirmed.get(number, {})

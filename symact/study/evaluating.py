@@ -207,6 +207,11 @@ class Evaluator:
         for _ in jobs:
             self._record(self._next(), watch)
 
+    def to_confirm(self) -> int:
+        """How many trainings of `confirm` are to be expected: the best, the best baseline and ReLU, as a rule."""
+        most = self._settings.confirm_best
+        return max(0, self._settings.confirm * (most + 2 if most else 0) - self._ledger.confirmed)
+
     def save_finished(self) -> None:
         """Record what has finished but was not taken yet; for a run that is being stopped."""
         with contextlib.suppress(SymactError):

@@ -325,7 +325,8 @@ class Study:
         setup.check_goal(evaluations)
         self.prepare()
         with self._writing(), listening(self, callbacks, progress) as report:
-            watch = self._watch = Watch(self._ledger, evaluations, report, self._evaluator.trainings)
+            after = self._evaluator.to_confirm() / self.settings.repeats
+            watch = self._watch = Watch(self._ledger, evaluations, report, self._evaluator.trainings, after)
             try:
                 if self.store.goal() != evaluations:
                     self.store.record_goal(evaluations)

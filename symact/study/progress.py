@@ -29,7 +29,8 @@ class Progress:
         trial: the one that has just finished, or None.
         seconds: since this run began.
         per_minute: steps per minute in this run and phase, or None before anything has finished.
-        remaining: seconds left at the present pace, or None before anything has finished.
+        remaining: seconds left at the present pace, with those of the confirmation, whose size is estimated until it
+            begins; None before anything has finished.
         running: number of a trial in training -> what its task has reported, of those that have.
     """
 
@@ -49,9 +50,25 @@ Listener: TypeAlias = Callable[[Progress], object]
 
 
 class Watch:
-    """Makes the reports: the clock, how far each phase is, and what is in training."""
+    """Makes the reports: the clock, how far each phase is, and what is in training.
 
-    def __init__(self, ledger: Ledger, total: int, tell: Listener | None, trainings: Trainings | None = None):
+    Args:
+        ledger: of the study.
+        total: functions to be evaluated.
+        tell: who is told.
+        trainings: what is in training.
+        after: what comes after the search, in functions whose trainings would take as long.
+    """
+
+    def __init__(
+        self,
+        ledger: Ledger,
+        total: int,
+        tell: Listener | None,
+        trainings: Trainings | None = None,
+        after: float = 0.0,
+    ):
+        self._after = after
         self._ledger, self._tell, self._trainings = ledger, tell, trainings
         self._started = time.monotonic()
         self._phase, self._total, self._done = "search", total, 0
@@ -60,7 +77,7 @@ class Watch:
 
     def begin(self, phase: str, total: int) -> None:
         """A new phase of `total` steps."""
-        self._phase, self._total, self._done, self._before = phase, total, 0, 0
+        self._phase, self._total, self._done, self._before, self._after = phase, total, 0, 0, 0.0
         self._phase_started = time.monotonic()
 
     def report(self, trial: Trial | None = None) -> None:
@@ -70,7 +87,7 @@ class Watch:
         done = self._ledger.counted if self._phase == "search" else self._done
         now = time.monotonic()
         new, passed = done - self._before, max(now - self._phase_started, 1e-9)
-        remaining = passed / new * max(0, self._total - done) if new > 0 else None
+        remaining = passed / new * (max(0, self._total - done) + self._after) if new > 0 else None
         pace = 60 * new / passed if new > 0 else None
         counts, best = dict(self._ledger.counts), self._ledger.champion
         since = now - self._started

@@ -40,6 +40,18 @@ def test_the_time_left_follows_from_the_pace_of_this_run_alone(clock):
     assert told[-1].remaining == pytest.approx(2.0 * 16)
 
 
+def test_the_time_left_of_a_search_has_that_of_its_confirmation(clock):
+    told, trials = [], ledger()
+    watch = Watch(trials, 12, told.append, after=25.0)
+    clock.seconds, trials.counted = 116.0, 8
+    watch.report()
+    assert told[-1].remaining == pytest.approx(2.0 * (4 + 25))
+    watch.begin("confirmation", 25)
+    clock.seconds = 120.0
+    watch.step()
+    assert told[-1].remaining == pytest.approx(4.0 * 24)
+
+
 def test_the_confirmation_is_counted_from_its_own_beginning(clock):
     told = []
     watch = Watch(ledger(counted=30), 30, told.append)
@@ -180,3 +192,13 @@ def test_listeners_are_called_in_the_thread_of_the_study_alone(space):
     with Study(space, Threaded(), "random", confirm=0) as study:
         study.run(9, lambda now: threads.add(threading.get_ident()))
     assert threads == {threading.get_ident()}
+
+
+@pytest.mark.parametrize(("settings", "after"), [({"confirm": 0}, 0), ({"confirm": 2, "confirm_best": 3}, 2 * 5 / 2)])
+def test_a_study_expects_its_confirmation(space, settings, after):
+    told = []
+    with Study(space, Drawing(), "random", repeats=2, **settings) as study:
+        study.run(10, told.append)
+    first = next(one for one in told if one.remaining is not None)
+    assert first.remaining == pytest.approx(60 / first.per_minute * (10 - first.evaluations + after))
+    assert told[-1].remaining == 0
