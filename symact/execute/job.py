@@ -17,9 +17,11 @@ import numpy as np
 
 from symact.errors import FormulaError, InputError, SymactError, counted
 from symact.execute.reporting import REPORTED, Pruned, Reporter, Tell
+from symact.execute.site_count import SiteCount
 from symact.execute.task_loading import configured, takes, takes_report
 from symact.expr.operators import Vocabulary
 from symact.expr.tree import Expr, from_document
+from symact.expr.tree import sites as expressions_of
 from symact.records import Outcome, Status, not_a_score
 from symact.store import outcomes
 from symact.tasks.declaration import is_gated, metric_of, processes_of, sites_of
@@ -43,6 +45,7 @@ class Job:
         labels: whose labels the features are measured with, as the task's `features` takes them, unless it is `""`.
         bars: pairs of a step and a merit (higher is better) below which a training is stopped at that step.
         train: settings of the training that this job alone has.
+        own_sites: its study has functions of their own at sites, so what the task says of these is checked with care.
     """
 
     number: int
@@ -55,6 +58,7 @@ class Job:
     labels: str = ""
     bars: Sequence[Sequence[float]] = ()
     train: Mapping[str, Any] = field(default_factory=dict)
+    own_sites: bool = False
 
     @property
     def key(self) -> tuple[str, int, int]:
@@ -106,6 +110,7 @@ class MakeActivation:
         before: called before each module is made.
         gated: the modules are gates, of two tensors.
         sites: how many the task says that it has; a second network then begins with the first site again.
+        watched: see `SiteCount`.
     """
 
     def __init__(
@@ -115,9 +120,11 @@ class MakeActivation:
         before: Callable[[], object] = tuple,
         gated: bool = False,
         sites: int | None = None,
+        watched: bool = False,
     ):
         self.candidate, self._grammar, self._before, self._gated = candidate, grammar, before, gated
-        self._site, self._sites = 0, sites
+        self._sites, self._own = sites, watched or not isinstance(candidate, Expr)
+        self._count = SiteCount(sites or len(expressions_of(candidate)), watched and sites is not None)
 
     def __call__(self, channel_dim: int | None = None) -> Any:
         """A fresh module for the next site.
@@ -132,21 +139,36 @@ class MakeActivation:
         from symact.activation.gate import Gate
         from symact.activation.module import Activation
 
-        expressions = (self.candidate,) if isinstance(self.candidate, Expr) else self.candidate
+        expressions = expressions_of(self.candidate)
         if len(expressions) > 1 and self._sites not in (None, len(expressions)):
             raise CandidateError(
                 f"it has {counted(len(expressions), 'expression')}, and the task has {counted(self._sites, 'site')}"
             )
-        site, self._site = self._site, (self._site + 1) % (self._sites or 2**63)
+        site = self._count.made % (self._sites or 2**63)
         if len(expressions) > 1 and site >= len(expressions):
             raise CandidateError(f"it has {counted(len(expressions), 'expression')}, and the task has more sites")
         expression = expressions[site if len(expressions) > 1 else 0]
         try:
             if self._gated:
-                return Gate(expression, self._grammar, channel_dim=-1 if channel_dim is None else channel_dim)
-            return Activation(expression, self._grammar, channel_dim=channel_dim)
+                made: Any = Gate(expression, self._grammar, channel_dim=-1 if channel_dim is None else channel_dim)
+            else:
+                made = Activation(expression, self._grammar, channel_dim=channel_dim)
         except SymactError as error:
             raise CandidateError(str(error)) from error
+        return self._count.add(made)
+
+    def check(self, task: Any) -> None:
+        """Whether a training that has ended used the sites that its task says it has, where they have own functions.
+
+        Raises:
+            InputError: it did not; a function of the candidate then stands nowhere, or at two sites.
+            CandidateError: the task does not say how many it has, and the candidate has more functions.
+        """
+        if self._sites is not None and self._own:
+            self._count.check(task)
+        elif self._own and self._count.made and self._count.made < len(expressions_of(self.candidate)):
+            functions = counted(len(expressions_of(self.candidate)), "expression")
+            raise CandidateError(f"it has {functions}, and the task has {counted(self._count.made, 'site')}")
 
 
 class CandidateError(Exception):
@@ -191,7 +213,7 @@ def perform(
     try:
         try:
             task = configured(task, job.train)
-            make = MakeActivation(candidate, grammar, before, is_gated(task), sites_of(task))
+            make = MakeActivation(candidate, grammar, before, is_gated(task), sites_of(task), job.own_sites)
             count = processes_of(task) if spread is not None and job.kind != "features" else 1
             outcome = spread(count, job, tell) if spread and count > 1 else _performed(task, make, job, report)
         finally:
@@ -219,6 +241,8 @@ def _performed(task: Any, make: MakeActivation, job: Job, report: Reporter | Non
         arguments["budget"] = job.budget
     outcome = evaluate(make, seed=job.seed, **arguments)
     if isinstance(outcome, Outcome):
+        if outcome.status in (Status.finished, Status.diverged):
+            make.check(task)
         return outcome
     what = type(outcome).__name__ + ("" if not_a_score(outcome) else f" {float(outcome):g}")
     how = "" if not_a_score(outcome) else ", such as Outcome.finished(score)"

@@ -22,6 +22,7 @@ from symact.records import Outcome, Status
 from symact.store import Evaluation, Settings
 from symact.store.ledger import Ledger
 from symact.store.running import Running
+from symact.study import setup
 from symact.study.halving import rungs
 from symact.study.progress import Watch
 from symact.study.proposer import REFERENCE
@@ -112,7 +113,7 @@ class Evaluator:
         """Have the next training of a trial done."""
         job = self._job(number, self._ledger.next_repeat(number))
         tried = next(
-            (result for result in self._tried if replace(result.job, number=number, kind=job.kind) == job), None
+            (r for r in self._tried if replace(r.job, number=number, kind=job.kind, own_sites=False) == job), None
         )
         if tried is None:
             self.executor.submit(job)
@@ -171,7 +172,10 @@ class Evaluator:
             if to_sympy(parse(text)) != to_sympy(written):
                 document = {"expressions": [text], "parameters": [], "grammar": False}
         budget = rungs(self._settings.budgets, self._settings.repeats)[0].budget
-        self.executor.submit(Job(-1, 0, training_seed(self._settings.seed, 0), document, budget, kind="preflight"))
+        own = setup.has_own_sites(self._settings)
+        self.executor.submit(
+            Job(-1, 0, training_seed(self._settings.seed, 0), document, budget, kind="preflight", own_sites=own)
+        )
         while True:
             result = self.executor.next()
             if result is not None and result.job.kind == "preflight":

@@ -86,6 +86,12 @@ def given_candidates(space: Space, settings: Settings) -> GivenCandidates:
     return GivenCandidates(candidates, Pool.of(space).index.key)
 
 
+def has_own_sites(settings: Settings) -> bool:
+    """Whether candidates of a study may have a function of their own at each site, or group of sites."""
+    texts = [given["expressions"] for given in settings.given]
+    return "sites" in settings.optimizer_settings or any(isinstance(own, list) and len(own) > 1 for own in texts)
+
+
 def check_pruning(percent: object, task: Any, name: str, halving: bool, given: bool) -> None:
     """Refuse a share that is none, and to stop trainings early where nothing is reported or something else does so.
 

@@ -31,12 +31,12 @@ def metric_of(task: Any) -> Metric:
     """
     direction = getattr(task, "direction", "maximize")
     if not isinstance(direction, str) or direction not in list(Direction):
-        raise InputError(f"{_name(task)}: direction is 'maximize' or 'minimize', not {direction!r}")
+        raise InputError(f"{task_name(task)}: direction is 'maximize' or 'minimize', not {direction!r}")
     given = {field: getattr(task, attribute, None) for field, attribute in _ATTRIBUTES.items()}
     try:
         return Metric(direction=Direction(direction), **{k: value for k, value in given.items() if value is not None})
     except ValueError as error:
-        raise InputError(f"{_name(task)}: {error}") from None
+        raise InputError(f"{task_name(task)}: {error}") from None
 
 
 def baselines_of(task: Any) -> tuple[str, ...]:
@@ -49,9 +49,9 @@ def baselines_of(task: Any) -> tuple[str, ...]:
     if given is None:
         return ()
     if not isinstance(given, list | tuple) or not given or not all(isinstance(text, str) for text in given):
-        raise InputError(f"{_name(task)}: baselines is a list of expressions such as ['relu(x)', 'x*sigmoid(x)']")
+        raise InputError(f"{task_name(task)}: baselines is a list of expressions such as ['relu(x)', 'x*sigmoid(x)']")
     if len(given) > MOST_BASELINES:
-        raise InputError(f"{_name(task)}: {len(given)} baselines; at most {MOST_BASELINES} are trained")
+        raise InputError(f"{task_name(task)}: {len(given)} baselines; at most {MOST_BASELINES} are trained")
     return tuple(dict.fromkeys(text.strip() for text in given))
 
 
@@ -69,7 +69,9 @@ def tunable_of(task: Any) -> dict[str, str]:
     """
     given = getattr(task, "tunable", None) or {}
     if not isinstance(given, Mapping) or not all(isinstance(part, str) for pair in given.items() for part in pair):
-        raise InputError(f"{_name(task)}: tunable maps names of settings to ranges, such as {{'rate': '1e-4:0.1:log'}}")
+        raise InputError(
+            f"{task_name(task)}: tunable maps names of settings to ranges, such as {{'rate': '1e-4:0.1:log'}}"
+        )
     return dict(given)
 
 
@@ -81,7 +83,7 @@ def untunable_of(task: Any) -> tuple[str, ...]:
     """
     given = getattr(task, "untunable", ())
     if not isinstance(given, list | tuple) or not all(isinstance(name, str) for name in given):
-        raise InputError(f"{_name(task)}: untunable is a list of names of settings, such as ['processes']")
+        raise InputError(f"{task_name(task)}: untunable is a list of names of settings, such as ['processes']")
     return tuple(given)
 
 
@@ -97,7 +99,7 @@ def site_names_of(task: Any) -> list[str] | None:
         return None
     count = sites_of(task)
     if not isinstance(given, list | tuple) or len(given) != count or not all(isinstance(name, str) for name in given):
-        raise InputError(f"{_name(task)}: site_names is a list of {count or 'as many'} names, one for each site")
+        raise InputError(f"{task_name(task)}: site_names is a list of {count or 'as many'} names, one for each site")
     return list(given)
 
 
@@ -148,16 +150,16 @@ def checked_training(
     checked = {}
     for name, value in given.items():
         if name not in current:
-            raise InputError(f"{_name(task)} has no setting {name!r}; it has {', '.join(current)}")
+            raise InputError(f"{task_name(task)} has no setting {name!r}; it has {', '.join(current)}")
         kind = type(current[name])
         number = isinstance(value, int | float) and not isinstance(value, bool)
         if not (type(value) is kind or (kind is float and number)):
-            raise InputError(f"{_name(task)}: {name} takes {_KINDS[kind]}, not {str(value)[:60]!r}")
+            raise InputError(f"{task_name(task)}: {name} takes {_KINDS[kind]}, not {str(value)[:60]!r}")
         holds, words = _LIMITS.get(name, (lambda _: True, ""))
         if name in choices and value not in choices[name]:
-            raise InputError(f"{_name(task)}: {name} is one of {', '.join(choices[name])}, not {str(value)[:60]!r}")
+            raise InputError(f"{task_name(task)}: {name} is one of {', '.join(choices[name])}, not {str(value)[:60]!r}")
         if not holds(value):
-            raise InputError(f"{_name(task)}: {name} is {words}, not {value}")
+            raise InputError(f"{task_name(task)}: {name} is {words}, not {value}")
         checked[name] = kind(value)
     return checked
 
@@ -170,7 +172,7 @@ def processes_of(task: Any) -> int:
     """
     given = getattr(task, "processes", 1)
     if type(given) is not int or not 1 <= given <= 1024:
-        raise InputError(f"{_name(task)}: processes is a whole number from 1 to 1024, not {str(given)[:60]!r}")
+        raise InputError(f"{task_name(task)}: processes is a whole number from 1 to 1024, not {str(given)[:60]!r}")
     return given
 
 
@@ -182,9 +184,10 @@ def is_gated(task: Any) -> bool:
     """
     given = getattr(task, "gated", False)
     if not isinstance(given, bool):
-        raise InputError(f"{_name(task)}: gated is True or False, not {given!r}")
+        raise InputError(f"{task_name(task)}: gated is True or False, not {given!r}")
     return given
 
 
-def _name(task: Any) -> str:
+def task_name(task: Any) -> str:
+    """What a task is called in messages: `task digits-deep`."""
     return f"task {getattr(task, 'name', '') or type(task).__name__!s}"

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import pytest
+import torch
 
 from symact.errors import InputError
+from symact.records import Outcome
+from symact.study import Study
+from symact.study.comparing import compare
 from symact.study.sites import grouped, sites_to_search
 from symact.tasks import TASKS
 
@@ -89,3 +93,39 @@ def test_both_options_and_optimizers_of_one_function_are_refused():
     with pytest.raises(InputError, match="for functions of their own there are random, evolution, rl, surrogate"):
         sites_to_search(task, "mixture", True, None)
     assert sites_to_search(task, "mixture", False, None) is None
+
+
+class Miscounted:
+    """Says that it has other sites than it has."""
+
+    def __init__(self, sites, made):
+        self.sites, self.made = sites, made
+
+    def evaluate(self, make_activation, seed, budget=1.0):
+        x = torch.ones(3, requires_grad=True)
+        for _ in range(self.made):
+            x = make_activation()(x)
+        return Outcome.finished(x.sum().item())
+
+    def features(self, make_activation):
+        return {"output": [1.0]}
+
+
+@pytest.mark.parametrize("optimizer", ["random", "evolution", "rl", "surrogate"])
+@pytest.mark.parametrize(("sites", "made", "groups"), [(3, 2, None), (1, 2, None), (3, 2, "1;rest"), (2, 4, "1-2")])
+def test_wrong_sites_are_refused_before_anything_is_searched(optimizer, sites, made, groups, space, tmp_path):
+    run, task = tmp_path / "run", Miscounted(sites, made)
+    with Study(space, task, optimizer, run, per_site=groups is None, site_groups=groups) as study:
+        with pytest.raises(InputError, match=f"task Miscounted says sites = {sites}, .* {made} times"):
+            study.run(20)
+        assert not study.trials
+    assert not run.exists()
+
+
+@pytest.mark.parametrize("functions", [["tanh(x);relu(x);sin(x)"], ["1-2: tanh(x); 3: relu(x)"]])
+def test_wrong_sites_are_refused_by_a_comparison_of_functions_for_sites(functions, tmp_path):
+    with pytest.raises(InputError, match=r"task Miscounted says sites = 3, .* 2 times"):
+        compare(functions, Miscounted(3, 2), run=tmp_path / "run")
+    with pytest.raises(InputError, match=r"task Miscounted says sites = 3, .* 2 times"):
+        compare(["tanh(x)"], Miscounted(3, 2), each_site=True)
+    assert not (tmp_path / "run").exists()
