@@ -33,6 +33,38 @@ except SystemExit:
     assert done.stdout.splitlines()[-1] == "[]"
 
 
+MISSPELT = (
+    (["compile", "tahn(x)"], "did you mean 'tanh'?"),
+    (["export", "tahn(x)", "--output", "a.py"], "did you mean 'tanh'?"),
+    (["identify", "tahn(x)"], "did you mean 'tanh'?"),
+    (["compare", "tahn(x)"], "did you mean 'tanh'?"),
+    (["compare", "1-2: tanh(x) ; 3: reul(x)"], "did you mean 'relu'?"),
+    (["compare", "tanh(x)", "--task", "digits-dep"], "did you mean 'digits-deep'?"),
+    (["search", "evoltion"], "did you mean 'evolution'?"),
+    (["search", "random", "--task", "digits-dep"], "did you mean 'digits-deep'?"),
+    (["search", "random", "--grammar", "aquasrf"], "did you mean 'aquasurf'?"),
+    (["search", "random", "--sede", "1"], "--sede"),
+)
+
+
+def test_what_is_misspelt_waits_for_none_of_the_large_libraries():
+    code = f"""
+import sys
+from symact import cli
+for arguments, _ in {MISSPELT}:
+    sys.argv[1:] = arguments
+    print("of", arguments, file=sys.stderr)
+    try:
+        cli.main()
+    except SystemExit as end:
+        print(end.code, sorted({{"torch", "sklearn", "matplotlib"}} & set(sys.modules)))
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines() == ["2 []"] * len(MISSPELT)
+    for said, (arguments, words) in zip(done.stderr.split("of [")[1:], MISSPELT, strict=True):
+        assert words in said, arguments
+
+
 def test_the_package_is_a_command_too_and_tells_its_version(symact):
     done = subprocess.run([sys.executable, "-m", "symact", "--version"], capture_output=True, text=True, check=True)
     assert done.stdout == f"symact {__version__}\n"

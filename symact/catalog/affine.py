@@ -58,6 +58,11 @@ class Affine:
     evidence: str
     residual: float
 
+    @property
+    def adds_line(self) -> bool:
+        """Whether d is not zero."""
+        return self.constants[3] != "0"
+
     def form(self, name: str) -> str:
         """The map as formula text, `name` being the function: `2*tanh(x/2) + 1`."""
         a, b, c, d, e = self.constants

@@ -45,6 +45,7 @@ class Match:
             only; of a gate its name with its inputs in order, `swiglu(g, x)`.
         evidence: `proved`, `certified` or `numeric`; of an affine map `exact` (the engine decided) or `numeric`.
         distance: root mean square difference on a standard normal sample; 0 unless it is near.
+        line: it is an affine map of the row with a multiple of x added.
     """
 
     row: Published
@@ -53,6 +54,7 @@ class Match:
     form: str
     evidence: str
     distance: float = 0.0
+    line: bool = False
 
     @property
     def name(self) -> str:
@@ -74,6 +76,7 @@ class Match:
             "form": self.form,
             "evidence": self.evidence,
             "distance": self.distance,
+            "line": self.line,
         }
 
 
@@ -174,7 +177,7 @@ def _affine(expr: Expr) -> Iterator[Match]:
         made = affine(expr, expression_of(row.key), (bends, known[number].shape), slow=True)
         if made is not None:
             settings = {name: str(value) for name, value in row.defaults.items()}
-            yield Match(row, "affine", settings, made.form(f"atlas.{row.key}"), made.evidence)
+            yield Match(row, "affine", settings, made.form(f"atlas.{row.key}"), made.evidence, line=made.adds_line)
             return
 
 

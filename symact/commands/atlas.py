@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 _KINDS = {
     "exact": "the same function",
-    "affine": "an affine map of",
+    "affine": "an affine map, a*f(b*x + c) + d*x + e, of",
     "near": "no published function; nearest on a standard normal sample",
 }
 _OF_GATES = "function of two inputs; in symact.Gate as the formula"
@@ -42,7 +42,7 @@ def show_matches(expression: str, grammar: str | None, as_json: bool) -> None:
         said = match.form if kind == "affine" else f"RMS {match.distance:.2g}" if kind == "near" else at
         if match.row.family == GATE:
             said = ", ".join(filter(None, (match.form, said)))
-        lines = [f"  {match.row.cited}", f"      {match.row.source}"]
+        lines = [f"  {match.row.cited}" + " plus a line" * match.line, f"      {match.row.source}"]
         lines[0] += f": {said}" if said else ""
         if kind == "affine":
             lines[0] += "" if match.evidence == "exact" else " (numeric: by a fit alone)"

@@ -77,6 +77,8 @@ def start(
         InputError: an argument or a file is wrong, or `run` holds a study.
         SymactError: the task does not work, or nothing finished.
     """
+    if not sources:  # whose runs have grammars and tasks
+        _check_words(functions, grammar, task)
     chosen, found, runs = _gathered(sources, best, grammar, space)
     task, options = _as_there(runs, task, options, quiet)
     if atlas is not None:
@@ -156,6 +158,25 @@ def _begin(
         given, each = counted(len(study.settings.given), "function"), counted(study.settings.repeats, "seed")
         console.say(f"{given} on {task}, {each} each -> {folder}")
     finish(study, folder, as_json, quiet)
+
+
+def _check_words(functions: Sequence[str], grammar: str | None, task: str | None) -> None:
+    """Refuse what is misspelt before anything large is imported, or the task's data is.
+
+    Raises:
+        InputError: an expression or the grammar cannot be read, or there is no such task.
+    """
+    from symact.program.loading import load_grammar
+    from symact.tasks import TASKS
+
+    if task is not None and ".py" not in task:
+        TASKS.checked(task)
+    chosen = load_grammar(grammar) if grammar is not None else None
+    for function in functions:
+        try:
+            parse_candidate(function.replace("identity(", "("), chosen)  # a word of every comparison
+        except FormulaError as error:
+            raise InputError(f"{function}: {error}") from None
 
 
 def _gathered(

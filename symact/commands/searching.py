@@ -52,14 +52,24 @@ def start(
         InputError: an argument is wrong, or `run` holds a study.
         SymactError: the task does not work, or nothing finished.
     """
+    from symact.optimize import OPTIMIZERS
+    from symact.optimize.settings import check_option
     from symact.program.loading import load_grammar
+    from symact.tasks import TASKS
+
+    OPTIMIZERS.checked(optimizer)
+    if ".py" not in task:
+        TASKS.checked(task)
+    space_to_search = load_grammar(grammar).space(space)  # what is misspelt need not wait for torch
     from symact.study import Study
     from symact.study.setup import check_goal
 
     check_goal(evaluations)
+    if warm_start is not None:
+        check_option("--warm-start", "warm_start", optimizer, OPTIMIZERS)
     for name in settings.keys() & inspect.signature(Study.__init__).parameters.keys():
         raise InputError(f"optimizer {optimizer!r} has no setting {name!r}; --set is for the optimizer alone")
-    chosen = load_grammar(grammar).space(space).keeping_affine(affine)
+    chosen = space_to_search.keeping_affine(affine)
     if warm_start is not None:
         from symact.study.warm_start import scored
 

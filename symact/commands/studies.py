@@ -112,7 +112,6 @@ def export(target: str, output: Path, grammar: str | None, site: int | None = No
         grammar: of an expression.
         site: of a run folder, the one site whose function and values are taken, counted from 1.
     """
-    from symact.export.files import write
     from symact.expr.tree import parse
     from symact.integrations.tune_log import holds_tuning
     from symact.program.loading import load_grammar
@@ -121,7 +120,8 @@ def export(target: str, output: Path, grammar: str | None, site: int | None = No
     if Path(target.strip()).is_dir():
         if holds_tuning(target.strip()):
             return _export_tuned(target.strip(), output, site)
-        parts = _learned(target, best_row(Path(target.strip())).trial, site)
+        run = Path(target.strip())
+        parts = _learned(target, best_row(run).trial, site, _site_count(run))
         for expr, sites in parts if output.suffix == ".onnx" else ():
             _check_alike(target, expr, sites)
         for expr, sites in parts:
@@ -134,6 +134,8 @@ def export(target: str, output: Path, grammar: str | None, site: int | None = No
         expr = parse(target, load_grammar(grammar) if grammar else None)
     except FormulaError as error:
         raise InputError(f"{target.strip()}: no run folder, and no expression either: {error}") from None
+    from symact.export.files import write  # it brings torch, which what is misspelt need not wait for
+
     write(expr, output)
     console.say(f"wrote {output}: {expr}")
 
@@ -195,23 +197,33 @@ def _write(expr: Expr, output: Path, sites: Mapping[int, Constants]) -> None:
         console.say(f"its parameters start as in the search; {_listed(sites, 'site({})')} have what was learned there")
 
 
-def _learned(run: str, trial: Trial, site: int | None) -> list[tuple[Expr, Mapping[int, Constants]]]:
+def _site_count(run: Path) -> int:
+    """How many sites the network of a run has, as far as its candidates or what they learned tell; else 0."""
+    with Store.open(run) as store:
+        trials = store.trials()
+    own = [len(trial.candidate) for trial in trials if isinstance(trial.candidate, tuple)]
+    return max([0, *own, *(len(outcome.constants) for trial in trials for outcome in trial.outcomes)])
+
+
+def _learned(run: str, trial: Trial, site: int | None, count: int) -> list[tuple[Expr, Mapping[int, Constants]]]:
     """The functions of a trial, each with what was learned at its sites, counted from 1.
 
     Args:
         run: for the message.
         trial: what was found.
         site: the one site that is wanted, or None for all.
+        count: how many sites there are; 0 if nothing tells.
 
     Raises:
-        InputError: there is no such site.
+        InputError: there is no such site, or nothing tells which there are.
     """
     values: tuple[Constants, ...] = next((tuple(map(dict, o.constants)) for o in trial.outcomes if o.constants), ())
     own = trial.candidate if isinstance(trial.candidate, tuple) else ()
-    count = len(own) or len(values)
     if site is not None:
+        if not count:
+            raise InputError(f"{run}: --site {site}: {trial.candidate} is the same at all sites; leave out --site")
         if not 1 <= site <= count:
-            raise InputError(f"{run}: --site {site}: " + (f"it has sites 1 to {count}" if count else "it has none"))
+            raise InputError(f"{run}: --site {site}: it has sites 1 to {count}")
         return [(own[site - 1] if own else trial.candidate, {site: values[site - 1] if values else {}})]
     if not own:
         return [(trial.candidate, dict(enumerate(values, 1)))]

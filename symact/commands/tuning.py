@@ -54,7 +54,8 @@ def start(
     if not as_json and not quiet:
         evaluations = tuning.plan["evaluations"]
         console.say(
-            f"{optimizer} on {task}, {', '.join(tuning.plan['ranges'])}: {counted(evaluations, 'training')} -> {folder}"
+            f"{optimizer} on {task}, {', '.join(tuning.plan['ranges'])}: at most {counted(evaluations, 'training')}, "
+            f"then {counted(tuning.plan['fresh'], 'seed')} -> {folder}"
         )
     _finish(tuning, folder, as_json, quiet)
 
@@ -104,4 +105,6 @@ def _print(document: Mapping[str, Any], run: Path, as_json: bool) -> None:
         if "low" in lead:
             gap = f"{lead['difference']:+.4f} [{lead['low']:+.4f}, {lead['high']:+.4f}], n = {lead['pairs']}"
             console.say(f"lead {name}: {lead['function']} against {lead['rival']}: {gap}")
+    if "spent" in document:  # by earlier versions it was not kept
+        console.say(document["spent"])
     console.say(document["verdict"])

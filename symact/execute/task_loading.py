@@ -197,7 +197,30 @@ def _configure(task: Any, train: Mapping[str, Any], name: str) -> None:
     except InputError:
         raise
     except Exception as error:
-        raise InputError(f"task {name!r} cannot be configured: {type(error).__name__}: {error}") from error
+        given = ", ".join(f"{key}={value}" for key, value in train.items())[:200]
+        raise InputError(f"task {name!r} cannot be configured: {type(error).__name__}: {error} ({given})") from error
+
+
+def unlike_own(settings: TaskSettings, file: str, data: str | None) -> str:
+    """Which settings of its training a user gave a task as text where its own are numbers, in words; `""` if none.
+
+    A task takes what it wants; so this is asked where its training has failed.
+    """
+    given = {name: value for name, value in settings.train.items() if isinstance(value, str)}
+    if not given:
+        return ""
+    try:
+        task = load(settings.model_copy(update={"train": {}}), file, data)
+    except InputError:
+        return ""
+    config = getattr(task, "config", None)
+    shown = {**getattr(config, "__dict__", {}), **(config if isinstance(config, Mapping) else {})}
+    own = {name: getattr(task, name, shown.get(name)) for name in given}
+    return "; ".join(
+        f"--train {name}={value}: the task's own {name} is {own[name]}, so give a number"
+        for name, value in given.items()
+        if isinstance(own[name], int | float) and not isinstance(own[name], bool)
+    )
 
 
 def takes_schedule(task: Any) -> bool:

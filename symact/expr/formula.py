@@ -150,8 +150,10 @@ class FormulaBuilder:
         names: Names,
         calls: Calls | None = None,
         expected: str = "x, pi, e, or a parameter or constant of the grammar",
+        elsewhere: Callable[[str], str] = lambda name: "",
     ):
         self.text, self.names, self.calls, self.expected = text, names, calls, expected
+        self.elsewhere = elsewhere
         self.measure = Measure()
 
     def error(self, node: ast.AST, reason: str) -> FormulaError:
@@ -233,7 +235,7 @@ class FormulaBuilder:
                 if functions.resolve(name) and name not in spelling.LETTERS
                 else ""
             )
-            raise self.error(node, f"unknown name {name!r}{hint}; expected {self.expected}")
+            raise self.error(node, f"unknown name {name!r}{hint}; expected {self.expected}{self.elsewhere(name)}")
         return value
 
     def _chain(

@@ -15,8 +15,8 @@ MOST = 1000  # sites
 
 
 def grouped_text(candidate: Candidate) -> str:
-    """One line for a candidate; a function that stands at several sites is written once, with their numbers."""
-    if isinstance(candidate, Expr) or len(set(candidate)) == len(candidate):
+    """One line for a candidate, as people are shown it: each function of sites once, with the numbers of its sites."""
+    if isinstance(candidate, Expr):
         return candidate_text(candidate)
     return " ; ".join(f"{site_numbers(numbers)}: {function}" for function, numbers in same_sites(candidate))
 

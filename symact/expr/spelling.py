@@ -60,6 +60,12 @@ def spellings(name: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys(found))
 
 
+# In the order in which a misspelt name is taken for them.
+_USUAL = """relu tanh sigmoid gelu swish silu elu selu softplus mish exp log sin cos abs sqrt max min erf softsign
+    sinh cosh atan tan"""
+USUAL = tuple(_USUAL.split())
+
+
 def hint(name: str, known: Iterable[str]) -> str:
     """What to say after "unknown function": how to write it, or what may have been meant; `""` for nothing.
 
@@ -74,7 +80,13 @@ def hint(name: str, known: Iterable[str]) -> str:
     if folded in _WITHOUT:
         return f"symact has no such function; {_WITHOUT[folded]}"
     near = [k for k in known if len(folded) > 3 and one_slip(folded, k.lower())]
-    return f"did you mean {min(near, key=lambda k: (k != k.lower(), k))!r}?" if near else ""
+    return f"did you mean {min(near, key=lambda k: _unlikely(folded, k))!r}?" if near else ""
+
+
+def _unlikely(typed: str, known: str) -> tuple[bool, bool, int, str]:
+    """Letters that are all there come before one too few or too many, usual functions before others."""
+    usual = USUAL.index(known) if known in USUAL else len(USUAL)
+    return sorted(typed) != sorted(known.lower()), known != known.lower(), usual, known
 
 
 def one_slip(typed: str, meant: str) -> bool:

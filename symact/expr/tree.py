@@ -20,6 +20,7 @@ from symact.errors import FormulaError, InputError
 from symact.expr import formula, functions
 from symact.expr.functions import SYMBOLS, A, B, piecewise
 from symact.expr.operators import INPUTS, NO_GRAMMAR, Operator, Parameter, Vocabulary, variable
+from symact.expr.shipped import declaring
 from symact.expr.spelling import spellings
 
 
@@ -362,13 +363,23 @@ class _Mentions:
 
 def _as_formula(text: str, syntax: ast.expr, vocabulary: Vocabulary) -> Expr:
     mentions = _Mentions(vocabulary, {}, {})
-    built = formula.FormulaBuilder(text, mentions.name, mentions.call, _expected(syntax, vocabulary)).build(syntax)
+    expected = _expected(syntax, vocabulary)
+    built = formula.FormulaBuilder(text, mentions.name, mentions.call, expected, _declared).build(syntax)
     written, named = text.strip(), built.free_symbols
     gated = SYMBOLS["g"] in named and "g" not in mentions.found
     inputs = INPUTS if gated else INPUTS[:1]
     total = not named.intersection(SYMBOLS[name] for name in inputs)
     operator = Operator(written, "formula", written, tuple(mentions.found.values()), built, total, inputs)
     return Expr(operator, tuple(map(leaf, inputs)))
+
+
+def _declared(name: str) -> str:
+    """Which shipped grammars declare a parameter that is not known, for the message; `""` if none."""
+    grammars = declaring(name)
+    if not grammars:
+        return ""
+    which = f"grammar{'s' * (len(grammars) > 1)} {', '.join(grammars)}"
+    return f"; {name} is a parameter of the {which}: --grammar {grammars[0]}"
 
 
 def _expected(syntax: ast.expr, vocabulary: Vocabulary) -> str:

@@ -95,6 +95,19 @@ class TuneResult:
         fate = "is turned round by" if after.worse else "does not survive"
         return f"The lead of {name} {fate} tuning (rival: {rival})."
 
+    @property
+    def spent(self) -> str:
+        """What the evaluations went to, in a sentence."""
+        searched, tuned, total = (int(self.head[key]) for key in ("searched", "tuned", "evaluations"))
+        unsearched, left = total // 2 - searched, total - total // 2 - tuned
+        each = f"{tuned} to tune {len(self.rows)} functions {tuned // len(self.rows)} times each"
+        words = f"{searched + tuned} of {total} trainings: {searched} to search, {each}"
+        if unsearched > 0:
+            words += f"; the space has no function for {unsearched} more"
+        if left > 0:
+            words += f"; {left} left over, too few for one more of each, for all are tuned equally often"
+        return f"{words}."
+
     def document(self) -> dict[str, Any]:
         """As JSON types, the best on fresh seeds first."""
         metric = asdict(self.metric)
@@ -107,6 +120,7 @@ class TuneResult:
             for name, (found, rival, gap) in self.leads.items()
         }
         head = {**self.head, "metric": metric.pop("name"), **metric, "verdict": self.verdict, "leads": leads}
+        head["spent"] = self.spent
         functions = [{**asdict(row), **_means(row)} for row in self.ranked()]
         return {**head, "functions": functions, "table": [list(row) for row in self.cells()]}
 

@@ -112,7 +112,7 @@ class Tuning:
         try:
             found = self._search()
             functions = self._finalists(found)
-            result = self._fresh(functions, self._tune(functions))
+            result = self._fresh(functions, self._tune(functions), len(found))
             if "result" not in self.log.kept:
                 self.log.add({"key": "result", "document": result.document()})
             return result
@@ -194,7 +194,7 @@ class Tuning:
         return seen
 
     def _fresh(
-        self, functions: Sequence[tuple[Point, str]], seen: Sequence[Sequence[tuple[Point, Outcome]]]
+        self, functions: Sequence[tuple[Point, str]], seen: Sequence[Sequence[tuple[Point, Outcome]]], searched: int
     ) -> TuneResult:
         rows, points = [], []
         for index, tried in enumerate(seen):
@@ -225,7 +225,8 @@ class Tuning:
                 )
             )
         head = {key: self.plan[key] for key in ("optimizer", "seed", "evaluations", "ranges", "own")}
-        head |= {"task": self.plan["task"]["name"], "searched": self.searched, "fresh": self.plan["fresh"]}
+        head |= {"task": self.plan["task"]["name"], "searched": searched, "fresh": self.plan["fresh"]}
+        head["tuned"] = sum(map(len, seen))
         return TuneResult(tuple(rows), self.metric, head)
 
     def _study(self, number: int) -> Any:

@@ -12,6 +12,8 @@ from typing import Any
 from symact.errors import InputError
 
 OF_THE_STUDY = ("space", "seed", "features")
+# Settings that have an option of their own, and are no `--set` for a user.
+OPTIONS = {"sites": "--per-site or --site-groups", "warm_start": "--warm-start"}
 
 
 def check_types(cls: type, name: str, settings: Mapping[str, Any]) -> None:
@@ -34,10 +36,29 @@ def check_types(cls: type, name: str, settings: Mapping[str, Any]) -> None:
         declared = {}
     for setting, value in settings.items():
         if setting in OF_THE_STUDY or (setting not in allowed and not takes_any):
-            raise InputError(f"optimizer {name!r} has no setting {setting!r}; it has {', '.join(allowed) or 'none'}")
+            own = ", ".join(known for known in allowed if known not in OPTIONS) or "none"
+            raise InputError(f"optimizer {name!r} has no setting {setting!r}; it has {own}")
         wanted = declared.get(setting, Any)
         if not fits(value, wanted):
             raise InputError(f"optimizer {name!r}: {setting} takes {described(wanted)}, not {shown(value)}")
+
+
+def check_option(option: str, setting: str, name: str, optimizers: Mapping[str, type]) -> None:
+    """Refuse an option of the command line that another optimizer has.
+
+    Args:
+        option: as it is written.
+        setting: what it is called in the constructors of optimizers.
+        name: of the optimizer that was chosen; one that is not known is not judged.
+        optimizers: name -> class.
+
+    Raises:
+        InputError: naming the optimizers that have it.
+    """
+    if name not in optimizers or setting in inspect.signature(optimizers[name]).parameters:
+        return
+    able = [known for known, cls in optimizers.items() if setting in inspect.signature(cls).parameters]
+    raise InputError(f"{option} is for the optimizer{'s' * (len(able) > 1)} {', '.join(able)}, not for {name}")
 
 
 def fits(value: Any, wanted: Any) -> bool:

@@ -15,6 +15,7 @@ from pathlib import Path
 from symact.errors import GrammarError
 from symact.expr.grammar import Grammar, read_grammar
 from symact.expr.operators import Operator
+from symact.expr.shipped import shipped as shipped
 from symact.program.mpmath_values import at
 from symact.program.pipeline import operator_program
 
@@ -22,14 +23,6 @@ from symact.program.pipeline import operator_program
 _FRACTIONS = (0.013, 0.11, 0.23, 0.341, 0.417, 0.478, 0.506, 0.551, 0.632, 0.743, 0.871, 0.987)
 
 _SMALL = 300
-
-
-def shipped() -> dict[str, Path]:
-    """The grammars that come with symact: name -> file."""
-    package = Path(__file__).resolve().parents[1]
-    # In a wheel the folder lies inside the package, in a checkout (or an editable install) beside it.
-    folder = next((f for f in (package / "grammars", package.parent / "grammars") if f.is_dir()), None)
-    return {} if folder is None else {path.stem: path for path in sorted(folder.glob("*.toml"))}
 
 
 def load_grammar(path_or_name: str | Path) -> Grammar:

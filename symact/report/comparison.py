@@ -40,7 +40,8 @@ class ComparedFunction:
         tied_with_best: the paired t tests against the first place, Holm-corrected, do not tell it apart.
         same_as: an earlier row that is the same function, whose evaluation counts for this one as well; or None.
         site: the one activation site that differs from the reference, from 1; None for all.
-        cost: nanoseconds per element of value and gradient, where they were measured.
+        nanoseconds: per element of value and gradient, where they were measured.
+        cost: the same in units of the reference.
     """
 
     candidate: Candidate
@@ -52,6 +53,7 @@ class ComparedFunction:
     tied_with_best: bool = False
     same_as: str | None = None
     site: int | None = None
+    nanoseconds: float | None = None
     cost: float | None = None
 
     @property
@@ -127,6 +129,7 @@ class ComparedFunction:
             "budget": None if self.trial is None else self.trial.budget,
             "seconds": self.seconds,
             "cost": self.cost,
+            "cost_ns": self.nanoseconds,
         }
 
 
@@ -173,7 +176,11 @@ class Comparison:
 
     def with_costs(self, nanoseconds: Sequence[float | None]) -> Comparison:
         """The same with the measured costs of the rows, in their order."""
-        rows = [replace(row, cost=cost) for row, cost in zip(self.rows, nanoseconds, strict=True)]
+        own = next((n for row, n in zip(self.rows, nanoseconds, strict=True) if row.verdict == "reference"), None)
+        rows = [
+            replace(row, nanoseconds=spent, cost=spent / own if spent and own else None)
+            for row, spent in zip(self.rows, nanoseconds, strict=True)
+        ]
         return replace(self, rows=tuple(rows))
 
     @property
@@ -185,11 +192,6 @@ class Comparison:
     def reference(self) -> ComparedFunction | None:
         """The row that the others are compared with."""
         return next((row for row in self.rows if row.verdict == "reference"), None)
-
-    def relative_cost(self, row: ComparedFunction) -> float | None:
-        """The cost of a function in units of that of the reference."""
-        unit = self.reference and self.reference.cost
-        return row.cost / unit if row.cost and unit else None
 
     def document(self) -> dict[str, Any]:
         """The comparison as JSON types."""
@@ -220,7 +222,7 @@ class Comparison:
 
     def cells(self, row: ComparedFunction) -> dict[str, str]:
         """Heading -> text of a row."""
-        metric, found, cost = self.metric, row.difference, self.relative_cost(row)
+        metric, found = self.metric, row.difference
         heading = metric.heading if len(metric.heading) <= 16 else "mean"
         half = "" if found is None else f"±{metric.text((found.high - found.low) / 2)}"
         equal = row.place is not None and sum(other.place == row.place for other in self.rows) > 1
@@ -235,7 +237,7 @@ class Comparison:
             "p": "" if row.p is None else "<0.001" if row.p < 0.001 else f"{row.p:.3f}",
             "verdict": "ref." if row.verdict == "reference" else self._state(row),
             "s": "" if row.seconds is None else f"{row.seconds:#.2g}" if row.seconds < 10 else f"{row.seconds:.0f}",
-            "cost": "" if cost is None else f"{cost:.1f}",
+            "cost": "" if row.cost is None else f"{row.cost:.1f}",
         }
 
     def _state(self, row: ComparedFunction) -> str:

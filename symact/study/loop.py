@@ -231,7 +231,7 @@ class Study:
         self.space, self.settings, self.exhausted = space, settings, False
         cls = None if settings.given else setup.optimizer_class(optimizer, resumed)
         setup.check_executor(settings, where)
-        self.task = task
+        self.task, self._file = task, file
         described, limits = settings.task.model_dump(), (settings.timeout, settings.memory)
         work = WorkerSettings(settings.grammar, described, file, settings.data, *limits, where.fresh)
         self._evaluator = Evaluator(settings, space.grammar, lambda: start(where, work, self.task, space.grammar))
@@ -287,6 +287,13 @@ class Study:
         try:
             self._evaluator.preflight(progress)
             self._make_folder()
+        except SymactError as error:
+            self._evaluator.close()
+            described = self.settings.task
+            told = "" if described.kind == "object" else tasks.unlike_own(described, self._file, self.settings.data)
+            if told and not isinstance(error, InputError):
+                raise InputError(f"task {described.name}: {told}. {error}") from error
+            raise
         except BaseException:
             self._evaluator.close()
             raise

@@ -6,6 +6,7 @@ import pytest
 
 from symact.catalog.matches import identify, name_of
 from symact.catalog.rows import VOCABULARY
+from symact.commands.atlas import show_matches
 from symact.equivalence.index.function_index import FunctionIndex
 from symact.expr.tree import parse
 from symact.program.loading import parse_grammar
@@ -88,3 +89,14 @@ def test_name_of_is_the_row_published_first_and_nothing_for_others():
     assert row.cited == "SiLU (Elfwing 2017)"
     assert name_of(parse("x*sigmoid(x) + 1")) is None
     assert name_of(parse("x*sigmoid(beta*x)", BETA)) is None
+
+
+@pytest.mark.parametrize(
+    ("text", "line"), [("x + x**2", True), ("x*sigmoid(3*x) - x/4", True), ("2*gelu(x) + 1", False)]
+)
+def test_a_line_that_is_added_is_said_in_words(text, line, capsys):
+    show_matches(text, None, as_json=False)
+    said = capsys.readouterr().out
+    assert ("plus a line" in said) == line
+    assert "a*f(b*x + c) + d*x + e" in said
+    assert all(match.document()["line"] == line for match in identify(text) if match.kind == "affine")

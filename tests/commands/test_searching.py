@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 import re
 import shutil
 
 import pytest
 
+from symact.commands.studies import _learned, _site_count
 from symact.errors import InputError
+from symact.optimize import OPTIMIZERS
 from symact.store import Store
 from symact.study import Study
 from tests.execute import stub_tasks
@@ -363,6 +366,14 @@ def test_a_search_per_site_finds_a_function_for_each_and_goes_on_after_a_stop(sy
     assert {trial.status.value for trial in trials} <= {"finished", "diverged", "nonfinite"}
     assert symact("report", "run", "--output", "page.html")[0] == 0
     assert symact("export", "run", "--site", "2", "--output", "two.py")[0] == 0
+    with Store.open(tmp_path / "run") as store:
+        relu = next(trial for trial in store.trials() if str(trial.candidate) == "relu(x)")
+    [(function, learned)] = _learned("run", relu, 2, _site_count(tmp_path / "run"))
+    assert (str(function), learned) == ("relu(x)", {2: {}}), "what stands at all sites stands at each"
+    with pytest.raises(InputError, match="it has sites 1 to 2"):
+        _learned("run", relu, 3, _site_count(tmp_path / "run"))
+    with pytest.raises(InputError, match=r"relu.x. is the same at all sites; leave out --site"):
+        _learned("run", relu, 1, 0)
 
 
 @pytest.mark.parametrize("optimizer", ["rl", "surrogate"])
@@ -404,7 +415,7 @@ def test_a_surrogate_begins_with_what_another_run_learned_on_another_task(symact
         assert all("predicted" in store.notes()[trial.number] for trial in own), "not one is drawn at random"
     for arguments, message in (
         (("surrogate", *again[:-1], "nowhere"), "--warm-start nowhere: there is no study here"),
-        (("evolution", *again), "optimizer 'evolution' has no setting 'warm_start'"),
+        (("evolution", *again), "--warm-start is for the optimizer surrogate, not for evolution"),
         (("surrogate", *again, "--set", "warm_start=[]"), "--warm-start and --set warm_start: choose one"),
     ):
         code, _, err = symact("search", *arguments, *there, "--run", "third")
@@ -421,3 +432,47 @@ def test_an_optimizer_of_one_function_says_so_when_it_is_asked_for_one_per_site(
     code, _, err = symact("search", "rl", "--site-groups", "1", "--task", "ood-polynomial", "--run", "run")
     assert code == 2
     assert err == "symact: --site-groups: site 2 of 2 is in no group; add a group for it, or ;rest\n"
+
+
+OWN = """
+import symact
+
+
+class Own:
+    rate = 0.01
+
+    def configure(self, settings):
+        self.__dict__.update(settings)
+
+    def evaluate(self, make_activation, seed, budget=1.0):
+        return symact.Outcome.finished(self.rate + float(len(str(make_activation.candidate))))
+"""
+
+
+def test_a_text_in_the_place_of_a_number_is_told_with_the_setting_and_the_remedy(symact, tiny, tmp_path):
+    (tmp_path / "own.py").write_text(OWN)
+    there = ("search", "random", "--grammar", tiny, "--task", "own.py:Own", "--run", "run", "--workers", "0")
+    code, _, err = symact(*there, "--train", "rate=fast")
+    assert code == 2
+    assert err.startswith("symact: task Own: --train rate=fast: the task's own rate is 0.01, so give a number. ")
+    assert len(err.splitlines()) == 1
+    assert symact(*there, "--train", "rate=0.5", "--evaluations", "10")[0] == 0
+
+
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+@pytest.mark.parametrize(
+    ("option", "setting"),
+    [(("--warm-start", "nowhere"), "warm_start"), (("--per-site",), "sites"), (("--site-groups", "1;rest"), "sites")],
+)
+def test_an_option_that_an_optimizer_does_not_take_names_those_that_do(symact, tmp_path, optimizer, option, setting):
+    able = {name for name, cls in OPTIMIZERS.items() if setting in inspect.signature(cls).parameters}
+    if optimizer in able and setting == "sites":
+        return  # it would begin
+    code, out, err = symact("search", optimizer, "--grammar", "first", "--task", "digits-deep", "--run", "run", *option)
+    assert (code, out, len(err.splitlines())) == (2, "", 1)
+    assert f"setting {setting!r}" not in err
+    if optimizer in able:
+        assert "nowhere: there is no study here" in err
+    else:
+        assert all(name in err for name in (optimizer, *able))
+    assert not (tmp_path / "run").exists()

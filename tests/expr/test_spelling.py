@@ -8,7 +8,7 @@ import pytest
 
 from symact.errors import FormulaError
 from symact.expr import functions
-from symact.expr.spelling import ELSEWHERE, hint, one_slip
+from symact.expr.spelling import ELSEWHERE, USUAL, hint, one_slip
 from symact.expr.tree import parse, to_sympy
 from symact.program.loading import parse_grammar
 
@@ -79,3 +79,27 @@ def test_one_slip_of_the_fingers_is_understood():
 @pytest.mark.parametrize("name", ["frob", "foo", "abc", "xyz", "sun", "tin", "ox", "f", "mad", "new", "ink"])
 def test_what_resembles_nothing_is_not_guessed_at(name):
     assert hint(name, functions.names()) == ""
+
+
+@pytest.mark.parametrize(
+    ("typed", "meant"),
+    [
+        ("tahn", "tanh"),
+        ("tann", "tanh"),
+        ("gleu", "gelu"),
+        ("geul", "gelu"),
+        ("reul", "relu"),
+        ("rleu", "relu"),
+        ("sinn", "sin"),
+        ("cosx", "cos"),
+        ("cohs", "cosh"),
+        ("sihn", "sinh"),
+        ("expp", "exp"),
+    ],
+)
+def test_of_several_near_names_the_one_of_the_same_letters_comes_first_and_then_the_usual_one(typed, meant):
+    assert hint(typed, functions.names()) == f"did you mean {meant!r}?"
+
+
+def test_the_usual_names_are_functions():
+    assert all(functions.find(name) for name in USUAL)

@@ -205,3 +205,12 @@ def test_a_candidate_of_several_sites_prints_and_travels() -> None:
     candidate = tuple(grammar.space().sample(generator) for _ in range(3))
     assert candidate_text(candidate) == " ; ".join(map(str, candidate))
     assert from_document(to_document(candidate, grammar), grammar) == candidate
+
+
+@pytest.mark.parametrize("name", sorted({name for grammar in shipped() for name in load_grammar(grammar).parameters}))
+def test_a_parameter_that_only_a_grammar_declares_is_said_to_be_one(name):
+    with pytest.raises(FormulaError) as caught:
+        parse(f"x*sin({name}*x)")
+    named = str(caught.value).partition("--grammar ")[2].split()[0]
+    assert name in load_grammar(named).parameters
+    assert parse(f"x*sin({name}*x)", load_grammar(named)).parameters

@@ -63,6 +63,10 @@ def test_every_function_is_tuned_by_equally_many_trainings_and_the_total_is_kept
     assert len(kept) <= EVALUATIONS
     assert {tuned.count(expression) for expression in tuned} == {len(tuned) // len(set(tuned))}
     assert {"relu(x)"} < set(tuned)
+    each, left = len(tuned) // len(set(tuned)), EVALUATIONS - len(kept)
+    words = f"{len(kept)} of {EVALUATIONS} trainings: {EVALUATIONS // 2} to search, {len(tuned)} to tune"
+    assert whole[1]["spent"].startswith(f"{words} {len(set(tuned))} functions {each} times each")
+    assert (f"; {left} left over, too few for one more of each" in whole[1]["spent"]) == (left > 0)
     assert all(row["trainings"] == len(tuned) // len(set(tuned)) for row in whole[1]["functions"])
 
 

@@ -134,7 +134,13 @@ def test_the_reference_is_compared_although_it_was_not_named():
         table = finished_table(study)
     assert {row.expression for row in table.rows} == {"sin(x)", "tanh(x)"}
     assert table.reference.expression == table.against == "tanh(x)"
-    assert table.relative_cost(table.reference) == 1.0
+    assert table.reference.cost == 1.0
+    for row in table.document()["functions"]:
+        assert row["cost"] == row["cost_ns"] / table.reference.nanoseconds, "the table's cost, and in nanoseconds"
+        assert (
+            table.cells(next(r for r in table.rows if r.expression == row["expression"]))["cost"]
+            == f"{row['cost']:.1f}"
+        )
     assert all(seeds == task.seen["sin(x)"] for seeds in task.seen.values()), "not the same seeds"
 
 
