@@ -28,9 +28,11 @@ from symact import Outcome
 
 class Long:
     def evaluate(self, make_activation, seed, budget=1.0, report=None):
-        for step in range(1, {steps} + 1):
+        # What is tried before the folder is made ends at once; the rest goes on for longer than any test.
+        steps = 4 if str(make_activation.candidate) in ("elu(x)", "relu(x)") else 10_000
+        for step in range(1, steps + 1):
             time.sleep(0.05)
-            report(step, step / 1000, of={steps})
+            report(step, step / 10_000, of=steps)
         return Outcome.finished(0.5)
 """
 
@@ -47,7 +49,7 @@ def until(found: Callable[[], Any], seconds: float = 120) -> Any:
 
 def all_report(run: Path, count: int) -> list[Running] | None:
     now = read_running(run) or []
-    return now if len(now) == count and all(training.curve for training in now) else None
+    return now if len(now) == count and all(training.curve and training.end == 10_000 for training in now) else None
 
 
 def search(folder: Path, *more: str) -> subprocess.Popen[bytes]:
@@ -56,19 +58,18 @@ def search(folder: Path, *more: str) -> subprocess.Popen[bytes]:
 
 
 def test_a_search_tells_what_it_trains_and_a_killed_one_nothing(tmp_path: Path) -> None:
-    (tmp_path / "task.py").write_text(TASK.format(steps=60))
+    (tmp_path / "task.py").write_text(TASK)
     run = tmp_path / "run"
     process = search(tmp_path, "search", "random", "--task", "task.py:Long", "--evaluations", "10", "--run", "run")
     try:
         now = until(lambda: all_report(run, 2))
-        assert {training.end for training in now} == {60}
         assert len({training.number for training in now}) == 2
         assert all(training.began <= training.heard <= time.time() for training in now)
-        assert all(training.curve == tuple((s, s / 1000) for s, _ in training.curve) for training in now)
+        assert all(training.curve == tuple((s, s / 10_000) for s, _ in training.curve) for training in now)
         later = until(lambda: next((t for t in read_running(run) or [] if (t.step or 0) > (now[0].step or 0)), None))
-        assert later.curve[0] == (1, 0.001), "the curve is whole, not its last point"
+        assert later.curve[0] == (1, 0.0001), "the curve is whole, not its last point"
         shown = json.loads(symact("top", str(run), "--json"))
-        assert shown["running"][0]["end"] == 60
+        assert shown["running"][0]["end"] == 10_000
     finally:
         process.send_signal(signal.SIGKILL)
         process.wait()
