@@ -92,7 +92,8 @@ def to_document(outcome: Outcome) -> dict[str, Any]:
     """
     return {
         "status": Status(outcome.status).value,
-        "score": None if outcome.score is None else float(outcome.score),
+        # SQLite gives -0.0 back as 0.0, and a row that comes back otherwise is taken for a damaged one.
+        "score": None if outcome.score is None else float(outcome.score) + 0.0,
         "reason": encodable(str(outcome.reason))[:MAXIMUM_REASON],
         "metrics": plain(outcome.metrics),
         "constants": plain(outcome.constants),
