@@ -9,7 +9,7 @@ compressed, so that a page about ten thousand functions can still be mailed.
 from __future__ import annotations
 
 import string
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from typing import Any, NamedTuple
 
@@ -181,35 +181,65 @@ def numbers(values: Iterable[float], digits: int = 5) -> list[float | None]:
     return [float(f"{v:.{digits}g}") if np.isfinite(v) else None for v in map(float, values)]
 
 
-def training_curves(trial: Trial) -> list[list[float | None]]:
-    """The validation score after each epoch, one list per seed; empty where the task keeps none.
+class Training(NamedTuple):
+    """Training curves of one candidate, one per seed, on common steps.
+
+    Attributes:
+        steps: where the scores were taken: the task's own numbers.
+        unit: what they count, `epoch` or `step`.
+        curves: the scores at these steps, None where a training has none; each ends with its training.
+    """
+
+    steps: list[int]
+    unit: str
+    curves: list[list[float | None]]
+
+    def thinned(self) -> Training:
+        """At most `MOST_EPOCHS` of the steps, the first and the last among them."""
+        count = len(self.steps)
+        if count <= MOST_EPOCHS:
+            return self
+        kept = [i * (count - 1) // (MOST_EPOCHS - 1) for i in range(MOST_EPOCHS)]
+        curves = [[curve[at] for at in kept if at < len(curve)] for curve in self.curves]
+        return Training([self.steps[at] for at in kept], self.unit, curves)
+
+
+def training_curves(trial: Trial) -> Training:
+    """The validation score while it trained, one curve per seed; without curves where the task keeps none.
 
     Where the task returned no curve (and of a training that was stopped early) it is what was reported.
     """
-    kept = [
-        o.metrics.get("curve") or [pair[-1] for pair in reported(o)]
-        for o in trial.outcomes
-        if o.status in (Status.finished, Status.pruned)
-    ]
-    return [numbers(map(_point, curve), 4) for curve in kept if isinstance(curve, list) and curve]
+    told = [_course(o) for o in trial.outcomes if o.status in (Status.finished, Status.pruned)]
+    told = [(unit, course) for unit, course in told if course]
+    steps = sorted({step for _, course in told for step in course})
+    units = {unit for unit, _ in told}
+    curves = [numbers([course.get(s, np.nan) for s in steps if s <= max(course)], 4) for _, course in told]
+    return Training(steps, units.pop() if len(units) == 1 else "step", curves)
+
+
+def _course(outcome: Outcome) -> tuple[str, dict[int, float]]:
+    """What its steps count, and the score at each: by the curve that the task returned, else as it was reported.
+
+    A plain list is what docs/tasks.md says it is, the score after each epoch, unless as many steps were reported.
+    """
+    pairs = {step: score for step, score in reported(outcome) if type(step) is int}
+    own = outcome.metrics.get("curve")
+    if isinstance(own, list) and own:
+        values = [_point(point) for point in own]
+        for unit in ("epoch", "step"):
+            steps = [point[unit] for point in own if isinstance(point, Mapping) and type(point.get(unit)) is int]
+            if len(steps) == len(own) and sorted(set(steps)) == steps:
+                return unit, dict(zip(steps, values, strict=True))
+        if len(pairs) == len(own):
+            return "step", dict(zip(sorted(pairs), values, strict=True))
+        return "epoch", dict(enumerate(values, 1))
+    return "step", {step: _point(score) for step, score in pairs.items()}
 
 
 def reported(outcome: Outcome) -> list[list[Any]]:
     """The pairs of a step and a score that a training has reported."""
     pairs = outcome.metrics.get("reported")
     return [pair for pair in pairs if isinstance(pair, list) and len(pair) == 2] if isinstance(pairs, list) else []
-
-
-def thinned(curves: Sequence[list[float | None]]) -> tuple[list[list[float | None]], int]:
-    """Training curves of at most `MOST_EPOCHS` points, and how many the longest had.
-
-    Of n epochs the ones at `i*(n-1) // (MOST_EPOCHS-1)`, counted from 0, are kept, so that the page can tell which.
-    """
-    longest = max(map(len, curves), default=0)
-    if longest <= MOST_EPOCHS:
-        return list(curves), longest
-    kept = [i * (longest - 1) // (MOST_EPOCHS - 1) for i in range(MOST_EPOCHS)]
-    return [[curve[at] for at in kept if at < len(curve)] for curve in curves], longest
 
 
 def _point(point: Any) -> float:

@@ -115,8 +115,6 @@ def _details(row: Row, view: StudyView) -> Document:
     candidate, confirmed = row.trial.candidate, row.confirmation
     constants = curves.learned(row.trial) if row.trial.status is Status.finished else {}
     small = curves.small_curves(curves.first_site(candidate), constants)
-    training, epochs = curves.thinned(curves.training_curves(row.trial))
-    fresh, fresh_epochs = curves.thinned(curves.training_curves(confirmed) if confirmed is not None else [])
     kept: Document = {
         "curve": small.curve,
         "slope": small.slope,
@@ -124,13 +122,19 @@ def _details(row: Row, view: StudyView) -> Document:
         "latex": "" if is_mixture(candidate) else "\n".join(map(_latex, sites(candidate)[:MOST_SITES])),
         "gate": len(curves.first_site(candidate).inputs) > 1,
         "code": snippet(candidate, view.grammar),
-        "training": training,
-        "epochs": epochs,
-        "freshTraining": fresh,
-        "freshEpochs": fresh_epochs,
+        "training": _training(row.trial),
+        "freshTraining": _training(confirmed),
         "constants": [c for outcome in row.trial.outcomes[:1] if any(outcome.constants) for c in outcome.constants],
     }
     return {name: value for name, value in kept.items() if value}
+
+
+def _training(trial: Trial | None) -> Document | None:
+    """Training curves with their steps; the steps are left out where they are 1, 2, 3, ..."""
+    if trial is None or not (training := curves.training_curves(trial).thinned()).curves:
+        return None
+    counted = training.steps == list(range(1, len(training.steps) + 1))
+    return {"unit": training.unit, "steps": None if counted else training.steps, "curves": training.curves}
 
 
 _latex = lru_cache(maxsize=1 << 15)(latex)

@@ -20,7 +20,7 @@ from symact.expr.operators import INPUTS
 from symact.expr.tree import Expr, candidate_text
 from symact.records import Direction, Trial
 from symact.report import curves as drawing
-from symact.report.curves import training_curves
+from symact.report.curves import Training, training_curves
 from symact.report.leaderboard import Row
 
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
@@ -157,26 +157,28 @@ def differences(rows: Sequence[Row], heading: str = "score") -> Figure:
 
 
 def training(trials: Sequence[Trial]) -> Figure | None:
-    """Validation score per epoch of a few trials; None where the task keeps no curve."""
-    kept = [(trial, _curve(trial)) for trial in trials]
-    kept = [(trial, curve) for trial, curve in kept if curve]
+    """Validation scores of a few trials while they trained; None where the task keeps no curve."""
+    kept = [(trial, training_curves(trial)) for trial in trials]
+    kept = [(trial, found) for trial, found in kept if found.curves]
     if not kept:
         return None
+    units = {found.unit for _, found in kept}
     with matplotlib.rc_context(STYLE):
         figure = Figure(figsize=(7.2, 3.2), layout="constrained")
         axes = figure.add_subplot()
-        for (trial, curve), colour in zip(kept, _cycle(), strict=False):
+        for (trial, found), colour in zip(kept, _cycle(), strict=False):
             label = shortened(candidate_text(trial.candidate))
-            axes.plot(range(1, len(curve) + 1), curve, marker="o", markersize=3, color=colour, label=label)
-        axes.set(xlabel="epoch", ylabel="validation score")
+            axes.plot(*_mean(found), marker="o", markersize=3, color=colour, label=label)
+        axes.set(xlabel=units.pop() if len(units) == 1 else "step", ylabel="validation score")
         axes.legend(frameon=False, fontsize=9)
     return figure
 
 
-def _curve(trial: Trial) -> list[float]:
-    numeric = [[math.nan if p is None else p for p in curve] for curve in training_curves(trial)]
-    length = min(map(len, numeric), default=0)
-    return [float(np.mean([curve[i] for curve in numeric])) for i in range(length)]
+def _mean(found: Training) -> tuple[list[int], list[float]]:
+    """The mean over the seeds, as far as all of them went."""
+    length = min(map(len, found.curves))
+    values = np.array([curve[:length] for curve in found.curves], dtype=float)
+    return found.steps[:length], values.mean(axis=0).tolist()
 
 
 def expression_graph(expr: Expr) -> Figure | None:

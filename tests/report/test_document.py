@@ -50,7 +50,8 @@ def test_rows_stand_in_the_order_of_the_leaderboard_and_the_winner_is_the_first(
     assert study["rows"][0]["expression"] == "mul(identity(x),sigmoid(x))"
     assert study["best"]["expression"] == study["rows"][0]["shown"]
     assert study["rows"][0]["versus_relu"]["difference"] == pytest.approx(0.1)
-    assert study["rows"][0]["training"] == [[0.45, 0.9], [0.455, 0.91], [0.46, 0.92]]
+    assert study["rows"][0]["training"]["curves"] == [[0.45, 0.9], [0.455, 0.91], [0.46, 0.92]]
+    assert (study["rows"][0]["training"]["unit"], study["rows"][0]["training"]["steps"]) == ("epoch", None)
     assert study["rows"][0]["latex"] == r"\frac{x}{1 + e^{- x}}"
     assert study["counts"] == {"finished": 6, "crashed": 1}
 
@@ -88,14 +89,32 @@ def test_every_row_has_what_it_shows_when_it_is_opened():
     assert parse(rows[0]["expression"], grammar)
 
 
-def test_long_training_curves_are_thinned_and_the_page_can_tell_which_epochs_are_left():
+def test_long_training_curves_are_thinned_and_keep_their_steps():
     long, short = [float(i) for i in range(1, 1001)], [float(i) for i in range(1, 301)]
-    kept, epochs = curves.thinned([long, short])
-    assert (len(kept[0]), epochs) == (curves.MOST_EPOCHS, 1000)
-    assert (kept[0][0], kept[0][-1]) == (1.0, 1000.0)
-    assert kept[0] == [i * 999 // 99 + 1 for i in range(100)]
-    assert kept[1] == [epoch for epoch in kept[0] if epoch <= 300]
-    assert curves.thinned([short[:50]]) == ([short[:50]], 50)
+    found = curves.training_curves(Trial(parse("x"), tuple(Outcome.finished(1.0, curve=c) for c in (long, short))))
+    kept = found.thinned()
+    assert (len(found.steps), len(kept.steps), kept.steps[0], kept.steps[-1]) == (1000, curves.MOST_EPOCHS, 1, 1000)
+    assert kept.curves[0] == kept.steps
+    assert kept.curves[1] == [step for step in kept.steps if step <= 300]
+
+
+PAIRS = [[step, step / 40] for step in range(4, 40, 5)]
+COURSES = {
+    "reported": ({"reported": PAIRS}, "step", [step for step, _ in PAIRS]),
+    "curve of as many": ({"reported": PAIRS, "curve": [0.5] * len(PAIRS)}, "step", [step for step, _ in PAIRS]),
+    "curve of steps": ({"curve": [{"step": n, "score": 0.1} for n in (60, 300)]}, "step", [60, 300]),
+    "curve of epochs": ({"curve": [{"epoch": n, "accuracy": 0.1} for n in (2, 4)], "reported": PAIRS}, "epoch", [2, 4]),
+    "plain curve": ({"curve": [0.1, 0.2, 0.3], "reported": PAIRS}, "epoch", [1, 2, 3]),
+    "nothing": ({}, "step", []),
+}
+
+
+@pytest.mark.parametrize("name", COURSES)
+def test_a_training_is_drawn_over_the_steps_of_its_task_and_they_are_epochs_where_it_says_so(name):
+    metrics, unit, steps = COURSES[name]
+    found = curves.training_curves(Trial(parse("x"), (Outcome.finished(0.5, **metrics),)))
+    assert (found.unit if steps else "step", found.steps) == (unit, steps)
+    assert [len(curve) for curve in found.curves] == [len(steps)] * bool(steps)
 
 
 def test_learned_constants_enter_the_small_curve():

@@ -161,20 +161,18 @@ function copyable(text) {
   return el('div', { class: 'copy' }, shown, button);
 }
 
-// The epochs that are drawn; of a long training `curves.thinned` in Python keeps these.
-const epochsOf = (total, kept) => Array.from({ length: kept }, (_, i) => (total > kept ? Math.floor((i * (total - 1)) / (kept - 1)) : i) + 1);
-
 function details(row, study, grid) {
   const left = el('div', {}), right = el('div', {});
   const curves = smallCurves(row, grid);
   const title = row.gate ? 'Function and derivative in x, where g is 1' : 'Function and derivative';
   if (curves && curves.y.some((value) => value !== null)) left.append(el('h3', {}, title), curveChart(curves, [], 220));
   else left.append(el('h3', {}, title), el('p', { class: 'soft small' }, `Nothing to draw: between ${short(grid.low)} and ${short(grid.high)} it is not finite, or beyond \u00b1${grid.largest}.`));
-  for (const [name, total, title] of [['training', 'epochs', 'Training, per seed'], ['freshTraining', 'freshEpochs', 'Training on the fresh seeds']]) {
-    if (!row[name]) continue;
-    const length = Math.max(...row[name].map((curve) => curve.length));
-    const series = row[name].map((y, index) => ({ name: `seed ${index + 1}`, y: Array.from({ length }, (_, i) => y[i] ?? null) }));
-    right.append(lineChart({ title, x: epochsOf(row[total], length), series, across: 'epoch', up: '', height: 200 }));
+  for (const [training, title] of [[row.training, 'Training, per seed'], [row.freshTraining, 'Training on the fresh seeds']]) {
+    if (!training) continue;
+    const length = Math.max(...training.curves.map((curve) => curve.length));
+    const series = training.curves.map((y, index) => ({ name: `seed ${index + 1}`, y: Array.from({ length }, (_, i) => y[i] ?? null) }));
+    const x = training.steps || Array.from({ length }, (_, i) => i + 1); // which Python leaves out
+    right.append(lineChart({ title, x, series, across: training.unit, up: '', height: 200 }));
   }
   if (finished(row) && !row.training && !row.freshTraining) right.append(el('h3', {}, 'Training'), el('p', { class: 'soft small' }, 'The task returned no training curve. It may: a list `curve` among the metrics of its outcome.'));
   const facts = el('dl', {});
