@@ -23,7 +23,7 @@ from symact.expr.mathml import mathml
 from symact.expr.tree import Expr, is_mixture, sites
 from symact.optimize.evolution import cost
 from symact.program.collection import no_collection
-from symact.records import Status, Trial
+from symact.records import Metric, Status, Trial
 from symact.report import curves
 from symact.report.function_map import places
 from symact.report.leaderboard import Difference, Row, is_relu, leaderboard, winner
@@ -96,7 +96,7 @@ def study(
         "label": view.label,
         "optimizer": view.optimizer,
         "task": view.task,
-        "metric": asdict(view.metric) | {"heading": view.metric.heading},
+        "metric": _metric(view.metric),
         "counts": dict(Counter(row.trial.status.value for row in rows)),
         "evaluated": len(rows),
         "goal": view.goal,
@@ -108,6 +108,10 @@ def study(
         "made": None if view.running is None else time.time(),
         "courses": courses([*view.trials, *view.confirmations]),
     }
+
+
+def _metric(metric: Metric) -> Document:
+    return asdict(metric) | {"heading": metric.heading}
 
 
 def _details(row: Row, view: StudyView) -> Document:
@@ -256,7 +260,7 @@ def _race(views: Sequence[StudyView]) -> list[Document]:
     groups: dict[tuple[str, str], list[list[float | None]]] = {}
     for view in views:
         groups.setdefault((view.optimizer or view.label, view.task), []).append(best_so_far(view.trials))
-    directions = {(view.optimizer or view.label, view.task): view.metric.direction.value for view in views}
+    metrics = {(view.optimizer or view.label, view.task): view.metric for view in views}
     made = []
     several = len({task for _, task in groups}) > 1
     for (optimizer, task), runs in groups.items():
@@ -268,7 +272,7 @@ def _race(views: Sequence[StudyView]) -> list[Document]:
                 "name": (f"{optimizer} on {task}" if several else optimizer)
                 + (f" ({len(runs)} runs)" if len(runs) > 1 else ""),
                 "task": task,
-                "direction": directions[optimizer, task],
+                "metric": _metric(metrics[optimizer, task]),
                 "middle": [median(column) if column else None for column in known],
                 "low": [min(column, default=None) for column in known],
                 "high": [max(column, default=None) for column in known],

@@ -62,9 +62,10 @@ def _save(figure: Figure, path: Path) -> None:
 def figures(views: Sequence[StudyView]) -> Iterator[tuple[str, Figure]]:
     """Name and figure, of all studies together first."""
     if len(views) > 1:
-        headings = {view.metric.heading for view in views}
-        heading = headings.pop() if len(headings) == 1 else "score"
-        yield "best-so-far", pictures.progress({view.label: view.trials for view in views}, heading)
+        headings = dict.fromkeys(view.metric.heading for view in views)
+        for heading in headings:  # of another metric are other axes
+            alike = {view.label: view.trials for view in views if view.metric.heading == heading}
+            yield "best-so-far" + (f"-{_slug(heading)}" if len(headings) > 1 else ""), pictures.progress(alike, heading)
     for place, view in enumerate(views):
         before = f"{place + 1}-{_slug(view.label)}-" if len(views) > 1 else ""
         for name, figure in _of_study(view):

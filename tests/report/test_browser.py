@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from symact.expr.tree import parse
-from symact.records import Outcome, Trial
+from symact.records import Direction, Metric, Outcome, Trial
 from symact.report import page
 from symact.report.document import document
 from symact.report.view import StudyView
@@ -40,6 +40,7 @@ def files(tmp_path_factory):
     pages["deep"] = document([deep(30)])
     scores = (Outcome.finished(1.0 - 0.1 * place) for place in range(len(JUMPS)))
     jumps = [Trial(parse(text), (next(scores),), number=place) for place, text in enumerate(JUMPS)]
+    pages["metrics"] = document(metrics())
     pages["jumps"] = document([StudyView("jumps", jumps, [], [])])
     for name, shown in pages.items():
         (folder / f"{name}.html").write_text(page.page(shown))
@@ -63,6 +64,27 @@ def deep(count: int) -> StudyView:
     ]
     notes = {number: {"parents": [number - 1], "operation": "crossover, change"} for number in range(1, count)}
     return StudyView("s", trials, [], [], "evolution", notes=notes)
+
+
+def metrics() -> list[StudyView]:
+    """Two studies of different metrics: of the first no ReLU was trained, and the best were confirmed."""
+    views = []
+    for name, known, sign in (("PSNR", "tanh(x)", 1), ("RMSE", "relu(x)", -1)):
+        direction = Direction.maximize if sign > 0 else Direction.minimize
+        levels = {known: 1.0, "sin(x)": 3.0, "x*sigmoid(x)": 3.1} | {f"{n}*x": 3.0 + n / 100 for n in range(2, 9)}
+        trials = [
+            Trial(
+                parse(text),
+                tuple(Outcome.finished(sign * level + seed / 1000) for seed in range(3)),
+                "random" if number else "baseline",
+                number,
+                direction=direction,
+            )
+            for number, (text, level) in enumerate(levels.items())
+        ]
+        fresh = trials if sign > 0 else []
+        views.append(StudyView(name, trials, fresh, [], "random", f"on {name}", metric=Metric(name, direction)))
+    return views
 
 
 def verdicts(shown: dict) -> dict:
@@ -304,3 +326,17 @@ def test_a_study_that_has_hardly_begun_or_went_wrong_shows_what_there_is_and_no_
     assert visit.page.evaluate("document.documentElement.scrollWidth <= innerWidth")
     assert visit.complaints == []
     visit.close()
+
+
+def test_an_overview_names_metric_direction_seeds_and_reference_of_each_study(visit):
+    page = visit("metrics").page
+    first, second = page.locator("tbody tr").all_inner_texts()
+    assert all(text in first for text in ("PSNR, higher is better", "mean of 3 seeds, fresh", "versus tanh(x)"))
+    assert all(text in second for text in ("RMSE, lower is better", "in the search, 3 seeds", "versus ReLU"))
+    charts = page.locator("section").all_inner_texts()[1:]
+    assert [chart.count("Higher is better") for chart in charts] == [1, 0]
+    assert page.evaluate("document.documentElement.scrollWidth") <= 1280
+    # The lines begin inside the chart, though the first functions were the worst by far.
+    ranges = page.evaluate("""[...document.querySelectorAll('.chart')].map((host) => {
+        const { min, max } = host.chart.scales.y; return [min, max, host.chart.data[1][0]]; })""")
+    assert all(low <= first <= high for low, high, first in ranges)

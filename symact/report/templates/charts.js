@@ -33,13 +33,20 @@ function number(value, signed) {
   return (signed && value >= 0 ? '+' : '') + text.replaceAll('-', '\u2212');
 }
 
-// The part of the scores that is worth a chart: the best with room, and not the very worst.
-function scoreRange(values, worst, spread) {
+const FLAT = 20; // times as high as without the first
+
+// The part of the scores that is worth a chart: the best with room, and not the very worst. What is `wanted`, the first of
+// a line of the best so far, is in it unless it is so far off that the rest would be flat.
+function scoreRange(values, worst, spread, wanted) {
   const known = values.filter((value) => value !== null).sort((a, b) => (lower() ? b - a : a - b));
   if (!known.length) return [0, 1];
   const top = known[known.length - 1], usual = known[Math.floor(known.length * worst)];
   let end = usual - spread * (top - usual);
   if (lower() ? end > known[0] : end < known[0]) end = known[0];
+  const farthest = top - FLAT * (top - end);
+  for (const value of wanted) {
+    if (value !== null && value !== undefined && (lower() ? value > end && value <= farthest : value < end && value >= farthest)) end = value;
+  }
   const room = 0.06 * (top - end) || 0.1 * Math.abs(top) || 0.1;
   return [end - room, top + room].sort((a, b) => a - b);
 }

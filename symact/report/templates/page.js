@@ -50,7 +50,7 @@ function search(study) {
   if (scores.every((score) => score === null)) return null;
   let best = null;
   const line = scores.map((score) => (best = score !== null && (best === null || (lower() ? score < best : score > best)) ? score : best));
-  const range = scoreRange(scores, 0.25, 0.8);
+  const range = scoreRange(scores, 0.25, 0.8, [line.find((score) => score !== null)]);
   const of = (is) => tried.map((row, i) => (is(row) ? scores[i] : null));
   const series = [
     { name: 'best so far', y: line, colour: 0 },
@@ -72,9 +72,27 @@ function studyPage(study, grid) {
   return [hero(study), inTraining(study), leaderboard(study, grid, state.table), search(study), functionMap(study, grid, state.map), ...panelSections(study, grid), folded].filter(Boolean);
 }
 
+const seeds = (scores) => `${scores.length} seed${scores.length === 1 ? '' : 's'}`;
+const better = () => `${lower() ? 'Lower' : 'Higher'} is better.`;
+
+// A score beside those of other studies: what it is, which way is better, and whether the search had seen its seeds.
+function scoreCell(row) {
+  const of = fresh(row) !== null ? `mean of ${seeds(row.confirmed.scores)}, fresh` : `in the search, ${seeds(row.scores)}`;
+  return [el('div', {}, number(fresh(row) ?? row.score)), el('div', { class: 'between' }, `${metric.heading}, ${lower() ? 'lower' : 'higher'} is better`), el('div', { class: 'between' }, of)];
+}
+
+// The difference to ReLU, or to the best known function where the task has no ReLU.
+function versusKnown(study, toRelu) {
+  const row = study.rows[0], versus = row.versus_relu || row.versus_best_baseline;
+  const name = row.versus_relu ? 'ReLU' : study.best.reference;
+  return versus && !toRelu ? [...versusCell(versus), el('div', { class: 'between' }, `versus ${name}`)] : versusCell(versus);
+}
+
 function overview(all, open) {
   const grid = all.grid;
-  const toRelu = all.studies.some((study) => study.rows[0]?.versus_relu); // ReLU is no candidate where gates are
+  const winners = all.studies.filter((study) => study.best).map((study) => study.rows[0]);
+  const compared = winners.some((row) => row.versus_relu || row.versus_best_baseline);
+  const toRelu = winners.every((row) => row.versus_relu || !row.versus_best_baseline); // it is no candidate where gates are
   const rows = all.studies.map((study, index) => {
     metric = study.metric;
     const best = study.rows[0] && study.best ? study.rows[0] : null;
@@ -82,13 +100,13 @@ function overview(all, open) {
       el('td', { class: 'function' }, el('button', { type: 'button' }, study.label)),
       el('td', {}, best ? smallCurve(best, grid) : ''),
       el('td', {}, best ? expression(best.shown) : 'nothing finished'),
-      el('td', { class: 'number' }, best ? number(fresh(best) ?? best.score) : ''),
-      ...(toRelu ? [el('td', { class: 'number far' }, best ? versusCell(best.versus_relu) : '')] : []),
+      el('td', { class: 'number' }, best ? scoreCell(best) : ''),
+      ...(compared ? [el('td', { class: 'number far' }, best ? versusKnown(study, toRelu) : '')] : []),
       el('td', { class: 'number far' }, String(study.evaluated)), countInTraining(study));
     made.addEventListener('click', () => open(`s${index}`));
     return made;
   });
-  const heads = [['study', ''], ['', ''], ['best function', ''], ['score', 'number'], ...(toRelu ? [['versus ReLU', 'number far']] : []), ['functions', 'number far'], [all.studies.some((study) => study.running) || all.live ? 'in training' : '', 'number far']];
+  const heads = [['study', ''], ['', ''], ['best function', ''], ['score', 'number'], ...(compared ? [[toRelu ? 'versus ReLU' : 'versus known', 'number far']] : []), ['functions', 'number far'], [all.studies.some((study) => study.running) || all.live ? 'in training' : '', 'number far']];
   const table = el('div', { class: 'wide' }, el('table', {}, el('thead', {}, el('tr', {}, ...heads.map(([text, css]) => el('th', { class: css, scope: 'col' }, text)))), el('tbody', {}, ...rows)));
   const made = [el('section', {}, el('h2', {}, 'The studies'), table)];
   const tasks = [...new Set(all.race.map((one) => one.task))];
@@ -97,11 +115,13 @@ function overview(all, open) {
     const length = Math.max(...runs.map((one) => one.middle.length));
     const filled = (list) => Array.from({ length }, (_, i) => list[i] ?? null);
     const series = runs.map((one) => ({ name: one.name, y: filled(one.middle), ...(one.runs > 1 ? { low: filled(one.low), high: filled(one.high) } : {}) }));
-    metric = { direction: runs[0].direction };
-    const range = scoreRange(runs.flatMap((one) => [...one.middle, ...one.low, ...one.high]), 0.1, 0.5);
-    const chart = lineChart({ x: Array.from({ length }, (_, i) => i + 1), series, step: true, across: 'functions evaluated', up: 'best score so far', height: 300, range: () => range });
+    metric = runs[0].metric;
+    const known = runs.flatMap((one) => [...one.middle, ...one.low, ...one.high]).filter((score) => score !== null);
+    const range = scoreRange(known, 0.1, 0.5, runs.flatMap((one) => [one.low, one.high].map((list) => list.find((score) => score !== null))));
+    const beyond = known.some((score) => score < range[0] || score > range[1]);
+    const chart = lineChart({ x: Array.from({ length }, (_, i) => i + 1), series, step: true, across: 'functions evaluated', up: `best ${metric.heading} so far`, height: 300, range: () => range });
     const text = runs.some((one) => one.runs > 1) ? 'Of repeated runs the median is drawn; the band reaches from the lowest to the highest.' : 'The best score in the search, after so many functions.';
-    made.push(el('section', {}, el('h2', {}, tasks.length > 1 ? `Best so far on ${task}` : 'Best so far'), el('p', { class: 'soft small' }, text), chart));
+    made.push(el('section', {}, el('h2', {}, tasks.length > 1 ? `Best so far on ${task}` : 'Best so far'), el('p', { class: 'soft small' }, `${text} ${better()}${beyond ? ' What lies beyond this chart is far worse.' : ''}`), chart));
   }
   return made;
 }
