@@ -156,7 +156,7 @@ def _begin(
         study.prepare()
     if not as_json and not quiet:
         given, each = counted(len(study.settings.given), "function"), counted(study.settings.repeats, "seed")
-        console.say(f"{given} on {task}, {each} each -> {folder}")
+        console.say(f"{given} on {study.settings.task.shown}, {each} each -> {folder}")
     finish(study, folder, as_json, quiet)
 
 

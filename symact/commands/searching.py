@@ -83,8 +83,8 @@ def start(
         study.prepare(lambda now: update(now.step or 0, now.end, f"{now.expression}: {text(now.score)}"))
     if not as_json and not quiet:
         console.say(
-            f"{optimizer} on {task}: {counted(evaluations, 'function')} of {chosen.grammar.name}/{chosen.name} "
-            f"-> {folder}"
+            f"{optimizer} on {study.settings.task.shown}: {counted(evaluations, 'function')} of "
+            f"{chosen.grammar.name}/{chosen.name} -> {folder}"
         )
     _finish(study, evaluations, folder, as_json, quiet)
 

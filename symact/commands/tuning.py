@@ -10,6 +10,7 @@ from typing import Any
 from symact.commands.watching import fresh_folder
 from symact.errors import InputError, counted
 from symact.report import console
+from symact.store import TaskSettings
 
 
 def start(
@@ -53,8 +54,9 @@ def start(
     tuning = begin(chosen, task, optimizer, folder, ranges, where=ExecutorSettings(**where), **options)
     if not as_json and not quiet:
         evaluations = tuning.plan["evaluations"]
+        called = TaskSettings(**tuning.plan["task"]).shown
         console.say(
-            f"{optimizer} on {task}, {', '.join(tuning.plan['ranges'])}: at most {counted(evaluations, 'training')}, "
+            f"{optimizer} on {called}, {', '.join(tuning.plan['ranges'])}: at most {counted(evaluations, 'training')}, "
             f"then {counted(tuning.plan['fresh'], 'seed')} -> {folder}"
         )
     _finish(tuning, folder, as_json, quiet)

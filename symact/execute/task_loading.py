@@ -23,6 +23,7 @@ from typing import Any
 from symact.errors import InputError
 from symact.store import TaskSettings
 from symact.tasks import TASKS
+from symact.tasks.declaration import title_of
 
 MAXIMUM_BYTES = 1_000_000
 
@@ -108,6 +109,8 @@ def opened(task: Any, train: Mapping[str, Any] | None = None, data: Any = None) 
         return task
     settings, file = describe(task, train)
     itself = task if settings.kind == "object" else load(settings, file, None if data is None else str(data))
+    if settings.kind != "name":
+        settings = settings.model_copy(update={"title": title_of(itself)})
     return Opened(settings, file, itself)
 
 

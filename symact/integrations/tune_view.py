@@ -21,6 +21,7 @@ from symact.records import Direction, Metric, Outcome, Status, Trial
 from symact.report.leaderboard import Row, leaderboard, winner
 from symact.report.panel import Chart, Panel, lines, table
 from symact.report.view import StudyView, grammar_file
+from symact.store import TaskSettings
 from symact.store.running import read_running
 
 MOST_TRAININGS = 500  # in the table of all
@@ -86,7 +87,7 @@ def tuned_winner(run: Path) -> tuple[Row, str]:
 
 
 def _task(plan: Mapping[str, Any]) -> str:
-    return str(plan["task"]["name"])
+    return TaskSettings(**plan["task"]).shown
 
 
 def _best(rows: Sequence[Mapping[str, Any]], metric: Metric) -> dict[str, Mapping[str, Any]]:

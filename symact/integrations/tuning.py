@@ -225,7 +225,8 @@ class Tuning:
                 )
             )
         head = {key: self.plan[key] for key in ("optimizer", "seed", "evaluations", "ranges", "own")}
-        head |= {"task": self.plan["task"]["name"], "searched": searched, "fresh": self.plan["fresh"]}
+        task = TaskSettings(**self.plan["task"]).shown
+        head |= {"task": task, "searched": searched, "fresh": self.plan["fresh"]}
         head["tuned"] = sum(map(len, seen))
         return TuneResult(tuple(rows), self.metric, head)
 

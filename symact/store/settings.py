@@ -41,6 +41,7 @@ class TaskSettings(Document):
         text: the text of the file, `""` otherwise.
         sha256: of that text, in hex, `""` otherwise.
         train: settings of its training that differ from its own.
+        title: what a task of the user calls itself, its attribute `name`; `""` where it has none.
     """
 
     kind: Literal["name", "file", "object"]
@@ -48,12 +49,14 @@ class TaskSettings(Document):
     text: Text = ""
     sha256: str = ""
     train: dict[str, JsonValue] = {}
+    title: Annotated[str, Field(max_length=200)] = ""
 
     @property
     def shown(self) -> str:
-        """The name, with the settings that differ."""
+        """What the task is called, with the settings that differ."""
         own = ", ".join(f"{key}={value}" for key, value in self.train.items())
-        return f"{self.name} ({own})" if own else self.name
+        called = self.title or self.name
+        return f"{called} ({own})" if own else called
 
     @model_validator(mode="after")
     def _hash_matches(self) -> TaskSettings:

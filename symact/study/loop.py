@@ -508,7 +508,7 @@ class Study:
 
     def _repr_html_(self) -> str:
         settings = self.settings
-        title = f"{settings.optimizer} on {settings.task.name}: {counted(self.evaluations, 'function')}"
+        title = f"{settings.optimizer} on {settings.task.shown}: {counted(self.evaluations, 'function')}"
         return leaderboard_html(self.leaderboard(), title, settings.metric)
 
     def close(self) -> None:

@@ -9,10 +9,11 @@ import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from symact.errors import InputError
+from symact.errors import InputError, printable
 from symact.records import Direction, Metric
 
 MOST_BASELINES = 100
+MOST_LETTERS = 100  # of a title
 # Those of a task whose activations are gates: SwiGLU, GEGLU, ReGLU, GLU and the bilinear gate (arXiv:2002.05202).
 GATES = ("x*sigmoid(x)*g", "gelu(x)*g", "max(x, 0)*g", "sigmoid(x)*g", "x*g")
 
@@ -53,6 +54,12 @@ def baselines_of(task: Any) -> tuple[str, ...]:
     if len(given) > MOST_BASELINES:
         raise InputError(f"{task_name(task)}: {len(given)} baselines; at most {MOST_BASELINES} are trained")
     return tuple(dict.fromkeys(text.strip() for text in given))
+
+
+def title_of(task: Any) -> str:
+    """What a task calls itself on pages and in headings: its attribute `name` on one line; `""` where it has none."""
+    given = getattr(task, "name", None)
+    return printable(" ".join(given.split()))[:MOST_LETTERS] if isinstance(given, str) else ""
 
 
 def sites_of(task: Any) -> int | None:

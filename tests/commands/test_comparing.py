@@ -269,3 +269,18 @@ def test_functions_of_runs_are_compared_on_seeds_by_which_no_run_chose_them(syma
     seed, err = compare("--from", "second", "--seed", "2")
     assert seed == 2
     assert "--seed 2 is that of the search" in err
+
+
+def test_a_task_of_ones_own_is_called_by_its_name_in_every_heading(symact, tiny, tmp_path):
+    (tmp_path / "mine.py").write_text(
+        LOSS.replace("class Set(", "class Named(Regression):\n    name = 'my\\n robot'\n\nclass Set(")
+    )
+    one = ("--task", "mine.py:Named", "--seeds", "1", *HERE)
+    search = symact("search", "random", "--grammar", tiny, "--evaluations", "12", "--run", "run", *one)
+    code, _, err = symact("report", "run", "--output", "page.html")
+    assert code == 0, err
+    page = (tmp_path / "page.html").read_text()
+    for said in (search[1], symact("top", "run")[1], symact("compare", "sin(x)", *one)[1], page):
+        assert "on my robot" in said
+        assert "on Named" not in said
+    assert symact("resume", "run", "--evaluations", "12", "--task", "mine.py:Named", *HERE)[0] == 0
