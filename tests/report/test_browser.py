@@ -83,7 +83,17 @@ def metrics() -> list[StudyView]:
             for number, (text, level) in enumerate(levels.items())
         ]
         fresh = trials if sign > 0 else []
-        views.append(StudyView(name, trials, fresh, [], "random", f"on {name}", metric=Metric(name, direction)))
+        views.append(
+            StudyView(
+                name,
+                trials,
+                fresh,
+                [],
+                "random",
+                f"on {name}",
+                metric=Metric(f"{name} of a long name, log10", direction),
+            )
+        )
     return views
 
 
@@ -331,8 +341,14 @@ def test_a_study_that_has_hardly_begun_or_went_wrong_shows_what_there_is_and_no_
 def test_an_overview_names_metric_direction_seeds_and_reference_of_each_study(visit):
     page = visit("metrics").page
     first, second = page.locator("tbody tr").all_inner_texts()
-    assert all(text in first for text in ("PSNR, higher is better", "mean of 3 seeds, fresh", "versus tanh(x)"))
-    assert all(text in second for text in ("RMSE, lower is better", "in the search, 3 seeds", "versus ReLU"))
+    assert all(
+        text in first
+        for text in ("PSNR of a long name, log10, higher is better", "mean of 3 seeds, fresh", "versus tanh(x)")
+    )
+    assert all(
+        text in second
+        for text in ("RMSE of a long name, log10, lower is better", "in the search, 3 seeds", "versus ReLU")
+    )
     charts = page.locator("section").all_inner_texts()[1:]
     assert [chart.count("Higher is better") for chart in charts] == [1, 0]
     assert page.evaluate("document.documentElement.scrollWidth") <= 1280
@@ -340,3 +356,5 @@ def test_an_overview_names_metric_direction_seeds_and_reference_of_each_study(vi
     ranges = page.evaluate("""[...document.querySelectorAll('.chart')].map((host) => {
         const { min, max } = host.chart.scales.y; return [min, max, host.chart.data[1][0]]; })""")
     assert all(low <= first <= high for low, high, first in ranges)
+    narrow = visit("metrics", 390).page
+    assert narrow.locator("div.wide").evaluate("(box) => box.scrollWidth <= box.clientWidth")

@@ -78,7 +78,7 @@ const better = () => `${lower() ? 'Lower' : 'Higher'} is better.`;
 // A score beside those of other studies: what it is, which way is better, and whether the search had seen its seeds.
 function scoreCell(row) {
   const of = fresh(row) !== null ? `mean of ${seeds(row.confirmed.scores)}, fresh` : `in the search, ${seeds(row.scores)}`;
-  return [el('div', {}, number(fresh(row) ?? row.score)), el('div', { class: 'between' }, `${metric.heading}, ${lower() ? 'lower' : 'higher'} is better`), el('div', { class: 'between' }, of)];
+  return [el('div', {}, number(fresh(row) ?? row.score)), el('div', { class: 'between told' }, `${metric.heading}, ${lower() ? 'lower' : 'higher'} is better`), el('div', { class: 'between told' }, of)];
 }
 
 // The difference to ReLU, or to the best known function where the task has no ReLU.
