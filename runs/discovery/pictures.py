@@ -87,16 +87,23 @@ def equation(name: str, networks: Trained) -> Any:
     own, (x, t, u) = EQUATIONS[kind], (torch.from_numpy(references()[f"{kind}-test-{axis}"]) for axis in "xtu")
     every_t, every_x = (axis.reshape(-1, 1).float() for axis in torch.meshgrid(t, x, indexing="ij"))
     extent = (float(t[0]), float(t[-1]), float(x[0]), float(x[-1]))
-    figure, axes = pyplot.subplots(1, 1 + len(networks), figsize=(3.4 * (1 + len(networks)), 3.2))
-    axes[0].imshow(u.T, origin="lower", aspect="auto", extent=extent, cmap="RdBu")
-    axes[0].set_title("the solution", fontsize=9)
-    for axis, (title, (score, model)) in zip(axes[1:], networks.items(), strict=True):
+    errors = {}
+    for title, (score, model) in networks.items():
         with torch.no_grad():
-            error = own.value(model, every_x, every_t, own.constants[1]).reshape(u.shape) - u
-        shown = axis.imshow(error.abs().T, origin="lower", aspect="auto", extent=extent, cmap="magma", vmin=0, vmax=0.5)
+            value = own.value(model, every_x, every_t, own.constants[1]).reshape(u.shape)
+        errors[title] = score, (value - u).abs()
+    largest = max(float(error.max()) for _, error in errors.values())
+    figure, axes = pyplot.subplots(1, 1 + len(networks), figsize=(3.4 * (1 + len(networks)), 3.4), layout="constrained")
+    axes[0].imshow(u.T, origin="lower", aspect="auto", extent=extent, cmap="RdBu")
+    axes[0].set_title("the solution of the test", fontsize=9)
+    axes[0].set_ylabel("x")
+    for axis, (title, (score, error)) in zip(axes[1:], errors.items(), strict=True):
+        shown = axis.imshow(error.T, origin="lower", aspect="auto", extent=extent, cmap="magma", vmin=0, vmax=largest)
         called, text = title.split(": ", 1)
-        axis.set_title(f"error of {called}:\n{text}\nrelative {10**score:.3f}", fontsize=8)
-    figure.colorbar(shown, ax=axes[-1])
+        axis.set_title(f"error of {called}:\n{text}\nrelative {10**score:.3f}, one seed", fontsize=8)
+    for axis in axes:
+        axis.set_xlabel("t")
+    figure.colorbar(shown, ax=axes[1:], label="absolute error")
     return figure
 
 
