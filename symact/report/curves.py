@@ -224,8 +224,8 @@ def _course(outcome: Outcome) -> tuple[str, dict[int, float]]:
     """
     pairs = {step: score for step, score in reported(outcome) if type(step) is int}
     own = outcome.metrics.get("curve")
-    if isinstance(own, list) and own:
-        values = [_point(point) for point in own]
+    values = [_point(point) for point in own] if isinstance(own, list) else []
+    if isinstance(own, list) and np.isfinite(values).any():  # it may hold losses alone
         for unit in ("epoch", "step"):
             steps = [point[unit] for point in own if isinstance(point, Mapping) and type(point.get(unit)) is int]
             if len(steps) == len(own) and sorted(set(steps)) == steps:

@@ -105,6 +105,8 @@ COURSES = {
     "curve of steps": ({"curve": [{"step": n, "score": 0.1} for n in (60, 300)]}, "step", [60, 300]),
     "curve of epochs": ({"curve": [{"epoch": n, "accuracy": 0.1} for n in (2, 4)], "reported": PAIRS}, "epoch", [2, 4]),
     "plain curve": ({"curve": [0.1, 0.2, 0.3], "reported": PAIRS}, "epoch", [1, 2, 3]),
+    "curve without scores": ({"curve": [{"step": 9, "train_loss": 0.1}]}, "step", []),
+    "reported beside it": ({"curve": [{"step": 9, "train_loss": 0.1}], "reported": [[9, 0.5]]}, "step", [9]),
     "nothing": ({}, "step", []),
 }
 
