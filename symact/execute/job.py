@@ -18,13 +18,13 @@ import numpy as np
 from symact.errors import FormulaError, InputError, SymactError, counted
 from symact.execute.reporting import REPORTED, Pruned, Reporter, Tell
 from symact.execute.site_count import SiteCount
-from symact.execute.task_loading import configured, takes, takes_report
+from symact.execute.task_loading import configured, takes_report
 from symact.expr.operators import Vocabulary
 from symact.expr.tree import Expr, from_document
 from symact.expr.tree import sites as expressions_of
 from symact.records import Outcome, Status, not_a_score
 from symact.store import outcomes
-from symact.tasks.declaration import is_gated, metric_of, processes_of, sites_of
+from symact.tasks.declaration import is_gated, metric_of, processes_of, sites_of, takes
 
 DTYPES = ("float64", "float32", "int64", "bool")
 

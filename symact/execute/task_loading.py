@@ -11,7 +11,6 @@ import dataclasses
 import hashlib
 import importlib.abc
 import importlib.util
-import inspect
 import sys
 from argparse import Namespace
 from collections.abc import Mapping
@@ -23,7 +22,7 @@ from typing import Any
 from symact.errors import InputError
 from symact.store import TaskSettings
 from symact.tasks import TASKS
-from symact.tasks.declaration import title_of
+from symact.tasks.declaration import takes, title_of
 
 MAXIMUM_BYTES = 1_000_000
 
@@ -239,15 +238,6 @@ def takes_report(task: Any) -> bool:
 def takes_labels(task: Any) -> bool:
     """Whether a task's `features` has a `labels` argument."""
     return takes(getattr(task, "features", None), "labels")
-
-
-def takes(function: Any, name: str) -> bool:
-    """Whether a function has an argument of that name."""
-    try:
-        parameters = inspect.signature(function).parameters
-    except (TypeError, ValueError):
-        return False
-    return name in parameters or any(p.kind is p.VAR_KEYWORD for p in parameters.values())
 
 
 def _module(settings: TaskSettings, file: str) -> ModuleType:

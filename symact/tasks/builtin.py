@@ -19,7 +19,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, fields, replace
 from functools import cached_property, lru_cache
 from itertools import count
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -35,16 +35,9 @@ from symact.tasks.declaration import NO_DECAY_OR, checked_training
 from symact.tasks.fisher import FisherFeatures, FisherProbe
 from symact.tasks.networks import MakeActivation
 from symact.tasks.ranks import ALONE, Ranks, join, started_for
+from symact.tasks.reporting import Report, with_end
 from symact.tasks.schedules import plan
 from symact.tasks.train import Training, epochs_in_all, measure_accuracy, train
-
-
-class Report(Protocol):
-    """What is told of a training while it goes on; it may end the training."""
-
-    def __call__(self, step: int, score: float, of: int | None = None) -> object:
-        """The score after a step, `of` so many."""
-
 
 # Initial weights and points of the features: the same for every function and every study.
 FEATURE_SEED = 0
@@ -226,12 +219,12 @@ class ImageTask:
             return Outcome.failed(Status.rejected, "the Fisher matrix is not finite at initialization")
         model, activations = self.build(make_activation, seed)
         phases = plan(schedule, model, activations, shown, config)
-        epochs, in_all = count(1), epochs_in_all(phases, config, budget)
+        epochs, in_all, report = count(1), epochs_in_all(phases, config, budget), with_end(report)
 
         def measure(model: nn.Module) -> dict[str, Any]:
             loss, accuracy = measure_accuracy(model, judged, config, ranks)
             if report is not None:
-                report(next(epochs), accuracy, in_all)
+                report(next(epochs), accuracy, of=in_all)
             return {"loss": loss, "accuracy": accuracy}
 
         checkpoint = self._checkpoint(make_activation, seed, budget, schedule, ranks)
@@ -239,7 +232,7 @@ class ImageTask:
             kept = checkpoint.load(shown.y.device) if checkpoint is not None else None
             if kept is not None and report is not None:
                 for row in kept["curve"]:
-                    report(next(epochs), row["accuracy"], in_all)
+                    report(next(epochs), row["accuracy"], of=in_all)
             training = train(model, phases, config, seed, budget, measure, checkpoint, ranks, kept)
         except (KeyboardInterrupt, distributed.DistError):  # of which the second means that another process is gone
             raise

@@ -5,6 +5,7 @@ All of it is optional, and all of it is the word of a stranger: it is checked on
 
 from __future__ import annotations
 
+import inspect
 import math
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -198,3 +199,12 @@ def is_gated(task: Any) -> bool:
 def task_name(task: Any) -> str:
     """What a task is called in messages: `task digits-deep`."""
     return f"task {getattr(task, 'name', '') or type(task).__name__!s}"
+
+
+def takes(function: Any, name: str) -> bool:
+    """Whether a function has an argument of that name."""
+    try:
+        parameters = inspect.signature(function).parameters
+    except (TypeError, ValueError):
+        return False
+    return name in parameters or any(p.kind is p.VAR_KEYWORD for p in parameters.values())

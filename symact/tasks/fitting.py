@@ -25,10 +25,11 @@ from torch import nn
 from torch.nn.parameter import is_lazy
 
 from symact.records import Outcome, Status
-from symact.tasks.builtin import FEATURE_SEED, Report, isolated, normal_points, reseed
+from symact.tasks.builtin import FEATURE_SEED, isolated, normal_points, reseed
 from symact.tasks.declaration import NO_DECAY_OR, checked_training
 from symact.tasks.first_order import FlatParameters, adamw, clipped
 from symact.tasks.networks import MakeActivation, site_names
+from symact.tasks.reporting import Report, with_end
 
 CPU = torch.device("cpu")
 CURVE = 5  # points of the curve of a training
@@ -80,7 +81,7 @@ def fit(
         clip: largest norm of a gradient; 0 for none.
         report: called with the score after `CURVE` of the steps, the last among them.
     """
-    generator, result = torch.Generator().manual_seed(seed), Fit()
+    generator, result, report = torch.Generator().manual_seed(seed), Fit(), with_end(report)
     flat = FlatParameters(list(model.parameters()))
     update = adamw(flat, SimpleNamespace(momentum=0.0, weight_decay=weight_decay))
     marks = {round((i + 1) * steps / CURVE) - 1 for i in range(CURVE)}
@@ -96,7 +97,7 @@ def fit(
             row = {"step": step + 1, "train_loss": value}
             if report is not None:
                 row["score"] = problem.measure(model)["score"]
-                report(step + 1, row["score"], steps)
+                report(step + 1, row["score"], of=steps)
             result.curve.append(row)
     return result
 

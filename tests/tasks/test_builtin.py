@@ -64,6 +64,18 @@ def test_make_activation_is_called_once_per_site_in_order(task: ImageTask) -> No
     assert [m for m in model.modules() if isinstance(m, nn.Identity)] == made
 
 
+@pytest.mark.parametrize("name", ["digits-deep", "image-fit"])
+def test_a_report_of_two_arguments_is_told_step_and_score(name: str) -> None:
+    told: dict[int, float] = {}
+
+    def tell(step: int, score: float) -> None:
+        told[step] = score
+
+    found = TASKS[name]().evaluate(nn.Tanh, 0, 0.05, report=tell)
+    assert found.status is Status.finished
+    assert told[max(told)] == found.score
+
+
 def test_same_seed_same_curve_and_nothing_leaks(task: ImageTask) -> None:
     torch.manual_seed(123)
     state = torch.get_rng_state()
