@@ -166,17 +166,14 @@ def _check_words(functions: Sequence[str], grammar: str | None, task: str | None
     Raises:
         InputError: an expression or the grammar cannot be read, or there is no such task.
     """
-    from symact.program.loading import load_grammar
+    from symact.study.comparing import grammar_of, read
     from symact.tasks import TASKS
 
     if task is not None and ".py" not in task:
         TASKS.checked(task)
-    chosen = load_grammar(grammar) if grammar is not None else None
+    chosen = grammar_of(grammar, gated=True)  # whether the task has gates is not known before it is loaded
     for function in functions:
-        try:
-            parse_candidate(function.replace("identity(", "("), chosen)  # a word of every comparison
-        except FormulaError as error:
-            raise InputError(f"{function}: {error}") from None
+        read(function, chosen, "functions")
 
 
 def _gathered(

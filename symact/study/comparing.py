@@ -86,10 +86,7 @@ def begin(
     """The study of a comparison, ready to run; the arguments are those of `compare`."""
     opened = tasks.opened(task, options.get("train"), options.get("data"))
     gated = is_gated(opened.task)
-    if grammar is None:
-        grammar = parse_grammar(_PLAIN.format(inputs='["x", "g"]' if gated else '["x"]'))
-    elif not isinstance(grammar, Grammar):
-        grammar = load_grammar(grammar)
+    grammar = grammar_of(grammar, gated)
     setup.check_inputs(opened.task, grammar, opened.settings.name)
     if isinstance(functions, str | Expr):
         functions = [functions]
@@ -123,6 +120,21 @@ def finished(study: Study) -> Comparison:
     from symact.activation.cost import costs
 
     return table.with_costs(costs([sites(row.function)[0] for row in table.rows], study.space.grammar))
+
+
+def grammar_of(grammar: Grammar | str | Path | None, gated: bool) -> Grammar:
+    """The grammar in whose words the expressions of a comparison are read.
+
+    Args:
+        grammar: itself, its file or its name; None for ordinary formulas.
+        gated: such formulas may be functions of x and g.
+
+    Raises:
+        GrammarError: there is no such file, or it is wrong.
+    """
+    if grammar is None:
+        return parse_grammar(_PLAIN.format(inputs='["x", "g"]' if gated else '["x"]'))
+    return grammar if isinstance(grammar, Grammar) else load_grammar(grammar)
 
 
 def read(function: str | Expr | Sequence[Expr], grammar: Grammar, what: str) -> Any:

@@ -284,3 +284,17 @@ def test_a_task_of_ones_own_is_called_by_its_name_in_every_heading(symact, tiny,
         assert "on my robot" in said
         assert "on Named" not in said
     assert symact("resume", "run", "--evaluations", "12", "--task", "mine.py:Named", *HERE)[0] == 0
+
+
+def test_a_name_that_ends_in_identity_is_an_operator_like_any_other(symact, loss, tmp_path):
+    (tmp_path / "own.toml").write_text('name = "own"\n[unary]\nscaled_identity = "2*x"\n[spaces]\nall = ["unary(x)"]\n')
+    common = ("--task", loss, "--seeds", "1", "--json", *HERE)
+    given = {
+        "bent_identity(x)": ("--grammar", "atlas"),
+        "scaled_identity(x)": ("--grammar", "own.toml"),
+        "identity(x)": (),
+    }
+    for function, grammar in given.items():
+        code, out, err = symact("compare", function, *grammar, *common)
+        assert code == 0, err
+        assert {row["expression"] for row in json.loads(out)["functions"]} == {function, "relu(x)"}
