@@ -45,7 +45,8 @@ class Job:
         labels: whose labels the features are measured with, as the task's `features` takes them, unless it is `""`.
         bars: pairs of a step and a merit (higher is better) below which a training is stopped at that step.
         train: settings of the training that this job alone has.
-        own_sites: its study has functions of their own at sites, so what the task says of these is checked with care.
+        own_sites: it is the first training of a study with functions of their own at sites: what the task says of these
+            is checked with care, and the study ends where that is wrong.
     """
 
     number: int
@@ -157,18 +158,17 @@ class MakeActivation:
             raise CandidateError(str(error)) from error
         return self._count.add(made)
 
-    def check(self, task: Any) -> None:
-        """Whether a training that has ended used the sites that its task says it has, where they have own functions.
+    def misplaced(self, task: Any) -> str:
+        """How a training that has finished used other sites than the candidate has functions for; `""` if it did not.
 
-        Raises:
-            InputError: it did not; a function of the candidate then stands nowhere, or at two sites.
-            CandidateError: the task does not say how many it has, and the candidate has more functions.
+        A function of the candidate then stood nowhere, or at two sites.
         """
         if self._sites is not None and self._own:
-            self._count.check(task)
-        elif self._own and self._count.made and self._count.made < len(expressions_of(self.candidate)):
+            return self._count.wrong(task)
+        if self._own and self._count.made and self._count.made < len(expressions_of(self.candidate)):
             functions = counted(len(expressions_of(self.candidate)), "expression")
-            raise CandidateError(f"it has {functions}, and the task has {counted(self._count.made, 'site')}")
+            return f"it has {functions}, and the task has {counted(self._count.made, 'site')}"
+        return ""
 
 
 class CandidateError(Exception):
@@ -241,9 +241,10 @@ def _performed(task: Any, make: MakeActivation, job: Job, report: Reporter | Non
         arguments["budget"] = job.budget
     outcome = evaluate(make, seed=job.seed, **arguments)
     if isinstance(outcome, Outcome):
-        if outcome.status in (Status.finished, Status.diverged):
-            make.check(task)
-        return outcome
+        wrong = make.misplaced(task) if outcome.status is Status.finished else ""  # else it may have ended early
+        if wrong and job.own_sites:
+            raise InputError(wrong)
+        return Outcome.failed(Status.rejected, wrong) if wrong else outcome
     what = type(outcome).__name__ + ("" if not_a_score(outcome) else f" {float(outcome):g}")
     how = "" if not_a_score(outcome) else ", such as Outcome.finished(score)"
     return Outcome.failed(Status.crashed, f"evaluate returned {what}; it must return a symact.Outcome{how}")

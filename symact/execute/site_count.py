@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from symact.errors import InputError
 from symact.tasks.declaration import task_name
 
 
@@ -60,22 +59,22 @@ class SiteCount:
             waiting += [before for before, _ in node.next_functions]
         return False
 
-    def check(self, task: Any) -> None:
-        """Compare with what the task says, after a training.
+    def wrong(self, task: Any) -> str:
+        """How it differs from what the task says, after a training: in words, `""` where it does not.
 
         A task that made no module has done something else with the candidate, and is believed.
-
-        Raises:
-            InputError: naming the task, what it says, and how many modules it made.
         """
         self._given.clear()
         if self.made % self._sites == 0 and not self._is_one:
-            return
+            return ""
         times = "once" if self.made == 1 else f"{self.made} times"
-        one = "" if self.made % self._sites else " for one network"
-        raise InputError(
+        one, joined = "", ""
+        if self.made % self._sites == 0:
+            one = " for one network"
+            joined = " (networks that feed one another, as a generator its discriminator, count as one)"
+        return (
             f"{task_name(task)} says sites = {self._sites}, but its training called make_activation {times}{one}; "
-            "`sites` is how many activations one network has, a function for each: correct it in the task"
+            f"`sites` is how many activations one network has{joined}, a function for each: correct it in the task"
         )
 
 

@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import nn
 
-from symact.execute.job import Job, perform
+from symact.execute.job import Job, perform, unable
 from symact.expr.tree import NO_GRAMMAR, parse, to_document
 from symact.records import Outcome, Status
 
@@ -37,7 +37,7 @@ class Task:
         net, x = Net(make_activation, self.depth), torch.randn(3, 4)
         with torch.no_grad():
             net(x)
-        loss = net(x).sum()
+        loss = (Net(make_activation, self.depth)(net(x)) if self.build == "joined" else net(x)).sum()
         if self.build == "ema":
             other = Net(make_activation, self.depth)
             other.load_state_dict(net.state_dict())
@@ -45,6 +45,8 @@ class Task:
         elif self.build == "mean teacher":
             teacher = Net(make_activation, self.depth)
             loss = loss + (net(x) - teacher(x)).square().sum()
+        elif self.build == "ends early":
+            return Outcome.failed(Status.diverged, "the loss became non-finite before any update")
         elif self.build == "copies":
             loss = loss + copy.deepcopy(net)(x).sum()
             torch.save(net, io.BytesIO())
@@ -69,6 +71,7 @@ def done(task, text="relu(x)", own_sites=True):
         (1, 2, "once", "2 times for one network"),
         (1, 2, "mean teacher", "4 times for one network"),
         (2, 4, "ema", "8 times for one network"),
+        (2, 2, "joined", "4 times for one network"),
     ],
 )
 def test_another_number_of_sites_is_told_by_the_first_training(sites, depth, build, called):
@@ -84,6 +87,26 @@ def test_a_network_that_is_built_twice_is_no_network_of_twice_the_sites(sites, b
     if sites > 1:
         text = ";".join(["tanh(x)", "relu(x)", "sin(x)"][:sites])
         assert done(Task(sites, sites, build), text, own_sites=False).status is Status.finished
+
+
+def test_networks_that_feed_one_another_count_as_one_and_the_message_says_so():
+    assert "(networks that feed one another" in done(Task(2, 2, "joined")).reason
+    both = Task(4, 2, "joined")
+    assert done(both).status is Status.finished
+    assert done(both, "tanh(x);relu(x);sin(x);x", own_sites=False).status is Status.finished
+
+
+@pytest.mark.parametrize("own_sites", [True, False])
+def test_a_training_that_ends_early_says_nothing_of_the_sites(own_sites):
+    assert done(Task(4, 2, "ends early"), "tanh(x);relu(x);sin(x);x", own_sites).status is Status.diverged
+
+
+def test_only_the_first_training_ends_a_study():
+    found = done(Task(3, 2), "tanh(x);relu(x);sin(x)", own_sites=False)
+    assert found.status is Status.rejected
+    assert not unable(found)
+    assert found.reason.startswith("task Task says sites = 3, but its training called make_activation 2 times;")
+    assert unable(done(Task(3, 2)))
 
 
 @pytest.mark.parametrize("depth", [1, 3, 4])
