@@ -42,13 +42,20 @@ class Trainings:
         self.flush()
 
     def heard(self, job: Job, reports: Sequence[Report]) -> Running | None:
-        """A training has reported; gives how it stands, unless it is none of those."""
+        """A training has reported; gives how it stands, unless it is none of those.
+
+        Steps go up within a training: where they do not, its worker was replaced, and it is trained anew.
+        """
         known = self._known.get(job.key)
         if known is None or os.getpid() != self._pid:
             return None
-        curve = (*known.curve, *((step, score) for step, score, _ in reports))[:MOST_REPORTS]
-        end = next((of for *_, of in reversed(reports) if of is not None), known.end)
-        self._known[job.key] = known = replace(known, curve=curve, end=end, heard=time.time())
+        curve, end = list(known.curve), known.end
+        for step, score, of in reports:
+            if curve and step <= curve[-1][0]:
+                curve, end = [], None
+            curve.append((step, score))
+            end = end if of is None else of
+        self._known[job.key] = known = replace(known, curve=tuple(curve[:MOST_REPORTS]), end=end, heard=time.time())
         self._changed = True
         self.flush()
         return known

@@ -147,6 +147,17 @@ def test_a_training_that_begins_again_begins_with_an_empty_curve() -> None:
     assert trainings.reporting == {}
 
 
+def test_a_training_that_begins_again_in_another_worker_begins_a_new_curve() -> None:
+    trainings, job = Trainings(None, lambda job: Running("x", number=job.number)), Job(4, 0, 0, {})
+    trainings.begun(job)
+    trainings.heard(job, [(1, 0.5, 9), (2, 0.6, 9)])
+    trainings.heard(job, [(3, 0.7, 9), (1, 0.4, None), (2, 0.5, None)])
+    assert trainings.reporting[4].end is None
+    trainings.heard(job, [(3, 0.7, 8)])
+    assert trainings.reporting[4].curve == ((1, 0.4), (2, 0.5), (3, 0.7))
+    assert trainings.reporting[4].end == 8
+
+
 def test_a_training_that_may_be_stopped_tells_where(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(running, "AT_ONCE", 10**6)
     run, seen = tmp_path / "run", []
