@@ -158,7 +158,7 @@ def configured(task: Any, train: Mapping[str, Any]) -> Any:
     seen = {id(task): copied}
     for name, value in list(getattr(copied, "__dict__", {}).items()):
         copied.__dict__[name] = _apart(value, seen)
-    _configure(copied, train, str(getattr(task, "name", "") or type(task).__name__))
+    _configure(copied, train, title_of(task) or type(task).__name__)
     return copied
 
 

@@ -19,7 +19,7 @@ from symact.report.comparison import Comparison
 from symact.study import setup
 from symact.study.loop import Study
 from symact.study.progress import Listener
-from symact.tasks.declaration import GATES, is_gated, sites_of
+from symact.tasks.declaration import GATES, is_gated, sites_of, task_name
 
 # The reference where none is given: for activations of x, and for gates of x and g.
 REFERENCES = {False: "relu(x)", True: GATES[0]}
@@ -172,8 +172,7 @@ def _check_sites(given: Sequence[Candidate], opened: Any) -> None:
 def _sites(task: Any) -> int:
     count = sites_of(task)
     if count is None:
-        name = getattr(task, "name", type(task).__name__)
-        raise InputError(f"task {name}: it must say with `sites` how many activation sites it has")
+        raise InputError(f"{task_name(task)}: it must say with `sites` how many activation sites it has")
     return count
 
 

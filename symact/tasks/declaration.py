@@ -59,7 +59,10 @@ def baselines_of(task: Any) -> tuple[str, ...]:
 
 def title_of(task: Any) -> str:
     """What a task calls itself on pages and in headings: its attribute `name` on one line; `""` where it has none."""
-    given = getattr(task, "name", None)
+    try:
+        given = getattr(task, "name", None)
+    except Exception:  # of a property; no task is refused for a heading
+        return ""
     return printable(" ".join(given.split()))[:MOST_LETTERS] if isinstance(given, str) else ""
 
 
@@ -198,7 +201,7 @@ def is_gated(task: Any) -> bool:
 
 def task_name(task: Any) -> str:
     """What a task is called in messages: `task digits-deep`."""
-    return f"task {getattr(task, 'name', '') or type(task).__name__!s}"
+    return f"task {title_of(task) or type(task).__name__}"
 
 
 def takes(function: Any, name: str) -> bool:

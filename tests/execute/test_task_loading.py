@@ -11,7 +11,8 @@ from types import SimpleNamespace
 import pytest
 
 from symact.errors import InputError
-from symact.execute.task_loading import MAXIMUM_BYTES, configured, describe, load, takes_schedule
+from symact.execute.task_loading import MAXIMUM_BYTES, configured, describe, load, opened, takes_schedule
+from symact.tasks.declaration import task_name
 from tests.execute import stub_tasks as stubs
 
 TEXT = "class Mine:\n    def evaluate(self, make_activation, seed, budget=1.0):\n        return {number}\n"
@@ -182,3 +183,13 @@ def test_settings_of_one_training_do_not_reach_the_task_they_are_taken_from():
         assert copied.own is copied
         assert copied.data is task.data
     assert configured(task, {}) is task
+
+
+def test_a_task_whose_name_raises_is_called_by_its_class(tmp_path):
+    text = TEXT.format(number=1) + "    @property\n    def name(self):\n        raise RuntimeError('not yet')\n"
+    (tmp_path / "mine.py").write_text(text)
+    found = opened(f"{tmp_path / 'mine.py'}:Mine")
+    assert (found.settings.title, found.settings.shown) == ("", "Mine")
+    assert task_name(found.task) == "task Mine"
+    with pytest.raises(InputError, match="task 'Mine' takes no settings"):
+        configured(found.task, {"rate": 1})
