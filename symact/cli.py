@@ -100,7 +100,9 @@ SeedsOption = Annotated[int, typer.Option("--seeds", min=1, max=MOST, help="Trai
 SeedOption = Annotated[int, typer.Option("--seed", min=0, max=LAST_SEED, help="Seed of the study.")]
 OtherSeedOption = Annotated[
     int | None,
-    typer.Option("--seed", min=0, max=LAST_SEED, help="Seed of the study; without, 0, or one by which no run chose."),
+    typer.Option(
+        "--seed", min=0, max=LAST_SEED, help="Seed of the study; without, 0, or the next above those of the runs."
+    ),
 ]
 AgainstOption = Annotated[
     str | None,

@@ -236,7 +236,8 @@ def _as_there(
 ) -> tuple[str, dict[str, Any]]:
     """The task of a comparison, and its options: trained as in the run folders, where the task is theirs.
 
-    The seed is one by which no run chose its functions: on the trainings that chose it, a function has had luck.
+    The seed is above those of all runs of the task: on the trainings that chose it, or those of a comparison before it,
+    a function has had luck.
 
     Raises:
         InputError: the task has to be named, or the folders have trained it in different ways.
@@ -245,7 +246,8 @@ def _as_there(
 
     task = _task_of(runs) if task is None else task
     named, given = describe(task)[0], dict(options["train"])
-    same = [run for run in runs if (run.task.kind, run.task.name) == (named.kind, named.name)]
+    alike = [run for run in runs if (run.task.kind, run.task.name) == (named.kind, named.name)]
+    same = [run for run in alike if run.task.identity == named.identity]
     train: dict[str, Any] = {}
     for number, run in enumerate(same):
         own = {name: value for name, value in run.task.train.items() if name not in given}
@@ -260,10 +262,15 @@ def _as_there(
             how = f", trained as there ({_text(train)})" if run in same and train else ""
             best = counted(len(run.found), "best function")
             console.note(f"{run.folder}: its {best}, without baselines, on {named.name}{how}")
+            if run in alike and run not in same:
+                console.note(
+                    f"{run.folder}: its task {named.name} is of another file, or of this one before it was edited "
+                    f"(SHA-256 {run.task.sha256[:12]}..., now {named.sha256[:12]}...): its settings are not taken over"
+                )
     data = options["data"] or next((run.data for run in same if run.data), None)
-    taken, seed = {run.seed for run in same}, options["seed"]
+    taken, seed = {run.seed for run in alike}, options["seed"]
     if seed is None:
-        seed = next(free for free in range(len(taken) + 1) if free not in taken)
+        seed = max(taken, default=-1) + 1
     elif seed in taken and not quiet:
         console.note(f"--seed {seed} is that of the search: functions that had luck on it look better than they are")
     return task, {**options, "train": {**train, **given}, "data": data, "seed": seed}

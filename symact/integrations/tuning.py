@@ -411,7 +411,7 @@ def reopen(
         if task is None:
             raise InputError(f"{run}: its task is the {stored.kind} task {stored.name!r}; name it again with --task")
         described, file = tasks.describe(task)
-        if (described.name, described.sha256) != (stored.name, stored.sha256):
+        if described.identity != stored.identity:
             raise InputError(f"{run}: the task is not the one that the search began with ({stored.name!r})")
         loaded = task if stored.kind == "object" else tasks.load(stored, file, root)
         return Tuning(log, loaded, file, where or ExecutorSettings(), root)

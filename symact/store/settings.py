@@ -52,6 +52,11 @@ class TaskSettings(Document):
     title: Annotated[str, Field(max_length=200)] = ""
 
     @property
+    def identity(self) -> tuple[str, str, str]:
+        """What tells tasks apart: classes of one name in two files, or in a file and its edited self, are two tasks."""
+        return self.kind, self.name, self.sha256
+
+    @property
     def shown(self) -> str:
         """What the task is called, with the settings that differ."""
         own = ", ".join(f"{key}={value}" for key, value in self.train.items())

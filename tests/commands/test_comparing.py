@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 
 import pytest
 
 from symact.commands import comparing
 from symact.errors import InputError
+from symact.execute.task_loading import describe
 from symact.program.loading import load_grammar
 from symact.store import Store, TaskSettings
 
@@ -262,9 +264,10 @@ def test_functions_of_runs_are_compared_on_seeds_by_which_no_run_chose_them(syma
         with Store.open(json.loads(out)["run"]) as store:
             return store.settings.seed, err
 
-    assert compare("--from", "first")[0] == 1
-    assert compare("--from", "second")[0] == 0
-    assert compare("--from", "first", "--from", "second")[0] == 1
+    assert compare("--from", "first", "--run", "compared")[0] == 1
+    assert compare("--from", "compared")[0] == 2, "neither the search's seed nor that of the first comparison"
+    assert compare("--from", "second")[0] == 3
+    assert compare("--from", "first", "--from", "second")[0] == 3
     assert compare("exp(x)")[0] == 0
     seed, err = compare("--from", "second", "--seed", "2")
     assert seed == 2
@@ -298,3 +301,30 @@ def test_a_name_that_ends_in_identity_is_an_operator_like_any_other(symact, loss
         code, out, err = symact("compare", function, *grammar, *common)
         assert code == 0, err
         assert {row["expression"] for row in json.loads(out)["functions"]} == {function, "relu(x)"}
+
+
+def test_a_class_of_the_same_name_in_another_file_is_another_task(tmp_path, monkeypatch):
+    said = list[str]()
+    monkeypatch.setattr(comparing.console, "note", said.append)
+    for name, text in (("same.py", LOSS), ("edited.py", LOSS + "\n# edited\n")):
+        (tmp_path / name).write_text(text)
+    stored = describe(f"{tmp_path / 'same.py'}:Set", {"epochs": 3})[0]
+    run = replace(a_run("Set"), folder="r1", task=stored)
+
+    def taken(file):
+        said.clear()
+        options = {"train": {}, "data": None, "seed": None}
+        options = comparing._as_there([run], f"{tmp_path / file}:Set", options, False)[1]
+        return options["train"], options["data"], options["seed"], "\n".join(said)
+
+    *settings, told = taken("same.py")
+    assert settings == [{"epochs": 3}, "DIR", 1]
+    assert "trained as there (epochs=3)" in told
+    assert "another file" not in told
+    *settings, told = taken("edited.py")
+    assert settings == [{}, None, 1], "nothing of the other task but that its seed has been used"
+    assert "trained as there" not in told
+    assert (
+        f"r1: its task Set is of another file, or of this one before it was edited (SHA-256 {stored.sha256[:12]}"
+        in told
+    )
