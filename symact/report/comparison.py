@@ -40,8 +40,8 @@ class ComparedFunction:
         tied_with_best: the paired t tests against the first place, Holm-corrected, do not tell it apart.
         same_as: an earlier row that is the same function, whose evaluation counts for this one as well; or None.
         site: the one activation site that differs from the reference, from 1; None for all.
-        nanoseconds: per element of value and gradient, where they were measured.
-        cost: the same in units of the reference.
+        cost: nanoseconds per element of value and gradient, where they were measured.
+        relative_cost: the same in units of the reference.
     """
 
     candidate: Candidate
@@ -53,8 +53,8 @@ class ComparedFunction:
     tied_with_best: bool = False
     same_as: str | None = None
     site: int | None = None
-    nanoseconds: float | None = None
     cost: float | None = None
+    relative_cost: float | None = None
 
     @property
     def function(self) -> Candidate:
@@ -129,7 +129,7 @@ class ComparedFunction:
             "budget": None if self.trial is None else self.trial.budget,
             "seconds": self.seconds,
             "cost": self.cost,
-            "cost_ns": self.nanoseconds,
+            "relative_cost": self.relative_cost,
         }
 
 
@@ -178,7 +178,7 @@ class Comparison:
         """The same with the measured costs of the rows, in their order."""
         own = next((n for row, n in zip(self.rows, nanoseconds, strict=True) if row.verdict == "reference"), None)
         rows = [
-            replace(row, nanoseconds=spent, cost=spent / own if spent and own else None)
+            replace(row, cost=spent, relative_cost=spent / own if spent and own else None)
             for row, spent in zip(self.rows, nanoseconds, strict=True)
         ]
         return replace(self, rows=tuple(rows))
@@ -237,7 +237,7 @@ class Comparison:
             "p": "" if row.p is None else "<0.001" if row.p < 0.001 else f"{row.p:.3f}",
             "verdict": "ref." if row.verdict == "reference" else self._state(row),
             "s": "" if row.seconds is None else f"{row.seconds:#.2g}" if row.seconds < 10 else f"{row.seconds:.0f}",
-            "cost": "" if row.cost is None else f"{row.cost:.1f}",
+            "cost": "" if row.relative_cost is None else f"{row.relative_cost:.1f}",
         }
 
     def _state(self, row: ComparedFunction) -> str:

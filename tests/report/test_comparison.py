@@ -134,14 +134,14 @@ def test_the_reference_is_compared_although_it_was_not_named():
         table = finished_table(study)
     assert {row.expression for row in table.rows} == {"sin(x)", "tanh(x)"}
     assert table.reference.expression == table.against == "tanh(x)"
-    assert table.reference.cost == 1.0
-    for row in table.document()["functions"]:
-        assert row["cost"] == row["cost_ns"] / table.reference.nanoseconds, "the table's cost, and in nanoseconds"
-        assert (
-            table.cells(next(r for r in table.rows if r.expression == row["expression"]))["cost"]
-            == f"{row['cost']:.1f}"
-        )
     assert all(seeds == task.seen["sin(x)"] for seeds in task.seen.values()), "not the same seeds"
+
+
+def test_a_document_has_the_cost_in_nanoseconds_and_that_of_the_table_by_its_side():
+    table = compared({"relu(x)": [0.5], "sin(x)": [0.4]}, 1).with_costs([2.0, 5.0])
+    costs = {row["expression"]: (row["cost"], row["relative_cost"]) for row in table.document()["functions"]}
+    assert costs == {"relu(x)": (2.0, 1.0), "sin(x)": (5.0, 2.5)}
+    assert [table.cells(row)["cost"] for row in table.rows] == ["1.0", "2.5"]
 
 
 def test_the_table_is_html_without_markup_of_strangers():
