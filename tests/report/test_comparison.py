@@ -138,10 +138,11 @@ def test_the_reference_is_compared_although_it_was_not_named():
 
 
 def test_a_document_has_the_cost_in_nanoseconds_and_that_of_the_table_by_its_side():
-    table = compared({"relu(x)": [0.5], "sin(x)": [0.4]}, 1).with_costs([2.0, 5.0])
+    table = compared({"relu(x)": [0.5], "sin(x)": [0.4]}, 1).with_costs([5.0, 2.0])
+    assert [row.expression for row in table.rows] == ["sin(x)", "relu(x)"]
     costs = {row["expression"]: (row["cost"], row["relative_cost"]) for row in table.document()["functions"]}
     assert costs == {"relu(x)": (2.0, 1.0), "sin(x)": (5.0, 2.5)}
-    assert [table.cells(row)["cost"] for row in table.rows] == ["1.0", "2.5"]
+    assert [table.cells(row)["cost"] for row in table.rows] == ["2.5", "1.0"]
 
 
 def test_the_table_is_html_without_markup_of_strangers():
