@@ -4,7 +4,7 @@ A task says by its attribute `processes` how many evaluate a candidate. They are
 the settings as JSON text, and meet by the variables that torchrun sets (`RANK`, `WORLD_SIZE`, `LOCAL_RANK`,
 `MASTER_ADDR`, `MASTER_PORT`). The process that starts them trains nothing: it listens, and where one dies or fails it
 ends the others, since they would wait for it. What the first of them says is the outcome. Each
-says when it has loaded and prepared the task: a limit of time counts the training alone.
+says when it has loaded and prepared the task: a limit of time counts the training alone, and the start has its own.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from symact.execute import task_loading as tasks
 from symact.execute.channel import ChannelLostError, GuardedPipe, Reader
 from symact.execute.job import Job, failure, perform
 from symact.execute.reporting import Report, Tell
-from symact.execute.supervisor import CHANNEL_LOST, CLOSED
+from symact.execute.supervisor import CHANNEL_LOST, CLOSED, START_SECONDS
 from symact.execute.watched_worker import command
 from symact.records import Outcome, Status
 from symact.store import TaskSettings, outcomes
@@ -91,7 +91,7 @@ def _store() -> Any:
 def _listen(ranks: list[_Rank], tell: Tell | None, begun: Callable[[], object]) -> Outcome:
     """Wait for the first process's outcome, or for the failure of any."""
     failed_since: float | None = None
-    waiting = True
+    waiting, started = True, time.monotonic()
     with selectors.DefaultSelector() as selector:
         for rank in ranks:
             selector.register(rank.lines.descriptor, selectors.EVENT_READ, rank)
@@ -114,6 +114,9 @@ def _listen(ranks: list[_Rank], tell: Tell | None, begun: Callable[[], object]) 
                 late = time.monotonic() - failed_since > GRACE_SECONDS
                 if late or all(rank.outcome is not None or rank.died for rank in ranks):
                     return _cause(ranks)
+            elif waiting and time.monotonic() - started > START_SECONDS:
+                slow = next(rank.name for rank in ranks if not rank.ready)
+                return Outcome.failed(Status.crashed, f"{slow} was not ready to train within {START_SECONDS:.0f} s")
 
 
 def _cause(ranks: list[_Rank]) -> Outcome:

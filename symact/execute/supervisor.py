@@ -29,6 +29,7 @@ from symact.execute.watched_worker import WatchedWorker
 TICK = 0.05  # seconds between two looks at the worker
 FAMILY_TICKS = 5  # looks at the worker alone between two at all its descendants
 START_SECONDS = 300.0
+HOLD_SECONDS = 2 * START_SECONDS  # of symact's own work within a job; the start of several processes ends by itself
 GRACE_SECONDS = 0.05  # for what a candidate has started to end with it
 LOST_STARTS = 10  # of workers that are killed from outside before they are ready
 CHANNEL_LOST = 86  # exit code of a worker whose pipes were closed by its task
@@ -183,8 +184,9 @@ class Supervisor:
         now = time.monotonic()
         since = self._held_since if self._held_since is not None else self._began
         if not self._ready or self._held_since is not None:
-            if now - since > START_SECONDS:
-                self._send({"failed": f"a worker did not start within {START_SECONDS:.0f} s", "input": False})
+            what, limit = ("begin a training", HOLD_SECONDS) if self._ready else ("start", START_SECONDS)
+            if now - since > limit:
+                self._send({"failed": f"a worker did not {what} within {limit:.0f} s", "input": False})
                 self._began = float("inf")
         elif self._job is None:
             return

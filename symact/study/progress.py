@@ -31,7 +31,8 @@ class Progress:
         per_minute: steps per minute in this run and phase, or None before anything has finished.
         remaining: seconds left at the present pace, with those of the confirmation, whose size is estimated until it
             begins; None before anything has finished.
-        running: number of a trial in training -> what its task has reported, of those that have.
+        running: number of a trial in training -> how it stands, a `Running` with `step`, `score`, `end` and `curve`; of
+            those whose task has reported.
     """
 
     phase: str

@@ -10,7 +10,8 @@ from typing import Any, NamedTuple
 import psutil
 import pytest
 
-from symact.execute import ranks
+from symact.execute import ranks, supervisor
+from symact.execute.channel import Reader
 from symact.execute.job import Job, WorkerSettings, perform
 from symact.execute.local import WorkerProcesses
 from symact.execute.reporting import REPORTED
@@ -60,15 +61,17 @@ class Launched:
 """
 LAUNCHER = dict.fromkeys(("RANK", "WORLD_SIZE", "MASTER_ADDR", "GROUP_RANK", "TORCHELASTIC_RUN_ID"), "2")
 
-# To prepare takes longer than the limit, and so does the training.
+# To prepare takes longer than the limit, and the training does not end.
 SLOW = """import os, time
 class Slow:
     processes = 2
     def prepare(self):
-        time.sleep(2 if "RANK" in os.environ else 0)
+        if "RANK" in os.environ:
+            time.sleep(1)
+            open(__file__ + os.environ["RANK"], "w").close()
     def evaluate(self, make_activation, seed):
-        open(__file__ + os.environ["RANK"], "w").close()
-        time.sleep(60)
+        while True:
+            time.sleep(1)
 """
 
 FILLING = """import os
@@ -197,15 +200,40 @@ def marked(process: psutil.Process, mark: str) -> bool:
 
 def test_a_limit_of_time_begins_when_all_processes_have_prepared_the_task(tmp_path: Path) -> None:
     (tmp_path / "task.py").write_text(SLOW)
-    workers = WorkerProcesses(WorkerSettings(**settings(f"{tmp_path / 'task.py'}:Slow") | {"timeout": 2.0}), 1)
+    workers = WorkerProcesses(WorkerSettings(**settings(f"{tmp_path / 'task.py'}:Slow") | {"timeout": 0.5}), 1)
     try:
         workers.submit(JOB)
-        result = workers.next(60)
+        result = workers.next(300)
     finally:
         workers.close()
     assert result is not None
-    assert (result.outcome.status, result.outcome.reason) == (Status.timed_out, "not finished within 2 s")
+    assert (result.outcome.status, result.outcome.reason) == (Status.timed_out, "not finished within 0.5 s")
     assert {path.name for path in tmp_path.glob("task.py?")} == {"task.py0", "task.py1"}
+
+
+def test_a_process_that_is_not_ready_in_time_is_a_failed_training(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Started:
+        outcome, failed, died = None, False, False
+
+        def __init__(self, number: int, count: int, port: int):
+            self.ready, self.name = number != 1, f"process {number + 1} of {count}"
+            reading, self.writing = os.pipe()
+            self.lines = Reader(reading)
+
+        def begin(self, message: str) -> None:
+            pass
+
+        def end(self) -> None:
+            os.close(self.lines.descriptor)
+            os.close(self.writing)
+
+    begun: list[bool] = []
+    monkeypatch.setattr(ranks, "_Rank", Started)
+    monkeypatch.setattr(ranks, "START_SECONDS", 0.0)
+    found = ranks.evaluate({}, 3, JOB, None, lambda: begun.append(True))
+    assert (found.status, found.reason) == (Status.crashed, "process 2 of 3 was not ready to train within 0 s")
+    assert begun == []
+    assert supervisor.HOLD_SECONDS > supervisor.START_SECONDS, "else the study ends before the training has failed"
 
 
 def test_processes_that_run_out_of_memory_are_believed_whomever_their_worker_has_served(tmp_path: Path) -> None:
