@@ -133,15 +133,21 @@ def test_more_gpus_than_the_cluster_has_is_one_clear_line_and_a_wait_for_others_
     assert "still waiting for the Ray cluster" in caplog.text
 
 
+# What is tried before the folder is made ends at once; the rest goes on until its reports have been seen.
 LONG = """
 import time
+from pathlib import Path
 from symact import Outcome
 
 class Long:
     def evaluate(self, make_activation, seed, budget=1.0, report=None):
-        for step in range(1, 61):
-            time.sleep(0.05)
-            report(step, step / 100, of=60)
+        tried, seen = (Path(__file__).with_name(name) for name in ("tried", "seen"))
+        step = 0
+        while tried.exists() and not seen.exists() and step < 900:
+            time.sleep(0.1)
+            step += 1
+            report(step, step / 1000, of=1000)
+        tried.touch()
         return Outcome.finished(0.6)
 """
 
@@ -149,12 +155,17 @@ class Long:
 @pytest.mark.slow
 def test_what_a_training_on_a_node_reports_is_told_while_it_goes_on(cluster, tmp_path):
     (tmp_path / "task.py").write_text(LONG)
-    space, run, seen = parse_grammar(stubs.grammar_text()).space("wide"), tmp_path / "run", []
+    space, run = parse_grammar(stubs.grammar_text()).space("wide"), tmp_path / "run"
     options = {"executor": "ray", "ray_address": cluster.address, "confirm": 0}
+
+    def watch(now):
+        if any(len(training.curve) > 5 and training.end == 1000 for training in read_running(run) or []):
+            (tmp_path / "seen").touch()
+
     with Study(space, f"{tmp_path / 'task.py'}:Long", "random", run, **options) as study:
-        trials = study.run(2, lambda now: seen.extend(read_running(run) or []))
+        trials = study.run(2, watch)
     assert [trial.score for trial in trials] == [0.6, 0.6]
-    assert any(len(training.curve) > 5 and training.step < 60 == training.end for training in seen)
+    assert max(len(trial.outcomes[0].metrics.get("reported", ())) for trial in trials) < 900, "nobody has seen them"
 
 
 def test_a_cluster_that_is_not_there_is_one_clear_line():
