@@ -129,7 +129,7 @@ def show(table: Comparison) -> None:
     """Print a comparison as a table of at most 80 columns; what failed stands below with its reason."""
     finished = [row for row in table.rows if row.trial is not None and row.trial.score is not None]
     failed = [row for row in table.rows if row.trial is None or row.trial.score is None]
-    console.compared([table.cells(row) for row in finished], f"{counted(len(table.rows), 'function')} on {table.task}")
+    console.compared([table.cells(row) for row in finished], f"{counted(len(table.rows), 'function')} on {table.title}")
     for line in table.notes():
         console.say(line)
     for row in failed:

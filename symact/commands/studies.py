@@ -51,7 +51,8 @@ def show_rows(
     if as_json:
         limited = rows if shown == 0 else rows[:shown]
         metric = asdict(settings.metric)
-        head = {"run": str(run), "task": settings.task.name, "metric": metric.pop("name"), **metric}
+        named = {"task": settings.task.name, "title": settings.task.shown}
+        head = {"run": str(run), **named, "metric": metric.pop("name"), **metric}
         trials = [row.document() for row in limited]
         console.document({**head, "running": running_documents(running), "trials": trials})
     else:

@@ -101,7 +101,8 @@ def _print(document: Mapping[str, Any], run: Path, as_json: bool) -> None:
     from symact.integrations.tune_result import HEADINGS
 
     functions, seeds = counted(len(document["functions"]), "function"), counted(document["fresh"], "fresh seed")
-    console.say(f"{functions} on {document['task']}, {seeds}")
+    called = document.get("title", document["task"])  # earlier versions kept one of them
+    console.say(f"{functions} on {called}, {seeds}")
     console.listing([tuple(map(str, row)) for row in document["table"]], HEADINGS)
     for name, lead in document["leads"].items():
         if "low" in lead:

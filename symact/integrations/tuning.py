@@ -225,8 +225,8 @@ class Tuning:
                 )
             )
         head = {key: self.plan[key] for key in ("optimizer", "seed", "evaluations", "ranges", "own")}
-        task = TaskSettings(**self.plan["task"]).shown
-        head |= {"task": task, "searched": searched, "fresh": self.plan["fresh"]}
+        task = TaskSettings(**self.plan["task"])
+        head |= {"task": task.name, "title": task.shown, "searched": searched, "fresh": self.plan["fresh"]}
         head["tuned"] = sum(map(len, seen))
         return TuneResult(tuple(rows), self.metric, head)
 

@@ -139,6 +139,7 @@ class Comparison:
 
     Attributes:
         task: its name.
+        title: what the task is called in headings, with the settings of its training that differ.
         metric: what the scores are.
         seeds: common to all functions.
         against: the reference.
@@ -146,6 +147,7 @@ class Comparison:
     """
 
     task: str
+    title: str
     metric: Metric
     seeds: int
     against: str
@@ -172,7 +174,8 @@ class Comparison:
         own = None if reference is None else measured.get(index.key(reference))
         full = (1.0, settings.repeats)
         told = _told([_against(row, own, settings.metric.direction, full) for row in rows], settings.metric, full)
-        return cls(settings.task.shown, settings.metric, settings.repeats, settings.baselines[0], tuple(told))
+        named = settings.task.name, settings.task.shown
+        return cls(*named, settings.metric, settings.repeats, settings.baselines[0], tuple(told))
 
     def with_costs(self, nanoseconds: Sequence[float | None]) -> Comparison:
         """The same with the measured costs of the rows, in their order."""
@@ -198,6 +201,7 @@ class Comparison:
         metric = asdict(self.metric)
         return {
             "task": self.task,
+            "title": self.title,
             "metric": metric.pop("name"),
             **metric,
             "seeds": self.seeds,
@@ -216,7 +220,7 @@ class Comparison:
     def _repr_html_(self) -> str:
         return table_html(
             [self.cells(row) for row in self.rows],
-            f"{counted(len(self.rows), 'function')} on {self.task}",
+            f"{counted(len(self.rows), 'function')} on {self.title}",
             self.notes(),
         )
 

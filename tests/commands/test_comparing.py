@@ -287,6 +287,9 @@ def test_a_task_of_ones_own_is_called_by_its_name_in_every_heading(symact, tiny,
         assert "on my robot" in said
         assert "on Named" not in said
     assert symact("resume", "run", "--evaluations", "12", "--task", "mine.py:Named", *HERE)[0] == 0
+    for said in (symact("top", "run", "--json")[1], symact("compare", "sin(x)", *one, "--json")[1]):
+        document = json.loads(said)
+        assert (document["task"], document["title"]) == ("Named", "my robot")
 
 
 def test_a_name_that_ends_in_identity_is_an_operator_like_any_other(symact, loss, tmp_path):

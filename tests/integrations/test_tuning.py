@@ -250,6 +250,7 @@ def test_the_command_line_tunes_resumes_and_shows(tmp_path, whole):
     assert code == 0
     document = json.loads(out)
     assert {"verdict", "leads", "functions"} <= set(document)
+    assert (document["task"], document["title"]) == ("digits-deep", "digits-deep (epochs=0.1)")
     assert symact("top", run, "--json")[1] == out
     assert symact("resume", run, "--workers", "0", "--json")[1] == out
     code, _, err = symact(*arguments, "--evaluations", "50")
