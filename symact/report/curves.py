@@ -181,7 +181,7 @@ def numbers(values: Iterable[float], digits: int = 5) -> list[float | None]:
     return [float(f"{v:.{digits}g}") if np.isfinite(v) else None for v in map(float, values)]
 
 
-class Training(NamedTuple):
+class TrainingCurves(NamedTuple):
     """Training curves of one candidate, one per seed, on common steps.
 
     Attributes:
@@ -194,17 +194,17 @@ class Training(NamedTuple):
     unit: str
     curves: list[list[float | None]]
 
-    def thinned(self) -> Training:
+    def thinned(self) -> TrainingCurves:
         """At most `MOST_EPOCHS` of the steps, the first and the last among them."""
         count = len(self.steps)
         if count <= MOST_EPOCHS:
             return self
         kept = [i * (count - 1) // (MOST_EPOCHS - 1) for i in range(MOST_EPOCHS)]
         curves = [[curve[at] for at in kept if at < len(curve)] for curve in self.curves]
-        return Training([self.steps[at] for at in kept], self.unit, curves)
+        return TrainingCurves([self.steps[at] for at in kept], self.unit, curves)
 
 
-def training_curves(trial: Trial) -> Training:
+def training_curves(trial: Trial) -> TrainingCurves:
     """The validation score while it trained, one curve per seed; without curves where the task keeps none.
 
     Where the task returned no curve (and of a training that was stopped early) it is what was reported.
@@ -214,7 +214,7 @@ def training_curves(trial: Trial) -> Training:
     steps = sorted({step for _, course in told for step in course})
     units = {unit for unit, _ in told}
     curves = [numbers([course.get(s, np.nan) for s in steps if s <= max(course)], 4) for _, course in told]
-    return Training(steps, units.pop() if len(units) == 1 else "step", curves)
+    return TrainingCurves(steps, units.pop() if len(units) == 1 else "step", curves)
 
 
 def _course(outcome: Outcome) -> tuple[str, dict[int, float]]:

@@ -20,7 +20,7 @@ from symact.expr.operators import INPUTS
 from symact.expr.tree import Expr, candidate_text
 from symact.records import Direction, Trial
 from symact.report import curves as drawing
-from symact.report.curves import Training, training_curves
+from symact.report.curves import TrainingCurves, training_curves
 from symact.report.leaderboard import Row
 
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
@@ -174,7 +174,7 @@ def training(trials: Sequence[Trial]) -> Figure | None:
     return figure
 
 
-def _mean(found: Training) -> tuple[list[int], list[float]]:
+def _mean(found: TrainingCurves) -> tuple[list[int], list[float]]:
     """The mean over the seeds, as far as all of them went."""
     length = min(map(len, found.curves))
     values = np.array([curve[:length] for curve in found.curves], dtype=float)

@@ -39,7 +39,7 @@ def test_top_shows_as_many_as_asked_and_all_for_zero(symact):
     assert counts[0] == 10
     code, out, _ = symact("top", "run")
     assert code == 0
-    assert out.startswith("random on Quick: 10 functions")
+    assert out.startswith("random on quick: 10 functions")
 
 
 def test_top_and_export_name_the_same_winner(symact, run):
@@ -64,7 +64,7 @@ def test_a_view_has_the_settings_and_no_host_name(run):
     view = read_view(run)
     facts = dict(view.facts)
     assert facts["optimizer"] == "random"
-    assert facts["task"].startswith("Quick (file, SHA-256 ")
+    assert facts["task"].startswith("quick (file, SHA-256 ")
     assert not platform.node() or platform.node() not in str(view.facts)
 
 
@@ -171,9 +171,9 @@ def test_a_candidate_with_a_function_per_site_is_exported_site_by_site():
     grammar = parse_grammar(LEARNING)
     candidate = (parse("f(x)", grammar), parse("tanh(x)"))
     trial = Trial(candidate, (Outcome.finished(0.5, constants=({"beta": 2.0}, {})),))
-    assert studies._learned("run", trial, 1) == [(candidate[0], {1: {"beta": 2.0}})]
-    assert studies._learned("run", trial, 2) == [(candidate[1], {2: {}})]
-    assert studies._learned("run", trial, None) == [(candidate[0], {1: {"beta": 2.0}}), (candidate[1], {2: {}})]
+    assert studies._learned("run", trial, 1, 2) == [(candidate[0], {1: {"beta": 2.0}})]
+    assert studies._learned("run", trial, 2, 2) == [(candidate[1], {2: {}})]
+    assert studies._learned("run", trial, None, 2) == [(candidate[0], {1: {"beta": 2.0}}), (candidate[1], {2: {}})]
 
 
 class Mixed(Learning):
