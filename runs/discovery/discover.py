@@ -93,8 +93,6 @@ def widened(tried: list[list[float]], best: tuple[float, ...]) -> bool:
 class Family:
     """One task: its trainings, each a file, and what they say."""
 
-    scaled = SCALED  # so many of what was found are tried with other frequencies
-
     def __init__(self, name: str, folder: Path, evaluations: int = 50):
         self.evaluations = evaluations
         self.name, self.task, self.folder = name, TASKS[name](), folder / name
@@ -186,7 +184,7 @@ class Family:
             for text in texts:
                 origin[text] = f"{origin[text]}, {optimizer}" if text in origin else optimizer
         merits = {text: self.merit(text, SELECTION_STUDY, SELECTION) for text in origin}
-        for text in sorted(merits, key=lambda text: -merits[text])[: self.scaled]:
+        for text in sorted(merits, key=lambda text: -merits[text])[:SCALED]:
             for scale in SCALES:
                 scaled = re.sub(r"\bx\b", f"({scale}*x)", text)
                 merits[scaled] = self.merit(scaled, SELECTION_STUDY, SELECTION)
