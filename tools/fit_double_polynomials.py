@@ -97,8 +97,8 @@ ROWS = (
         "(cos(x) - sinc(x))/x = x*P(z) for |x| <= 2"),
     Row("ATAN", odd_tail(mp.atan), lambda z: z, 0, 0.17158, 11, "atan(t) = t + t*z*P(z) for |t| <= tan(pi/8)"),
     Row("ERF", lambda z: odd(mp.erf)(z) - 1, lambda _: mp.mpf(1), 0, 1, 12, "erf(x) = x + x*P(z) for |x| <= 1"),
-    Row("ERFCX", lambda t: erfcx(unfold(t)) * (1 + 2 * unfold(t)), lambda _: mp.mpf(1), -1, 1, 27,
-        "erfcx(a) = P(t)/(1 + 2*a), t = (a - 2)/(a + 2), a >= 0"),
+    Row("ERFCX", lambda t: (erfcx(unfold(t)) * (1 + 2 * unfold(t)) - 1) / (1 + t), lambda t: 1 + t, -1, 1, 26,
+        "erfcx(a) = (1 + u*P(u - 1))/(1 + 2*a), u = 2*a/(a + 2), a >= 0"),
     Row("ERFCX_SLOPE", lambda t: erfcx_slope(unfold(t)) * (1 + 2 * unfold(t)) ** 2, lambda _: mp.mpf(1), -1, 1, 29,
         "2/sqrt(pi) - 2*a*erfcx(a) = P(t)/(1 + 2*a)^2, t = (a - 2)/(a + 2), a >= 0"),
 )  # fmt: skip

@@ -219,8 +219,11 @@ def double_form(program: Program) -> Program:
 
 @lru_cache(maxsize=4096)
 def mending_form(program: Program) -> Program:
-    """The same for elements of float32, which has fewer digits, and whose parameters are at most 100 there."""
-    return _right_in_double(program, _OF_MENDING, _FAR_MENDED)
+    """The same for elements of float32, which has fewer digits, and whose parameters are at most 100 there.
+
+    At infinity too it is what `wide` is: infinite in float32, or the limit.
+    """
+    return _with_limits(program, _right_in_double(program, _OF_MENDING, _FAR_MENDED))
 
 
 def _right_in_double(program: Program, relative: float, far: tuple[float, ...]) -> Program:
@@ -229,6 +232,48 @@ def _right_in_double(program: Program, relative: float, far: tuple[float, ...]) 
         if not _bad_double(program, candidate, relative, far).any():
             return candidate
     return wide(program)
+
+
+def _with_limits(program: Program, chosen: Program) -> Program:
+    """A form with the limits of `wide` at infinities that it misses; they are constants where there are no parameters.
+
+    Args:
+        program: forward or backward; functions of several variables have no limits.
+        chosen: a form of it that is right elsewhere.
+    """
+    missed = [] if program.variables > 1 else [_missed_limits(program, chosen, s) for s in samples(program)]
+    if not any(map(any, missed)):
+        return chosen
+    if len(missed) > 1:
+        return wide(program)
+    builder = Builder(program.inputs)
+    outputs = list(builder.inline(chosen, tuple(range(len(program.inputs)))))
+    for place, limits in enumerate(missed[0]):
+        for infinity, limit in limits.items():
+            value = builder.const(limit)
+            if len(program.inputs) > 1:  # the gradient
+                value = builder.emit("mul", 1, value)
+            there = builder.emit("eq", 0, builder.const(infinity))
+            outputs[place] = builder.emit("where", there, value, outputs[place])
+    return builder.build(*outputs)
+
+
+def _missed_limits(program: Program, chosen: Program, sample: float) -> list[dict[float, float]]:
+    """For each output the infinities at which a form is not what `wide` is, and what that is.
+
+    It counts if it goes on from the values before: `wide` takes `x/(1 + x**2)` for infinite.
+    """
+    sides = torch.tensor([-math.inf, math.inf], dtype=torch.float64)
+    x = torch.cat([sides, sides.sign() * grid()[-1]])
+    inputs, missed = [x, *[torch.tensor(number).double() for number in numbers(program, sample)]], []
+    for wanted, found in zip(_at(wide(program), inputs), _at(chosen, inputs), strict=True):
+        (limit, last), here = wanted.chunk(2), found[:2]
+        infinite, size = limit.abs() > 1e290, limit.abs().clamp(min=1.0)
+        goes_on = torch.where(infinite, last * limit.sign() > 1.0, (last - limit).abs() <= 0.1 * size)
+        same = torch.where(infinite, here * limit.sign() > 1e290, (here - limit).abs() <= _OF_MENDING * size)
+        at = goes_on & ~same
+        missed.append(dict(zip(sides[at].tolist(), limit[at].tolist(), strict=True)))
+    return missed
 
 
 @dataclass(frozen=True)

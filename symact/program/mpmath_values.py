@@ -107,7 +107,8 @@ def _difference(x: Any) -> Any:
 def _sinc_grad(x: Any) -> Any:
     if x == 0:
         return mpf(0)
-    with mp.extraprec(400):
+    # Near 0 all digits cancel down to the square of x.
+    with mp.extraprec(400 - 2 * min(mpmath.mag(x), 0)):
         return (mpmath.cos(x) - mpmath.sin(x) / x) / x
 
 

@@ -10,11 +10,13 @@ import pytest
 import torch
 
 from symact.activation.float32_range import grid, reach, reach_alone
+from symact.activation.module import CompiledFunction
 from symact.activation.module import compile as compile_expression
 from symact.activation.plan import plan
 from symact.backends.cpu import kernel as cpu_kernel
 from symact.backends.cpu import library as cpu_library
 from symact.backends.cpu.kernel import NativeKernel
+from symact.expr.operators import Parameter, Vocabulary
 from symact.expr.tree import parse
 from symact.program.compensation import compensated, has_angles
 from symact.program.gradient import backward
@@ -112,3 +114,29 @@ def test_angles_that_lose_their_digits_are_computed_in_float64(text: str) -> Non
         exact = function(x.double())
         wrong = (function(x).double() - exact).abs() > 1e-6 * exact.abs().clamp(min=1.0)
         assert not wrong.any(), (low, x[wrong])
+
+
+@pytest.mark.parametrize(
+    ("text", "limits"),
+    [
+        ("log1p(x) - x", (math.nan, -math.inf)),
+        ("log(x*x + 1) - x*x", (-math.inf, -math.inf)),
+        ("x**3*exp(-x)", (-math.inf, math.nan)),
+        ("x**2/(1 + x**2)", (1.0, 1.0)),
+        ("x**2*exp(-x**2)", (0.0, 0.0)),
+        ("p*(log1p(x*x) - x*x)", (-math.inf, -math.inf)),
+    ],
+)
+def test_what_is_computed_in_float64_has_its_limits_at_infinities(text: str, limits: tuple[float, float]) -> None:
+    # Elements beside them need float64 too, and what is not a number stays so.
+    x = torch.tensor([-math.inf, math.inf, math.nan, 1e25, -1e25, 1e-7])
+    vocabulary = Vocabulary(parameters={"p": Parameter("p", 0.7)})
+    values = CompiledFunction(parse(text, vocabulary))(x, **({"p": torch.tensor(0.7)} if "p*" in text else {}))
+    torch.testing.assert_close(values[:3], torch.tensor([*limits, math.nan]), equal_nan=True, rtol=0, atol=0)
+
+
+def test_slopes_have_their_limits_too() -> None:
+    x = torch.tensor([-math.inf, math.inf, math.nan, 3.0], requires_grad=True)
+    values = CompiledFunction(parse("log(x*x + 1) - x*x"))(x)
+    (slopes,) = torch.autograd.grad(values, x, torch.full_like(x, 2.0))
+    torch.testing.assert_close(slopes, torch.tensor([math.inf, -math.inf, math.nan, -10.8]), equal_nan=True)

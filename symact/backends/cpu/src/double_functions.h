@@ -11,6 +11,8 @@ namespace SYMACT_ISA::in_double {
 constexpr double INFINITE = __builtin_inf();
 constexpr double LN2 = 0.69314718055994531, LN2_HIGH = 0x1.62e42fefa38p-1, LN2_LOW = 0x1.ef35793c76730p-45;
 constexpr double LOG2E = 0x1.71547652b82fep+0;
+// Below it an odd function of slope 1 at 0 is its argument, and the next term no part of a unit in the last place.
+constexpr double SAME = 1e-9;
 constexpr double ROOT_HALF = 0.70710678118654752, TWO_OVER_ROOT_PI = 1.1283791670955126;
 
 // What becomes of lanes that only scalar code computes: they are computed by it, or only noted in `seen`.
@@ -65,7 +67,7 @@ INLINE D sinh_(D x) {
     // Below 1 from t = expm1(|x|)/2.
     D half = power_of_two(below(splat(2.0), e.n) - 1.0), t = select(equal(e.n, D{}), 0.5 * e.p, fma(e.p, half, half - 0.5));
     D near = t + t / (t + t + 1.0), h = half_growth(e);
-    return select(less(a, splat(1e-300)), x, with_sign(select(less(a, splat(1.0)), near, h - 0.25 / h), x));
+    return select(less(a, splat(SAME)), x, with_sign(select(less(a, splat(1.0)), near, h - 0.25 / h), x));
 }
 INLINE D cosh_(D x) {
     D h = half_growth(exponent(below(splat(711.0), absolute(x))));
@@ -73,7 +75,7 @@ INLINE D cosh_(D x) {
 }
 INLINE D tanh_(D x) {
     D h = half_of_expm1(-2.0 * below(splat(20.0), absolute(x))), y = h / (h + 1.0);
-    return select(less(absolute(x), splat(1e-300)), x, with_sign(y, x));
+    return select(less(absolute(x), splat(SAME)), x, with_sign(y, x));
 }
 
 INLINE D sigmoid(D x) {
@@ -115,7 +117,7 @@ INLINE D logsigmoid(D x) { return -softplus(-x); }
 INLINE D logcosh(D x) {
     D a = absolute(x), t = 2.0 * half_of_expm1(-below(splat(1.0), a));
     // cosh(a) = 1 + t*t/(2*(1 + t)) with t = expm1(-a).
-    D near = log1p_finite(t * t / (2.0 * (1.0 + t)));
+    D near = select(less(a, splat(SAME)), 0.5 * a * a, log1p_finite(t * t / (2.0 * (1.0 + t))));
     D far = (a - LN2) + log1p_finite(decay(2.0 * a));
     return select(is_nan(x), x, select(less(a, splat(1.0)), near, far));
 }
@@ -124,7 +126,7 @@ INLINE D asinh_(D x) {
     M huge = less(splat(1e10), a);
     D rest = select(huge, D{}, (1.0 - (u - b)) + (v - b));
     D y = log_of_sum(select(huge, below(splat(1.7976931348623157e308), a), u), rest) + select(huge, splat(LN2), D{});
-    y = select(less(a, splat(1e-300)), a, select(less(a, splat(INFINITE)), y, a));
+    y = select(less(a, splat(SAME)), a, select(less(a, splat(INFINITE)), y, a));
     return with_sign(y, x);
 }
 
@@ -213,18 +215,22 @@ INLINE D exp_of_square(D x, double c) {
     Exponent e = exponent(within_exp(c * h), c * rest_of_product(a, a, h));
     return scale(e.p + 1.0, e.n);
 }
-// (a - 2)/(a + 2) and 1/(1 + 2*a).
+// 2*a/(a + 2), that less 1, which is (a - 2)/(a + 2), and 1/(1 + 2*a).
 struct Folded {
-    D t, w;
+    D u, t, w;
 };
 INLINE Folded fold(D x) {
-    D a = absolute(x), b = below(splat(1e20), a);
-    return {(b - 2.0) / (b + 2.0), 0.5 / (a + 0.5)};
+    D a = absolute(x), b = below(splat(1e20), a), u = (b + b) / (b + 2.0);
+    return {u, u - 1.0, 0.5 / (a + 0.5)};
 }
-// erfcx of |x|.
+// erfcx of |x|. What rounding takes from 1/(1 + 2*a) is made good, so that near 0 nothing but the last sum is rounded,
+// and 1 at 0 is exact.
 INLINE D erfcx_right(D x) {
     Folded f = fold(x);
-    return polynomial(f.t, ERFCX) * f.w;
+    D a = absolute(x), d = a + 0.5, c = d - a, h = f.w * d;
+    D rest = ((0.5 - h) - rest_of_product(f.w, d, h)) - f.w * ((a - (d - c)) + (0.5 - c));
+    rest = select(less(a, splat(1e20)), rest + rest, D{});
+    return fma(f.w, fma(f.u, polynomial(f.t, ERFCX), rest), f.w);
 }
 INLINE D erfc_(D x) {
     D y = exp_of_square(x, -1.0) * erfcx_right(x);
@@ -254,7 +260,9 @@ INLINE D ndtr(D x) {
 }
 INLINE D log_ndtr(D x) {
     D a = absolute(x), m = mills(x);
-    D far = log_positive(above(splat(1e-307), m)) - (0.5 * a) * a, near = log1p_finite(-(exp_of_square(x, -0.5) * m));
+    D far = log_positive(above(splat(1e-307), m)) - (0.5 * a) * a, rest = exp_of_square(x, -0.5) * m;
+    // Below the range of numbers it is a negative zero.
+    D near = select(less(rest, splat(1e-300)), -rest, log1p_finite(-rest));
     return select(is_nan(x), x, select(less(x, D{}), far, near));
 }
 

@@ -104,8 +104,9 @@ INLINE D rest_of_product(D a, D b, D h) {
 #if defined(__AVX2__)
     return fms(a, b, h);
 #else
-    constexpr uint64_t UPPER = ~((uint64_t{1} << 27) - 1);
-    D c = real(bits(a) & UPPER), d = real(bits(b) & UPPER);
+    // Upper parts of 26 bits, to the nearest, so that lower ones have 26 at most and no product is rounded.
+    constexpr uint64_t HALF = uint64_t{1} << 26, UPPER = ~(2 * HALF - 1);
+    D c = real((bits(a) + HALF) & UPPER), d = real((bits(b) + HALF) & UPPER);
     return ((c * d - h) + c * (b - d) + (a - c) * d) + (a - c) * (b - d);
 #endif
 }

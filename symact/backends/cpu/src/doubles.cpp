@@ -67,7 +67,7 @@ bool endless(double x) { return std::isinf(x); }
 
 double i0e(double x) { return endless(x) ? 0.0 : static_cast<double>(bessel(x).zero); }
 double i1e_ratio(double x) { return endless(x) ? 0.0 : static_cast<double>(bessel(x).ratio); }
-double i1e(double x) { return endless(x) ? 0.0 : static_cast<double>(x * bessel(x).ratio); }
+double i1e(double x) { return endless(x) ? std::copysign(0.0, x) : static_cast<double>(x * bessel(x).ratio); }
 double i0e_minus_i1e(double x) {
     if (endless(x)) return 0.0;
     Bessel b = bessel(x);
