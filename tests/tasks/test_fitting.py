@@ -62,7 +62,9 @@ def test_same_seed_same_outcome_and_nothing_leaks(task: FitTask) -> None:
     state = torch.get_rng_state()
     first, second, other = (task.evaluate(swish(task), seed, BRIEF / task.steps) for seed in (7, 7, 8))
     reported: list[tuple[int, float, int]] = []
-    told = task.evaluate(swish(task), 7, BRIEF / task.steps, report=lambda *told: reported.append(told))
+    told = task.evaluate(
+        swish(task), 7, BRIEF / task.steps, report=lambda step, score, of: reported.append((step, score, of))
+    )
     assert (told.score, reported[-1]) == (first.score, (BRIEF, first.score, BRIEF)), "a report changed the training"
     assert torch.equal(state, torch.get_rng_state())
     assert first.status is Status.finished
