@@ -48,12 +48,12 @@ Trained = dict[str, tuple[float, nn.Module]]
 
 
 def chosen(name: str) -> dict[str, str]:
-    """Function -> what it is called: customary ones, the best baseline and the best function found, by the search."""
+    """Function -> what it is called: customary ones, the best baseline on the test, and what a search found best."""
     document = json.loads((HERE / name / "results.json").read_text())
     search, sign = document["search"], 1 if document["direction"] == "maximize" else -1
     found = max(search["differences"], key=lambda text: sign * search["means"][text])
     names = dict(CUSTOMARY[name.split("-")[0]])
-    return names | {search["rival"]: "best baseline", found: "found"}
+    return names | {document["test"]["rival"]: "best baseline", found: "found"}
 
 
 def trained(name: str, texts: dict[str, str]) -> Trained:
@@ -86,7 +86,6 @@ def equation(name: str, networks: Trained) -> Any:
     kind = name.removeprefix("pinn-")
     own, (x, t, u) = EQUATIONS[kind], (torch.from_numpy(references()[f"{kind}-test-{axis}"]) for axis in "xtu")
     every_t, every_x = (axis.reshape(-1, 1).float() for axis in torch.meshgrid(t, x, indexing="ij"))
-    extent = (float(t[0]), float(t[-1]), float(x[0]), float(x[-1]))
     errors = {}
     for title, (score, model) in networks.items():
         with torch.no_grad():
@@ -94,15 +93,15 @@ def equation(name: str, networks: Trained) -> Any:
         errors[title] = score, (value - u).abs()
     largest = max(float(error.max()) for _, error in errors.values())
     figure, axes = pyplot.subplots(1, 1 + len(networks), figsize=(3.4 * (1 + len(networks)), 3.4), layout="constrained")
-    axes[0].imshow(u.T, origin="lower", aspect="auto", extent=extent, cmap="RdBu")
+    axes[0].pcolormesh(t, x, u.T, cmap="RdBu", shading="nearest")
     axes[0].set_title("the solution of the test", fontsize=9)
     axes[0].set_ylabel("x")
     for axis, (title, (score, error)) in zip(axes[1:], errors.items(), strict=True):
-        shown = axis.imshow(error.T, origin="lower", aspect="auto", extent=extent, cmap="magma", vmin=0, vmax=largest)
+        shown = axis.pcolormesh(t, x, error.T, cmap="magma", vmin=0, vmax=largest, shading="nearest")
         called, text = title.split(": ", 1)
         axis.set_title(f"error of {called}:\n{text}\nrelative {10**score:.3f}, one seed", fontsize=8)
     for axis in axes:
-        axis.set_xlabel("t")
+        axis.set_xlabel("y" if kind == "helmholtz" else "t")
     figure.colorbar(shown, ax=axes[1:], label="absolute error")
     return figure
 
