@@ -92,28 +92,13 @@ def test_an_open_page_renews_itself_and_keeps_what_was_chosen(served, study):
         visit.close()
 
 
-TASK = """
-import time
-from symact import Outcome
-
-class Long:
-    def evaluate(self, make_activation, seed, budget=1.0, report=None):
-        # What is tried before the folder is made ends at once; the rest goes on for longer than the test.
-        steps = 4 if str(make_activation.candidate) in ("elu(x)", "relu(x)") else 10_000
-        for step in range(1, steps + 1):
-            time.sleep(0.05)
-            report(step, step / 10_000, of=steps)
-        return Outcome.finished(0.5)
-"""
-
-
 def test_a_page_shows_what_is_in_training_as_it_goes_on_until_the_search_is_killed(tmp_path):
-    (tmp_path / "task.py").write_text(TASK)
-    arguments = ["search", "random", "--task", "task.py:Long", "--evaluations", "10", "--workers", "2", "--run", "run"]
+    told = ["search", "random", "--task", stub_tasks.named("Long"), "--evaluations", "10", "--workers", "2"]
+    arguments = [*told, "--run", "run"]
     search = subprocess.Popen([sys.executable, "-m", "symact", *arguments, "--quiet"], cwd=tmp_path)
     try:
         end = time.monotonic() + 120
-        while not any(training.end == 10_000 for training in read_running(tmp_path / "run") or []):
+        while [training.end for training in read_running(tmp_path / "run") or []] != [10_000, 10_000]:
             assert time.monotonic() < end
             time.sleep(0.1)
         with chromium() as browser, serving([tmp_path / "run"]) as port:

@@ -22,20 +22,6 @@ from symact.study import Study, progress, running
 from symact.study.running import AT_ONCE, Trainings
 from tests.execute import stub_tasks
 
-TASK = """
-import time
-from symact import Outcome
-
-class Long:
-    def evaluate(self, make_activation, seed, budget=1.0, report=None):
-        # What is tried before the folder is made ends at once; the rest goes on for longer than any test.
-        steps = 4 if str(make_activation.candidate) in ("elu(x)", "relu(x)") else 10_000
-        for step in range(1, steps + 1):
-            time.sleep(0.05)
-            report(step, step / 10_000, of=steps)
-        return Outcome.finished(0.5)
-"""
-
 
 def until(found: Callable[[], Any], seconds: float = 120) -> Any:
     """What is found at last."""
@@ -58,9 +44,10 @@ def search(folder: Path, *more: str) -> subprocess.Popen[bytes]:
 
 
 def test_a_search_tells_what_it_trains_and_a_killed_one_nothing(tmp_path: Path) -> None:
-    (tmp_path / "task.py").write_text(TASK)
     run = tmp_path / "run"
-    process = search(tmp_path, "search", "random", "--task", "task.py:Long", "--evaluations", "10", "--run", "run")
+    process = search(
+        tmp_path, "search", "random", "--task", stub_tasks.named("Long"), "--evaluations", "10", "--run", "run"
+    )
     try:
         now = until(lambda: all_report(run, 2))
         assert len({training.number for training in now}) == 2
@@ -76,7 +63,7 @@ def test_a_search_tells_what_it_trains_and_a_killed_one_nothing(tmp_path: Path) 
     assert (run / RUNNING).exists(), "nobody could remove it"
     assert read_running(run) is None
     assert json.loads(symact("top", str(run), "--json"))["running"] is None
-    with Study.resume(run, task=f"{tmp_path / 'task.py'}:Long") as study:
+    with Study.resume(run, task=stub_tasks.named("Long")) as study:
         assert read_running(run) == [], "the one that resumes has begun nothing yet"
         assert study.evaluations < 10
 
